@@ -1,0 +1,192 @@
+//! `hook`: takes a push from git.
+//!
+//! The push is sacred: the exit status is 0, standard input is read to its end, and nothing is said but
+//! the reply. Whatever goes wrong is in the journal; if even that cannot be written, it is one line on
+//! stderr.
+
+use std::{
+    io::{self, Write as _},
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Args;
+
+use super::reply;
+use crate::{
+    config::{self, Config, DeliveryMode},
+    decide::Budget,
+    delivery::{self, Patience},
+    push::{Environment, Push, PushId, Source, lines},
+    settle::{Settled, settle},
+    state::{
+        State,
+        inbox::Captured,
+        journal::{Record, Trouble},
+    },
+    text,
+    time::{Deadline, Timestamp},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct HookArgs {
+    /// A policy script for this repository alone
+    ///
+    /// Gitea's Git Hooks page runs its text with the interpreter that the first line names, so
+    /// `#!/usr/local/bin/gitea-lightstep hook` makes the page hold a policy.
+    #[arg(value_name = "SCRIPT")]
+    script: Option<PathBuf>,
+}
+
+/// Takes the push; whatever happens, the exit status is 0.
+pub(super) fn run(args: &HookArgs, config_path: Option<&Path>) -> ExitCode {
+    // A panic's own message would reach the pusher.
+    panic::set_hook(Box::new(|_| {}));
+    let mut hook = Hook::default();
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| hook.take(args, config_path)));
+    if let Err(panic) = ended {
+        let said = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        hook.trouble(&format!(
+            "this is a mistake in gitea-lightstep, please report it: panic: {}",
+            text::line(said)
+        ));
+    }
+    ExitCode::SUCCESS
+}
+
+/// Ends a hook whose arguments nobody understands: the wrapper was edited by hand.
+pub(super) fn misused(why: &str) -> ExitCode {
+    let _ = lines::drain(io::stdin().lock());
+    let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("wrong arguments");
+    say(&format!("this push has no markers: {}", text::line(why.trim_start_matches("error: "))));
+    ExitCode::SUCCESS
+}
+
+/// What is known of the push so far, for the journal.
+#[derive(Default)]
+struct Hook {
+    state: Option<State>,
+    push: Option<PushId>,
+    repository: Option<String>,
+}
+
+impl Hook {
+    fn take(&mut self, args: &HookArgs, config_path: Option<&Path>) {
+        let start = Instant::now();
+        let (stdin, dropped, read) = lines::drain(io::stdin().lock());
+        let config_path = config::find(config_path);
+        let config = config::load(config_path.as_deref());
+        let state = match &config {
+            Ok(config) => State::at(&config.state_dir),
+            Err(_) => State::at(&config::state_dir_of_broken(config_path.as_deref())),
+        };
+        self.state = Some(state.clone());
+
+        let working_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let source = Source::read(&Environment::of_process(), &working_dir);
+        let push_id = PushId::now();
+        self.push = Some(push_id);
+        self.repository = Some(source.repository.full_name());
+        if let Err(err) = read {
+            self.trouble(&format!("standard input ended early: {err}"));
+        }
+        if dropped > 0 {
+            let limit = lines::MAX_STDIN >> 20;
+            self.trouble(&format!(
+                "{dropped} bytes of standard input beyond the limit of {limit} MiB were passed over"
+            ));
+        }
+        if stdin.trim_ascii().is_empty() {
+            return;
+        }
+
+        let hook_page = args.script.as_deref().map(|script| working_dir.join(script));
+        let time = Timestamp::now();
+        let capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
+            Ok(capture) => capture,
+            Err(err) => return self.trouble(&format!("this push has no markers: {err}")),
+        };
+        let config = match config {
+            Ok(config) => config,
+            Err(err) => {
+                return self.trouble(&format!(
+                    "this push waits in the inbox until the configuration is right: {err}"
+                ));
+            }
+        };
+
+        let lines = lines::parse(&stdin);
+        drop(stdin);
+        let push = Push::new(push_id, time, source, lines.updates);
+        let captured = Captured { push, hook_page, malformed: lines.malformed };
+        // A quarter of the budget is for what comes after: writing down what was decided, and leaving.
+        let budget = Budget::Push(Deadline::from(start, config.limits.time * 3 / 4));
+        let detach = || self.detach(&config);
+        let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
+        let meanwhile = is_detached.then_some(&detach as &dyn Fn());
+        match settle(&config, &state, capture, captured, budget, meanwhile) {
+            Ok(settled) => {
+                for line in reply::lines(&config.reply, &settled) {
+                    write_line(&line);
+                }
+                self.send(&config, &state, &settled);
+            }
+            Err(err) => self.trouble(&format!("this push waits in the inbox: {err}")),
+        }
+    }
+
+    /// Has sent what this push or an earlier one left in the spool, unless that has begun.
+    fn send(&self, config: &Config, state: &State, settled: &Settled) {
+        if settled.is_left {
+            return self.detach(config);
+        }
+        let has_work = settled.marked > 0 || has_backlog(config, state);
+        if settled.called_meanwhile || !has_work || config.destinations.is_empty() {
+            return;
+        }
+        if config.delivery.mode == DeliveryMode::Inline {
+            match delivery::drain(config, state, Patience::Once) {
+                Ok(drained) if drained.left == 0 => return,
+                Ok(_) => {}
+                Err(err) => self.trouble(&err.to_string()),
+            }
+        }
+        self.detach(config);
+    }
+
+    fn detach(&self, config: &Config) {
+        if let Err(err) = delivery::detach(config) {
+            self.trouble(&format!("failed to start the delivery, the next push will try again: {err}"));
+        }
+    }
+
+    /// Notes what went wrong.
+    fn trouble(&self, what: &str) {
+        let record = Record::Trouble(Trouble {
+            push: self.push,
+            repository: self.repository.as_deref().map(Into::into),
+            what: what.into(),
+        });
+        let noted = self.state.as_ref().map(|state| state.journal().append([record]));
+        if !matches!(noted, Some(Ok(()))) {
+            say(what);
+        }
+    }
+}
+
+fn has_backlog(config: &Config, state: &State) -> bool {
+    let waits = |listed: Result<Vec<String>, _>| listed.is_ok_and(|names| !names.is_empty());
+    waits(state.inbox().list()) || config.destinations.iter().any(|d| waits(state.outbox(&d.name).list()))
+}
+
+fn say(what: &str) {
+    write_line(&format!("gitea-lightstep: {what}"));
+}
+
+/// Writes one line to the pusher; that nobody reads it is no error.
+fn write_line(line: &str) {
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}

@@ -1,0 +1,166 @@
+//! `log`: the journal, filtered.
+
+use clap::Args;
+
+use super::{Common, Ending, terminal::Terminal};
+use crate::{
+    config,
+    policy::Kind,
+    state::{
+        State,
+        journal::{Decision, Delivery, Entry, Record, Sent, Verdict},
+    },
+    text,
+    time::Timestamp,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// Only markers of this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Only this repository, as OWNER/NAME
+    #[arg(long, value_name = "REPO")]
+    repo: Option<String>,
+    /// Only markers of this kind: change, release, deployment or rollback
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<Kind>,
+    /// Only from this time on: 2026-11-22T10:00:00Z, 2026-11-22, or an age such as 2h
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Only before this time, in the same forms
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    /// Print the journal's own lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+    let config = common.load()?;
+    let broken = State::at(&config.state_dir).journal().read(|entry| {
+        if !args.wants(&entry) {
+            return Ok(());
+        }
+        if args.json {
+            terminal.answer(serde_json::to_string(&entry)?)?;
+        } else {
+            terminal.answer(line(&entry))?;
+        }
+        Ok(())
+    })?;
+    if broken > 0 {
+        terminal.message(format_args!("{} of the journal could not be read", text::count(broken, "line")));
+    }
+    Ok(Ending::Done)
+}
+
+impl LogArgs {
+    fn wants(&self, entry: &Entry<'_>) -> bool {
+        if self.since.is_some_and(|since| entry.time < since)
+            || self.until.is_some_and(|until| entry.time >= until)
+        {
+            return false;
+        }
+        let is_any = self.service.is_none() && self.kind.is_none();
+        match &entry.record {
+            Record::Decision(decision) => {
+                self.wants_repository(Some(&decision.repository))
+                    && (is_any
+                        || decision.markers.iter().any(|marker| {
+                            self.service.as_ref().is_none_or(|service| *service == marker.service)
+                                && self.kind.is_none_or(|kind| kind == marker.kind)
+                        }))
+            }
+            Record::Trouble(trouble) => is_any && self.wants_repository(trouble.repository.as_deref()),
+            Record::Delivery(_) => is_any && self.repo.is_none(),
+        }
+    }
+
+    fn wants_repository(&self, repository: Option<&str>) -> bool {
+        self.repo.as_ref().is_none_or(|wanted| repository.is_some_and(|it| it.eq_ignore_ascii_case(wanted)))
+    }
+}
+
+pub(super) fn line(entry: &Entry<'_>) -> String {
+    let said = match &entry.record {
+        Record::Decision(decision) => of_decision(decision),
+        Record::Delivery(delivery) => of_delivery(delivery),
+        Record::Trouble(trouble) => {
+            let place = trouble
+                .repository
+                .as_deref()
+                .map(|repository| text::line(repository) + ": ")
+                .unwrap_or_default();
+            format!("trouble   {place}{}", text::line(&*trouble.what))
+        }
+    };
+    format!("{} {said}", entry.time.strftime("%Y-%m-%d %H:%M:%S"))
+}
+
+fn of_decision(decision: &Decision<'_>) -> String {
+    let word = match decision.outcome {
+        Verdict::Marked => "marked",
+        Verdict::Skipped => "skipped",
+        Verdict::Refused => "refused",
+        Verdict::Failed => "failed",
+    };
+    let mut said =
+        format!("{word:<9} {} {}", text::line(&*decision.repository), text::line(&*decision.ref_name));
+    for marker in &decision.markers {
+        said.push_str(&format!(
+            " | {} {} {}",
+            marker.kind.as_str(),
+            text::line(&*marker.service),
+            text::line(&*marker.version)
+        ));
+        if let Some(environment) = &marker.environment {
+            said.push_str(&format!(" in {}", text::line(&**environment)));
+        }
+        said.push_str(&format!(" ({})", text::line(&*marker.by)));
+    }
+    if !decision.why.is_empty() {
+        said.push_str(&format!(": {}", text::line(&*decision.why)));
+    }
+    if let Some(by) = &decision.by {
+        said.push_str(&format!(" ({})", text::line(&**by)));
+    }
+    if let Some(missing) = &decision.missing {
+        said.push_str(&format!("; without its commit: {}", text::line(&**missing)));
+    }
+    said
+}
+
+fn of_delivery(delivery: &Delivery<'_>) -> String {
+    let word = match delivery.outcome {
+        Sent::Delivered => "delivered",
+        Sent::Rejected => "rejected",
+        Sent::Retried => "retry",
+        Sent::Refused => "dead",
+    };
+    let n = text::count(delivery.markers.len(), "marker");
+    let mut said = format!("{word:<9} {n} to {} in {} ms", text::line(&*delivery.destination), delivery.ms);
+    if !delivery.why.is_empty() {
+        said.push_str(&format!(": {}", text::line(&*delivery.why)));
+    }
+    said
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::parse(name).ok_or_else(|| "expected change, release, deployment or rollback".to_string())
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        return date
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map(|zoned| zoned.timestamp())
+            .map_err(|err| err.to_string());
+    }
+    let age = config::duration(text)
+        .map_err(|_| "expected a time such as 2026-11-22T10:00:00Z, a date, or an age such as 2h")?;
+    Timestamp::now().checked_sub(age).map_err(|err| err.to_string())
+}

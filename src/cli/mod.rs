@@ -1,0 +1,140 @@
+//! The commands, one file each, and what they share of the terminal.
+
+mod check;
+mod deliver;
+pub mod demo;
+mod hook;
+mod log;
+mod reply;
+mod status;
+mod terminal;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use terminal::Terminal;
+
+use crate::{
+    config::{self, Config},
+    delivery,
+};
+
+/// Turns pushes to Gitea into deployment markers in Lightstep or any OTLP back end.
+#[derive(Debug, Parser)]
+#[command(name = "gitea-lightstep", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Take a push from git: the post-receive hook itself
+// Apart from the others: to prepare every command for the case that it is meant takes longer than the hook's
+// own arguments.
+#[derive(Debug, Parser)]
+#[command(name = "gitea-lightstep hook", bin_name = "gitea-lightstep hook", version, max_term_width = 100)]
+struct HookCli {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    hook: hook::HookArgs,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// Read the configuration from FILE
+    ///
+    /// Otherwise $GITEA_LIGHTSTEP_CONFIG, config.toml beside the binary, and
+    /// /etc/gitea-lightstep/config.toml are looked for, in this order.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Say nothing but answers and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take a push from git: the post-receive hook itself
+    Hook(hook::HookArgs),
+    /// Send what waits in the spool now
+    Deliver(deliver::DeliverArgs),
+    /// Show what waits, how each destination stands, and the dead letters
+    Status(status::StatusArgs),
+    /// Show the journal: every decision and every delivery
+    Log(log::LogArgs),
+    /// Check the configuration and every script
+    Check(check::CheckArgs),
+    /// Show everything at work on a throw-away repository
+    Demo(demo::DemoArgs),
+}
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// All is well.
+    Done,
+    /// The command worked, and found something that somebody should look at.
+    Found,
+}
+
+/// Runs the program and returns its exit status: 0 done, 1 something was found or failed, 2 usage.
+/// The hook's is always 0.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|arg| arg == "hook") {
+        return match HookCli::try_parse_from(&args[1..]) {
+            Ok(cli) => hook::run(&cli.hook, cli.common.config.as_deref()),
+            Err(err) if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+                answered(&err)
+            }
+            Err(err) => hook::misused(&err.to_string()),
+        };
+    }
+    if args.get(2).is_some_and(|arg| arg == deliver::DETACHED) {
+        // Before anything else: every bit of work that waits leaves the processor to the end of the push.
+        delivery::leave();
+    }
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(err) => return answered(&err),
+    };
+    let terminal = Terminal::new(cli.common.quiet, cli.common.verbose);
+    let ending = match &cli.command {
+        Command::Hook(args) => return hook::run(args, cli.common.config.as_deref()),
+        Command::Deliver(args) => deliver::run(args, &cli.common, &terminal),
+        Command::Status(args) => status::run(args, &cli.common, &terminal),
+        Command::Log(args) => log::run(args, &cli.common, &terminal),
+        Command::Check(args) => check::run(args, &cli.common, &terminal),
+        Command::Demo(args) => demo::run(args, &terminal),
+    };
+    match ending {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Found) => ExitCode::FAILURE,
+        Err(err) if terminal::is_broken_pipe(&err) => ExitCode::SUCCESS,
+        Err(err) => {
+            terminal.error(&err);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what clap has to say instead of a command: help, the version, or what is wrong with the usage.
+fn answered(err: &clap::Error) -> ExitCode {
+    // That the terminal is gone changes nothing.
+    let _ = err.print();
+    if err.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+impl Common {
+    /// Loads the configuration.
+    fn load(&self) -> anyhow::Result<Config> {
+        config::load(config::find(self.config.as_deref()).as_deref()).context("the configuration is wrong")
+    }
+}

@@ -1,0 +1,60 @@
+//! What commands print: answers to stdout, messages to stderr, colour only for a terminal.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+/// The two streams, and how much is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terminal {
+    is_quiet: bool,
+    is_verbose: bool,
+    has_colour: bool,
+}
+
+impl Terminal {
+    pub fn new(is_quiet: bool, is_verbose: bool) -> Self {
+        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { is_quiet, is_verbose, has_colour: !wants_none && io::stdout().is_terminal() }
+    }
+
+    /// Prints a line of the answer.
+    pub fn answer(&self, line: impl Display) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{line}")
+    }
+
+    /// Prints a line of the answer unless it was asked to be quiet.
+    pub fn say(&self, line: impl Display) -> io::Result<()> {
+        if self.is_quiet { Ok(()) } else { self.answer(line) }
+    }
+
+    /// Prints a message for whoever wants to know more.
+    pub fn detail(&self, line: impl Display) {
+        if self.is_verbose {
+            self.message(line);
+        }
+    }
+
+    /// Prints a message to stderr; that nobody can read it is no error.
+    pub fn message(&self, line: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "gitea-lightstep: {line}");
+    }
+
+    /// Prints an error with its causes on one line.
+    pub fn error(&self, err: &anyhow::Error) {
+        self.message(format_args!("{err:#}"));
+    }
+
+    /// Returns `text` in bold where the terminal can.
+    pub fn bold(&self, text: &str) -> String {
+        if self.has_colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
+    }
+}
+
+/// Returns whether the reader of our answer went away, as `head` does: that is its right.
+pub(super) fn is_broken_pipe(err: &anyhow::Error) -> bool {
+    err.chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

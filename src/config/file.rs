@@ -1,0 +1,114 @@
+//! The file as written: what TOML and its types can say of it, nothing decided yet.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    meant::{Compression, DeliveryMode, Protocol, ReplyTo, Spans},
+    units::{DurationText, SizeText},
+};
+use crate::secret::SecretSource;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    pub state_dir: Option<PathBuf>,
+    pub public_url: Option<Spanned<String>>,
+    pub lightstep: Option<Spanned<LightstepFile>>,
+    pub destination: Vec<DestinationFile>,
+    pub policy: PolicyFile,
+    pub service: Vec<ServiceFile>,
+    pub delivery: DeliveryFile,
+    pub reply: ReplyFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LightstepFile {
+    pub token: Option<SecretSource>,
+    pub region: Option<Spanned<Region>>,
+    pub endpoint: Option<Spanned<String>>,
+    pub protocol: Option<Protocol>,
+    pub compression: Option<Compression>,
+    pub spans: Option<Spans>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Region {
+    Us,
+    Eu,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DestinationFile {
+    pub name: Spanned<String>,
+    #[expect(dead_code, reason = "there is one kind so far, and naming it is how the file says so")]
+    pub kind: DestinationKind,
+    pub endpoint: Spanned<String>,
+    pub protocol: Option<Protocol>,
+    pub compression: Option<Compression>,
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, HeaderFile>,
+    pub spans: Option<Spans>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DestinationKind {
+    Otlp,
+}
+
+/// The value of a header: harmless text, or a secret from elsewhere.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a string, or a table with one of `file`, `command`, `credential`, `env`"
+)]
+pub(super) enum HeaderFile {
+    Text(String),
+    Secret(SecretSource),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    pub scripts: Option<PathBuf>,
+    pub limits: LimitsFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LimitsFile {
+    pub operations: Option<u64>,
+    pub time: Option<DurationText>,
+    pub memory: Option<SizeText>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceFile {
+    pub repository: String,
+    #[serde(default)]
+    pub paths: Vec<String>,
+    pub name: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DeliveryFile {
+    pub mode: Option<DeliveryMode>,
+    pub timeout: Option<DurationText>,
+    pub linger: Option<DurationText>,
+    pub give_up_after: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ReplyFile {
+    pub to_pusher: Option<ReplyTo>,
+    pub trace_link: Option<Spanned<String>>,
+}

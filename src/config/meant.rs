@@ -1,0 +1,199 @@
+//! The config as meant: defaults filled in, paths absolute, every value of a type that cannot
+//! hold a wrong one.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+use crate::secret::SecretSource;
+
+/// Where state is kept when no file says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/gitea-lightstep";
+
+/// Everything an administrator decided.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file this was read from, `None` if there is none.
+    pub path: Option<PathBuf>,
+    /// The directory of spool, dead letters and journal.
+    pub state_dir: PathBuf,
+    /// The address of Gitea, for links; else `GITEA_ROOT_URL`.
+    pub public_url: Option<String>,
+    /// Where markers go.
+    pub destinations: Vec<Destination>,
+    /// The directory of policy scripts, if there is one.
+    pub scripts: Option<PathBuf>,
+    /// What a policy may use up.
+    pub limits: Limits,
+    /// Which paths of which repositories are which services.
+    pub services: Vec<ServiceRule>,
+    /// How markers are sent.
+    pub delivery: Delivery,
+    /// What the pusher reads.
+    pub reply: Reply,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: None,
+            state_dir: DEFAULT_STATE_DIR.into(),
+            public_url: None,
+            destinations: Vec::new(),
+            scripts: None,
+            limits: Limits::default(),
+            services: Vec::new(),
+            delivery: Delivery::default(),
+            reply: Reply::default(),
+        }
+    }
+}
+
+/// An OTLP/HTTP back end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The name in messages, and of the directory in the outbox.
+    pub name: String,
+    /// The full URL of the logs endpoint.
+    pub logs_url: String,
+    /// The full URL of the traces endpoint.
+    pub traces_url: String,
+    /// What every request bears beside the protocol's own headers.
+    pub headers: Vec<(String, HeaderValue)>,
+    /// The encoding of requests.
+    pub protocol: Protocol,
+    /// The compression of requests.
+    pub compression: Compression,
+    /// Which markers are also a span.
+    pub spans: Spans,
+}
+
+/// The value of a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderValue {
+    /// Harmless text.
+    Text(String),
+    /// A secret, read anew for every delivery.
+    Secret(SecretSource),
+}
+
+/// How requests are encoded; the names are those of `OTEL_EXPORTER_OTLP_PROTOCOL`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Protocol {
+    /// Binary protobuf, which every back end takes.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    Protobuf,
+    /// JSON.
+    #[serde(rename = "http/json")]
+    Json,
+}
+
+/// How requests are compressed; the names are those of `OTEL_EXPORTER_OTLP_COMPRESSION`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// gzip, which every OTLP server must take.
+    #[default]
+    Gzip,
+    /// None.
+    None,
+}
+
+/// Which markers are also a root span: Lightstep draws deployment markers from spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spans {
+    /// Deployments and rollbacks.
+    #[default]
+    Deployments,
+    /// All markers.
+    All,
+    /// None.
+    None,
+}
+
+/// What a policy may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Steps of one call of a script.
+    pub operations: u64,
+    /// Wall clock of one push in the hook, and of one update in the background.
+    pub time: Duration,
+    /// Memory that scripts may add to the process, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { operations: 1_000_000, time: Duration::from_millis(250), memory: 64 << 20 }
+    }
+}
+
+/// One `[[service]]`: what is called what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRule {
+    /// Wildcards over `owner/name`, in lower case.
+    pub repository: String,
+    /// Wildcards over paths; none stands for the whole repository.
+    pub paths: Vec<String>,
+    /// `service.name`.
+    pub name: String,
+}
+
+/// How markers are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Who sends.
+    pub mode: DeliveryMode,
+    /// How long one request may take, all in all.
+    pub timeout: Duration,
+    /// How long the detached process keeps on trying before it leaves the rest to the next push.
+    pub linger: Duration,
+    /// After which age an undelivered marker is a dead letter.
+    pub give_up_after: Duration,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            mode: DeliveryMode::default(),
+            timeout: Duration::from_secs(10),
+            linger: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+/// Who sends markers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryMode {
+    /// A detached process; the push does not wait.
+    #[default]
+    Background,
+    /// The hook itself, for as long as `timeout`, while the pusher waits.
+    Inline,
+}
+
+/// What the pusher reads as `remote:` lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// How much.
+    pub to_pusher: ReplyTo,
+    /// The address of a trace, with `{trace_id}` in it.
+    pub trace_link: Option<String>,
+}
+
+/// How much the pusher reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyTo {
+    /// One line a marker.
+    #[default]
+    Markers,
+    /// Nothing.
+    Nothing,
+    /// One line a marker, and one for each update whose policy failed.
+    All,
+}

@@ -1,0 +1,15 @@
+//! The configuration: the file as written (`file`), then the config as meant ([`Config`]).
+
+mod file;
+mod load;
+mod meant;
+mod problem;
+mod units;
+
+pub use load::{ConfigError, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
+pub use meant::{
+    Compression, Config, Delivery, DeliveryMode, Destination, HeaderValue, Limits, Protocol, Reply, ReplyTo,
+    ServiceRule, Spans,
+};
+pub use problem::Problem;
+pub use units::duration;

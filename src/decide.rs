@@ -1,0 +1,232 @@
+//! From a push to markers: the one function that the hook, the deliverer, `scan`, `backfill` and
+//! `try` call.
+
+use std::rc::Rc;
+
+use crate::{
+    config::{Config, ServiceRule},
+    facts::{FactError, Facts, Repository},
+    marker::{Marker, Site},
+    policy::{Decision, Draft, Guarded, Kind, Partial, Policy, PolicyError, Rule, ScriptError, Scripts},
+    push::Push,
+    time::Deadline,
+};
+
+/// How many updates are decided at once. Whoever asks writes down what came of them while the
+/// processor still has it at hand.
+const CHUNK: usize = 64;
+
+/// How much time the policy has.
+#[derive(Clone, Copy, Debug)]
+pub enum Budget {
+    /// One deadline for everything: the hook's. What is not decided by then is left to the
+    /// background.
+    Push(Deadline),
+    /// The limit anew for each update: the background's.
+    Update,
+}
+
+/// What became of some updates of a push.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// One verdict an update, in order, from the first that was asked for.
+    pub verdicts: Vec<Verdict>,
+    /// Whether the budget is used up.
+    pub is_out_of_time: bool,
+}
+
+/// What became of one update, and why.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The place of the update in its push.
+    pub update: usize,
+    /// The place in the policy that wants no marker, or refused one.
+    pub by: Option<Rule>,
+    /// What happened, in a word for the journal.
+    pub outcome: Outcome,
+    /// The markers that passed every guard.
+    pub markers: Vec<Made>,
+    /// Facts that the markers have to do without, and why.
+    pub missing: Option<FactError>,
+}
+
+/// A marker, and the place in the policy that asked for it.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The marker.
+    pub marker: Marker,
+    /// The place.
+    pub by: Rule,
+}
+
+/// How the decision of an update ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It became markers.
+    Marked,
+    /// The policy wants no marker of it.
+    Skipped(String),
+    /// A guard refused a marker of it.
+    Refused(String),
+    /// The policy failed, which costs the update its markers.
+    Failed(String),
+}
+
+/// Everything that decides the updates of one repository.
+pub struct Decider<'a> {
+    config: &'a Config,
+    repository: Result<Rc<Repository>, FactError>,
+    policy: Result<Policy, PolicyError>,
+    push: Rc<Push>,
+}
+
+impl<'a> Decider<'a> {
+    /// Opens the push's repository and compiles its policy. That either fails is no error yet: it
+    /// is told of each update that needs it.
+    pub fn new(config: &'a Config, push: Push, hook_page: Option<std::path::PathBuf>) -> Self {
+        let scripts = Scripts { dir: config.scripts.clone(), hook_page };
+        Self {
+            config,
+            repository: Repository::open(&push.source().git_dir).map(Rc::new),
+            policy: Policy::load(&scripts, &push.source().repository, &config.limits),
+            push: Rc::new(push),
+        }
+    }
+
+    /// Returns the push.
+    pub fn push(&self) -> &Push {
+        &self.push
+    }
+
+    /// Decides some updates from the one at `from` on: at least one, unless the budget is used up.
+    pub fn decide(&self, from: usize, budget: Budget) -> Decided {
+        let mut decided = Decided::default();
+        let end = self.push.updates().len().min(from.saturating_add(CHUNK));
+        for index in from..end {
+            let deadline = match budget {
+                Budget::Push(deadline) => deadline,
+                Budget::Update => Deadline::after(self.config.limits.time),
+            };
+            if deadline.is_over() {
+                decided.is_out_of_time = true;
+                break;
+            }
+            let verdict = match self.verdict(index, deadline) {
+                // What the hook has no time for, the background may have.
+                Err(err) if err.is_out_of_time() && matches!(budget, Budget::Push(_)) => {
+                    decided.is_out_of_time = true;
+                    break;
+                }
+                Err(err) => Verdict::without(index, Outcome::Failed(err.to_string())),
+                Ok(verdict) => verdict,
+            };
+            decided.verdicts.push(verdict);
+        }
+        decided
+    }
+
+    fn verdict(&self, index: usize, deadline: Deadline) -> Result<Verdict, ScriptError> {
+        let policy = match &self.policy {
+            Ok(policy) => policy,
+            Err(err) => return Ok(Verdict::without(index, Outcome::Failed(err.to_string()))),
+        };
+        let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
+        let mut verdict = Verdict::without(index, Outcome::Marked);
+        let marks = match policy.decide(&facts, deadline)? {
+            Decision::Skip { by, why } => {
+                return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
+            }
+            Decision::Marks(marks) => marks,
+        };
+        for mark in marks {
+            for draft in self.drafts(mark.partial, &facts) {
+                let draft = policy.enrich(draft, &facts, deadline)?;
+                match policy.guard(draft, &facts, deadline)? {
+                    Guarded::Passed(draft) => {
+                        let marker = Marker::new(draft, &facts, self.site());
+                        verdict.markers.push(Made { marker, by: mark.by.clone() });
+                    }
+                    Guarded::Refused { by, why } => {
+                        verdict.by = Some(by);
+                        verdict.outcome = Outcome::Refused(why);
+                    }
+                }
+            }
+        }
+        if verdict.markers.is_empty() && matches!(verdict.outcome, Outcome::Marked) {
+            verdict.outcome = Outcome::Skipped("no configured service has any of the changed paths".into());
+        }
+        verdict.missing = facts.target().err();
+        Ok(verdict)
+    }
+
+    /// Fills in what `decide` left out of a mark; a monorepo's change is a draft for each service
+    /// that it touches.
+    fn drafts(&self, partial: Partial, facts: &Facts) -> Vec<Draft> {
+        let tag = facts.version_tag();
+        let update = facts.update();
+        let kind = partial.kind.unwrap_or(if tag.is_some() { Kind::Release } else { Kind::Change });
+        let version = partial
+            .version
+            .or_else(|| tag.as_ref().map(|tag| tag.version().to_string()))
+            .unwrap_or_else(|| facts.commit_id().ok().flatten().unwrap_or(update.raw_new_id()).to_string());
+        let named =
+            partial.service.or_else(|| tag.as_ref().and_then(|tag| tag.service().map(ToString::to_string)));
+        let services = named.map_or_else(|| services(&self.config.services, kind, facts), |name| vec![name]);
+        let title = partial.title.unwrap_or_else(|| {
+            let commit = facts.commit().ok().flatten();
+            commit.map_or_else(|| update.ref_name().to_text(), |commit| commit.title.clone())
+        });
+        services
+            .into_iter()
+            .map(|service| Draft {
+                kind,
+                service,
+                version: version.clone(),
+                environment: partial.environment.clone(),
+                title: title.clone(),
+                attributes: partial.attributes.clone(),
+            })
+            .collect()
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site { public_url: self.config.public_url.as_deref() }
+    }
+}
+
+impl Verdict {
+    fn without(update: usize, outcome: Outcome) -> Self {
+        Self { update, by: None, outcome, markers: Vec::new(), missing: None }
+    }
+}
+
+/// Returns the services that an update is of: those whose `[[service]]` names the repository and,
+/// for a change, one of the changed paths. Without any rule for the repository, it is one service of
+/// the repository's name.
+fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
+    let repository = &facts.push().source().repository;
+    let full_name = repository.full_name().to_lowercase();
+    let rules: Vec<_> = rules.iter().filter(|rule| matches(&rule.repository, full_name.as_bytes())).collect();
+    if rules.is_empty() {
+        return vec![repository.name.clone()];
+    }
+    let touches = |rule: &ServiceRule| {
+        if rule.paths.is_empty() || kind != Kind::Change {
+            return true;
+        }
+        // When the paths cannot be read or are too many, a marker too many is better than one lost.
+        facts.changed_paths().map_or(true, |changed| {
+            changed.is_truncated
+                || changed.paths.iter().any(|path| rule.paths.iter().any(|glob| matches(glob, path)))
+        })
+    };
+    let mut names: Vec<_> =
+        rules.into_iter().filter(|rule| touches(rule)).map(|rule| rule.name.clone()).collect();
+    names.dedup();
+    names
+}
+
+fn matches(pattern: &str, text: &[u8]) -> bool {
+    gix_glob::wildmatch(pattern.into(), text.into(), gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
+}

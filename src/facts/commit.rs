@@ -1,0 +1,160 @@
+//! Commits and annotated tags, read once and bounded.
+
+use std::rc::Rc;
+
+use bstr::ByteSlice as _;
+use gix::objs::{CommitRef, Kind, TagRef, commit::MessageRef};
+
+use super::{
+    FactError, Repository,
+    repository::{own_id, told},
+};
+use crate::{push::ObjectId, text, time::Timestamp};
+
+/// How long a title may be, in characters.
+const MAX_TITLE: usize = 256;
+/// How long a message may be, in characters.
+const MAX_MESSAGE: usize = 16_384;
+/// How long a person's name or address may be, in characters.
+const MAX_NAME: usize = 256;
+/// How many trailers are kept, and how long each may be.
+const MAX_TRAILERS: usize = 64;
+const MAX_TRAILER: usize = 1024;
+/// How many annotated tags may stand on each other.
+const MAX_TAGS: usize = 8;
+
+/// What an id comes to when every annotated tag is followed.
+#[derive(Debug)]
+pub struct Target {
+    /// The outermost annotated tag, `None` if the id names an object directly.
+    pub tag: Option<Tag>,
+    /// The commit at the end, `None` if a tree or a blob stands there.
+    pub commit: Option<Rc<Commit>>,
+}
+
+/// An annotated tag.
+#[derive(Clone, Debug)]
+pub struct Tag {
+    /// The id of the tag object.
+    pub id: ObjectId,
+    /// Who made the tag; some old tags name nobody.
+    pub tagger: Option<Signature>,
+    /// The whole message, without a signature.
+    pub message: String,
+}
+
+/// A commit.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The full id.
+    pub id: ObjectId,
+    /// Who wrote the change.
+    pub author: Signature,
+    /// Who made the commit.
+    pub committer: Signature,
+    /// The first paragraph of the message as one line.
+    pub title: String,
+    /// The whole message.
+    pub message: String,
+    /// The trailers at the end of the message, in order.
+    pub trailers: Vec<(String, String)>,
+    /// The parents in order.
+    pub parents: Vec<ObjectId>,
+    pub(super) tree: ObjectId,
+}
+
+/// A person and a time, as a commit or a tag states them. Both are what somebody typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The name.
+    pub name: String,
+    /// The mail address. It is personal data and goes into no marker of itself.
+    pub email: String,
+    /// The time, `None` where it is beyond any calendar.
+    pub time: Option<Timestamp>,
+}
+
+/// Follows `id` to its commit.
+pub(super) fn peel(repository: &Repository, id: ObjectId) -> Result<Target, FactError> {
+    let mut outermost = None;
+    let mut next = id;
+    for _ in 0..=MAX_TAGS {
+        let object = repository.object(next)?;
+        let broken =
+            |err: &gix::Error| FactError::new(format!("failed to decode object {next}: {}", told(err)));
+        match object.kind {
+            Kind::Commit => {
+                let commit = object.try_to_commit_ref().map_err(|err| broken(&err))?;
+                return Ok(Target { tag: outermost, commit: Some(Rc::new(Commit::read(next, &commit)?)) });
+            }
+            Kind::Tag => {
+                let tag = object.try_to_tag_ref().map_err(|err| broken(&err))?;
+                let target = own_id(&tag.target())?;
+                if outermost.is_none() {
+                    outermost = Some(Tag::read(next, &tag));
+                }
+                next = target;
+            }
+            Kind::Tree | Kind::Blob => {
+                return Ok(Target { tag: outermost, commit: None });
+            }
+        }
+    }
+    Err(FactError::new(format!("object {id} is a tag of more than {MAX_TAGS} tags")))
+}
+
+impl Commit {
+    fn read(id: ObjectId, commit: &CommitRef<'_>) -> Result<Self, FactError> {
+        let message = MessageRef::from_bytes(commit.message);
+        let trailers = message.body().map_or_else(Vec::new, |body| {
+            body.trailers()
+                .take(MAX_TRAILERS)
+                .map(|t| (text::bounded(t.token, MAX_TRAILER), text::bounded(&t.value, MAX_TRAILER)))
+                .collect()
+        });
+        Ok(Self {
+            id,
+            author: Signature::read(commit.author),
+            committer: Signature::read(commit.committer),
+            title: text::bounded(message.summary().as_ref(), MAX_TITLE),
+            message: text::bounded(commit.message, MAX_MESSAGE),
+            trailers,
+            parents: commit.parents().map(|id| own_id(&id)).collect::<Result<_, _>>()?,
+            tree: own_id(&commit.tree())?,
+        })
+    }
+
+    /// Returns the value of the last trailer of this name, whose case does not matter.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        self.trailers
+            .iter()
+            .rev()
+            .find(|(token, _)| token.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Tag {
+    fn read(id: ObjectId, tag: &TagRef<'_>) -> Self {
+        Self {
+            id,
+            tagger: tag.tagger.map(|raw| Signature::read(raw)),
+            message: text::bounded(tag.message.trim_end(), MAX_MESSAGE),
+        }
+    }
+}
+
+impl Signature {
+    /// Reads `Name <address> seconds zone`; what cannot be read is empty, because a commit that
+    /// somebody could push must not be refused for its author.
+    fn read(raw: &[u8]) -> Self {
+        let signature = gix::actor::SignatureRef::from_bytes(raw).ok();
+        let time = signature.as_ref().and_then(|s| Timestamp::from_second(s.seconds()).ok());
+        let (name, email) = signature.map_or((raw, &b""[..]), |s| (s.name.as_ref(), s.email.as_ref()));
+        Self {
+            name: text::bounded(name.trim(), MAX_NAME),
+            email: text::bounded(email.trim(), MAX_NAME),
+            time,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Why a fact could not be read.
+
+use std::{fmt, rc::Rc};
+
+/// Why a fact could not be read, as one line for people. Nobody decides by the cause: whoever
+/// asked goes without the fact and says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactError(Rc<str>);
+
+impl FactError {
+    /// Returns an error that says `what`.
+    pub fn new(what: impl Into<Rc<str>>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for FactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for FactError {}

@@ -1,0 +1,159 @@
+//! What the repository says of an update, read only when somebody asks. gix stays in here.
+//!
+//! Ids come from the push, never from reading refs: another push may have moved the ref since.
+
+mod commit;
+mod error;
+mod paths;
+mod range;
+mod repository;
+mod version;
+
+use std::{cell::OnceCell, rc::Rc};
+
+use bstr::ByteSlice as _;
+
+pub use commit::{Commit, Signature, Tag, Target};
+pub use error::FactError;
+pub use paths::{ChangedPaths, MAX_PATHS};
+pub use range::{MAX_COMMITS, MAX_VISITED, Range};
+pub use repository::Repository;
+pub use version::VersionTag;
+
+use crate::push::{ObjectId, Push, RefKind, Update};
+
+/// The facts of one update. Each is read at most once, and an error is a fact too: it is
+/// remembered and told again.
+pub struct Facts {
+    push: Rc<Push>,
+    index: usize,
+    repository: Result<Rc<Repository>, FactError>,
+    target: OnceCell<Result<Rc<Target>, FactError>>,
+    old_commit: OnceCell<Result<Option<ObjectId>, FactError>>,
+    range: OnceCell<Result<Rc<Range>, FactError>>,
+    paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
+}
+
+impl Facts {
+    /// Returns the facts of the update at `index` of `push`; nothing is read yet.
+    ///
+    /// # Panics
+    /// If the push has no such update.
+    pub fn new(push: Rc<Push>, index: usize, repository: Result<Rc<Repository>, FactError>) -> Self {
+        assert!(index < push.updates().len(), "the push has no update {index}");
+        Self {
+            push,
+            index,
+            repository,
+            target: OnceCell::new(),
+            old_commit: OnceCell::new(),
+            range: OnceCell::new(),
+            paths: OnceCell::new(),
+        }
+    }
+
+    /// Returns the push.
+    pub fn push(&self) -> &Push {
+        &self.push
+    }
+
+    /// Returns the update.
+    pub fn update(&self) -> &Update {
+        &self.push.updates()[self.index]
+    }
+
+    /// Returns whether the update is of the branch that `HEAD` names.
+    pub fn is_default_branch(&self) -> Result<bool, FactError> {
+        let RefKind::Branch(branch) = self.update().ref_name().kind() else {
+            return Ok(false);
+        };
+        Ok(self.repository()?.default_branch()? == Some(branch))
+    }
+
+    /// Returns the version that the update's tag names, `None` for any other ref.
+    pub fn version_tag(&self) -> Option<VersionTag> {
+        match self.update().ref_name().kind() {
+            RefKind::Tag(tag) => VersionTag::parse(tag.to_str().ok()?),
+            RefKind::Branch(_) | RefKind::Other => None,
+        }
+    }
+
+    /// Returns what the new id comes to when every annotated tag is followed.
+    ///
+    /// # Errors
+    /// If the ref was deleted, or an object is missing, broken or too large.
+    pub fn target(&self) -> Result<Rc<Target>, FactError> {
+        let read = || {
+            let id = self
+                .update()
+                .new_id()
+                .ok_or_else(|| FactError::new("the ref was deleted, it names no commit"))?;
+            self.repository()?.target(id)
+        };
+        self.target.get_or_init(read).clone()
+    }
+
+    /// Returns the id of the commit that the ref names now, `None` for a tag of a tree or a blob.
+    pub fn commit_id(&self) -> Result<Option<ObjectId>, FactError> {
+        Ok(self.target()?.commit.as_ref().map(|commit| commit.id))
+    }
+
+    /// Returns the commit that the ref names now.
+    pub fn commit(&self) -> Result<Option<Rc<Commit>>, FactError> {
+        Ok(self.target()?.commit.clone())
+    }
+
+    /// Returns the commits between the old id and the new, by a walk that ends after
+    /// [`MAX_VISITED`] commits.
+    pub fn range(&self) -> Result<Rc<Range>, FactError> {
+        let read = || {
+            let Some(new) = self.commit_id()? else {
+                return Ok(Rc::new(Range::default()));
+            };
+            let old = self.old_commit()?;
+            Ok(Rc::new(self.repository()?.range(old, new)?))
+        };
+        self.range.get_or_init(read).clone()
+    }
+
+    /// Returns whether the ref was moved to a commit that does not have the old one in its history.
+    pub fn is_rewind(&self) -> Result<bool, FactError> {
+        if self.update().is_created() || self.update().is_deleted() {
+            return Ok(false);
+        }
+        let range = self.range()?;
+        if range.is_truncated && !range.is_fast_forward {
+            return Err(FactError::new(format!(
+                "the walk ended after {MAX_VISITED} commits, before it met the old commit"
+            )));
+        }
+        Ok(!range.is_fast_forward)
+    }
+
+    /// Returns the paths in which the new commit differs from the old one; for a created ref,
+    /// from the commit's first parent.
+    pub fn changed_paths(&self) -> Result<Rc<ChangedPaths>, FactError> {
+        let read = || {
+            let Some(commit) = self.commit()? else {
+                return Ok(Rc::new(ChangedPaths::default()));
+            };
+            let base = self.old_commit()?.or(commit.parents.first().copied());
+            Ok(Rc::new(self.repository()?.changed_paths(base, commit.id)?))
+        };
+        self.paths.get_or_init(read).clone()
+    }
+
+    /// Returns the commit that the ref named before, `None` if it was created by this push or
+    /// named something else.
+    fn old_commit(&self) -> Result<Option<ObjectId>, FactError> {
+        let read = || match self.update().old_id() {
+            Some(id) => Ok(self.repository()?.target(id)?.commit.as_ref().map(|commit| commit.id)),
+            None => Ok(None),
+        };
+        self.old_commit.get_or_init(read).clone()
+    }
+
+    fn repository(&self) -> Result<&Repository, FactError> {
+        self.repository.as_deref().map_err(FactError::clone)
+    }
+}

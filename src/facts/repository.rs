@@ -1,0 +1,109 @@
+//! The bare repository, opened read-only.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+use bstr::{BStr, BString, ByteSlice as _};
+
+use super::{
+    FactError, Target,
+    commit::{self, Commit},
+};
+use crate::push::{GitDir, ObjectId};
+
+/// No object above this size is read, so that a message of 100 MB costs no memory.
+pub const MAX_OBJECT: &str = "8m";
+
+/// How many peeled objects are remembered during a push of many refs.
+const REMEMBERED: usize = 4096;
+
+/// A repository that is open for reading.
+pub struct Repository {
+    pub(super) gix: gix::Repository,
+    default_branch: OnceCell<Result<Option<BString>, FactError>>,
+    targets: RefCell<HashMap<ObjectId, Rc<Target>>>,
+}
+
+impl Repository {
+    /// Opens the repository with its own configuration alone: no system or user file and no
+    /// environment has a say.
+    ///
+    /// # Errors
+    /// If it is no repository or cannot be read.
+    pub fn open(dir: &GitDir) -> Result<Self, FactError> {
+        let options = gix::open::Options::isolated()
+            .open_path_as_is(true)
+            .config_overrides([format!("gitoxide.objects.allocLimit={MAX_OBJECT}")]);
+        let gix = gix::open_opts(dir.as_path(), options).map_err(|err| {
+            FactError::new(format!(
+                "failed to open the repository `{}`: {}",
+                dir.as_path().display(),
+                told(&err)
+            ))
+        })?;
+        Ok(Self { gix, default_branch: OnceCell::new(), targets: RefCell::default() })
+    }
+
+    /// Returns the short name of the branch that `HEAD` names, `None` if it names no branch.
+    pub fn default_branch(&self) -> Result<Option<&BStr>, FactError> {
+        // HEAD itself says it; what the branch names is of no interest here, and not read.
+        let read = || {
+            let head = self
+                .gix
+                .try_find_reference("HEAD")
+                .map_err(|err| FactError::new(format!("failed to read HEAD: {}", told(&err))))?;
+            let name =
+                head.as_ref().and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_owned()));
+            Ok(name.and_then(|name| name.strip_prefix(b"refs/heads/").map(BString::from)))
+        };
+        match self.default_branch.get_or_init(read) {
+            Ok(branch) => Ok(branch.as_ref().map(|branch| branch.as_bstr())),
+            Err(err) => Err(err.clone()),
+        }
+    }
+
+    /// Returns what `id` comes to when every annotated tag is followed.
+    pub(super) fn target(&self, id: ObjectId) -> Result<Rc<Target>, FactError> {
+        if let Some(target) = self.targets.borrow().get(&id) {
+            return Ok(target.clone());
+        }
+        let target = Rc::new(commit::peel(self, id)?);
+        let mut targets = self.targets.borrow_mut();
+        if targets.len() == REMEMBERED {
+            targets.clear();
+        }
+        targets.insert(id, target.clone());
+        Ok(target)
+    }
+
+    /// Returns the commit `id`, read before or not.
+    pub(super) fn commit(&self, id: ObjectId) -> Result<Rc<Commit>, FactError> {
+        let target = self.target(id)?;
+        target.commit.clone().ok_or_else(|| FactError::new(format!("object {id} is no commit")))
+    }
+
+    /// Reads the object `id`.
+    pub(super) fn object(&self, id: ObjectId) -> Result<gix::Object<'_>, FactError> {
+        self.gix
+            .find_object(gix_id(id))
+            .map_err(|err| FactError::new(format!("failed to read object {id}: {}", told(&err))))
+    }
+}
+
+/// Returns our id of gix's.
+pub(super) fn own_id(id: &gix::hash::oid) -> Result<ObjectId, FactError> {
+    ObjectId::from_raw(id.as_bytes()).ok_or_else(|| FactError::new("an id is neither SHA-1 nor SHA-256"))
+}
+
+/// Returns gix's id of ours.
+pub(super) fn gix_id(id: ObjectId) -> gix::ObjectId {
+    gix::ObjectId::from_bytes_or_panic(id.as_bytes())
+}
+
+/// Returns an error with its causes as one line; gix's own `Display` shows only the first.
+pub(super) fn told(err: &gix::Error) -> String {
+    crate::text::line(format!("{err:#}"))
+}

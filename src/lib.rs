@@ -1,0 +1,49 @@
+//! gitea-lightstep: from a `git push` to a marker in Lightstep or any OTLP back end.
+//!
+//! ```text
+//! git (stdin + environment)
+//!   -> push      what git and Gitea said                      no repository needed
+//!   -> state     the inbox: one file, written and renamed
+//!   -> facts     what the bare repository says, read lazily   gix stays in here
+//!   -> policy    which updates are markers: decide, enrich,
+//!                guard                                        Rhai stays in here
+//!   -> marker    ids, times, trace context
+//!   -> decide    push -> markers, the one function for all
+//!   -> state     the outbox: written, synchronised, renamed; the journal
+//!   -> settle    capture -> decide -> outbox                  back to git
+//!      - - - - - - - - - - - detached - - - - - - - - - - -
+//!   -> otlp      markers in the wire's words
+//!   -> delivery  lock, batch, encode, send, retry, dead letter
+//!                                                             HTTP stays in here
+//! ```
+//!
+//! A module imports only from those above it or from the plain leaves ([`config`], [`secret`],
+//! [`text`], [`time`]); `tests/layering.rs` holds that.
+
+// Leaves.
+pub mod secret;
+pub mod text;
+pub mod time;
+
+pub mod config;
+
+// The way of a push.
+pub mod push;
+
+pub mod facts;
+
+pub mod policy;
+
+pub mod marker;
+
+pub mod decide;
+
+pub mod state;
+
+pub mod settle;
+
+pub mod otlp;
+
+pub mod delivery;
+
+pub mod cli;

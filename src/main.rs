@@ -1,0 +1,7 @@
+//! Arguments in, exit status out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitea_lightstep::cli::run(std::env::args_os())
+}

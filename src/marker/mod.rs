@@ -1,0 +1,95 @@
+//! Markers: points in a service's history, with their ids and attributes.
+
+mod attributes;
+mod id;
+mod traceparent;
+
+pub use attributes::name;
+pub use id::{MarkerId, SpanId, TraceId};
+use serde::{Deserialize, Serialize};
+pub use traceparent::Traceparent;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    facts::Facts,
+    policy::{Draft, Kind, Value},
+    time::Timestamp,
+};
+
+/// A point in a service's history: what one back end draws as one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Marker {
+    /// The same for every attempt to deliver it, and for every time that its push is decided.
+    pub id: MarkerId,
+    /// What it marks.
+    pub kind: Kind,
+    /// `service.name`.
+    pub service: String,
+    /// `service.version`.
+    pub version: String,
+    /// `deployment.environment.name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// When the push was captured, however late it is delivered.
+    pub time: Timestamp,
+    /// The line that a person reads.
+    pub title: String,
+    /// The trace of the commit.
+    pub trace_id: TraceId,
+    /// A trace that the pusher named, to which the span links. It is untrusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Traceparent>,
+    /// Everything else, by its name on the wire.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+/// What is taken from the site's configuration and not from the push.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Site<'a> {
+    /// The address of Gitea, where the configuration names one.
+    pub public_url: Option<&'a str>,
+}
+
+impl Marker {
+    /// Makes the marker that `draft` describes of the update that `facts` tell of.
+    ///
+    /// Facts that cannot be read are left out: a marker without a title is better than none.
+    pub fn new(draft: Draft, facts: &Facts, site: Site<'_>) -> Self {
+        let push = facts.push();
+        let update = facts.update();
+        let id = MarkerId::of(
+            push.id(),
+            update.ref_name(),
+            &draft.service,
+            draft.environment.as_deref(),
+            draft.kind,
+        );
+        let commit_id = facts.commit_id().ok().flatten();
+        let mut attributes = draft.attributes;
+        for (key, value) in attributes::of(facts, site) {
+            attributes.entry(key.to_string()).or_insert(value);
+        }
+        attributes.insert(name::MARKER_ID.into(), id.to_string().into());
+        attributes.insert(name::PUSH_ID.into(), push.id().to_string().into());
+        Self {
+            id,
+            kind: draft.kind,
+            service: draft.service,
+            version: draft.version,
+            environment: draft.environment,
+            time: push.time(),
+            title: draft.title,
+            // A tag of a tree has no commit; its own object still names one thing for good.
+            trace_id: TraceId::of(commit_id.unwrap_or(update.raw_new_id())),
+            link: Traceparent::given(facts),
+            attributes,
+        }
+    }
+
+    /// Returns the id of the marker's span, and of its place in the commit's trace.
+    pub fn span_id(&self) -> SpanId {
+        self.id.span_id()
+    }
+}

@@ -1,0 +1,165 @@
+//! What a script's functions may answer, and what is wrong with any other answer.
+
+use rhai::{Dynamic, Map};
+
+use super::{
+    Draft, Guarded, ScriptError, draft,
+    draft::Partial,
+    host::{MarkAnswer, RefuseAnswer, SkipAnswer},
+    layer::Layer,
+};
+
+/// How many markers one update may become.
+const MAX_MARKS: usize = 64;
+
+/// The place in the policy that spoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    file: String,
+    line: Option<usize>,
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.file),
+            None => f.write_str(&self.file),
+        }
+    }
+}
+
+/// What the policy said of one update.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// No marker.
+    Skip {
+        /// The place that spoke.
+        by: Rule,
+        /// The reason, which may be empty.
+        why: String,
+    },
+    /// These markers.
+    Marks(Vec<Mark>),
+}
+
+/// A marker that `decide` asks for.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// The place that asked for it.
+    pub by: Rule,
+    /// What it says; what it leaves out is filled in from the facts.
+    pub partial: Partial,
+}
+
+/// Reads what `decide` returned.
+pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptError> {
+    let skip = |line, why| Decision::Skip { by: rule(layer, line), why };
+    let at_fault = |message: String| Err(ScriptError::at(layer.name(), None, message));
+    if let Ok(is_marker) = said.as_bool() {
+        let mark = || Mark { by: rule(layer, None), partial: Partial::default() };
+        return Ok(if is_marker { Decision::Marks(vec![mark()]) } else { skip(None, String::new()) });
+    }
+    let said = match said.try_cast_result::<SkipAnswer>() {
+        Ok(answer) => return Ok(skip(answer.line, answer.why)),
+        Err(said) => said,
+    };
+    let said = match said.try_cast_result::<MarkAnswer>() {
+        Ok(answer) => return Ok(Decision::Marks(vec![mark(layer, answer)?])),
+        Err(said) => said,
+    };
+    let list = match said.try_cast_result::<rhai::Array>() {
+        Ok(list) if list.is_empty() => return Ok(skip(None, String::new())),
+        Ok(list) if list.len() > MAX_MARKS => {
+            return at_fault(format!("`decide` returned {} marks, the limit is {MAX_MARKS}", list.len()));
+        }
+        Ok(list) => list,
+        Err(said) => {
+            return at_fault(format!(
+                "`decide` returned {}; \
+                 expected `true`, `false`, `skip(\"why\")`, `mark(#{{...}})` or an array of marks",
+                shown(&said)
+            ));
+        }
+    };
+    let mut marks = Vec::with_capacity(list.len());
+    for item in list {
+        match item.try_cast_result::<MarkAnswer>() {
+            Ok(answer) => marks.push(mark(layer, answer)?),
+            Err(other) => {
+                return at_fault(format!(
+                    "the array that `decide` returned must hold `mark(#{{...}})` only, found {}",
+                    other.type_name()
+                ));
+            }
+        }
+    }
+    Ok(Decision::Marks(marks))
+}
+
+fn mark(layer: &Layer, answer: MarkAnswer) -> Result<Mark, ScriptError> {
+    let partial = Partial::from_map(answer.map)
+        .map_err(|message| ScriptError::at(layer.name(), answer.line, message))?;
+    Ok(Mark { by: rule(layer, answer.line), partial })
+}
+
+/// Reads what `enrich` returned.
+pub(super) fn enriched(layer: &Layer, said: Dynamic) -> Result<Draft, ScriptError> {
+    let at_fault = |message: String| ScriptError::at(layer.name(), None, message);
+    let said = match said.try_cast_result::<Map>() {
+        Ok(map) => map,
+        Err(other) => {
+            let message = format!("`enrich` returned {}; end it with the marker: `marker`", shown(&other));
+            return Err(at_fault(message));
+        }
+    };
+    let partial = Partial::from_map(said).map_err(at_fault)?;
+    let missing = |word| {
+        at_fault(format!("the marker that `enrich` returned has no `{word}`; return the one you were given"))
+    };
+    Ok(Draft {
+        kind: partial.kind.ok_or_else(|| missing("kind"))?,
+        service: partial.service.ok_or_else(|| missing("service"))?,
+        version: partial.version.ok_or_else(|| missing("version"))?,
+        environment: partial.environment,
+        title: partial.title.unwrap_or_default(),
+        attributes: partial.attributes,
+    })
+}
+
+/// Reads what `guard` returned.
+pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<Guarded, ScriptError> {
+    if said.is_unit() || said.as_bool() == Ok(true) {
+        return Ok(Guarded::Passed(draft));
+    }
+    if let Some(refusal) = said.clone().try_cast::<RefuseAnswer>() {
+        return Ok(Guarded::Refused { by: rule(layer, refusal.line), why: refusal.why });
+    }
+    if said.as_bool() == Ok(false) {
+        return Ok(Guarded::Refused { by: rule(layer, None), why: String::new() });
+    }
+    if !said.is_map() {
+        let message = format!(
+            "`guard` returned {}; expected nothing, `refuse(\"why\")` or an object map of attributes to add",
+            shown(&said)
+        );
+        return Err(ScriptError::at(layer.name(), None, message));
+    }
+    let added = draft::attributes(said).map_err(|message| ScriptError::at(layer.name(), None, message))?;
+    for (key, value) in added {
+        if draft.attributes.get(&key).is_some_and(|there| *there != value) {
+            let message =
+                format!("`guard` may add attributes but not change one, and `{key}` is there already");
+            return Err(ScriptError::at(layer.name(), None, message));
+        }
+        draft.attributes.insert(key, value);
+    }
+    Ok(Guarded::Passed(draft))
+}
+
+fn rule(layer: &Layer, line: Option<usize>) -> Rule {
+    Rule { file: layer.name().to_string(), line }
+}
+
+fn shown(said: &Dynamic) -> String {
+    if said.is_unit() { "nothing".to_string() } else { format!("a value of type {}", said.type_name()) }
+}

@@ -1,0 +1,247 @@
+//! A marker as scripts see it: what it says, before it has an id.
+
+use std::collections::BTreeMap;
+
+use rhai::{Dynamic, Map};
+use serde::{Deserialize, Serialize};
+
+use crate::text;
+
+/// How many attributes a script may set on one marker.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// How long a name may be: service, version, environment, attribute key; in characters.
+pub const MAX_NAME: usize = 256;
+/// How long an attribute's text or a title may be, in characters.
+pub const MAX_TEXT: usize = 4096;
+/// How many texts an attribute's list may hold.
+const MAX_LIST: usize = 128;
+
+/// What a marker marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Code landed on a watched branch.
+    Change,
+    /// A version was tagged.
+    Release,
+    /// A version went to an environment.
+    Deployment,
+    /// An environment went back to an earlier version.
+    Rollback,
+}
+
+impl Kind {
+    /// All kinds, in order of their names' fame.
+    pub const ALL: [Self; 4] = [Self::Change, Self::Release, Self::Deployment, Self::Rollback];
+
+    /// Returns the name in configuration, scripts, journal and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Release => "release",
+            Self::Deployment => "deployment",
+            Self::Rollback => "rollback",
+        }
+    }
+
+    /// Returns the kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// The value of an attribute: the types that OpenTelemetry allows and a script can make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// A list of texts.
+    List(Vec<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_string())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// What a marker says, complete but for its ids and times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// What it marks.
+    pub kind: Kind,
+    /// `service.name`.
+    pub service: String,
+    /// `service.version`.
+    pub version: String,
+    /// `deployment.environment.name`.
+    pub environment: Option<String>,
+    /// The line that a person reads.
+    pub title: String,
+    /// What a script added, beside what every marker bears.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+/// The words of a marker in a script.
+pub(super) const WORDS: &[&str] = &["kind", "service", "version", "environment", "title", "attributes"];
+
+impl Draft {
+    /// Returns the draft as a script's object map.
+    pub(super) fn to_map(&self) -> Map {
+        let environment = self.environment.clone().map_or(Dynamic::UNIT, Dynamic::from);
+        let attributes: Map =
+            self.attributes.iter().map(|(key, value)| (key.as_str().into(), to_dynamic(value))).collect();
+        Map::from([
+            ("kind".into(), self.kind.as_str().into()),
+            ("service".into(), self.service.clone().into()),
+            ("version".into(), self.version.clone().into()),
+            ("environment".into(), environment),
+            ("title".into(), self.title.clone().into()),
+            ("attributes".into(), attributes.into()),
+        ])
+    }
+}
+
+/// What a script's object map says of a marker; every word may be left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Partial {
+    /// What it marks.
+    pub kind: Option<Kind>,
+    /// `service.name`.
+    pub service: Option<String>,
+    /// `service.version`.
+    pub version: Option<String>,
+    /// `deployment.environment.name`.
+    pub environment: Option<String>,
+    /// The line that a person reads.
+    pub title: Option<String>,
+    /// What the script adds.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+impl Partial {
+    /// Reads a script's object map.
+    ///
+    /// # Errors
+    /// A text that names the word, what was found and what is expected.
+    pub(super) fn from_map(map: Map) -> Result<Self, String> {
+        let mut partial = Self::default();
+        for (word, value) in map {
+            if value.is_unit() {
+                continue;
+            }
+            match word.as_str() {
+                "kind" => {
+                    let name = text_of("kind", value, MAX_NAME)?;
+                    partial.kind = Some(Kind::parse(&name).ok_or_else(|| unknown_kind(&name))?);
+                }
+                "service" => partial.service = Some(name_of("service", value)?),
+                "version" => partial.version = Some(name_of("version", value)?),
+                "environment" => partial.environment = Some(name_of("environment", value)?),
+                "title" => partial.title = Some(text_of("title", value, MAX_TEXT)?),
+                "attributes" => partial.attributes = attributes(value)?,
+                other => return Err(unknown_word(other)),
+            }
+        }
+        Ok(partial)
+    }
+}
+
+/// Reads an object map of attributes.
+pub(super) fn attributes(value: Dynamic) -> Result<BTreeMap<String, Value>, String> {
+    let found = value.type_name();
+    let map = value
+        .try_cast::<Map>()
+        .ok_or_else(|| format!("`attributes` must be an object map, found {found}"))?;
+    if map.len() > MAX_ATTRIBUTES {
+        return Err(format!("a marker has {} attributes, the limit is {MAX_ATTRIBUTES}", map.len()));
+    }
+    // Nothing is no value: so a script may hand on what may not be there.
+    map.into_iter()
+        .filter(|(_, value)| !value.is_unit())
+        .map(|(key, value)| {
+            if key.is_empty() || key.chars().count() > MAX_NAME {
+                return Err(format!("an attribute's key must have 1 to {MAX_NAME} characters"));
+            }
+            let value = from_dynamic(&key, value)?;
+            Ok((key.to_string(), value))
+        })
+        .collect()
+}
+
+fn name_of(word: &str, value: Dynamic) -> Result<String, String> {
+    let name = text::name(text_of(word, value, MAX_NAME)?.as_bytes(), MAX_NAME);
+    if name.trim().is_empty() {
+        return Err(format!("`{word}` is empty; leave it out or give it a name"));
+    }
+    Ok(name)
+}
+
+fn text_of(word: &str, value: Dynamic, max: usize) -> Result<String, String> {
+    let found = value.type_name();
+    let text = value.into_string().map_err(|_| format!("`{word}` must be a string, found {found}"))?;
+    Ok(text::bounded(text.as_bytes(), max))
+}
+
+fn from_dynamic(key: &str, value: Dynamic) -> Result<Value, String> {
+    if let Ok(bool) = value.as_bool() {
+        return Ok(Value::Bool(bool));
+    }
+    if let Ok(int) = value.as_int() {
+        return Ok(Value::Int(int));
+    }
+    if let Ok(float) = value.as_float() {
+        return Ok(Value::Float(float));
+    }
+    if value.is_array() {
+        let list = value
+            .into_typed_array::<String>()
+            .map_err(|_| format!("attribute `{key}`: a list holds strings only"))?;
+        return Ok(Value::List(
+            list.iter().take(MAX_LIST).map(|t| text::bounded(t.as_bytes(), MAX_TEXT)).collect(),
+        ));
+    }
+    let found = value.type_name();
+    let text = value.into_string().map_err(|_| {
+        format!("attribute `{key}` must be a string, number, bool or array of strings, found {found}")
+    })?;
+    Ok(Value::Text(text::bounded(text.as_bytes(), MAX_TEXT)))
+}
+
+fn to_dynamic(value: &Value) -> Dynamic {
+    match value {
+        Value::Bool(bool) => (*bool).into(),
+        Value::Int(int) => (*int).into(),
+        Value::Float(float) => (*float).into(),
+        Value::Text(text) => text.clone().into(),
+        Value::List(list) => {
+            list.iter().map(|text| Dynamic::from(text.clone())).collect::<rhai::Array>().into()
+        }
+    }
+}
+
+fn unknown_kind(name: &str) -> String {
+    let known = Kind::ALL.map(Kind::as_str);
+    format!("`kind` is `{}`, expected one of `{}`", text::line(name), known.join("`, `"))
+}
+
+pub(super) fn unknown_word(word: &str) -> String {
+    let shown = text::line(word);
+    match text::nearest(word, WORDS.iter().copied()) {
+        Some(near) => format!("a marker has no word `{shown}`, did you mean `{near}`?"),
+        None => format!("a marker has no word `{shown}`, expected one of `{}`", WORDS.join("`, `")),
+    }
+}

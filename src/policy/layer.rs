@@ -1,0 +1,130 @@
+//! The layers of a policy: which files speak for a repository, and what each defines.
+
+use std::{
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use rhai::AST;
+
+use super::{PolicyError, ScriptError, Scripts, engine::Sandbox};
+use crate::push::Repository;
+
+/// The policy that speaks when nobody else does.
+const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
+const BUILT_IN_NAME: &str = "built-in.rhai";
+
+/// How large a script may be, in bytes.
+const MAX_SCRIPT: u64 = 256 << 10;
+
+/// The functions that a script may define for us, with how many arguments each takes.
+const FUNCTIONS: [(&str, usize); 3] = [("decide", 1), ("enrich", 2), ("guard", 2)];
+
+/// One compiled script.
+pub(super) struct Layer {
+    name: String,
+    ast: AST,
+    defined: [bool; 3],
+}
+
+impl Layer {
+    /// Reads and compiles a script.
+    pub fn read(engine: &Sandbox, path: &Path) -> Result<Self, PolicyError> {
+        let name = path.display().to_string();
+        let unreadable = |why: String| PolicyError::Unreadable { path: name.clone(), why };
+        let mut source = String::new();
+        let read =
+            fs::File::open(path).and_then(|file| file.take(MAX_SCRIPT + 1).read_to_string(&mut source));
+        read.map_err(|err| unreadable(err.to_string()))?;
+        if source.len() as u64 > MAX_SCRIPT {
+            return Err(unreadable(format!("the script is larger than {} KiB", MAX_SCRIPT >> 10)));
+        }
+        // The first line of a hook page names us as its interpreter. Commented out, it leaves every
+        // other line at its number.
+        if source.starts_with("#!") {
+            source.replace_range(..2, "//");
+        }
+        Self::compile(engine, &name, &source)
+    }
+
+    fn compile(engine: &Sandbox, name: &str, source: &str) -> Result<Self, PolicyError> {
+        let ast = engine.compile(source).map_err(|err| ScriptError::from_parse(name, &err))?;
+        let mut defined = [false; 3];
+        for function in ast.iter_functions() {
+            let Some(at) = FUNCTIONS.iter().position(|(known, _)| *known == function.name) else {
+                continue;
+            };
+            let (_, wanted) = FUNCTIONS[at];
+            let found = function.params.len();
+            if found != wanted {
+                let message = format!("`{}` takes {wanted}, found {found}", function.name);
+                return Err(ScriptError::at(name, None, message + " parameters").into());
+            }
+            defined[at] = true;
+        }
+        if defined == [false; 3] {
+            let message = "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`";
+            return Err(ScriptError::at(name, None, message).into());
+        }
+        Ok(Self { name: name.to_string(), ast, defined })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn ast(&self) -> &AST {
+        &self.ast
+    }
+
+    pub fn decides(&self) -> bool {
+        self.defined[0]
+    }
+
+    pub fn enriches(&self) -> bool {
+        self.defined[1]
+    }
+
+    pub fn guards(&self) -> bool {
+        self.defined[2]
+    }
+}
+
+/// Compiles the built-in layer.
+pub(super) fn built_in(engine: &Sandbox) -> Result<Layer, PolicyError> {
+    Layer::compile(engine, BUILT_IN_NAME, BUILT_IN)
+}
+
+/// Returns the scripts that speak for `repository`, from the site to the hook page.
+pub(super) fn files(scripts: &Scripts, repository: &Repository) -> Result<Vec<PathBuf>, PolicyError> {
+    let mut files = Vec::new();
+    if let Some(dir) = &scripts.dir {
+        files.extend(find(dir, "site.rhai")?);
+        if let Some(owner) = &repository.owner {
+            files.extend(find(dir, &format!("{owner}.rhai"))?);
+            if let Some(owner_dir) = find(dir, owner)? {
+                files.extend(find(&owner_dir, &format!("{}.rhai", repository.name))?);
+            }
+        }
+    }
+    files.extend(scripts.hook_page.clone());
+    Ok(files)
+}
+
+/// Finds `name` in `dir` whatever its case: over SSH, Gitea hands on the repository's name as the
+/// client typed it, and nobody may slip past a guard by writing it in capitals.
+fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>, PolicyError> {
+    let unreadable = |why: String| PolicyError::Unreadable { path: dir.display().to_string(), why };
+    let entries = fs::read_dir(dir).map_err(|err| unreadable(err.to_string()))?;
+    let mut found = None;
+    for entry in entries {
+        let entry = entry.map_err(|err| unreadable(err.to_string()))?;
+        let is_it =
+            entry.file_name().to_str().is_some_and(|entry| entry.to_lowercase() == name.to_lowercase());
+        if is_it && found.replace(entry.path()).is_some() {
+            return Err(unreadable(format!("two entries differ from `{name}` only in case; keep one")));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,129 @@
+//! The policy: the Rhai scripts that decide which updates become markers, and what these say.
+//! Rhai stays in here.
+//!
+//! Scripts come in layers, from the site to the repository. `decide` is asked of the most specific
+//! layer that defines it; `enrich` of every layer, the site first; `guard` of every layer, the site
+//! last, so that a site can always tighten and a repository never loosen.
+
+mod answer;
+mod draft;
+mod engine;
+mod error;
+mod host;
+mod layer;
+mod meter;
+
+use std::{path::PathBuf, rc::Rc};
+
+pub use answer::{Decision, Mark, Rule};
+pub use draft::{Draft, Kind, Partial, Value};
+use engine::{Library, Sandbox};
+pub use error::{PolicyError, ScriptError};
+use host::UpdateView;
+use layer::Layer;
+
+use crate::{config::Limits, facts::Facts, push::Repository, time::Deadline};
+
+/// Where the scripts of a repository are.
+#[derive(Clone, Debug, Default)]
+pub struct Scripts {
+    /// The directory of `site.rhai`, `OWNER.rhai` and `OWNER/REPO.rhai`.
+    pub dir: Option<PathBuf>,
+    /// The script of Gitea's Git Hooks page.
+    pub hook_page: Option<PathBuf>,
+}
+
+/// The compiled policy of one repository.
+pub struct Policy {
+    engine: Sandbox,
+    /// From the built-in layer to the most specific one.
+    layers: Vec<Layer>,
+}
+
+/// What `guard` said of a marker.
+pub enum Guarded {
+    /// The marker may go, with what the guards added.
+    Passed(Draft),
+    /// A guard refused it.
+    Refused {
+        /// The layer and line that refused.
+        by: Rule,
+        /// The reason that the script gave.
+        why: String,
+    },
+}
+
+impl Policy {
+    /// Compiles every script that has a say about `repository`.
+    ///
+    /// # Errors
+    /// If any of them cannot be read or compiled. Then nothing of the repository may become a
+    /// marker: the broken script might have been the guard that refuses it.
+    pub fn load(scripts: &Scripts, repository: &Repository, limits: &Limits) -> Result<Self, PolicyError> {
+        let files = layer::files(scripts, repository)?;
+        let library = if files.is_empty() { Library::None } else { Library::Full };
+        let engine = Sandbox::new(limits, library);
+        let mut layers = vec![layer::built_in(&engine)?];
+        for file in &files {
+            layers.push(Layer::read(&engine, file)?);
+        }
+        Ok(Self { engine, layers })
+    }
+
+    /// Compiles the one script `file`, as `check` does.
+    ///
+    /// # Errors
+    /// If it cannot be read or compiled.
+    pub fn check(file: &std::path::Path, limits: &Limits) -> Result<(), PolicyError> {
+        Layer::read(&Sandbox::new(limits, Library::Full), file).map(drop)
+    }
+
+    /// Asks the most specific layer that has an opinion whether the update becomes markers.
+    ///
+    /// # Errors
+    /// If the script fails or answers something that is no decision.
+    pub fn decide(&self, facts: &Rc<Facts>, deadline: Deadline) -> Result<Decision, ScriptError> {
+        let layer = self.layers.iter().rfind(|layer| layer.decides()).expect("the built-in layer decides");
+        let said = self.engine.call(layer, "decide", (UpdateView::new(facts),), deadline)?;
+        answer::decision(layer, said)
+    }
+
+    /// Lets every layer that defines `enrich` write on the marker, the site first.
+    ///
+    /// # Errors
+    /// If a script fails or returns something that is no marker.
+    pub fn enrich(
+        &self,
+        mut draft: Draft,
+        facts: &Rc<Facts>,
+        deadline: Deadline,
+    ) -> Result<Draft, ScriptError> {
+        for layer in self.layers.iter().filter(|layer| layer.enriches()) {
+            let said =
+                self.engine.call(layer, "enrich", (draft.to_map(), UpdateView::new(facts)), deadline)?;
+            draft = answer::enriched(layer, said)?;
+        }
+        Ok(draft)
+    }
+
+    /// Lets every layer that defines `guard` refuse the marker or add to it, the site last.
+    ///
+    /// # Errors
+    /// If a script fails, which has to count as a refusal, or answers something else.
+    pub fn guard(
+        &self,
+        mut draft: Draft,
+        facts: &Rc<Facts>,
+        deadline: Deadline,
+    ) -> Result<Guarded, ScriptError> {
+        for layer in self.layers.iter().rev().filter(|layer| layer.guards()) {
+            let said =
+                self.engine.call(layer, "guard", (draft.to_map(), UpdateView::new(facts)), deadline)?;
+            match answer::guarded(layer, draft, said)? {
+                Guarded::Passed(passed) => draft = passed,
+                refused @ Guarded::Refused { .. } => return Ok(refused),
+            }
+        }
+        Ok(Guarded::Passed(draft))
+    }
+}

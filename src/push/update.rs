@@ -1,0 +1,110 @@
+//! One ref change of a push.
+
+use bstr::{BStr, BString, ByteSlice as _};
+
+use super::ObjectId;
+use crate::text;
+
+/// How much of a ref's name goes into journal and markers, in characters.
+const MAX_SHOWN: usize = 1024;
+
+/// The full name of a ref, as bytes: git allows any but control characters, space and
+/// `~^:?*[\` (git-check-ref-format(1)), UTF-8 or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RefName(BString);
+
+/// What a ref is, with its short name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefKind<'a> {
+    /// Below `refs/heads/`.
+    Branch(&'a BStr),
+    /// Below `refs/tags/`.
+    Tag(&'a BStr),
+    /// Everything else: pull request heads, notes, what a tool keeps for itself.
+    Other,
+}
+
+impl RefName {
+    /// Returns the name, or `None` where git could not have said it: empty, or with a space or
+    /// a control character in it.
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let is_possible = !name.is_empty() && name.iter().all(|b| *b > b' ' && *b != 0x7f);
+        is_possible.then(|| Self(name.into()))
+    }
+
+    /// Returns the full name.
+    pub fn as_bstr(&self) -> &BStr {
+        self.0.as_bstr()
+    }
+
+    /// Returns the full name as bounded text; what is not UTF-8 becomes U+FFFD.
+    pub fn to_text(&self) -> String {
+        text::name(&self.0, MAX_SHOWN)
+    }
+
+    /// Returns what the ref is.
+    pub fn kind(&self) -> RefKind<'_> {
+        let name = self.as_bstr();
+        if let Some(branch) = name.strip_prefix(b"refs/heads/") {
+            RefKind::Branch(branch.as_bstr())
+        } else if let Some(tag) = name.strip_prefix(b"refs/tags/") {
+            RefKind::Tag(tag.as_bstr())
+        } else {
+            RefKind::Other
+        }
+    }
+}
+
+/// One ref change: name, old id, new id. One of the two ids may be absent, never both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    ref_name: RefName,
+    old_id: ObjectId,
+    new_id: ObjectId,
+}
+
+impl Update {
+    /// Returns the update, or `None` if both ids are null or of different lengths, which git
+    /// never sends.
+    pub fn new(ref_name: RefName, old_id: ObjectId, new_id: ObjectId) -> Option<Self> {
+        let is_possible =
+            old_id.as_bytes().len() == new_id.as_bytes().len() && !(old_id.is_null() && new_id.is_null());
+        is_possible.then_some(Self { ref_name, old_id, new_id })
+    }
+
+    /// Returns the full name of the ref.
+    pub fn ref_name(&self) -> &RefName {
+        &self.ref_name
+    }
+
+    /// Returns what the ref named before the push, `None` if the push created it.
+    pub fn old_id(&self) -> Option<ObjectId> {
+        (!self.old_id.is_null()).then_some(self.old_id)
+    }
+
+    /// Returns what the ref names now, `None` if the push deleted it. For an annotated tag this
+    /// is the tag object.
+    pub fn new_id(&self) -> Option<ObjectId> {
+        (!self.new_id.is_null()).then_some(self.new_id)
+    }
+
+    /// Returns the old id as git wrote it, null or not.
+    pub fn raw_old_id(&self) -> ObjectId {
+        self.old_id
+    }
+
+    /// Returns the new id as git wrote it, null or not.
+    pub fn raw_new_id(&self) -> ObjectId {
+        self.new_id
+    }
+
+    /// Returns whether the push created the ref.
+    pub fn is_created(&self) -> bool {
+        self.old_id.is_null()
+    }
+
+    /// Returns whether the push deleted the ref.
+    pub fn is_deleted(&self) -> bool {
+        self.new_id.is_null()
+    }
+}

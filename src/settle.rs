@@ -1,0 +1,195 @@
+//! From a capture to the outbox: decide, write the markers down, note the verdicts, drop the
+//! capture. The hook does it within its budget, the deliverer with what a crash or the budget left.
+
+use std::{borrow::Cow, panic::resume_unwind, thread};
+
+use crate::{
+    config::{Config, UNASSIGNED},
+    decide::{Budget, Decider, Outcome, Verdict},
+    marker::Marker,
+    push::Push,
+    state::{
+        Capture, State, StateError, Written,
+        inbox::Captured,
+        journal::{Decision, Lines, Marked, Record, Trouble, Verdict as Noted},
+        outbox::Parcel,
+    },
+};
+
+/// How many updates are decided before what came of them is on disk. It bounds the memory that a push of
+/// 100,000 refs needs, and how much work a crash can cost.
+const SLICE: usize = 2_000;
+
+/// How many malformed lines of one push are told one by one.
+const MAX_TOLD: usize = 20;
+
+/// What settling a push came to.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The markers, in the order of their updates; all but the first few are counted only.
+    pub markers: Vec<Marker>,
+    /// How many markers there are.
+    pub marked: usize,
+    /// Why updates have no marker that should perhaps have one.
+    pub failed: Vec<String>,
+    /// Whether the budget was used up first: the rest is left to the background.
+    pub is_left: bool,
+    /// Whether `meanwhile` was called: the last markers lay in the outbox by then.
+    pub called_meanwhile: bool,
+}
+
+/// How many markers of one push are handed back to be told.
+pub const MAX_HANDED_BACK: usize = 16;
+
+/// Decides what is left of a captured push and brings its markers to the outbox.
+///
+/// While the disk takes the last of the markers, `meanwhile` is called: a delivery that it starts finds
+/// them, and costs the pusher no time.
+///
+/// # Errors
+/// If the outbox or the journal cannot be written. The capture is there still, and decided again
+/// later; ids do not change by that.
+pub fn settle(
+    config: &Config,
+    state: &State,
+    mut capture: Capture,
+    captured: Captured,
+    budget: Budget,
+    meanwhile: Option<&dyn Fn()>,
+) -> Result<Settled, StateError> {
+    let repository = captured.push.source().repository.full_name();
+    if capture.next() == 0 && !captured.malformed.is_empty() {
+        state.journal().append(malformed(&captured, &repository))?;
+    }
+    let decider = Decider::new(config, captured.push, captured.hook_page);
+    let push = decider.push();
+    let end = push.updates().len();
+    let mut settled = Settled::default();
+    let mut next = capture.next();
+    while next < end && !settled.is_left {
+        let mut slice = Slice::begin(push, &repository, next);
+        while next < end.min(slice.from + SLICE) && !settled.is_left {
+            let decided = decider.decide(next, budget);
+            next += decided.verdicts.len();
+            settled.is_left = decided.is_out_of_time;
+            for verdict in decided.verdicts {
+                slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
+                settled.add(verdict);
+            }
+        }
+        let meanwhile = meanwhile.filter(|_| next == end && !slice.parcel.is_empty());
+        settled.called_meanwhile = meanwhile.is_some();
+        slice.write(config, state, meanwhile)?;
+        if next < end {
+            capture.advance(next)?;
+        }
+    }
+    if !settled.is_left {
+        capture.done()?;
+    }
+    Ok(settled)
+}
+
+impl Settled {
+    fn add(&mut self, verdict: Verdict) {
+        self.marked += verdict.markers.len();
+        let room = MAX_HANDED_BACK.saturating_sub(self.markers.len());
+        self.markers.extend(verdict.markers.into_iter().map(|made| made.marker).take(room));
+        if let Outcome::Failed(why) = verdict.outcome
+            && self.failed.len() < MAX_HANDED_BACK
+        {
+            self.failed.push(why);
+        }
+    }
+}
+
+/// What came of some updates of a push, in the form in which it is written down.
+struct Slice<'a> {
+    push: &'a Push,
+    repository: &'a str,
+    from: usize,
+    parcel: Parcel,
+    lines: Lines,
+}
+
+impl<'a> Slice<'a> {
+    fn begin(push: &'a Push, repository: &'a str, from: usize) -> Self {
+        Self { push, repository, from, parcel: Parcel::new(push.id(), from), lines: Lines::now() }
+    }
+
+    fn add(&mut self, verdict: &Verdict) -> Result<(), serde_json::Error> {
+        for made in &verdict.markers {
+            self.parcel.add(&made.marker)?;
+        }
+        self.lines.add(noted(self.push, verdict, self.repository))
+    }
+
+    /// Writes the markers and then the verdicts, and returns when the markers are on disk.
+    fn write(&self, config: &Config, state: &State, meanwhile: Option<&dyn Fn()>) -> Result<(), StateError> {
+        let placed = self.place(config, state)?;
+        let note = || state.journal().append_lines(&self.lines);
+        let Some(meanwhile) = meanwhile else {
+            placed.iter().try_for_each(Written::sync)?;
+            return note();
+        };
+        thread::scope(|scope| {
+            let content = scope.spawn(|| placed.iter().try_for_each(Written::sync_content));
+            let names = scope.spawn(|| placed.iter().try_for_each(Written::sync_name));
+            meanwhile();
+            for sync in [content, names] {
+                sync.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            }
+            note()
+        })
+    }
+
+    fn place(&self, config: &Config, state: &State) -> Result<Vec<Written>, StateError> {
+        if self.parcel.is_empty() {
+            return Ok(Vec::new());
+        }
+        let unassigned = config.destinations.is_empty().then_some(UNASSIGNED);
+        let names = config.destinations.iter().map(|destination| destination.name.as_str());
+        names.chain(unassigned).map(|name| state.outbox(name).place(&self.parcel)).collect()
+    }
+}
+
+fn noted<'a>(push: &'a Push, verdict: &'a Verdict, repository: &'a str) -> Record<'a> {
+    let update = &push.updates()[verdict.update];
+    let (outcome, why): (_, Cow<'_, str>) = match &verdict.outcome {
+        Outcome::Marked => (Noted::Marked, "".into()),
+        Outcome::Skipped(why) => (Noted::Skipped, why.as_str().into()),
+        Outcome::Refused(why) => (Noted::Refused, why.as_str().into()),
+        Outcome::Failed(why) => (Noted::Failed, why.as_str().into()),
+    };
+    Record::Decision(Decision {
+        push: push.id(),
+        repository: repository.into(),
+        ref_name: update.ref_name().to_text().into(),
+        old_id: update.raw_old_id(),
+        new_id: update.raw_new_id(),
+        outcome,
+        by: verdict.by.as_ref().map(|rule| rule.to_string().into()),
+        why,
+        missing: verdict.missing.as_ref().map(|err| err.to_string().into()),
+        markers: verdict.markers.iter().map(|made| Marked::of(&made.marker, made.by.to_string())).collect(),
+    })
+}
+
+fn malformed<'a>(captured: &'a Captured, repository: &'a str) -> Vec<Record<'a>> {
+    let trouble = |what: String| {
+        Record::Trouble(Trouble {
+            push: Some(captured.push.id()),
+            repository: Some(repository.into()),
+            what: what.into(),
+        })
+    };
+    let mut records: Vec<_> =
+        captured.malformed.iter().take(MAX_TOLD).map(|line| trouble(format!("passed over {line}"))).collect();
+    if captured.malformed.len() > MAX_TOLD {
+        records.push(trouble(format!(
+            "passed over {} more malformed lines",
+            captured.malformed.len() - MAX_TOLD
+        )));
+    }
+    records
+}

@@ -1,0 +1,229 @@
+//! How files are made, listed and removed here; every error names the file.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, IoSlice, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use rustix::fs::OFlags;
+
+/// What could not be done to which file, and what the system said.
+#[derive(Debug)]
+pub struct StateError {
+    verb: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl StateError {
+    pub(super) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { verb, path: path.into(), source }
+    }
+
+    /// Returns an error about what could not be made into bytes for the state directory.
+    pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
+        Self::new("write to", dir, source.into())
+    }
+
+    /// Returns the kind of what the system said.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to {} `{}`: {}", self.verb, self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for StateError {}
+
+/// A file that has its name. It outlives our death from now on, but the machine's only once it is
+/// synchronised.
+#[derive(Debug)]
+pub struct Written {
+    file: File,
+    path: PathBuf,
+}
+
+impl Written {
+    /// Waits until the file and its name are on disk.
+    ///
+    /// # Errors
+    /// If the disk cannot take it.
+    pub fn sync(&self) -> Result<(), StateError> {
+        self.sync_content()?;
+        self.sync_name()
+    }
+
+    /// Waits until the file is on disk.
+    ///
+    /// The name was given first: so one commit of the file system's journal holds both, and the directory
+    /// has nothing left to write. A machine that dies before leaves a file that does not hold what its
+    /// first line promises, and the capture that it was made from.
+    ///
+    /// # Errors
+    /// If the disk cannot take it.
+    pub fn sync_content(&self) -> Result<(), StateError> {
+        self.file.sync_all().map_err(|err| StateError::new("synchronise", &self.path, err))
+    }
+
+    /// Waits until the name is on disk. Asked for at the same time as the content, both are in one commit;
+    /// asked for afterwards, the disk is flushed twice.
+    ///
+    /// # Errors
+    /// If the disk cannot take it.
+    pub fn sync_name(&self) -> Result<(), StateError> {
+        self.path.parent().map_or(Ok(()), sync_dir)
+    }
+
+    pub(super) fn into_file(self) -> File {
+        self.file
+    }
+}
+
+/// Makes a directory, and those above it.
+pub(super) fn make_dir(dir: &Path) -> Result<(), StateError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|err| StateError::new("make", dir, err))?;
+    // The names of new directories are durable once their parents are; what cannot be opened to be
+    // synchronised was not made by us.
+    for parent in dir.ancestors().skip(1).take(3) {
+        let _ = sync_dir(parent);
+    }
+    Ok(())
+}
+
+/// Opens a file that must not exist and must not be a link.
+fn create(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(|err| StateError::new("create", path, err))
+}
+
+fn no_follow() -> i32 {
+    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
+
+/// Opens a file of ours for reading; a link in its place is an error.
+pub(super) fn open(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(|err| StateError::new("open", path, err))
+}
+
+/// Opens a file of ours for appending, making it if need be.
+pub(super) fn open_to_append(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(no_follow())
+        .open(path)
+        .map_err(|err| StateError::new("open", path, err))
+}
+
+/// Writes `parts` as the file `name` in `dir`, making the directory if need be, and returns it, locked
+/// for us if `is_locked`. The lock is there before the file has its name.
+pub(super) fn write_new(
+    dir: &Path,
+    name: &str,
+    parts: &[&[u8]],
+    is_locked: bool,
+) -> Result<Written, StateError> {
+    static NTH: AtomicU32 = AtomicU32::new(0);
+    let path = dir.join(name);
+    let hidden = dir.join(format!(".{name}.{}.{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed)));
+    let mut file = match create(&hidden) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            make_dir(dir)?;
+            create(&hidden)?
+        }
+        created => created?,
+    };
+    let written = (|| {
+        if is_locked {
+            file.lock().map_err(|err| StateError::new("lock", &hidden, err))?;
+        }
+        let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        write_all(&mut file, slices).map_err(|err| StateError::new("write", &hidden, err))?;
+        fs::rename(&hidden, &path).map_err(|err| StateError::new("rename", &hidden, err))
+    })();
+    if let Err(err) = written {
+        // Half a file helps nobody; that it cannot be removed adds nothing to the error.
+        let _ = fs::remove_file(&hidden);
+        return Err(err);
+    }
+    Ok(Written { file, path })
+}
+
+fn write_all(file: &mut File, mut slices: Vec<IoSlice<'_>>) -> io::Result<()> {
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), StateError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|err| StateError::new("synchronise", dir, err))
+}
+
+/// Returns the names in a directory in order, without those that begin with a dot; a directory that
+/// is not there is empty.
+pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
+    let entries = match fs::read_dir(dir) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|err| StateError::new("list", dir, err))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name: OsString = entry.map_err(|err| StateError::new("list", dir, err))?.file_name();
+        if let Ok(name) = name.into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Renames a file.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
+    fs::rename(from, to).map_err(|err| StateError::new("rename", from, err))
+}
+
+/// Removes a file; one that is gone already is removed.
+pub(super) fn remove(path: &Path) -> Result<(), StateError> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|err| StateError::new("remove", path, err)),
+    }
+}

@@ -1,0 +1,256 @@
+//! The append-only record of every decision and every delivery: one JSON object a line, one file a
+//! month.
+
+use std::{
+    borrow::Cow,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, StateError};
+use crate::{
+    marker::{Marker, MarkerId, TraceId},
+    policy::Kind,
+    push::{ObjectId, PushId},
+    time::Timestamp,
+};
+
+/// The directory of the journal.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    dir: PathBuf,
+}
+
+/// Lines for the journal, of one moment.
+#[derive(Debug)]
+pub struct Lines {
+    time: Timestamp,
+    text: Vec<u8>,
+}
+
+impl Lines {
+    /// Begins with no line, for the present moment.
+    pub fn now() -> Self {
+        Self { time: Timestamp::now(), text: Vec::new() }
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// If the record cannot be written as JSON.
+    pub fn add(&mut self, record: Record<'_>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(&mut self.text, &Entry { time: self.time, record })?;
+        self.text.push(b'\n');
+        Ok(())
+    }
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry<'a> {
+    /// When it was written.
+    pub time: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub record: Record<'a>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record<'a> {
+    /// An update was decided.
+    Decision(Decision<'a>),
+    /// Markers were sent, or should have been.
+    Delivery(Delivery<'a>),
+    /// Something went wrong that is neither.
+    Trouble(Trouble<'a>),
+}
+
+/// What became of one update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision<'a> {
+    /// The push.
+    pub push: PushId,
+    /// `owner/name`.
+    pub repository: Cow<'a, str>,
+    /// The full name of the ref.
+    #[serde(rename = "ref")]
+    pub ref_name: Cow<'a, str>,
+    /// The old id, null or not.
+    pub old_id: ObjectId,
+    /// The new id, null or not.
+    pub new_id: ObjectId,
+    /// How it ended.
+    pub outcome: Verdict,
+    /// The place in the policy that wants no marker, or refused one: `file:line`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Cow<'a, str>>,
+    /// The reason that it gave.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub why: Cow<'a, str>,
+    /// What a marker has to do without, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Cow<'a, str>>,
+    /// The markers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub markers: Vec<Marked<'a>>,
+}
+
+/// How the decision of an update ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It became markers.
+    Marked,
+    /// The policy wants no marker of it.
+    Skipped,
+    /// A guard refused a marker of it.
+    Refused,
+    /// The policy failed.
+    Failed,
+}
+
+/// A marker in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Marked<'a> {
+    /// Its id.
+    pub id: MarkerId,
+    /// What it marks.
+    pub kind: Kind,
+    /// `service.name`.
+    pub service: Cow<'a, str>,
+    /// `service.version`.
+    pub version: Cow<'a, str>,
+    /// `deployment.environment.name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Cow<'a, str>>,
+    /// The trace of its commit.
+    pub trace_id: TraceId,
+    /// The place in the policy that asked for it: `file:line`.
+    pub by: Cow<'a, str>,
+}
+
+/// What came of sending some markers to a destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery<'a> {
+    /// The destination.
+    pub destination: Cow<'a, str>,
+    /// How it ended.
+    pub outcome: Sent,
+    /// The ids of the markers.
+    pub markers: Vec<MarkerId>,
+    /// What the back end or the network said.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub why: Cow<'a, str>,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// How sending ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sent {
+    /// The back end has them.
+    Delivered,
+    /// The back end took the request and rejected some of the markers in it.
+    Rejected,
+    /// It will be tried again.
+    Retried,
+    /// They are a dead letter.
+    Refused,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble<'a> {
+    /// The push in which it did, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushId>,
+    /// `owner/name`, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Cow<'a, str>>,
+    /// What, where and why.
+    pub what: Cow<'a, str>,
+}
+
+impl<'a> Marked<'a> {
+    /// Returns what the journal says of a marker that the policy asked for at `by`.
+    pub fn of(marker: &'a Marker, by: String) -> Self {
+        Self {
+            id: marker.id,
+            kind: marker.kind,
+            service: marker.service.as_str().into(),
+            version: marker.version.as_str().into(),
+            environment: marker.environment.as_deref().map(Cow::from),
+            trace_id: marker.trace_id,
+            by: by.into(),
+        }
+    }
+}
+
+impl Journal {
+    pub(super) fn at(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Appends records in one write.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append<'a>(&self, records: impl IntoIterator<Item = Record<'a>>) -> Result<(), StateError> {
+        let mut lines = Lines::now();
+        for record in records {
+            lines.add(record).map_err(|err| StateError::new("write to", &self.dir, err.into()))?;
+        }
+        self.append_lines(&lines)
+    }
+
+    /// Appends lines in one write.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append_lines(&self, lines: &Lines) -> Result<(), StateError> {
+        if lines.text.is_empty() {
+            return Ok(());
+        }
+        let path = self.dir.join(format!("{}.jsonl", lines.time.strftime("%Y-%m")));
+        let mut file = match files::open_to_append(&path) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+                files::make_dir(&self.dir)?;
+                files::open_to_append(&path)?
+            }
+            opened => opened?,
+        };
+        file.write_all(&lines.text).map_err(|err| StateError::new("write", &path, err))
+    }
+
+    /// Calls `with` for every entry, oldest first. Lines that cannot be read, such as half a line at
+    /// a crash, are counted and passed over.
+    ///
+    /// # Errors
+    /// If a file of the journal cannot be read, or `with` fails.
+    pub fn read(&self, mut with: impl FnMut(Entry<'static>) -> anyhow::Result<()>) -> anyhow::Result<usize> {
+        let mut broken = 0;
+        for name in files::list(&self.dir)?.iter().filter(|name| name.ends_with(".jsonl")) {
+            let path = self.dir.join(name);
+            let mut reader = BufReader::new(files::open(&path)?);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                let read =
+                    reader.read_until(b'\n', &mut line).map_err(|err| StateError::new("read", &path, err))?;
+                if read == 0 {
+                    break;
+                }
+                match serde_json::from_slice::<Entry<'static>>(&line) {
+                    Ok(entry) => with(entry)?,
+                    Err(_) => broken += 1,
+                }
+            }
+        }
+        Ok(broken)
+    }
+}

@@ -1,0 +1,190 @@
+//! Markers that a destination does not have yet.
+//!
+//! `new/` holds one file for each decided slice of a push, `<push id>.<first update>`: a line that
+//! says how many markers follow, then one marker a line, as JSON. Names sort by the time of the push.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::Read as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, StateError, Written};
+use crate::{marker::Marker, push::PushId};
+
+const FORMAT: u32 = 1;
+
+/// The directory of one destination.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    dir: PathBuf,
+    destination: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: u32,
+    markers: usize,
+}
+
+/// Markers in the form in which they are kept, made once for all destinations.
+#[derive(Debug)]
+pub struct Parcel {
+    name: String,
+    count: usize,
+    lines: Vec<u8>,
+}
+
+/// The right to deliver from an outbox, which dies with its holder.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Parcel {
+    /// Begins a parcel for the markers of the updates of a push from `from` on.
+    pub fn new(push_id: PushId, from: usize) -> Self {
+        Self { name: format!("{push_id}.{from}"), count: 0, lines: Vec::new() }
+    }
+
+    /// Adds a marker.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn add(&mut self, marker: &Marker) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(&mut self.lines, marker)?;
+        self.lines.push(b'\n');
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Returns whether there is no marker in it.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Outbox {
+    pub(super) fn at(dir: PathBuf, destination: &str) -> Self {
+        Self { dir, destination: destination.to_string() }
+    }
+
+    /// Returns the name of the destination.
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// Puts markers where a deliverer sees them. They are accepted once the file is synchronised.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn place(&self, parcel: &Parcel) -> Result<Written, StateError> {
+        let header = Header { format: FORMAT, markers: parcel.count };
+        let mut first = serde_json::to_vec(&header).map_err(|err| StateError::in_dir(&self.dir, err))?;
+        first.push(b'\n');
+        files::write_new(&self.new_dir(), &parcel.name, &[&first, &parcel.lines], false)
+    }
+
+    /// Returns the names of the files that wait, oldest push first.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list(&self) -> Result<Vec<String>, StateError> {
+        files::list(&self.new_dir())
+    }
+
+    /// Returns the push of a file.
+    pub fn push_of(name: &str) -> Option<PushId> {
+        name.split('.').next()?.parse().ok()
+    }
+
+    /// Reads the markers of a file.
+    ///
+    /// # Errors
+    /// If the file is gone, no file of markers, or not all of one.
+    pub fn read(&self, name: &str) -> Result<Vec<Marker>, StateError> {
+        let path = self.new_dir().join(name);
+        let unreadable = |err: std::io::Error| StateError::new("read", &path, err);
+        let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+        let mut content = String::new();
+        files::open(&path)?.read_to_string(&mut content).map_err(unreadable)?;
+        let (header, body) =
+            content.split_once('\n').ok_or_else(|| wrong("it has no whole first line".into()))?;
+        let header: Header =
+            serde_json::from_str(header).map_err(|err| wrong(format!("its first line is broken: {err}")))?;
+        if header.format != FORMAT {
+            return Err(wrong(format!("it has format {}, this version reads {FORMAT}", header.format)));
+        }
+        let mut markers = Vec::with_capacity(header.markers.min(4096));
+        for (nth, line) in body.lines().enumerate() {
+            markers.push(
+                serde_json::from_str(line)
+                    .map_err(|err| wrong(format!("line {} is broken: {err}", nth + 2)))?,
+            );
+        }
+        if markers.len() != header.markers {
+            return Err(wrong(format!("it has {} of {} markers", markers.len(), header.markers)));
+        }
+        Ok(markers)
+    }
+
+    /// Drops a file whose markers have arrived.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), StateError> {
+        files::remove(&self.new_dir().join(name))
+    }
+
+    /// Takes the right to deliver, `None` if another process has it.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn try_lock(&self) -> Result<Option<Lock>, StateError> {
+        files::make_dir(&self.dir)?;
+        let path = self.dir.join("lock");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|err| StateError::new("open", &path, err))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(err)) => Err(StateError::new("lock", &path, err)),
+        }
+    }
+
+    /// Moves what was accepted before there was a destination to `destinations`.
+    ///
+    /// # Errors
+    /// If a file cannot be read, written or removed.
+    pub fn assign_to(&self, destinations: &[Self]) -> Result<(), StateError> {
+        for name in self.list()? {
+            let path = self.new_dir().join(&name);
+            let mut content = Vec::new();
+            files::open(&path)?
+                .read_to_end(&mut content)
+                .map_err(|err| StateError::new("read", &path, err))?;
+            for destination in destinations {
+                files::write_new(&destination.new_dir(), &name, &[&content], false)?.sync()?;
+            }
+            self.remove(&name)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn new_dir(&self) -> PathBuf {
+        self.dir.join("new")
+    }
+
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+}

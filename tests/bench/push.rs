@@ -1,0 +1,96 @@
+//! What a push costs with us and without: `cargo bench --bench push`.
+//!
+//! README.md beside this file says what each part measures and why the comparison is fair. The exit
+//! status is 1 if any claim is missed.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report is what it is for")]
+
+mod footprint;
+mod latency;
+mod many_refs;
+mod support;
+
+use std::process::ExitCode;
+
+use support::{launcher, verdict::Verdict};
+
+/// The release binary that this run is about; cargo builds it with the bench.
+const BINARY: &str = env!("CARGO_BIN_EXE_gitea-lightstep");
+
+const USAGE: &str = "\
+Usage: cargo bench --bench push [-- OPTIONS]
+
+  --rounds N   how many timed pushes each variant gets (default 60)
+  --runs N     how often each push of many refs is repeated (default 5)
+  --against FILE
+               also time pushes with another build of gitea-lightstep, beside this one
+  --only PART  run one part alone: latency, footprint or many-refs";
+
+/// What the command line asks for.
+struct Args {
+    rounds: usize,
+    runs: usize,
+    only: Option<String>,
+    against: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1).peekable();
+    if args.next_if(|arg| arg == launcher::FLAG).is_some() {
+        return launcher::run(args);
+    }
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    // `cargo test --benches` and nextest run every bench target too; a benchmark is no timed test.
+    if !args.iter().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let args = match Args::parse(&args) {
+        Ok(args) => args,
+        Err(why) => {
+            eprintln!("{why}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+
+    let mut verdict = Verdict::default();
+    if args.wants("latency") {
+        latency::run(args.rounds, args.against.as_deref(), &mut verdict);
+    }
+    if args.wants("footprint") {
+        footprint::run(args.runs, &mut verdict);
+    }
+    if args.wants("many-refs") {
+        many_refs::run(args.runs, &mut verdict);
+    }
+    verdict.print()
+}
+
+impl Args {
+    fn parse(args: &[String]) -> Result<Self, String> {
+        let mut parsed = Self { rounds: 60, runs: 5, only: None, against: None };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--bench" => {}
+                "--rounds" => parsed.rounds = count(value()?)?,
+                "--runs" => parsed.runs = count(value()?)?,
+                "--against" => parsed.against = Some(value()?.clone()),
+                "--only" => match value()?.as_str() {
+                    part @ ("latency" | "footprint" | "many-refs") => parsed.only = Some(part.to_string()),
+                    part => return Err(format!("there is no part `{part}`")),
+                },
+                _ => return Err(format!("unknown argument: {arg}")),
+            }
+        }
+        Ok(parsed)
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("expected a number above 0, found `{text}`"))
+}

@@ -1,0 +1,81 @@
+//! The service on loopback that the relay and we send to: it answers 200 to everything.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+/// A receiver that lives as long as the bench.
+pub struct Receiver {
+    url: String,
+    served: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+        let served = Arc::new(AtomicUsize::new(0));
+        let counted = served.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let counted = counted.clone();
+                // A client that hangs up in the middle is its own affair.
+                thread::spawn(move || serve(&stream, &counted));
+            }
+        });
+        Self { url, served }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns how many requests were answered.
+    pub fn served(&self) -> usize {
+        self.served.load(Ordering::SeqCst)
+    }
+}
+
+/// Returns an address where nobody listens.
+pub fn nobody() -> &'static str {
+    // No port of the range from which systems draw free ones, so that it stays refused.
+    let refused =
+        TcpStream::connect("127.0.0.1:1").is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused);
+    assert!(refused, "expected 127.0.0.1:1 to refuse connections");
+    "http://127.0.0.1:1/"
+}
+
+/// Answers the requests of one connection until it is closed.
+fn serve(stream: &TcpStream, served: &AtomicUsize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        let mut length = 0;
+        let mut is_request = false;
+        loop {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let header = line.trim_end().to_ascii_lowercase();
+            if header.is_empty() && is_request {
+                break;
+            }
+            is_request |= !header.is_empty();
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
+        served.fetch_add(1, Ordering::SeqCst);
+        let mut writer = stream;
+        writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+    }
+}

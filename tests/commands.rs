@@ -1,0 +1,276 @@
+//! status, log, check, deliver: what they answer, what they say of mistakes, how they end.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::Sandbox;
+
+#[test]
+fn log_shows_each_decision_and_filters() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("Logged", &[]);
+    sandbox.git(&["tag", "checkout/v1.0.0"]);
+    sandbox.push(&["main", "checkout/v1.0.0", "main:refs/heads/topic"]).succeeded();
+    let lines = |args: &[&str]| -> Vec<String> {
+        let ran = sandbox.binary(&[&["log"], args].concat());
+        let text = &ran.succeeded().stdout;
+        // Each line begins with a time of 19 characters and a space.
+        text.lines().map(|line| line[20..].to_string()).collect()
+    };
+    let change = format!("marked    acme/shop refs/heads/main | change shop {commit} (built-in.rhai:38)");
+    let release = "marked    acme/shop refs/tags/checkout/v1.0.0 | release checkout 1.0.0 (built-in.rhai:38)";
+    let skip = "skipped   acme/shop refs/heads/topic: not the default branch (built-in.rhai:43)";
+    assert_eq!(lines(&[]), [&*change, release, skip]);
+    assert_eq!(lines(&["--kind", "release"]), [release]);
+    assert_eq!(lines(&["--service", "shop"]), [&*change]);
+    assert_eq!(lines(&["--service", "shop", "--kind", "release"]), [""; 0]);
+    assert_eq!(lines(&["--repo", "ACME/shop"]).len(), 3);
+    assert_eq!(lines(&["--repo", "acme/other"]), [""; 0]);
+    assert_eq!(lines(&["--since", "1h"]).len(), 3);
+    assert_eq!(lines(&["--until", "1h"]), [""; 0]);
+    assert_eq!(lines(&["--since", "2020-01-01", "--until", "2020-01-02T00:00:00Z"]), [""; 0]);
+    let json = sandbox.binary(&["log", "--json", "--kind", "change"]);
+    let entry: Value = serde_json::from_str(&json.succeeded().stdout).expect("one line of JSON");
+    assert_eq!(entry["markers"][0]["version"], commit);
+
+    for (args, why) in [
+        (["log", "--kind", "relase"], "expected change, release, deployment or rollback"),
+        (
+            ["log", "--since", "soon"],
+            "expected a time such as 2026-11-22T10:00:00Z, a date, or an age such as 2h",
+        ),
+    ] {
+        let ran = sandbox.binary(&args);
+        assert_eq!(ran.code, Some(2));
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_line_that_a_crash_cut_off_costs_no_other() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Kept", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let file = sandbox.state().join("journal").join(&sandbox.files("journal")[0]);
+    let mut text = fs::read_to_string(&file).expect("the journal");
+    text.push_str("{\"time\":\"2026-1");
+    fs::write(&file, text).expect("written");
+    let ran = sandbox.binary(&["log"]);
+    assert_eq!(ran.succeeded().stdout.lines().count(), 1);
+    assert_eq!(ran.stderr, "gitea-lightstep: 1 line of the journal could not be read\n");
+}
+
+#[test]
+fn check_finds_every_mistake_with_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
+    sandbox.write("scripts/acme/shop.rhai", "fn decide(update) {\n  updte\n}");
+    sandbox.write("scripts/broken.rhai", "fn (");
+    let place = |name: &str| sandbox.path(name).display().to_string();
+    let ran = sandbox.binary(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "{}:2:3: Undefined variable: updte\n{}:1:4: Expecting function name in function declaration\n\
+             4 files checked, 2 problems found\n",
+            place("scripts/acme/shop.rhai"),
+            place("scripts/broken.rhai")
+        )
+    );
+    let json: Value = serde_json::from_str(&sandbox.binary(&["check", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["problems"].as_array().map(Vec::len), Some(2));
+
+    fs::remove_file(sandbox.path("scripts/broken.rhai")).expect("removed");
+    fs::remove_file(sandbox.path("scripts/acme/shop.rhai")).expect("removed");
+    assert_eq!(sandbox.binary(&["check"]).succeeded().stdout, "2 files checked, all is well\n");
+    assert_eq!(sandbox.binary(&["check", "--quiet"]).succeeded().stdout, "");
+}
+
+#[test]
+fn check_knows_what_is_wrong_with_a_configuration() {
+    let sandbox = Sandbox::new();
+    let otlp = "[[destination]]\nname = \"a\"\nkind = \"otlp\"\n";
+    for (config, why) in [
+        (
+            "stat_dir = \"x\"\n".to_string(),
+            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `lightstep`, `destination`, `policy`, `service`, `delivery`, `reply`; did you mean `state_dir`?",
+        ),
+        (
+            format!("{otlp}endpoint = \"collector:4318\"\n"),
+            ":4:12: expected an address such as \"https://host:4318\", without user, query or fragment",
+        ),
+        (
+            format!("{otlp}endpoint = \"http://x\"\n{otlp}endpoint = \"http://y\"\n"),
+            ": two destinations are named `a`; give each its own name",
+        ),
+        (
+            "[[destination]]\nname = \"A b\"\nkind = \"otlp\"\nendpoint = \"http://x\"\n".into(),
+            ":2:8: a destination's name has 1 to 64 of a-z, 0-9, `-` and `_`, and is not `unassigned`",
+        ),
+        (
+            format!("{otlp}endpoint = \"http://x\"\nprotocol = \"grpc\"\n"),
+            ":5:12: unknown variant `grpc`, expected `http/protobuf` or `http/json`",
+        ),
+        (
+            format!("{otlp}endpoint = \"http://x\"\nheaders = {{ \"a b\" = \"c\" }}\n"),
+            ":5:13: a header's name has letters, digits and `-` only",
+        ),
+        (
+            "[lightstep]\ntoken = \"abc\"\n".into(),
+            ":2:9: expected a table with one of `file`, `command`, `credential`, `env`; a secret is never written into the configuration itself",
+        ),
+        (
+            "[lightstep]\nregion = \"us\"\n".into(),
+            ":1:1: [lightstep] needs the project's access token, such as `token = { file = \"/etc/...\" }`",
+        ),
+        (
+            "[lightstep]\ntoken = { env = \"T\" }\nregion = \"mars\"\n".into(),
+            ":3:10: unknown variant `mars`, expected `us` or `eu`",
+        ),
+        (
+            "[lightstep]\ntoken = { env = \"T\" }\nregion = \"us\"\nendpoint = \"https://x\"\n".into(),
+            ":4:12: `region` and `endpoint` exclude each other; keep one",
+        ),
+        (
+            "[lightstep]\ntoken = { env = \"T\" }\nendpoint = \"http://ingest.example.com\"\n".into(),
+            ":1:1: the access token would cross the network in the clear; use https://",
+        ),
+        ("[reply]\ntrace_link = \"https://x\"\n".into(), ":2:14: a trace link needs `{trace_id}` in it"),
+        (
+            "[policy.limits]\nmemory = \"64MB\"\n".into(),
+            ":2:10: expected a size such as \"512KiB\" or \"64MiB\", found `64MB`",
+        ),
+        ("[[service]]\nrepository = \"a/*\"\nname = \"\"\n".into(), ":3:8: a service needs a name"),
+    ] {
+        sandbox.write("config.toml", &config);
+        let ran = sandbox.binary(&["check"]);
+        assert_eq!(ran.code, Some(1), "{config}");
+        let first = ran.stdout.lines().next().expect("a line");
+        assert_eq!(first, format!("{}{why}", sandbox.path("config.toml").display()), "{config}");
+        let deliver = sandbox.binary(&["deliver"]);
+        assert_eq!((deliver.code, &*deliver.stdout), (Some(1), ""));
+        assert!(
+            deliver.stderr.starts_with("gitea-lightstep: the configuration is wrong: "),
+            "{}",
+            deliver.stderr
+        );
+    }
+    fs::remove_file(sandbox.path("config.toml")).expect("removed");
+    let ran = sandbox.binary(&["status"]);
+    assert_eq!(ran.code, Some(1));
+    let path = sandbox.path("config.toml");
+    assert_eq!(
+        ran.stderr,
+        format!(
+            "gitea-lightstep: the configuration is wrong: {}: failed to read the configuration: \
+             No such file or directory (os error 2)\n",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn check_reads_the_secrets_and_shows_none() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[lightstep]\ntoken = { file = \"token\" }\n");
+    let ran = sandbox.binary(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    let token = sandbox.path("token").display().to_string();
+    assert_eq!(
+        ran.stdout.lines().next().expect("a line"),
+        format!(
+            "destination `lightstep`: failed to read the secret for `lightstep-access-token` from file `{token}`: \
+             No such file or directory (os error 2)"
+        )
+    );
+    sandbox.write("token", "s3cr3t\nwith a second line");
+    let ran = sandbox.binary(&["check"]);
+    assert!(ran.stdout.contains("the secret has characters that no header can hold"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("s3cr3t"));
+    sandbox.write("token", "s3cr3t\n");
+    sandbox.binary(&["check"]).succeeded();
+}
+
+#[test]
+fn status_of_an_untouched_machine() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.binary(&["status"]);
+    assert_eq!(
+        ran.succeeded().stdout,
+        format!(
+            "state        {}\nconfig       {}\ninbox        empty\n\
+             destination  none is set; markers wait until the configuration has one\ndead letters none\n",
+            sandbox.state().display(),
+            sandbox.path("config.toml").display()
+        )
+    );
+    let json: Value = serde_json::from_str(&sandbox.binary(&["status", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["inbox"]["files"], 0);
+    assert!(!sandbox.state().exists(), "looking makes nothing");
+}
+
+#[test]
+fn a_capture_that_cannot_be_read_is_a_dead_letter_and_stops_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Behind the broken one", &[]);
+    let id = "00000000-0000-7000-8000-000000000000";
+    sandbox.write(&format!("state/inbox/{id}.0.0"), "half a fi");
+    sandbox.write("state/inbox/stray", "not ours");
+    sandbox.push(&["main"]).succeeded();
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    assert_eq!(sandbox.files("dead"), [format!("inbox.{id}"), format!("inbox.{id}.why.json")]);
+    let trouble = sandbox.troubles().pop().expect("the journal says so");
+    assert!(trouble.contains("it has no whole first line"), "{trouble}");
+    assert_eq!(sandbox.waiting("unassigned").len(), 1);
+}
+
+#[test]
+fn a_capture_that_killed_its_reader_three_times_is_put_away() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("Deadly", &[]);
+    sandbox.write("config.toml", "broken");
+    // With a broken configuration the push is captured and stays; where, the line itself tells.
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    sandbox.hook(format!("{} {commit} refs/heads/main\n", "0".repeat(40)).as_bytes()).said_nothing();
+    let name = sandbox.files("inbox").remove(0);
+    let killed = name.replace(".0.0", ".0.3");
+    fs::rename(sandbox.state().join("inbox").join(&name), sandbox.state().join("inbox").join(killed))
+        .expect("renamed");
+    sandbox.configure("");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    assert_eq!(sandbox.files("dead").len(), 2);
+    assert_eq!(sandbox.files("inbox"), [""; 0]);
+    assert_eq!(
+        sandbox.troubles().pop().expect("an entry"),
+        "a captured push is a dead letter: its reader died 3 times"
+    );
+}
+
+#[test]
+fn nobody_delivers_into_a_state_directory_of_somebody_else() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config.toml", "state_dir = \"/proc/1\"\n");
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/1").expect("a directory"));
+    let own = std::os::unix::fs::MetadataExt::uid(&fs::metadata(sandbox.path("")).expect("a directory"));
+    let foreign = if owner == own { sandbox.hand_over("state", 65_534) } else { owner };
+    let ran = sandbox.binary(&["deliver"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(&format!("belongs to the user with the id {foreign}")), "{}", ran.stderr);
+}
+
+#[test]
+fn usage_is_status_2_and_help_names_every_command() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&mut sandbox.command(crate::support::BINARY, &sandbox.path("")), b"");
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
+    for command in ["hook", "deliver", "status", "log", "check", "demo"] {
+        assert!(ran.stderr.contains(command), "{}", ran.stderr);
+        let help = sandbox.binary(&[command, "--help"]);
+        let help = &help.succeeded().stdout;
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        assert!(help.contains("Usage: gitea-lightstep"), "{help}");
+    }
+    assert_eq!(sandbox.binary(&["statsu"]).code, Some(2));
+}

@@ -1,0 +1,98 @@
+//! What the process that a hook leaves behind keeps of the push: nothing.
+
+use std::{fs, path::PathBuf};
+
+use crate::support::{
+    BINARY, Sandbox,
+    recorder::{Answer, Recorder},
+    wait_until,
+};
+
+/// Finds the process that delivers from this sandbox.
+fn deliverer(sandbox: &Sandbox) -> Option<PathBuf> {
+    let config = sandbox.path("config.toml").display().to_string();
+    fs::read_dir("/proc").expect("/proc").map(|entry| entry.expect("an entry").path()).find(|process| {
+        let cmdline = fs::read(process.join("cmdline")).unwrap_or_default();
+        let cmdline = String::from_utf8_lossy(&cmdline).into_owned();
+        cmdline.contains("\0deliver\0--detached\0") && cmdline.contains(&config)
+    })
+}
+
+#[test]
+fn the_detached_process_keeps_nothing_of_the_push() {
+    let mut sandbox = Sandbox::new();
+    // It lives as long as it is told to come back.
+    let recorder = Recorder::start(std::iter::repeat_n(Answer::status(503), 1000));
+    sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"30s\"\n");
+    sandbox.set("SOME_SECRET", "hush");
+    let commit = sandbox.commit("Left behind", &[]);
+    sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
+
+    // As git 2.54 does it: a descriptor above 2 is inherited without close-on-exec.
+    let mut shell = sandbox.command("bash", &sandbox.bare());
+    shell
+        .args(["-c", "exec 7>&1 8>&2; exec \"$0\" hook --config \"$1\"", BINARY])
+        .arg(sandbox.path("config.toml"));
+    let stdin = format!("{} {commit} refs/heads/main\n", "0".repeat(40));
+    // `run` reads stdout and stderr to their ends: it would hang if the process kept either.
+    let ran = sandbox.run(&mut shell, stdin.as_bytes());
+    ran.succeeded();
+
+    wait_until("the delivery is at work", || !recorder.requests().is_empty());
+    let process = deliverer(&sandbox).expect("it runs");
+    let mut open: Vec<_> = fs::read_dir(process.join("fd"))
+        .expect("its descriptors")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|fd| fs::read_link(fd).expect("a link").display().to_string())
+        .collect();
+    open.sort();
+    let foreign: Vec<_> = open
+        .iter()
+        .filter(|target| {
+            !(*target == "/dev/null"
+                || target.starts_with("socket:")
+                || target.starts_with(&*sandbox.state().to_string_lossy()))
+        })
+        .collect();
+    assert_eq!(foreign, [""; 0], "all of {open:?}");
+    assert_eq!(open.iter().filter(|target| *target == "/dev/null").count(), 3);
+
+    let cwd = fs::read_link(process.join("cwd")).expect("a directory");
+    assert_eq!(cwd, PathBuf::from("/"), "the repository can be moved or removed");
+    let stat = fs::read_to_string(process.join("stat")).expect("its state");
+    let after_name: Vec<_> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let pid = process.file_name().expect("a number").to_string_lossy().into_owned();
+    assert_eq!((after_name[2], after_name[3]), (&*pid, &*pid), "it leads its own group and session");
+
+    let environment = fs::read(process.join("environ")).expect("its environment");
+    let mut names: Vec<_> = String::from_utf8_lossy(&environment)
+        .split('\0')
+        .filter_map(|pair| pair.split_once('=').map(|(name, _)| name.to_string()))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["HOME", "LC_ALL", "PATH", "TMPDIR", "TZ"]);
+
+    sandbox.end(&pid);
+}
+
+#[test]
+fn a_second_delivery_leaves_the_first_at_its_work() {
+    let sandbox = Sandbox::new();
+    let recorder = Recorder::start(std::iter::repeat_n(Answer::status(503), 1000));
+    sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"30s\"\n");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    wait_until("the delivery is at work", || !recorder.requests().is_empty());
+    let process = deliverer(&sandbox).expect("it runs");
+    let deliver = sandbox.binary(&["deliver"]);
+    assert_eq!(deliver.code, Some(1));
+    assert_eq!(
+        deliver.stdout,
+        "0 markers delivered, 1 file waits still; `gitea-lightstep status` says why, another process is at it\n"
+    );
+    sandbox.end(&process.file_name().expect("a number").to_string_lossy());
+    // The lock died with its holder.
+    let up = Recorder::start([]);
+    sandbox.deliver_to(&up.endpoint(), "");
+    assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "1 marker delivered\n");
+}

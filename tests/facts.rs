@@ -1,0 +1,223 @@
+//! What the repository says of an update, with git itself as the oracle.
+
+use std::{collections::BTreeSet, ffi::OsString, rc::Rc};
+
+use gitea_lightstep::{
+    facts::{Facts, MAX_VISITED, Repository},
+    push::{Environment, ObjectId, Push, PushId, RefName, Source, Update},
+    time::Timestamp,
+};
+
+use crate::support::Sandbox;
+
+/// Returns the facts of one update of the bare repository; an empty id stands for none.
+fn facts(sandbox: &Sandbox, name: &str, old: &str, new: &str) -> Rc<Facts> {
+    let null = "0".repeat(old.len().max(new.len()));
+    let id = |id: &str| -> ObjectId { if id.is_empty() { &null } else { id }.parse().expect("an id") };
+    let update =
+        Update::new(RefName::new(name.as_bytes()).expect("a name"), id(old), id(new)).expect("an update");
+    let source = Source::read(&Environment::from_fn(|_| None::<OsString>), &sandbox.bare());
+    let repository = Repository::open(&source.git_dir).map(Rc::new);
+    let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update]);
+    Rc::new(Facts::new(Rc::new(push), 0, repository))
+}
+
+/// Pushes everything and, every other time, packs it: loose objects and packs are read differently.
+fn publish(sandbox: &Sandbox, is_packed: bool) {
+    sandbox.git(&["push", "-q", "--force", "origin", "refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]);
+    if is_packed {
+        sandbox.git_in(&sandbox.bare(), &["repack", "-adq"]);
+        sandbox.git_in(&sandbox.bare(), &["commit-graph", "write", "--reachable"]);
+    }
+}
+
+#[test]
+fn a_commit_is_read_whole() {
+    for format in ["sha1", "sha256"] {
+        let sandbox = Sandbox::with_object_format(format);
+        let first = sandbox.commit("First", &[]);
+        let message = "Show the\nbasket\n\nIt was empty.\n\nReviewed-by: Bob <bob@x>\nTicket: ACME-7\n";
+        let id = sandbox.commit(message, &[("a", "1")]);
+        publish(&sandbox, format == "sha256");
+        let facts = facts(&sandbox, "refs/heads/main", &first, &id);
+        let commit = facts.commit().expect("readable").expect("a commit");
+        assert_eq!(commit.id.to_string(), id);
+        assert_eq!(commit.title, "Show the basket");
+        assert_eq!(commit.message, message);
+        assert_eq!((&*commit.author.name, &*commit.author.email), ("Ann Author", "ann@example.org"));
+        assert_eq!(
+            commit.trailers,
+            [("Reviewed-by".into(), "Bob <bob@x>".into()), ("Ticket".into(), "ACME-7".into())]
+        );
+        assert_eq!(commit.trailer("TICKET"), Some("ACME-7"));
+        assert_eq!(commit.parents.iter().map(ToString::to_string).collect::<Vec<_>>(), [first]);
+        assert!(facts.is_default_branch().expect("readable"));
+    }
+}
+
+#[test]
+fn annotated_tags_are_followed_and_the_outermost_is_told() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("Tagged", &[("a", "1")]);
+    sandbox.git(&["tag", "-a", "inner", "-m", "Inside"]);
+    sandbox.git(&["tag", "-a", "v1.2.3", "-m", "Outside\n\nWith a body.", "inner"]);
+    sandbox.git(&["tag", "light"]);
+    let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]);
+    sandbox.git(&["tag", "tree", &tree]);
+    publish(&sandbox, false);
+    let tag =
+        |name: &str| facts(&sandbox, &format!("refs/tags/{name}"), "", &sandbox.git(&["rev-parse", name]));
+
+    let outer = tag("v1.2.3");
+    let target = outer.target().expect("readable");
+    let told = target.tag.as_ref().expect("an annotated tag");
+    assert_eq!(told.message, "Outside\n\nWith a body.");
+    assert_eq!(told.tagger.as_ref().expect("a tagger").name, "Ann Author");
+    assert_eq!(outer.commit_id().expect("readable").expect("a commit").to_string(), commit);
+    assert_eq!(outer.version_tag().expect("a version").version().to_string(), "1.2.3");
+
+    let light = tag("light");
+    assert!(light.target().expect("readable").tag.is_none());
+    assert_eq!(light.commit_id().expect("readable").expect("a commit").to_string(), commit);
+    assert_eq!(tag("tree").commit_id().expect("readable"), None);
+}
+
+#[test]
+fn ranges_are_what_git_says_in_a_tangled_history() {
+    for (format, seed) in [("sha1", 1), ("sha256", 2), ("sha1", 3)] {
+        let sandbox = Sandbox::with_object_format(format);
+        let mut random = Random(seed);
+        let mut commits: Vec<String> = Vec::new();
+        let tree = sandbox.git(&["write-tree"]);
+        for n in 0..30 {
+            // Times go back and forth, as those of rebased and imported commits do.
+            let time = 1_700_000_000 + i64::from(random.below(200)) * 60;
+            let mut parents: BTreeSet<&String> = BTreeSet::new();
+            for _ in 0..random.below(3) {
+                if !commits.is_empty() {
+                    parents.insert(&commits[random.below(commits.len() as u32) as usize]);
+                }
+            }
+            let mut command = sandbox.command("git", &sandbox.path("clone"));
+            command.args(["commit-tree", &tree, "-m", &format!("Commit {n}")]);
+            command
+                .env("GIT_COMMITTER_DATE", format!("{time} +0000"))
+                .env("GIT_AUTHOR_NAME", format!("Author {}", n % 3));
+            for parent in parents {
+                command.args(["-p", parent]);
+            }
+            let ran = sandbox.run(&mut command, b"");
+            let id = ran.succeeded().stdout.trim().to_string();
+            sandbox.git(&["branch", &format!("b{n}"), &id]);
+            commits.push(id);
+        }
+        publish(&sandbox, seed == 3);
+        for _ in 0..40 {
+            let old = &commits[random.below(30) as usize];
+            let new = &commits[random.below(30) as usize];
+            if old == new {
+                continue;
+            }
+            let facts = facts(&sandbox, "refs/heads/main", old, new);
+            let range = facts.range().expect("readable");
+            let listed = sandbox.git(&["rev-list", new, &format!("^{old}")]);
+            let expected: BTreeSet<&str> = listed.lines().collect();
+            let found: BTreeSet<String> = range.commits.iter().map(|commit| commit.id.to_string()).collect();
+            assert_eq!(
+                found,
+                expected.iter().map(ToString::to_string).collect(),
+                "{old}..{new}, seed {seed}"
+            );
+            assert_eq!(range.count, expected.len());
+            let base = sandbox.run(
+                sandbox.command("git", &sandbox.bare()).args(["merge-base", "--is-ancestor", old, new]),
+                b"",
+            );
+            assert_eq!(facts.is_rewind(), Ok(base.code != Some(0)), "{old}..{new}, seed {seed}");
+            let authors = sandbox.git(&["log", "--format=%an", new, &format!("^{old}")]);
+            assert_eq!(
+                range.authors().into_iter().collect::<BTreeSet<_>>(),
+                authors.lines().collect::<BTreeSet<_>>(),
+                "{old}..{new}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_first_push_of_a_long_history_ends_the_walk_at_its_bound() {
+    let sandbox = Sandbox::new();
+    let length = MAX_VISITED + 5;
+    let stream: String = (0..length)
+        .map(|n| {
+            format!("commit refs/heads/long\ncommitter A <a@x> {} +0000\ndata 1\nx\n", 1_600_000_000 + n)
+        })
+        .collect();
+    let mut import = sandbox.command("git", &sandbox.bare());
+    sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+    let tip = sandbox.git_in(&sandbox.bare(), &["rev-parse", "long"]);
+    let root = sandbox.git_in(&sandbox.bare(), &["rev-list", "--max-parents=0", "long"]);
+    let created = facts(&sandbox, "refs/heads/long", "", &tip).range().expect("readable");
+    assert_eq!((created.count, created.is_truncated), (MAX_VISITED, true));
+    assert_eq!(created.commits.len(), 250);
+
+    let moved = facts(&sandbox, "refs/heads/long", &root, &tip);
+    let err = moved.is_rewind().expect_err("the walk ended before it knew");
+    assert_eq!(err.to_string(), "the walk ended after 10000 commits, before it met the old commit");
+}
+
+#[test]
+fn changed_paths_are_what_git_says() {
+    for format in ["sha1", "sha256"] {
+        let sandbox = Sandbox::with_object_format(format);
+        let files =
+            [("a/b/one", "1"), ("a/two", "2"), ("keep", "k"), ("z/deep/er/file", "z"), ("a.txt", "x")];
+        let first = sandbox.commit("First", &files);
+        sandbox.git(&["rm", "-rq", "z"]);
+        let second =
+            sandbox.commit("Second", &[("a/b/one", "changed"), ("new/dir/file", "n"), ("ä ö", "umlaut")]);
+        sandbox.git(&["mv", "keep", "kept"]);
+        let third = sandbox.commit("Third", &[]);
+        publish(&sandbox, format == "sha1");
+        for (old, new) in [(&first, &second), (&second, &third), (&first, &third), (&third, &first)] {
+            let changed = facts(&sandbox, "refs/heads/main", old, new).changed_paths().expect("readable");
+            let listed = sandbox.git(&["diff-tree", "-r", "--no-renames", "--name-only", "-z", old, new]);
+            let expected: BTreeSet<&str> = listed.split_terminator('\0').collect();
+            let found: BTreeSet<String> = changed.paths.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected.iter().map(ToString::to_string).collect(), "{old} {new}");
+            assert!(!changed.is_truncated);
+        }
+        let created = facts(&sandbox, "refs/heads/new", "", &second).changed_paths().expect("readable");
+        let against_parent =
+            facts(&sandbox, "refs/heads/main", &first, &second).changed_paths().expect("readable");
+        assert_eq!(created, against_parent, "a created ref is compared with its commit's first parent");
+        let root = facts(&sandbox, "refs/heads/root", "", &first).changed_paths().expect("readable");
+        assert_eq!(root.paths.len(), files.len(), "everything in a root commit is a change");
+    }
+}
+
+#[test]
+fn ten_thousand_paths_end_the_list() {
+    let sandbox = Sandbox::new();
+    let mut stream = String::from("commit refs/heads/wide\ncommitter A <a@x> 1600000000 +0000\ndata 1\nx\n");
+    for n in 0..10_001 {
+        stream.push_str(&format!("M 100644 inline dir{}/file{n}\ndata 1\nx\n", n % 7));
+    }
+    let mut import = sandbox.command("git", &sandbox.bare());
+    sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+    let tip = sandbox.git_in(&sandbox.bare(), &["rev-parse", "wide"]);
+    let changed = facts(&sandbox, "refs/heads/wide", "", &tip).changed_paths().expect("readable");
+    assert_eq!((changed.paths.len(), changed.is_truncated), (10_000, true));
+}
+
+/// Numbers that are the same in every run (xorshift, Marsaglia 2003).
+struct Random(u32);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0 % bound
+    }
+}

@@ -1,0 +1,17 @@
+//! The one integration target: everything here goes through the public door, which is the binary,
+//! the real `git` and a real receiver.
+
+mod support;
+
+mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
+mod captures; // what running Gitea servers handed to hooks, and what a person says of it
+mod commands; // status, log, check, deliver: answers, messages, exit status
+mod detached; // what the process that a hook leaves behind keeps of the push: nothing
+mod documents; // what the documents promise
+mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
+mod install; // install.sh, as the user that Gitea runs as
+mod layering; // the arrows between modules go one way
+mod many_refs; // 100,000 updates in one push, and the budget
+mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
+mod pushes; // a real push arrives in a receiver that nobody here wrote
+mod wire; // the bytes on the wire: encodings, headers, paths, retry classes

@@ -1,0 +1,359 @@
+//! Policies from files: what scripts may say, how layers stack, and what a mistake looks like.
+
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+/// A sandbox with three commits on main, of which the hook is told as one push.
+struct Bench {
+    sandbox: Sandbox,
+    old: String,
+    new: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let old = sandbox.commit("Before", &[("README", "x")]);
+        sandbox.commit("Pay by card", &[("services/checkout/pay.rs", "1"), ("docs/pay.md", "1")]);
+        let new = sandbox.commit("Search faster\n\nTicket: ACME-7", &[("services/search/lib.rs", "1")]);
+        sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
+        std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
+        Self { sandbox, old, new }
+    }
+
+    fn script(&self, name: &str, source: &str) -> &Self {
+        self.sandbox.write(&format!("scripts/{name}"), source);
+        self
+    }
+
+    /// Tells the hook that main moved, and returns the decision.
+    fn decide(&self) -> Value {
+        self.sandbox.hook(format!("{} {} refs/heads/main\n", self.old, self.new).as_bytes()).succeeded();
+        self.sandbox.decisions().pop().expect("a decision")
+    }
+
+    fn markers(&self) -> Vec<Value> {
+        self.sandbox.waiting("unassigned")
+    }
+
+    fn place(&self, place: &str) -> String {
+        self.sandbox.path("scripts").join(place).display().to_string()
+    }
+}
+
+#[test]
+fn every_word_of_an_update_says_what_git_says() {
+    let bench = Bench::new();
+    bench.script(
+        "site.rhai",
+        r#"
+        fn decide(update) {
+            let p = update.push;
+            mark(#{ attributes: #{
+                ref: update.ref, branch: update.branch, no_tag: update.tag == (), old: update.old_id, new_id: update.new_id,
+                commit: update.commit_id, created: update.is_created, deleted: update.is_deleted, rewind: update.is_rewind,
+                is_default: update.is_default_branch, count: update.commit_count, titles: update.commits.map(|c| c.title),
+                authors: update.authors, paths: update.changed_paths, no_version: update.version == (),
+                no_service: update.service == (), title: update.title, message: update.message, author: update.author.name,
+                committer: update.committer.email, ticket: update.trailers.ticket, no_tagger: update.tagger == (),
+                no_message: update.tag_message == (), push: p.id.len(), pusher: p.pusher.name, pusher_id: p.pusher.id,
+                owner: p.repository.owner, repository: p.repository.full_name, transport: p.transport,
+                no_pull_request: p.pull_request == (), merge: p.is_merge, internal: p.is_internal, wiki: p.is_wiki,
+                key: p.is_deploy_key, options: p.options.len(), no_option: p.options.deploy == (), nothing: p.options.deploy,
+                no_trailer: update.trailers.reviewed == (), has_ticket: "ticket" in update.trailers,
+                trailers: update.trailers.keys(), time: p.time.len() > 20,
+                globs: glob("services/**", "services/a/b") && !glob("services/*", "services/a/b"),
+            } })
+        }"#,
+    );
+    assert_eq!(bench.decide()["outcome"], "marked", "{:?}", bench.sandbox.decisions());
+    let marker = bench.markers().remove(0);
+    let expected = [
+        ("ref", json!("refs/heads/main")),
+        ("branch", json!("main")),
+        ("no_tag", json!(true)),
+        ("old", json!(bench.old)),
+        ("new_id", json!(bench.new)),
+        ("commit", json!(bench.new)),
+        ("created", json!(false)),
+        ("deleted", json!(false)),
+        ("rewind", json!(false)),
+        ("is_default", json!(true)),
+        ("count", json!(2)),
+        ("titles", json!(["Search faster", "Pay by card"])),
+        ("authors", json!(["Ann Author"])),
+        ("paths", json!(["docs/pay.md", "services/checkout/pay.rs", "services/search/lib.rs"])),
+        ("no_version", json!(true)),
+        ("no_service", json!(true)),
+        ("title", json!("Search faster")),
+        ("message", json!("Search faster\n\nTicket: ACME-7\n")),
+        ("author", json!("Ann Author")),
+        ("committer", json!("ann@example.org")),
+        ("ticket", json!("ACME-7")),
+        ("no_trailer", json!(true)),
+        ("has_ticket", json!(true)),
+        ("trailers", json!(["ticket"])),
+        ("no_tagger", json!(true)),
+        ("no_message", json!(true)),
+        ("push", json!(36)),
+        ("pusher", json!("ann")),
+        ("pusher_id", json!(7)),
+        ("owner", json!("acme")),
+        ("repository", json!("acme/shop")),
+        ("transport", json!("ssh")),
+        ("no_pull_request", json!(true)),
+        ("merge", json!(false)),
+        ("internal", json!(false)),
+        ("wiki", json!(false)),
+        ("key", json!(false)),
+        ("options", json!(0)),
+        ("no_option", json!(true)),
+        ("nothing", Value::Null),
+        ("time", json!(true)),
+        ("globs", json!(true)),
+    ];
+    for (word, value) in expected {
+        assert_eq!(marker["attributes"][word], value, "{word}");
+    }
+}
+
+#[test]
+fn the_answers_of_decide() {
+    let answers = [
+        ("true", json!(["change shop"]), "marked", ""),
+        ("false", json!([]), "skipped", ""),
+        (r#"skip("frozen until Monday")"#, json!([]), "skipped", "frozen until Monday"),
+        ("mark()", json!(["change shop"]), "marked", ""),
+        (
+            r#"mark(#{ kind: "rollback", service: "web", version: "7", environment: "prod" })"#,
+            json!(["rollback web"]),
+            "marked",
+            "",
+        ),
+        (
+            r#"[mark(#{ service: "a" }), mark(#{ service: "b" })]"#,
+            json!(["change a", "change b"]),
+            "marked",
+            "",
+        ),
+        ("[]", json!([]), "skipped", ""),
+    ];
+    for (answer, markers, outcome, why) in answers {
+        let bench = Bench::new();
+        bench.script("site.rhai", &format!("fn decide(update) {{ {answer} }}"));
+        let decision = bench.decide();
+        assert_eq!(decision["outcome"], outcome, "{answer}: {decision}");
+        assert_eq!(decision["why"].as_str().unwrap_or_default(), why, "{answer}");
+        let found: Vec<String> = bench
+            .markers()
+            .iter()
+            .map(|m| {
+                format!("{} {}", m["kind"].as_str().expect("text"), m["service"].as_str().expect("text"))
+            })
+            .collect();
+        assert_eq!(json!(found), markers, "{answer}");
+    }
+}
+
+#[test]
+fn a_mistake_names_file_line_column_cause_and_fix() {
+    let mistakes = [
+        (
+            "fn decide(update) {\n    update.brnch == \"main\"\n}",
+            "site.rhai:2:11: `update` has no word `brnch`, did you mean `branch`?",
+        ),
+        (
+            "fn decide(update) {\n    update.push.pushr\n}",
+            "site.rhai:2:16: `push` has no word `pushr`, did you mean `pusher`?",
+        ),
+        (
+            "fn decide(update) {\n    update.push.pusher.nam\n}",
+            "site.rhai:2:24: there is no `nam` here, did you mean `name`?",
+        ),
+        (
+            "fn decide(update) {\n    mark(#{ knd: \"release\" })\n}",
+            "site.rhai:2: a marker has no word `knd`, did you mean `kind`?",
+        ),
+        (
+            "fn decide(update) {\n    mark(#{ kind: \"relase\" })\n}",
+            "site.rhai:2: `kind` is `relase`, expected one of `change`, `release`, `deployment`, `rollback`",
+        ),
+        (
+            "fn decide(update) {\n    mark(#{ service: 7 })\n}",
+            "site.rhai:2: `service` must be a string, found i64",
+        ),
+        (
+            "fn decide(update) {\n    mark(#{ service: \" \" })\n}",
+            "site.rhai:2: `service` is empty; leave it out or give it a name",
+        ),
+        (
+            "fn decide(update) {\n    7\n}",
+            "site.rhai: `decide` returned a value of type i64; expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
+        ),
+        (
+            "fn decide(update) {\n    let x = 1;\n}",
+            "site.rhai: `decide` returned nothing; expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
+        ),
+        (
+            "fn decide(update) {\n    [true]\n}",
+            "site.rhai: the array that `decide` returned must hold `mark(#{...})` only, found bool",
+        ),
+        ("fn decide(update) {\n    x\n}", "site.rhai:2:5: Undefined variable: x"),
+        ("fn decide(update) {\n    sleep(1)\n}", "site.rhai:2:5: there is no function `sleep (i64)`"),
+        ("fn decide(update) {\n    eval(\"1\")\n}", "site.rhai:2:5: reserved keyword 'eval' is disabled"),
+        ("fn decide(update) {\n    throw \"no\"\n}", "site.rhai:2:5: no"),
+        ("fn decide() { true }", "site.rhai: `decide` takes 1, found 0 parameters"),
+        (
+            "fn decied(update) { true }",
+            "site.rhai: the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`",
+        ),
+        (
+            "fn enrich(marker, update) { marker.service = \"x\"; }",
+            "site.rhai: `enrich` returned nothing; end it with the marker: `marker`",
+        ),
+        (
+            "fn enrich(marker, update) { #{} }",
+            "site.rhai: the marker that `enrich` returned has no `kind`; return the one you were given",
+        ),
+        (
+            "fn guard(marker, update) { 7 }",
+            "site.rhai: `guard` returned a value of type i64; expected nothing, `refuse(\"why\")` or an object map of attributes to add",
+        ),
+    ];
+    for (script, why) in mistakes {
+        let bench = Bench::new();
+        bench.script("site.rhai", script);
+        let decision = bench.decide();
+        assert_eq!(decision["outcome"], "failed", "{script}");
+        let said = decision["why"].as_str().expect("text").replace(&bench.place(""), "");
+        assert_eq!(said.trim_start_matches('/'), why, "{script}");
+        assert_eq!(bench.markers().len(), 0, "{script}");
+    }
+}
+
+#[test]
+fn a_script_cannot_run_for_ever_or_grow_for_ever() {
+    let mistakes = [
+        ("fn decide(update) { loop {} }", "more steps than [policy.limits] operations allows"),
+        ("fn decide(update) { let s = \"x\"; loop { s += s; } }", "string too large"),
+        ("fn decide(update) { let a = []; loop { a.push(1); } }", "array/blob too large"),
+        (
+            "fn f(n) { let a = []; a.pad(16_000, n); let b = a; let c = a; let d = a; let e = a; f(n + 1) }
+             fn decide(update) { f(0) }",
+            "needs more than [policy.limits] memory",
+        ),
+        ("fn f(n) { f(n + 1) } fn decide(update) { f(0) }", "Stack overflow"),
+    ];
+    for (script, why) in mistakes {
+        let bench = Bench::new();
+        bench.sandbox.configure("[policy.limits]\nmemory = \"8MiB\"\ntime = \"20s\"\n");
+        bench.script("site.rhai", script);
+        let decision = bench.decide();
+        let said = decision["why"].as_str().expect("text");
+        assert!(said.to_lowercase().contains(&why.to_lowercase()), "{script}: {said}");
+    }
+}
+
+#[test]
+fn the_most_specific_layer_decides_all_enrich_and_the_site_guards_last() {
+    let bench = Bench::new();
+    let layer = |name: &str| {
+        format!(
+            r#"fn decide(update) {{ mark(#{{ attributes: #{{ decided_by: "{name}" }} }}) }}
+               fn enrich(marker, update) {{
+                   marker.attributes.order = if "order" in marker.attributes {{ marker.attributes.order + " {name}" }} else {{ "{name}" }};
+                   marker
+               }}
+               fn guard(marker, update) {{ #{{ "guard.{name}": true }} }}"#
+        )
+    };
+    bench.script("site.rhai", &layer("site"));
+    bench.script("Acme.rhai", &layer("owner"));
+    bench.script("acme/SHOP.rhai", &layer("repository"));
+    bench.script("acme/other.rhai", &layer("other"));
+    assert_eq!(bench.decide()["outcome"], "marked", "{:?}", bench.sandbox.decisions());
+    let attributes = bench.markers().remove(0)["attributes"].clone();
+    assert_eq!(attributes["decided_by"], "repository");
+    assert_eq!(attributes["order"], "site owner repository");
+    for guard in ["guard.site", "guard.owner", "guard.repository"] {
+        assert_eq!(attributes[guard], true);
+    }
+    assert_eq!(attributes["guard.other"], Value::Null);
+}
+
+#[test]
+fn a_site_can_always_refuse_and_a_broken_guard_refuses() {
+    let bench = Bench::new();
+    bench.script(
+        "site.rhai",
+        "fn guard(marker, update) {\n  if marker.kind == \"change\" { refuse(\"frozen\") }\n}",
+    );
+    bench.script("acme/shop.rhai", "fn decide(update) { true } fn guard(marker, update) { #{ a: 1 } }");
+    let decision = bench.decide();
+    assert_eq!((&decision["outcome"], &decision["why"]), (&"refused".into(), &"frozen".into()));
+    assert_eq!(decision["by"], bench.place("site.rhai:2"));
+    assert_eq!(bench.markers().len(), 0);
+
+    let bench = Bench::new();
+    bench.script("site.rhai", "fn guard(marker, update) { throw \"oops\" }");
+    assert_eq!(bench.decide()["outcome"], "failed");
+    assert_eq!(bench.markers().len(), 0);
+
+    let bench = Bench::new();
+    bench.script("site.rhai", "fn enrich(marker, update) { marker.attributes.team = \"pay\"; marker }");
+    bench.script("acme/shop.rhai", "fn guard(marker, update) { #{ team: \"mine\" } }");
+    let why = bench.decide()["why"].as_str().expect("text").to_string();
+    assert!(
+        why.ends_with("`guard` may add attributes but not change one, and `team` is there already"),
+        "{why}"
+    );
+}
+
+#[test]
+fn the_git_hooks_page_holds_a_policy() {
+    let bench = Bench::new();
+    let script = "git/acme/shop.git/hooks/post-receive.d/post-receive";
+    bench.sandbox.executable(
+        script,
+        "#!/usr/local/bin/gitea-lightstep hook\nfn decide(update) {\n    mark(#{ service: \"pasted\" })\n}\n",
+    );
+    let config = bench.sandbox.path("config.toml").display().to_string();
+    let update = format!("{} {} refs/heads/main\n", bench.old, bench.new);
+    let args = ["./hooks/post-receive.d/post-receive", "--config", &config];
+    bench.sandbox.hook_with(&args, update.as_bytes()).succeeded();
+    assert_eq!(bench.markers()[0]["service"], "pasted");
+    let by = bench.sandbox.decisions()[0]["markers"][0]["by"].as_str().expect("text").to_string();
+    assert!(by.ends_with("hooks/post-receive.d/post-receive:3"), "{by}");
+
+    bench.script("site.rhai", "fn guard(marker, update) { refuse(\"not here\") }");
+    bench.sandbox.hook_with(&args, update.as_bytes()).said_nothing();
+    assert_eq!(bench.sandbox.decisions()[1]["outcome"], "refused", "the site still has the last word");
+}
+
+#[test]
+fn a_monorepo_becomes_a_marker_for_each_service_it_touches() {
+    let bench = Bench::new();
+    let services = |paths: &str| {
+        format!(
+            "[[service]]\nrepository = \"ACME/*\"\npaths = [\"services/checkout/**\"]\nname = \"checkout\"\n\
+             [[service]]\nrepository = \"acme/shop\"\npaths = [\"{paths}\"]\nname = \"search\"\n\
+             [[service]]\nrepository = \"acme/shop\"\npaths = [\"services/mail/**\"]\nname = \"mail\"\n\
+             [[service]]\nrepository = \"other/*\"\nname = \"other\"\n"
+        )
+    };
+    bench.sandbox.configure(&services("services/search/**"));
+    bench.decide();
+    let names: Vec<_> = bench.markers().iter().map(|marker| marker["service"].clone()).collect();
+    assert_eq!(names, ["checkout", "search"]);
+    let distinct: std::collections::BTreeSet<_> =
+        bench.markers().iter().map(|m| m["id"].to_string()).collect();
+    assert_eq!(distinct.len(), 2, "each has an id of its own");
+
+    let only_mail =
+        "[[service]]\nrepository = \"acme/shop\"\npaths = [\"services/mail/**\"]\nname = \"mail\"\n";
+    bench.sandbox.configure(only_mail);
+    let decision = bench.decide();
+    assert_eq!(decision["outcome"], "skipped");
+    assert_eq!(decision["why"], "no configured service has any of the changed paths");
+}

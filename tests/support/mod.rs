@@ -1,0 +1,7 @@
+//! What the tests share: a sandbox with a Gitea-like repository, and two receivers.
+
+pub mod recorder;
+pub mod rotel;
+mod sandbox;
+
+pub use sandbox::{BINARY, Ran, Sandbox, manifest_dir, wait_until};
