@@ -1,6 +1,6 @@
 //! What logs and spans share: resource, scope, attributes.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value},
@@ -15,23 +15,29 @@ use crate::{
 };
 
 /// What makes a resource: markers that share all three share an envelope.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ServiceKey<'a> {
     service: &'a str,
     version: &'a str,
     environment: Option<&'a str>,
 }
 
-/// Groups markers by their resource.
-pub(super) fn by_service<'a>(markers: &[&'a Marker]) -> BTreeMap<ServiceKey<'a>, Vec<&'a Marker>> {
-    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// Groups markers by their resource. Groups come in the order of their first markers: a back end that
+/// shows what arrives shows the older push first.
+pub(super) fn by_service<'a>(markers: &[&'a Marker]) -> Vec<(ServiceKey<'a>, Vec<&'a Marker>)> {
+    let mut groups: Vec<(_, Vec<_>)> = Vec::new();
+    let mut places = HashMap::new();
     for marker in markers {
         let key = ServiceKey {
             service: &marker.service,
             version: &marker.version,
             environment: marker.environment.as_deref(),
         };
-        groups.entry(key).or_default().push(*marker);
+        let place = *places.entry(key).or_insert_with(|| {
+            groups.push((key, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(*marker);
     }
     groups
 }
