@@ -20,6 +20,8 @@
 //! A module imports only from those above it or from the plain leaves ([`config`], [`secret`],
 //! [`text`], [`time`]); `tests/layering.rs` holds that.
 
+#![forbid(unsafe_code)]
+
 // Leaves.
 pub mod secret;
 pub mod text;

@@ -134,12 +134,12 @@ impl<'a> Slice<'a> {
         };
         thread::scope(|scope| {
             let content = scope.spawn(|| placed.iter().try_for_each(Written::sync_content));
-            let names = scope.spawn(|| placed.iter().try_for_each(Written::sync_name));
             meanwhile();
-            for sync in [content, names] {
-                sync.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            }
-            note()
+            // What is noted of a push that the disk then does not take is noted once more when its capture is
+            // decided again.
+            let noted = note();
+            let names = placed.iter().try_for_each(Written::sync_name);
+            content.join().unwrap_or_else(|panic| resume_unwind(panic)).and(names).and(noted)
         })
     }
 

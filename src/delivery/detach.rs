@@ -7,7 +7,6 @@
 use std::{
     ffi::OsString,
     io,
-    os::fd::RawFd,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -26,7 +25,7 @@ const ALLOWED: [&str; 8] =
 /// # Errors
 /// If it cannot be started. Nothing is lost by that: the next push starts one again.
 pub fn detach(config: &Config) -> io::Result<()> {
-    close_on_exec();
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let mut command = Command::new(own_binary());
     command.arg("deliver").arg("--detached");
     if let Some(path) = &config.path {
@@ -76,21 +75,4 @@ fn environment(config: &Config) -> Vec<(OsString, OsString)> {
         .chain(wanted)
         .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
         .collect()
-}
-
-/// Marks every descriptor above 2 to be closed when the child starts.
-fn close_on_exec() {
-    let last = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    for fd in last.filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok()).filter(|fd| *fd > 2)
-    {
-        inherited(fd);
-    }
-}
-
-#[expect(unsafe_code, reason = "descriptors that git left open have no owner in this program")]
-fn inherited(fd: RawFd) {
-    // SAFETY: the descriptor is only marked, never closed or read, so it does not matter to whom it
-    // belongs; if it is closed meanwhile, the call fails and changes nothing.
-    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
 }

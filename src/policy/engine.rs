@@ -52,7 +52,7 @@ impl Sandbox {
             .disable_symbol("eval");
         host::register(&mut engine);
 
-        let meter = Rc::new(Meter::new(limits));
+        let meter = Rc::new(Meter::new(limits, library == Library::Full));
         let watching = meter.clone();
         engine.on_progress(move |operations| watching.check(operations).map(Dynamic::from));
         Self { engine, meter }

@@ -21,17 +21,18 @@ pub(super) struct Meter {
     deadline: Cell<Deadline>,
     /// How much memory the process may hold, in bytes: what it held before any script ran, and the limit.
     ceiling: u64,
-    /// proc(5), `/proc/self/statm`. Without /proc, the limits on sizes and operations have to do.
+    /// proc(5), `/proc/self/statm`. Without it, the limits on sizes and operations have to do.
     statm: Option<File>,
     page: u64,
 }
 
 impl Meter {
-    pub fn new(limits: &Limits) -> Self {
+    /// Makes a meter for scripts of others, or for our own, whose use of memory is known.
+    pub fn new(limits: &Limits, are_others: bool) -> Self {
         let mut meter = Self {
             deadline: Cell::new(Deadline::never()),
             ceiling: 0,
-            statm: File::open("/proc/self/statm").ok(),
+            statm: are_others.then(|| File::open("/proc/self/statm").ok()).flatten(),
             page: rustix::param::page_size() as u64,
         };
         meter.ceiling = meter.resident().unwrap_or_default().saturating_add(limits.memory);
