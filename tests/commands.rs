@@ -95,7 +95,7 @@ fn check_knows_what_is_wrong_with_a_configuration() {
     for (config, why) in [
         (
             "stat_dir = \"x\"\n".to_string(),
-            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `lightstep`, `destination`, `policy`, `service`, `delivery`, `reply`; did you mean `state_dir`?",
+            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `lightstep`, `destination`, `policy`, `service`, `delivery`, `status`, `reply`; did you mean `state_dir`?",
         ),
         (
             format!("{otlp}endpoint = \"collector:4318\"\n"),
@@ -107,7 +107,11 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         ),
         (
             "[[destination]]\nname = \"A b\"\nkind = \"otlp\"\nendpoint = \"http://x\"\n".into(),
-            ":2:8: a destination's name has 1 to 64 of a-z, 0-9, `-` and `_`, and is not `unassigned`",
+            ":2:8: a destination's name has 1 to 64 of a-z, 0-9, `-` and `_`, and is neither `unassigned` nor `inbox`",
+        ),
+        (
+            "[[destination]]\nname = \"inbox\"\nkind = \"otlp\"\nendpoint = \"http://x\"\n".into(),
+            ":2:8: a destination's name has 1 to 64 of a-z, 0-9, `-` and `_`, and is neither `unassigned` nor `inbox`",
         ),
         (
             format!("{otlp}endpoint = \"http://x\"\nprotocol = \"grpc\"\n"),

@@ -21,6 +21,7 @@ pub(super) struct ConfigFile {
     pub policy: PolicyFile,
     pub service: Vec<ServiceFile>,
     pub delivery: DeliveryFile,
+    pub status: StatusFile,
     pub reply: ReplyFile,
 }
 
@@ -104,6 +105,12 @@ pub(super) struct DeliveryFile {
     pub timeout: Option<DurationText>,
     pub linger: Option<DurationText>,
     pub give_up_after: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct StatusFile {
+    pub older_than: Option<DurationText>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -30,6 +30,9 @@ const MAX_NAME: usize = 64;
 /// The outbox of markers that were made before there was a destination.
 pub const UNASSIGNED: &str = "unassigned";
 
+/// What a dead letter that was no destination's is said to be from.
+pub const INBOX: &str = "inbox";
+
 /// Why there is no config: every problem of the file.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -186,6 +189,7 @@ impl Reading<'_> {
                 linger: file.delivery.linger.map_or(delivery.linger, |text| text.0),
                 give_up_after: file.delivery.give_up_after.map_or(delivery.give_up_after, |text| text.0),
             },
+            older_than: file.status.older_than.map_or(default.older_than, |text| text.0),
             reply: Reply {
                 to_pusher: file.reply.to_pusher.unwrap_or_default(),
                 trace_link: file.reply.trace_link.map(|link| {
@@ -248,10 +252,13 @@ impl Reading<'_> {
         let is_name = !name.is_empty()
             && name.len() <= MAX_NAME
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
-        if !is_name || name == UNASSIGNED {
+        if !is_name || [UNASSIGNED, INBOX].contains(&name.as_str()) {
             self.complain(
                 &file.name,
-                &format!("a destination's name has 1 to {MAX_NAME} of a-z, 0-9, `-` and `_`, and is not `{UNASSIGNED}`"),
+                &format!(
+                    "a destination's name has 1 to {MAX_NAME} of a-z, 0-9, `-` and `_`, \
+                     and is neither `{UNASSIGNED}` nor `{INBOX}`"
+                ),
             );
         }
         let endpoint = self.url(&file.endpoint)?;

@@ -29,6 +29,8 @@ pub struct Config {
     pub services: Vec<ServiceRule>,
     /// How markers are sent.
     pub delivery: Delivery,
+    /// How long something may wait before `status` finds it, 15 minutes unless the file says otherwise.
+    pub older_than: Duration,
     /// What the pusher reads.
     pub reply: Reply,
 }
@@ -44,6 +46,7 @@ impl Default for Config {
             limits: Limits::default(),
             services: Vec::new(),
             delivery: Delivery::default(),
+            older_than: Duration::from_secs(15 * 60),
             reply: Reply::default(),
         }
     }

@@ -6,7 +6,7 @@ mod meant;
 mod problem;
 mod units;
 
-pub use load::{ConfigError, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
+pub use load::{ConfigError, INBOX, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
 pub use meant::{
     Compression, Config, Delivery, DeliveryMode, Destination, HeaderValue, Limits, Protocol, Reply, ReplyTo,
     ServiceRule, Spans,
