@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
 
 use super::{Common, Ending, terminal::Terminal};
@@ -41,18 +40,11 @@ pub(super) struct DeliverArgs {
 
 pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
     let config = common.load()?;
-    let state = State::at(&config.state_dir);
     if args.detached {
-        detached(&config, &state);
+        detached(&config, &State::at(&config.state_dir));
         return Ok(Ending::Done);
     }
-    if let Some(owner) = state.foreign_owner() {
-        bail!(
-            "`{dir}` belongs to the user with the id {owner}, who could not write to what you would make there; \
-             run this as that user, for instance with `runuser -u \"$(stat -c %U '{dir}')\" -- gitea-lightstep deliver`",
-            dir = state.dir().display()
-        );
-    }
+    let state = super::own_state(&config, "deliver")?;
     let patience = if args.follow {
         Patience::Until(Deadline::after(args.time.unwrap_or(FOLLOW)))
     } else {

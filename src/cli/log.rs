@@ -4,11 +4,11 @@ use clap::Args;
 
 use super::{Common, Ending, terminal::Terminal};
 use crate::{
-    config,
+    config::{self, INBOX},
     policy::Kind,
     state::{
         State,
-        journal::{Decision, Delivery, Entry, Record, Sent, Verdict},
+        journal::{Action, Decision, Delivery, Entry, Queue, Record, Sent, Verdict},
     },
     text,
     time::Timestamp,
@@ -73,7 +73,7 @@ impl LogArgs {
                         }))
             }
             Record::Trouble(trouble) => is_any && self.wants_repository(trouble.repository.as_deref()),
-            Record::Delivery(_) => is_any && self.repo.is_none(),
+            Record::Delivery(_) | Record::Queue(_) => is_any && self.repo.is_none(),
         }
     }
 
@@ -86,6 +86,7 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
     let said = match &entry.record {
         Record::Decision(decision) => of_decision(decision),
         Record::Delivery(delivery) => of_delivery(delivery),
+        Record::Queue(queue) => of_queue(queue),
         Record::Trouble(trouble) => {
             let place = trouble
                 .repository
@@ -142,6 +143,23 @@ fn of_delivery(delivery: &Delivery<'_>) -> String {
     let mut said = format!("{word:<9} {n} to {} in {} ms", text::line(&*delivery.destination), delivery.ms);
     if !delivery.why.is_empty() {
         said.push_str(&format!(": {}", text::line(&*delivery.why)));
+    }
+    said
+}
+
+fn of_queue(queue: &Queue<'_>) -> String {
+    let word = match queue.action {
+        Action::PutBack => "put back",
+        Action::Dropped => "dropped",
+    };
+    let what = match queue.push {
+        Some(push) if queue.from == INBOX => format!("the push {push}"),
+        _ => format!("{} for {}", text::count(queue.markers.len(), "marker"), text::line(&*queue.from)),
+    };
+    let was = if queue.was_dead { "dead" } else { "waiting" };
+    let mut said = format!("{word:<9} {what}, was {was}");
+    if !queue.why.is_empty() {
+        said.push_str(&format!(": {}", text::line(&*queue.why)));
     }
     said
 }

@@ -1,23 +1,27 @@
 //! The commands, one file each, and what they share of the terminal.
 
+mod age;
 mod check;
 mod deliver;
 pub mod demo;
 mod hook;
 mod log;
+mod output;
+mod queue;
 mod reply;
 mod status;
 mod terminal;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use terminal::Terminal;
 
 use crate::{
     config::{self, Config},
     delivery,
+    state::State,
 };
 
 /// Turns pushes to Gitea into deployment markers in Lightstep or any OTLP back end.
@@ -67,6 +71,9 @@ enum Command {
     Deliver(deliver::DeliverArgs),
     /// Show what waits, how each destination stands, and the dead letters
     Status(status::StatusArgs),
+    /// Look into the spool and the dead letters, and act on them
+    #[command(subcommand, disable_help_subcommand = true)]
+    Queue(queue::QueueCommand),
     /// Show the journal: every decision and every delivery
     Log(log::LogArgs),
     /// Check the configuration and every script
@@ -82,6 +89,8 @@ enum Ending {
     Done,
     /// The command worked, and found something that somebody should look at.
     Found,
+    /// The command was not given what it needs.
+    Misused,
 }
 
 /// Runs the program and returns its exit status: 0 done, 1 something was found or failed, 2 usage.
@@ -110,6 +119,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Hook(args) => return hook::run(args, cli.common.config.as_deref()),
         Command::Deliver(args) => deliver::run(args, &cli.common, &terminal),
         Command::Status(args) => status::run(args, &cli.common, &terminal),
+        Command::Queue(command) => queue::run(command, &cli.common, &terminal),
         Command::Log(args) => log::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
@@ -117,6 +127,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Found) => ExitCode::FAILURE,
+        Ok(Ending::Misused) => ExitCode::from(2),
         Err(err) if terminal::is_broken_pipe(&err) => ExitCode::SUCCESS,
         Err(err) => {
             terminal.error(&err);
@@ -137,4 +148,20 @@ impl Common {
     fn load(&self) -> anyhow::Result<Config> {
         config::load(config::find(self.config.as_deref()).as_deref()).context("the configuration is wrong")
     }
+}
+
+/// Returns the state that `command` may write into.
+///
+/// # Errors
+/// If it belongs to another user.
+fn own_state(config: &Config, command: &str) -> anyhow::Result<State> {
+    let state = State::at(&config.state_dir);
+    if let Some(owner) = state.foreign_owner() {
+        bail!(
+            "`{dir}` belongs to the user with the id {owner}, who could not write to what you would make there; \
+             run this as that user, for instance with `runuser -u \"$(stat -c %U '{dir}')\" -- gitea-lightstep {command}`",
+            dir = state.dir().display()
+        );
+    }
+    Ok(state)
 }

@@ -2,8 +2,11 @@
 
 use std::{
     fmt::Display,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
 };
+
+/// How much of the answer to a question is read, in bytes.
+const MAX_ANSWER: u64 = 100;
 
 /// The two streams, and how much is said.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +44,25 @@ impl Terminal {
         let _ = writeln!(io::stderr().lock(), "gitea-lightstep: {line}");
     }
 
+    /// Prints a line to stderr as it is, for what belongs to a question.
+    pub fn note(&self, line: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
     /// Prints an error with its causes on one line.
     pub fn error(&self, err: &anyhow::Error) {
         self.message(format_args!("{err:#}"));
+    }
+
+    /// Asks a question on stderr, and returns whether the answer is yes; `None` if nobody is there to be asked.
+    pub fn asks(&self, question: impl Display) -> Option<bool> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        let _ = write!(io::stderr().lock(), "{question} [y/N] ");
+        let mut answer = String::new();
+        let read = io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer);
+        Some(read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Returns `text` in bold where the terminal can.

@@ -12,4 +12,4 @@ pub use meant::{
     ServiceRule, Spans,
 };
 pub use problem::Problem;
-pub use units::duration;
+pub use units::{duration, duration_text};

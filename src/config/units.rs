@@ -25,6 +25,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_millis)
 }
 
+/// Returns a duration as it is written in the file, in the largest unit that it is a whole number of.
+pub fn duration_text(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let (unit, factor) = DURATIONS
+        .iter()
+        .rev()
+        .find(|(_, factor)| milliseconds.is_multiple_of(u128::from(*factor)) && milliseconds > 0)
+        .unwrap_or(&("s", 1000));
+    format!("{}{unit}", milliseconds / u128::from(*factor))
+}
+
 /// Parses a size such as `64MiB`.
 ///
 /// # Errors
@@ -80,6 +91,9 @@ mod tests {
     fn numbers_need_a_unit() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for text in ["250ms", "90s", "15m", "36h", "7d", "0s"] {
+            assert_eq!(duration(text).map(duration_text).as_deref(), Ok(text));
+        }
         assert_eq!(size("64MiB"), Ok(64 << 20));
         assert_eq!(size("1_000 KiB"), Ok(1_024_000));
         for bad in ["", "10", "s", "-1s", "1.5s", "10 minutes", "99999999999999999999s"] {

@@ -65,7 +65,9 @@ impl Batch {
                     continue;
                 }
             };
-            if markers.iter().all(|marker| is_too_old(marker, give_up_after)) {
+            // What a person put back counts from then.
+            let has_waited = outbox.waits_since(&name).is_none_or(|since| is_too_old(since, give_up_after));
+            if has_waited && markers.iter().all(|marker| is_too_old(marker.time, give_up_after)) {
                 dead += markers.len();
                 bury(state, outbox, &name, &markers, "older than [delivery] give_up_after")?;
                 continue;
@@ -193,8 +195,8 @@ fn exchange(markers: &[&Marker], destination: &Destination, client: &Client<'_>)
     }
 }
 
-fn is_too_old(marker: &Marker, give_up_after: Duration) -> bool {
-    Duration::try_from(Timestamp::now().duration_since(marker.time)).is_ok_and(|age| age > give_up_after)
+fn is_too_old(since: Timestamp, give_up_after: Duration) -> bool {
+    Duration::try_from(Timestamp::now().duration_since(since)).is_ok_and(|age| age > give_up_after)
 }
 
 fn bury(state: &State, outbox: &Outbox, name: &str, markers: &[Marker], why: &str) -> Result<(), StateError> {

@@ -215,6 +215,44 @@ pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
     Ok(names)
 }
 
+/// How many names of a directory are held at a time.
+const CHUNK: usize = 1024;
+
+/// Calls `with` for every name in a directory, without those that begin with a dot, and holds a bounded
+/// number of them however many there are: in order if they are no more than that, else in order by
+/// chunks. A directory that is not there is empty. `with` may remove what it is called for.
+pub(super) fn each<E: From<StateError>>(
+    dir: &Path,
+    mut with: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
+    let unlisted = |err| StateError::new("list", dir, err);
+    let mut entries = match fs::read_dir(dir) {
+        Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        entries => entries.map_err(unlisted)?,
+    };
+    let mut chunk = Vec::new();
+    loop {
+        chunk.clear();
+        for entry in entries.by_ref().take(CHUNK) {
+            if let Ok(name) = entry.map_err(unlisted)?.file_name().into_string() {
+                chunk.push(name);
+            }
+        }
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        chunk.sort_unstable();
+        chunk.iter().filter(|name| !name.starts_with('.')).try_for_each(|name| with(name))?;
+    }
+}
+
+/// Gives a file a second name, which must not be taken.
+pub(super) fn link(from: &Path, to: &Path) -> Result<(), StateError> {
+    fs::hard_link(from, to).map_err(|err| StateError::new("link", from, err))
+}
+
 /// Renames a file.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
     fs::rename(from, to).map_err(|err| StateError::new("rename", from, err))

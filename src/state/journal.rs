@@ -23,6 +23,17 @@ pub struct Journal {
     dir: PathBuf,
 }
 
+/// How much there is of the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// How many files.
+    pub files: usize,
+    /// How large they are together.
+    pub bytes: u64,
+    /// When something was last written.
+    pub last_write: Option<Timestamp>,
+}
+
 /// Lines for the journal, of one moment.
 #[derive(Debug)]
 pub struct Lines {
@@ -65,7 +76,9 @@ pub enum Record<'a> {
     Decision(Decision<'a>),
     /// Markers were sent, or should have been.
     Delivery(Delivery<'a>),
-    /// Something went wrong that is neither.
+    /// A person put a dead letter back, or dropped something.
+    Queue(Queue<'a>),
+    /// Something went wrong that is none of these.
     Trouble(Trouble<'a>),
 }
 
@@ -163,6 +176,35 @@ pub enum Sent {
     Refused,
 }
 
+/// What a person did with `gitea-lightstep queue`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queue<'a> {
+    /// What was done.
+    pub action: Action,
+    /// The destination that the markers are for, or `inbox` for a push that was not decided yet.
+    pub from: Cow<'a, str>,
+    /// Whether it was a dead letter, or else waited.
+    pub was_dead: bool,
+    /// The push, if the file's name tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushId>,
+    /// The ids of the markers, as far as the file could be read.
+    pub markers: Vec<MarkerId>,
+    /// Why it was dead.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub why: Cow<'a, str>,
+}
+
+/// What a person did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It waits again.
+    PutBack,
+    /// It is gone for good.
+    Dropped,
+}
+
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trouble<'a> {
@@ -225,6 +267,24 @@ impl Journal {
             opened => opened?,
         };
         file.write_all(&lines.text).map_err(|err| StateError::new("write", &path, err))
+    }
+
+    /// Returns how much there is of it.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn size(&self) -> Result<Size, StateError> {
+        let mut size = Size::default();
+        files::each(&self.dir, |name| {
+            if let Ok(file) = self.dir.join(name).symlink_metadata() {
+                size.files += 1;
+                size.bytes += file.len();
+                let written = file.modified().ok().and_then(|time| time.try_into().ok());
+                size.last_write = size.last_write.max(written);
+            }
+            Ok::<_, StateError>(())
+        })?;
+        Ok(size)
     }
 
     /// Calls `with` for every entry, oldest first. Lines that cannot be read, such as half a line at

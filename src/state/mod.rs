@@ -3,11 +3,13 @@
 //! Directories are 0700 and files 0600. A file is made under a name that begins with a dot and then
 //! renamed, so that whoever lists a directory sees whole files only.
 
+pub mod contents;
 pub mod dead;
 mod files;
 pub mod inbox;
 pub mod journal;
 pub mod outbox;
+pub mod queue;
 pub mod standing;
 
 use std::{

@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, StateError, Written};
-use crate::{marker::Marker, push::PushId};
+use crate::{marker::Marker, push::PushId, time::Timestamp};
 
 const FORMAT: u32 = 1;
 
@@ -100,6 +100,12 @@ impl Outbox {
     /// Returns the push of a file.
     pub fn push_of(name: &str) -> Option<PushId> {
         name.split('.').next()?.parse().ok()
+    }
+
+    /// Returns since when a file waits: it was written then, or a person put it back.
+    pub fn waits_since(&self, name: &str) -> Option<Timestamp> {
+        let written = self.new_dir().join(name).symlink_metadata().and_then(|file| file.modified()).ok()?;
+        written.try_into().ok()
     }
 
     /// Reads the markers of a file.
