@@ -205,7 +205,8 @@ fn status_of_an_untouched_machine() {
         ran.succeeded().stdout,
         format!(
             "state        {}\nconfig       {}\ninbox        empty\n\
-             destination  none is set; markers wait until the configuration has one\ndead letters none\n",
+             destination  none is set; markers wait until the configuration has one\ndead letters none\n\
+             journal      empty\n",
             sandbox.state().display(),
             sandbox.path("config.toml").display()
         )
@@ -269,7 +270,7 @@ fn usage_is_status_2_and_help_names_every_command() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&mut sandbox.command(crate::support::BINARY, &sandbox.path("")), b"");
     assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
-    for command in ["hook", "deliver", "status", "log", "check", "demo"] {
+    for command in ["hook", "deliver", "status", "queue", "log", "check", "demo"] {
         assert!(ran.stderr.contains(command), "{}", ran.stderr);
         let help = sandbox.binary(&[command, "--help"]);
         let help = &help.succeeded().stdout;

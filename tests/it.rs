@@ -14,4 +14,6 @@ mod layering; // the arrows between modules go one way
 mod many_refs; // 100,000 updates in one push, and the budget
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod pushes; // a real push arrives in a receiver that nobody here wrote
+mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
+mod status; // status: what it finds, and the same as JSON and as OpenMetrics
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes

@@ -1,5 +1,6 @@
 //! What the tests share: a sandbox with a Gitea-like repository, and two receivers.
 
+pub mod python;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;

@@ -1,0 +1,499 @@
+//! `queue list`, `show`, `retry` and `drop`: what they say, what they leave on disk, how they end.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    BINARY, Sandbox, python,
+    recorder::{Answer, Recorder},
+};
+
+/// Makes a sandbox in which one push was refused by `collector`, with what the back end said.
+fn refused(said: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.configure("");
+    sandbox.commit("Refused", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.push(&["main", "v1.0.0"]).succeeded();
+    let status =
+        [&[0x08, 0x03, 0x12, u8::try_from(said.len()).expect("short")][..], said.as_bytes()].concat();
+    let answer = || Answer::status(400).header("content-type", "application/x-protobuf").body(status.clone());
+    // However the batch is divided, every part of it is refused.
+    let recorder = Recorder::start(std::iter::repeat_with(answer).take(8));
+    sandbox.deliver_to(&recorder.endpoint(), "");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    sandbox
+}
+
+/// Returns the entries as `queue list --json` tells them.
+#[track_caller]
+fn list(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
+    let ran = sandbox.binary(&[&["queue", "list", "--json"], args].concat());
+    ran.succeeded().stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("text")
+}
+
+/// Returns the journal's records of what a person did.
+fn actions(sandbox: &Sandbox) -> Vec<Value> {
+    sandbox.journal().into_iter().filter(|entry| entry["record"] == "queue").collect()
+}
+
+/// Writes a file of one marker, as another in the sandbox, under a name of its own.
+fn copy_marker(sandbox: &Sandbox, to: &str) {
+    let from = sandbox.files("outbox/unassigned/new").remove(0);
+    let content = fs::read(sandbox.state().join("outbox/unassigned/new").join(from)).expect("a file");
+    sandbox.write(to, content);
+}
+
+#[test]
+fn list_has_a_line_for_each_entry_wherever_it_is() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.binary(&["queue", "list"]);
+    assert_eq!(ran.succeeded().stdout, "nothing waits, and nothing is dead\n");
+    assert!(!sandbox.state().exists(), "looking makes nothing");
+
+    let commit = sandbox.commit("One", &[]);
+    sandbox.git(&["tag", "checkout/v1.0.0"]);
+    sandbox.push(&["main", "checkout/v1.0.0"]).succeeded();
+    let name = sandbox.files("outbox/unassigned/new").remove(0);
+    copy_marker(&sandbox, &format!("state/dead/collector.{name}"));
+    sandbox.write(
+        &format!("state/dead/collector.{name}.why.json"),
+        r#"{"time":"2026-11-22T10:00:00Z","from":"collector","why":"HTTP 401: \u001b[31mno\nentry"}"#,
+    );
+    sandbox.write("state/dead/stray", "what is this");
+    sandbox.write("state/inbox/stray", "and this");
+    // A push that waits in the inbox, because the configuration is broken.
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    sandbox.hook(format!("{} {commit} refs/heads/topic\n", "0".repeat(40)).as_bytes()).said_nothing();
+    sandbox.configure("");
+
+    let ran = sandbox.binary(&["queue", "list"]);
+    let lines: Vec<String> = ran
+        .succeeded()
+        .stdout
+        .lines()
+        .map(|line| {
+            let (id, rest) = line.split_at(12);
+            assert!(id.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
+            // How long ago is not for a test to say.
+            let (place, rest) = rest.trim_start().split_at(19);
+            let rest = rest.trim_start();
+            let rest = rest.split_once("s  ").map_or(rest, |(_, rest)| rest);
+            format!("{} | {rest}", place.trim_end())
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "inbox | a push to acme/shop by ann, not decided yet",
+            "inbox | ?  not ours, nothing will read it: stray",
+            "outbox unassigned | 2 markers: change shop, release checkout",
+            "dead collector | 2 markers: change shop, release checkout: HTTP 401: \\u{1b}[31mno\\nentry",
+            "dead stray | ?  unreadable: it has no whole first line: the reason cannot be read",
+        ]
+    );
+
+    let json = list(&sandbox, &[]);
+    assert_eq!(json.len(), 5);
+    assert_eq!(json[0]["repository"], "acme/shop");
+    assert_eq!((&json[2]["markers"], &json[2]["is_whole"]), (&2.into(), &true.into()));
+    assert_eq!(json[2]["services"], serde_json::json!({ "checkout": 1, "shop": 1 }));
+    assert_eq!(json[3]["kinds"], serde_json::json!({ "change": 1, "release": 1 }));
+    assert_eq!(json[3]["why"], "HTTP 401: \u{1b}[31mno\nentry");
+    let places = |args: &[&str]| -> Vec<String> {
+        list(&sandbox, args).iter().map(|e| format!("{} {}", text(&e["place"]), text(&e["from"]))).collect()
+    };
+    assert_eq!(places(&["--dead"]), ["dead collector", "dead stray"]);
+    assert_eq!(places(&["--destination", "collector"]), ["dead collector"]);
+    assert_eq!(places(&["--destination", "inbox"]).len(), 2);
+    assert_eq!(places(&["--destination", "unassigned"]), ["outbox unassigned"]);
+
+    let ran = sandbox.binary(&["queue", "list", "--destination", "unasigned"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""));
+    assert_eq!(
+        ran.stderr,
+        "gitea-lightstep: there is no destination `unasigned`, and nothing of one; did you mean `unassigned`?\n"
+    );
+}
+
+#[test]
+fn show_prints_everything_and_lets_nothing_steer_the_terminal() {
+    let sandbox = refused("go \x1b[2Jaway");
+    sandbox.configure("");
+    sandbox.commit("Wipe \x1b[2J the screen", &[]);
+    sandbox.push(&["main"]).succeeded();
+    for entry in list(&sandbox, &[]) {
+        let id = text(&entry["id"]);
+        let ran = sandbox.binary(&["queue", "show", id]);
+        let shown = &ran.succeeded().stdout;
+        assert!(!shown.contains('\x1b'), "{shown}");
+        let json: Value =
+            serde_json::from_str(&sandbox.binary(&["queue", "show", id, "--json"]).stdout).expect("JSON");
+        assert_eq!(json["id"], id);
+        let markers = json["lines"].as_array().expect("a list");
+        assert_eq!(Some(markers.len() as u64), entry["markers"].as_u64());
+        for marker in markers {
+            for (name, value) in marker["attributes"].as_object().expect("attributes") {
+                assert!(shown.contains(&format!("attributes.{name} = ")), "{name} {value}: {shown}");
+            }
+            assert!(shown.contains(&format!("id = {}", text(&marker["id"]))), "{shown}");
+        }
+        if entry["place"] == "dead" {
+            assert!(shown.contains("reason       HTTP 400: go \\u{1b}[2Jaway\n"), "{shown}");
+            assert!(shown.contains("where        dead collector\n"), "{shown}");
+        }
+    }
+    // A capture is shown with git's own lines.
+    let hostile = "refs/heads/\x1b]0;mine\x07";
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    let commit = sandbox.git(&["rev-parse", "HEAD"]);
+    sandbox.hook(format!("{} {commit} {hostile}\n", "0".repeat(40)).as_bytes()).said_nothing();
+    sandbox.configure("");
+    let capture = list(&sandbox, &["--destination", "inbox"]).remove(0);
+    let ran = sandbox.binary(&["queue", "show", text(&capture["id"])]);
+    assert!(ran.succeeded().stdout.contains("refs/heads/\\u{1b}]0;mine\\u{7}\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("source.repository.name = shop\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_retried_letter_is_delivered_under_the_id_that_it_had() {
+    let sandbox = refused("no such team");
+    let dead = list(&sandbox, &["--dead"]);
+    let markers: u64 = dead.iter().filter_map(|letter| letter["markers"].as_u64()).sum();
+    assert_eq!(markers, 2);
+    let id = text(&dead[0]["id"]);
+
+    let ran = sandbox.binary(&["queue", "retry", &id[..8]]);
+    assert_eq!(
+        ran.succeeded().stdout,
+        "1 dead letter put back; `gitea-lightstep deliver` sends what waits\n"
+    );
+    let waiting = list(&sandbox, &[]).into_iter().find(|entry| entry["id"] == id).expect("it is there");
+    assert_eq!((&waiting["place"], &waiting["from"]), (&"outbox".into(), &"collector".into()));
+    assert!(!sandbox.files("dead").contains(&text(&dead[0]["name"]).to_string()));
+    let done = actions(&sandbox).pop().expect("an entry");
+    assert_eq!((&done["action"], &done["why"]), (&"put_back".into(), &"HTTP 400: no such team".into()));
+
+    let again = sandbox.binary(&["queue", "retry", id]);
+    assert_eq!((again.code, &*again.stdout), (Some(1), ""));
+    assert_eq!(
+        again.stderr,
+        format!(
+            "gitea-lightstep: `{id}` is no dead letter, it waits in the outbox collector already; \
+             `gitea-lightstep deliver` sends it now\n"
+        )
+    );
+    let unknown = sandbox.binary(&["queue", "retry", "000000000000"]);
+    assert_eq!(unknown.code, Some(1));
+    assert_eq!(
+        unknown.stderr,
+        "gitea-lightstep: there is no entry `000000000000`: what waited may have been delivered meanwhile; \
+         `gitea-lightstep queue list` shows what there is\n"
+    );
+
+    sandbox.binary(&["queue", "retry", "--all", "--destination", "collector", "--quiet"]).said_nothing();
+    assert_eq!(sandbox.files("dead"), [""; 0]);
+    let recorder = Recorder::start([]);
+    sandbox.deliver_to(&recorder.endpoint(), "");
+    assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "2 markers delivered\n");
+    assert_eq!(list(&sandbox, &[]).len(), 0);
+    let ran = sandbox.binary(&["queue", "retry", "--all"]);
+    assert_eq!(ran.succeeded().stdout, "there is no dead letter to put back\n");
+    let log = sandbox.binary(&["log"]);
+    assert!(log.stdout.contains("put back  "), "{}", log.stdout);
+}
+
+#[test]
+fn ids_that_are_wrong_say_what_to_do() {
+    let sandbox = Sandbox::new();
+    for wrong in ["abc", "abcdefghijkl", "1234567890abc", "../../etc"] {
+        let ran = sandbox.binary(&["queue", "show", wrong]);
+        assert_eq!(ran.code, Some(2));
+        assert!(ran.stderr.contains("expected 4 to 12 hexadecimal digits"), "{}", ran.stderr);
+    }
+    for args in [&["retry"][..], &["drop"], &["retry", "--all", "abcd"], &["retry", "--destination", "x"]] {
+        assert_eq!(sandbox.binary(&[&["queue"], args].concat()).code, Some(2), "{args:?}");
+    }
+    // As many letters as make it all but certain that two ids begin alike.
+    for n in 0..1500 {
+        sandbox.write(&format!("state/dead/collector.00000000-0000-7000-8000-{n:012}.0"), "");
+    }
+    let mut ids: Vec<String> =
+        list(&sandbox, &["--dead"]).iter().map(|entry| text(&entry["id"]).to_string()).collect();
+    assert_eq!(ids.len(), 1500);
+    ids.sort();
+    let pair = ids.windows(2).find(|pair| pair[0][..4] == pair[1][..4]).expect("two that begin alike");
+    let ran = sandbox.binary(&["queue", "drop", "--yes", &pair[0][..4]]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""));
+    let start = format!("gitea-lightstep: `{}` is the beginning of 2 ids, give more digits: ", &pair[0][..4]);
+    assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);
+    assert!(pair.iter().all(|id| ran.stderr.contains(&format!("`{id}` (dead collector)"))), "{}", ran.stderr);
+    sandbox.binary(&["queue", "drop", "--yes", &pair[0]]).succeeded();
+    assert_eq!(list(&sandbox, &["--dead"]).len(), 1499);
+}
+
+#[test]
+fn a_retry_that_a_crash_cut_off_is_ended_by_the_next() {
+    let sandbox = refused("no");
+    let name = text(&list(&sandbox, &["--dead"])[0]["name"]).to_string();
+    let place = name.strip_prefix("collector.").expect("the destination");
+    let letter = sandbox.state().join("dead").join(&name);
+    let new = sandbox.state().join("outbox/collector/new");
+    // It has its new name and its old one still.
+    fs::hard_link(&letter, new.join(place)).expect("linked");
+    let id = text(&list(&sandbox, &["--dead"])[0]["id"]).to_string();
+    let show = sandbox.binary(&["queue", "show", &id]);
+    assert_eq!(show.code, Some(1));
+    assert_eq!(
+        show.stderr,
+        format!(
+            "gitea-lightstep: `{id}` is there twice, in outbox collector and in dead collector; say --dead for the dead letter\n"
+        )
+    );
+    sandbox.binary(&["queue", "show", "--dead", &id]).succeeded();
+    sandbox.binary(&["queue", "retry", &id]).succeeded();
+    assert!(!letter.exists() && new.join(place).exists());
+    assert!(!sandbox.files("dead").contains(&format!("{name}.why.json")));
+
+    // The letter is gone, and its reason is left: that is no entry, and swept up when it is old.
+    sandbox.write("state/dead/collector.x.why.json", "{}");
+    let reason = sandbox.state().join("dead/collector.x.why.json");
+    sandbox.binary(&["queue", "retry", "--all"]).succeeded();
+    assert!(reason.exists(), "its letter may be on its way");
+    let old = SystemTime::now() - Duration::from_secs(7200);
+    fs::File::open(&reason).and_then(|file| file.set_modified(old)).expect("dated");
+    sandbox.binary(&["queue", "retry", "--all"]).succeeded();
+    assert!(!reason.exists());
+}
+
+#[test]
+fn a_letter_under_whose_name_something_else_waits_stays() {
+    let sandbox = refused("no");
+    let letter = list(&sandbox, &["--dead"]).remove(0);
+    let place = text(&letter["name"]).strip_prefix("collector.").expect("the destination").to_string();
+    sandbox.write(&format!("state/outbox/collector/new/{place}"), "decided once more");
+    let ran = sandbox.binary(&["queue", "retry", text(&letter["id"])]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("stays a dead letter: the same push waits for `collector` already"),
+        "{}",
+        ran.stderr
+    );
+    let waiting = fs::read_to_string(sandbox.state().join("outbox/collector/new").join(place)).expect("it");
+    assert_eq!(waiting, "decided once more");
+    assert!(sandbox.files("dead").contains(&text(&letter["name"]).to_string()));
+
+    // Nor is it put where nothing would send it.
+    sandbox.configure("");
+    let ran = sandbox.binary(&["queue", "retry", "--all"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("no destination `collector` is configured"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_captured_push_is_retried_from_where_it_was() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("Deadly", &[]);
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    let zero = "0".repeat(40);
+    let stdin = format!("{zero} {commit} refs/heads/main\n{zero} {commit} refs/tags/v1.0.0\n");
+    sandbox.hook(stdin.as_bytes()).said_nothing();
+    let name = sandbox.files("inbox").remove(0);
+    let inbox = sandbox.state().join("inbox");
+    // Its first update is decided, and the second has killed three readers.
+    fs::rename(inbox.join(&name), inbox.join(name.replace(".0.0", ".1.3"))).expect("renamed");
+    sandbox.configure("");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    let letter = list(&sandbox, &["--dead"]).remove(0);
+    assert_eq!((&letter["from"], &letter["repository"]), (&"inbox".into(), &"acme/shop".into()));
+
+    let ran = sandbox.binary(&["queue", "retry", text(&letter["id"])]);
+    assert_eq!(
+        ran.succeeded().stdout,
+        "1 dead letter put back; `gitea-lightstep deliver` sends what waits\n"
+    );
+    assert_eq!(sandbox.files("inbox"), [name.replace(".0.0", ".1.0")]);
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    let kinds: Vec<_> = sandbox.waiting("unassigned").iter().map(|marker| marker["kind"].clone()).collect();
+    assert_eq!(kinds, ["release"]);
+}
+
+#[test]
+fn a_single_marker_goes_back_and_what_was_given_up_counts_from_then() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Old", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let name = sandbox.files("outbox/unassigned/new").remove(0);
+    let marker = sandbox.waiting("unassigned").remove(0);
+    // A marker that was put away alone has its id as the last field of its name.
+    let alone = format!("{name}.{}", text(&marker["id"]));
+    copy_marker(&sandbox, &format!("state/outbox/collector/new/{alone}"));
+    fs::remove_file(sandbox.state().join("outbox/unassigned/new").join(&name)).expect("removed");
+    let waiting: PathBuf = sandbox.state().join("outbox/collector/new").join(&alone);
+    let old =
+        fs::read_to_string(&waiting).expect("a file").replace(text(&marker["time"]), "2020-01-01T00:00:00Z");
+    fs::write(&waiting, old).expect("written");
+    let long_ago = SystemTime::now() - Duration::from_secs(30 * 86_400);
+    fs::File::open(&waiting).and_then(|file| file.set_modified(long_ago)).expect("dated");
+
+    let recorder = Recorder::start([]);
+    sandbox.deliver_to(&recorder.endpoint(), "");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    let letter = list(&sandbox, &["--dead"]).remove(0);
+    assert_eq!(letter["name"], format!("collector.{alone}"));
+    assert_eq!(letter["why"], "older than [delivery] give_up_after");
+    sandbox.binary(&["queue", "retry", text(&letter["id"])]).succeeded();
+    assert_eq!(sandbox.files("outbox/collector/new"), [alone]);
+    assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "1 marker delivered\n");
+}
+
+#[test]
+fn drop_removes_for_good_and_the_journal_has_what_and_why() {
+    let sandbox = refused("no such team");
+    let letters = list(&sandbox, &["--dead"]);
+    let id = text(&letters[0]["id"]);
+    let before = sandbox.files("dead");
+
+    let ran = sandbox.binary(&["queue", "drop", id]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
+    assert!(
+        ran.stderr
+            .ends_with("gitea-lightstep: this would drop 1 entry for good; say --yes if that is meant\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.starts_with(id), "it shows what: {}", ran.stderr);
+    let ran = sandbox.binary(&["queue", "drop", "--all", "--yes"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("--all drops dead letters only"), "{}", ran.stderr);
+    assert_eq!(sandbox.files("dead"), before);
+
+    let shown: Value =
+        serde_json::from_str(&sandbox.binary(&["queue", "show", "--json", id]).stdout).expect("JSON");
+    let ids: Vec<_> = shown["lines"].as_array().expect("markers").iter().map(|m| m["id"].clone()).collect();
+    let ran = sandbox.binary(&["queue", "drop", "--yes", id, "0000000000"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), "1 entry dropped for good\n"));
+    assert!(ran.stderr.contains("there is no entry `0000000000`"), "{}", ran.stderr);
+    let dropped = actions(&sandbox).pop().expect("an entry");
+    assert_eq!(dropped["action"], "dropped");
+    assert_eq!(dropped["was_dead"], true);
+    assert_eq!(dropped["markers"].as_array(), Some(&ids));
+    assert_eq!(dropped["why"], "HTTP 400: no such team");
+    let log = sandbox.binary(&["log"]);
+    assert!(log.stdout.contains("for collector, was dead: HTTP 400: no such team\n"), "{}", log.stdout);
+
+    let ran = sandbox.binary(&["queue", "drop", "--all", "--dead", "--yes", "--json"]);
+    let left = list(&sandbox, &[]).len();
+    assert_eq!(ran.succeeded().stdout, format!("{{\"dropped\":{},\"failed\":0}}\n", letters.len() - 1));
+    assert_eq!((left, sandbox.files("dead").len()), (0, 0));
+}
+
+#[test]
+fn drop_asks_on_a_terminal() {
+    let sandbox = refused("no");
+    let asked = |typed: &str| {
+        let mut command = python::on_terminal(&sandbox, &["queue", "drop", "--all", "--dead"], typed);
+        sandbox.run(command.stdin(Stdio::piped()), b"")
+    };
+    let count = list(&sandbox, &["--dead"]).len();
+    let question = format!(
+        "drop {} for good? [y/N] ",
+        if count == 1 { "1 dead letter".into() } else { format!("{count} dead letters") }
+    );
+    for no in ["n", "Now what?"] {
+        let ran = asked(no);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stdout.starts_with(&question), "{}", ran.stdout);
+        assert!(ran.stdout.ends_with("gitea-lightstep: nothing was dropped\r\n"), "{}", ran.stdout);
+    }
+    assert_eq!(list(&sandbox, &["--dead"]).len(), count);
+    let ran = asked("y");
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+    assert_eq!(list(&sandbox, &["--dead"]).len(), 0);
+}
+
+#[test]
+fn what_somebody_works_on_is_not_dropped() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Waits", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let commit = sandbox.git(&["rev-parse", "HEAD"]);
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    sandbox.hook(format!("{} {commit} refs/heads/topic\n", "0".repeat(40)).as_bytes()).said_nothing();
+    sandbox.configure("");
+    let ids: Vec<String> = list(&sandbox, &[]).iter().map(|entry| text(&entry["id"]).to_string()).collect();
+    let [capture, markers] = &*ids else { panic!("{ids:?}") };
+
+    sandbox.write("state/outbox/unassigned/lock", "");
+    let lock = fs::File::open(sandbox.state().join("outbox/unassigned/lock")).expect("the lock");
+    lock.lock().expect("locked");
+    let name = sandbox.files("inbox").remove(0);
+    let held = fs::File::open(sandbox.state().join("inbox").join(name)).expect("the capture");
+    held.lock().expect("locked");
+    let ran = sandbox.binary(&["queue", "drop", "--yes", capture, markers]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""));
+    assert_eq!(
+        ran.stderr,
+        format!(
+            "gitea-lightstep: `{capture}` is not dropped: a push or a delivery works on it; try again when it has ended\n\
+             gitea-lightstep: `{markers}` is not dropped: a delivery to `unassigned` is at work; end it, or try again \
+             when it has ended\n"
+        )
+    );
+    assert_eq!((sandbox.files("inbox").len(), sandbox.waiting("unassigned").len()), (1, 1));
+    assert_eq!(actions(&sandbox).len(), 0);
+    drop((lock, held));
+    let ran = sandbox.binary(&["queue", "drop", "--yes", capture, markers]);
+    assert_eq!(ran.succeeded().stdout, "2 entries dropped for good\n");
+    assert_eq!((sandbox.files("inbox").len(), sandbox.waiting("unassigned").len()), (0, 0));
+    let done = actions(&sandbox);
+    assert_eq!((&done[0]["from"], &done[0]["was_dead"]), (&"inbox".into(), &false.into()));
+    assert_eq!(done[1]["markers"].as_array().map(Vec::len), Some(1));
+    let log = sandbox.binary(&["log"]);
+    assert!(log.stdout.contains("dropped   1 marker for unassigned, was waiting\n"), "{}", log.stdout);
+}
+
+#[test]
+fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One of many", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let name = sandbox.files("outbox/unassigned/new").remove(0);
+    let from = sandbox.state().join("outbox/unassigned/new").join(&name);
+    let new = sandbox.state().join("outbox/collector/new");
+    fs::create_dir_all(&new).expect("a directory");
+    let mut source = from;
+    for n in 0..100_000 {
+        let target = new.join(format!("00000000-0000-7000-8000-{n:012}.0"));
+        // A file can have so many names only.
+        if n % 10_000 == 0 {
+            fs::copy(&source, &target).expect("copied");
+            source = target;
+        } else {
+            fs::hard_link(&source, &target).expect("linked");
+        }
+    }
+    sandbox.deliver_to("http://127.0.0.1:1", "");
+    let limited = |args: &[&str]| {
+        let mut command = sandbox.command("bash", &sandbox.path(""));
+        // Their names alone would be more than this.
+        command.args(["-c", "ulimit -d 6144; exec \"$0\" \"$@\"", BINARY]).args(args);
+        sandbox.run(command.arg("--config").arg(sandbox.path("config.toml")), b"")
+    };
+    let ran = limited(&["queue", "list", "--destination", "collector"]);
+    assert_eq!(ran.succeeded().stdout.lines().count(), 100_000);
+    let ran = limited(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&ran.succeeded_or_found().stdout).expect("JSON");
+    assert_eq!(status["destinations"][0]["waiting"]["files"], 100_000);
+    assert_eq!(status["destinations"][0]["waiting"]["oldest"], "1970-01-01T00:00:00Z");
+}
