@@ -13,6 +13,7 @@ mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
 mod many_refs; // 100,000 updates in one push, and the budget
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
+mod progress; // the bar on a terminal while a delivery takes its time
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics

@@ -15,7 +15,7 @@ const ORDER: [&str; 14] = [
 ];
 
 /// Which crate may be named in which modules.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("gix", &["facts"]),
     ("rhai", &["policy"]),
     ("ureq", &["delivery"]),
@@ -24,6 +24,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("toml", &["config"]),
     ("clap", &["cli"]),
     ("httparse", &["cli"]),
+    ("indicatif", &["cli"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -487,7 +487,7 @@ fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
     let limited = |args: &[&str]| {
         let mut command = sandbox.command("bash", &sandbox.path(""));
         // Their names alone would be more than this.
-        command.args(["-c", "ulimit -d 6144; exec \"$0\" \"$@\"", BINARY]).args(args);
+        command.args(["-c", "ulimit -d 2048; exec \"$0\" \"$@\"", BINARY]).args(args);
         sandbox.run(command.arg("--config").arg(sandbox.path("config.toml")), b"")
     };
     let ran = limited(&["queue", "list", "--destination", "collector"]);

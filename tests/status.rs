@@ -44,7 +44,7 @@ fn what_waits_longer_than_the_limit_is_found_and_named() {
     }
     let ran = sandbox.binary(&["status"]);
     assert_eq!(ran.code, Some(1), "the limit is 15 minutes unless the configuration says otherwise");
-    assert!(ran.stdout.contains(", more than 15m, and 1 file more\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(", more than 15m, and 1 more\n"), "{}", ran.stdout);
     sandbox.configure("[status]\nolder_than = \"36500d\"\n");
     sandbox.binary(&["status"]).succeeded();
     let status = json(&sandbox, &["--older-than", "1h"]);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Common, Ending, terminal::Terminal};
+use super::{Common, Ending, progress, terminal::Terminal};
 use crate::{
     config::{self, Config},
-    delivery::{self, Drained, Patience},
+    delivery::{self, Drained, Patience, Progress},
     state::{
         State,
         journal::{Record, Trouble},
@@ -50,7 +50,10 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
     } else {
         Patience::Once
     };
-    let drained = delivery::drain(&config, &state, patience)?;
+    let progress = Progress::default();
+    let drain = || delivery::drain(&config, &state, patience, &progress);
+    let is_watched = !args.json && terminal.is_watched();
+    let drained = if is_watched { progress::while_working(&progress, drain) } else { drain() }?;
     if args.json {
         let Drained { delivered, dead, left, busy } = drained;
         terminal.answer(
@@ -89,7 +92,7 @@ fn waits(files: usize) -> String {
 /// Nobody reads what a detached process prints; the journal is its only voice.
 fn detached(config: &Config, state: &State) {
     let patience = Patience::Until(Deadline::after(config.delivery.linger));
-    if let Err(err) = delivery::drain(config, state, patience) {
+    if let Err(err) = delivery::drain(config, state, patience, &Progress::default()) {
         let what = format!("the delivery stopped, the next push starts it again: {err}").into();
         // If the journal cannot be written either, nobody is left to be told.
         let _ = state.journal().append([Record::Trouble(Trouble { push: None, repository: None, what })]);

@@ -18,7 +18,7 @@ use super::reply;
 use crate::{
     config::{self, Config, DeliveryMode},
     decide::Budget,
-    delivery::{self, Patience},
+    delivery::{self, Patience, Progress},
     push::{Environment, Push, PushId, Source, lines},
     settle::{Settled, settle},
     state::{
@@ -148,7 +148,7 @@ impl Hook {
             return;
         }
         if config.delivery.mode == DeliveryMode::Inline {
-            match delivery::drain(config, state, Patience::Once) {
+            match delivery::drain(config, state, Patience::Once, &Progress::default()) {
                 Ok(drained) if drained.left == 0 => return,
                 Ok(_) => {}
                 Err(err) => self.trouble(&err.to_string()),

@@ -7,6 +7,7 @@ pub mod demo;
 mod hook;
 mod log;
 mod output;
+mod progress;
 mod queue;
 mod reply;
 mod status;

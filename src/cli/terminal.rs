@@ -49,6 +49,11 @@ impl Terminal {
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
+    /// Returns whether somebody sees what comes and goes on stderr, and wants to.
+    pub fn is_watched(&self) -> bool {
+        !self.is_quiet && io::stderr().is_terminal()
+    }
+
     /// Prints an error with its causes on one line.
     pub fn error(&self, err: &anyhow::Error) {
         self.message(format_args!("{err:#}"));

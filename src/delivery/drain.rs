@@ -6,6 +6,7 @@ use std::{thread, time::Duration};
 use super::{
     batch::{Batch, Sent},
     http::Client,
+    progress::Progress,
     retry::Backoff,
 };
 use crate::{
@@ -51,11 +52,16 @@ pub enum Patience {
     Until(Deadline),
 }
 
-/// Empties the spool as far as the destinations let it.
+/// Empties the spool as far as the destinations let it, and notes in `progress` how far it is.
 ///
 /// # Errors
 /// If the state directory cannot be read or written.
-pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drained, StateError> {
+pub fn drain(
+    config: &Config,
+    state: &State,
+    patience: Patience,
+    progress: &Progress,
+) -> Result<Drained, StateError> {
     settle_inbox(config, state)?;
     let outboxes: Vec<_> =
         config.destinations.iter().map(|destination| state.outbox(&destination.name)).collect();
@@ -73,7 +79,7 @@ pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drain
         let threads: Vec<_> = config
             .destinations
             .iter()
-            .map(|destination| scope.spawn(move || deliver(config, state, destination, patience)))
+            .map(|destination| scope.spawn(move || deliver(config, state, destination, patience, progress)))
             .collect();
         let mut drained = Drained::default();
         for thread in threads {
@@ -117,7 +123,9 @@ fn deliver(
     state: &State,
     destination: &Destination,
     patience: Patience,
+    progress: &Progress,
 ) -> Result<Drained, StateError> {
+    let mut share = progress.share();
     let outbox = state.outbox(&destination.name);
     let client = Client::new(destination, config.delivery.timeout);
     let mut backoff = Backoff::default();
@@ -130,6 +138,7 @@ fn deliver(
         // The directory is listed once for many batches: a long backlog would be long to list.
         let mut names = outbox.list()?.into_iter();
         loop {
+            share.leaves(names.len());
             let (batch, dead) = Batch::read(&mut names, state, &outbox, config.delivery.give_up_after)?;
             drained.dead += dead;
             if batch.is_empty() {
@@ -140,6 +149,7 @@ fn deliver(
                     backoff.reset();
                     drained.delivered += delivered;
                     drained.dead += dead;
+                    share.delivers(delivered);
                 }
                 Sent::Stays { after } => {
                     let wait = backoff.next(after);

@@ -4,7 +4,9 @@ mod batch;
 mod detach;
 mod drain;
 mod http;
+mod progress;
 mod retry;
 
 pub use detach::{detach, leave};
 pub use drain::{Drained, Patience, drain};
+pub use progress::{Moment, Progress};

@@ -31,6 +31,9 @@ const MAX_SHOWN: usize = 10;
 pub(in crate::cli) struct DropArgs {
     #[command(flatten)]
     which: Which,
+    /// With --all: only those of this destination; of `inbox`, captured pushes
+    #[arg(long, value_name = "NAME", requires = "all")]
+    destination: Option<String>,
     /// Only dead letters; with --all it must be said
     #[arg(long)]
     dead: bool,
@@ -51,7 +54,7 @@ pub(super) fn run(args: &DropArgs, common: &Common, terminal: &Terminal) -> anyh
     }
     let config = common.load()?;
     let state = own_state(&config, "queue drop")?;
-    let from = args.which.destination.as_deref();
+    let from = args.destination.as_deref();
     let mut dropping = Dropping { config: &config, state: &state, locks: HashMap::new() };
     let mut tally = Tally::default();
     if args.which.all {

@@ -43,17 +43,14 @@ pub(super) fn run(command: &QueueCommand, common: &Common, terminal: &Terminal) 
 
 /// Which entries are meant: some by their ids, or all.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
+#[group(required = true, multiple = false)]
 struct Which {
     /// The id of an entry, or enough digits of its beginning (can be repeated)
     #[arg(value_name = "ID")]
     ids: Vec<IdPrefix>,
     /// Every dead letter
-    #[arg(long, conflicts_with = "ids")]
+    #[arg(long)]
     all: bool,
-    /// With --all: only dead letters of this destination, or of `inbox`
-    #[arg(long, value_name = "NAME", requires = "all")]
-    destination: Option<String>,
 }
 
 /// Calls `with` for every entry of `from`, or of everything.

@@ -24,6 +24,9 @@ use crate::{
 pub(in crate::cli) struct RetryArgs {
     #[command(flatten)]
     which: Which,
+    /// With --all: only those of this destination; of `inbox`, captured pushes
+    #[arg(long, value_name = "NAME", requires = "all")]
+    destination: Option<String>,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -43,7 +46,7 @@ pub(super) fn run(args: &RetryArgs, common: &Common, terminal: &Terminal) -> any
         }
     };
     if args.which.all {
-        each_of(&config, &state, &[Place::Dead], args.which.destination.as_deref(), |letter| {
+        each_of(&config, &state, &[Place::Dead], args.destination.as_deref(), |letter| {
             take(Ok(letter));
             Ok(())
         })?;

@@ -135,7 +135,7 @@ fn too_old(
     if let (1.., Some(oldest), Some(id)) = (backlog.too_old, backlog.oldest, &backlog.oldest_id) {
         let others = match backlog.too_old - 1 {
             0 => String::new(),
-            n => format!(", and {} more", text::count(n, "file")),
+            n => format!(", and {n} more"),
         };
         terminal.answer(format_args!(
             "             too old: {id} in {} has waited {}, more than {}{others}",
