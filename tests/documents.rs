@@ -28,8 +28,16 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
     sandbox.write("authorization", "a");
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     sandbox.binary(&["check"]).succeeded();
-    for key in ["linger", "give_up_after", "trace_link", "operations", "headers", "compression", "public_url"]
-    {
+    for key in [
+        "linger",
+        "give_up_after",
+        "trace_link",
+        "operations",
+        "headers",
+        "compression",
+        "public_url",
+        "older_than",
+    ] {
         assert!(all.contains(&format!("{key} = ")), "{key}");
     }
 }
@@ -120,9 +128,15 @@ fn the_readme_names_every_command_and_no_link_is_dead() {
             || readme.contains(&format!("-- {command}"));
         assert!(is_named, "README.md does not show `{command}`");
     }
-    for document in
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/policy.md", "docs/wire.md"]
-    {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/policy.md",
+        "docs/wire.md",
+        "docs/operations.md",
+    ] {
         let dir = manifest_dir().join(document);
         for link in read(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !link.starts_with("http") {
@@ -131,6 +145,55 @@ fn the_readme_names_every_command_and_no_link_is_dead() {
             }
         }
     }
+}
+
+#[test]
+fn everything_that_the_queue_and_the_status_tell_is_documented() {
+    let operations = read("docs/operations.md");
+    let sandbox = Sandbox::new();
+    for command in
+        [&["status"][..], &["queue", "list"], &["queue", "show"], &["queue", "retry"], &["queue", "drop"]]
+    {
+        let help = sandbox.binary(&[command, &["-h"]].concat()).succeeded().stdout.clone();
+        let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+        for option in options.map(|word| word.trim_end_matches(|c: char| !c.is_alphanumeric())) {
+            let is_common = ["config", "verbose", "quiet", "help"].contains(&option);
+            assert!(is_common || operations.contains(&format!("--{option}")), "{command:?} --{option}");
+        }
+    }
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let id = sandbox.binary(&["queue", "list"]).succeeded().stdout[..12].to_string();
+    for args in [&["status", "--json"][..], &["queue", "list", "--json"], &["queue", "show", "--json", &id]] {
+        let answer = sandbox.binary(args).succeeded().stdout.clone();
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+        for name in names_in(&answer) {
+            assert!(operations.contains(&format!("`{name}`")), "docs/operations.md does not name `{name}`");
+        }
+    }
+    let metrics = sandbox.binary(&["status", "--openmetrics"]).succeeded().stdout.clone();
+    let families: Vec<_> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(families.len() > 10);
+    for family in families.iter().filter_map(|line| line.split(' ').next()) {
+        let is_named =
+            operations.contains(&format!("`{family}`")) || operations.contains(&format!("`{family}{{"));
+        assert!(is_named, "docs/operations.md does not name {family}");
+    }
+}
+
+/// Returns the names of all fields but a marker's own, and those below what is counted by name.
+fn names_in(value: &serde_json::Value) -> Vec<String> {
+    let Some(fields) = value.as_object() else {
+        return value.as_array().and_then(|list| list.first()).map(names_in).unwrap_or_default();
+    };
+    let mut names = Vec::new();
+    for (name, value) in fields {
+        names.push(name.clone());
+        if !["kinds", "services", "header", "lines"].contains(&&**name) {
+            names.extend(names_in(value));
+        }
+    }
+    names
 }
 
 #[test]

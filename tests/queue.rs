@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    BINARY, Sandbox, python,
+    BINARY, Sandbox, assert_golden, python,
     recorder::{Answer, Recorder},
 };
 
@@ -496,4 +496,32 @@ fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
     let status: Value = serde_json::from_str(&ran.succeeded_or_found().stdout).expect("JSON");
     assert_eq!(status["destinations"][0]["waiting"]["files"], 100_000);
     assert_eq!(status["destinations"][0]["waiting"]["oldest"], "1970-01-01T00:00:00Z");
+}
+
+#[test]
+fn what_people_read_looks_as_it_should() {
+    let sandbox = refused("no such team");
+    sandbox.configure("");
+    sandbox.commit(
+        "A change that waits\n\nTraceparent: 00-5b8efff798038103d269b633813fc60c-eee19b7ec3c1b174-01",
+        &[],
+    );
+    sandbox.push(&["-o", "deploy=prod", "main"]).succeeded();
+    let said = |args: &[&str]| {
+        let ran = sandbox.binary(args);
+        format!("$ gitea-lightstep {}\n{}{}", args.join(" "), ran.stdout, ran.stderr)
+    };
+    let ids: Vec<String> = list(&sandbox, &[]).iter().map(|entry| text(&entry["id"]).to_string()).collect();
+    let golden = |name: &str, text: String| assert_golden(&sandbox, name, &text);
+    golden("status.txt", said(&["status"]));
+    golden("queue-list.txt", said(&["queue", "list"]));
+    golden(
+        "queue-show.txt",
+        [said(&["queue", "show", &ids[0]]), said(&["queue", "show", &ids[1]])].join("\n"),
+    );
+    for command in ["list", "show", "retry", "drop"] {
+        golden(&format!("queue-{command}-help.txt"), said(&["queue", command, "--help"]));
+    }
+    golden("queue-help.txt", said(&["queue", "--help"]));
+    golden("status-help.txt", said(&["status", "--help"]));
 }

@@ -106,7 +106,9 @@ fn print(state: &State, entry: &Entry, terminal: &Terminal) -> anyhow::Result<()
         match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(fields)) => {
                 terminal.answer("")?;
-                for (name, value) in &fields {
+                // What a marker is comes before its many attributes.
+                let (inner, own): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, value)| value.is_object());
+                for (name, value) in own.into_iter().chain(inner) {
                     field("", name, value, terminal)?;
                 }
             }
