@@ -57,6 +57,25 @@ pub fn settle(
     budget: Budget,
     meanwhile: Option<&dyn Fn()>,
 ) -> Result<Settled, StateError> {
+    match decide_rest(config, state, &mut capture, captured, budget, meanwhile) {
+        Ok(settled) if settled.is_left => Ok(settled),
+        Ok(settled) => capture.done().map(|()| settled),
+        Err(err) => {
+            // What keeps the outbox from being written may keep the name as well; then this counts as a try.
+            let _ = capture.give_back();
+            Err(err)
+        }
+    }
+}
+
+fn decide_rest(
+    config: &Config,
+    state: &State,
+    capture: &mut Capture,
+    captured: Captured,
+    budget: Budget,
+    meanwhile: Option<&dyn Fn()>,
+) -> Result<Settled, StateError> {
     let repository = captured.push.source().repository.full_name();
     if capture.next() == 0 && !captured.malformed.is_empty() {
         state.journal().append(malformed(&captured, &repository))?;
@@ -83,9 +102,6 @@ pub fn settle(
         if next < end {
             capture.advance(next)?;
         }
-    }
-    if !settled.is_left {
-        capture.done()?;
     }
     Ok(settled)
 }

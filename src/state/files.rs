@@ -1,6 +1,7 @@
 //! How files are made, listed and removed here; every error names the file.
 
 use std::{
+    collections::BinaryHeap,
     ffi::OsString,
     fmt,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -198,21 +199,49 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), StateError> {
 /// Returns the names in a directory in order, without those that begin with a dot; a directory that
 /// is not there is empty.
 pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
+    let mut names = Vec::new();
+    each(dir, |name| names.push(name))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Returns the first `most` names of [`list`], and holds no more of them.
+pub(super) fn first(dir: &Path, most: usize) -> Result<Vec<String>, StateError> {
+    let mut names = BinaryHeap::new();
+    each(dir, |name| {
+        if names.len() < most {
+            names.push(name);
+        } else if let Some(mut last) = names.peek_mut()
+            && name < *last
+        {
+            *last = name;
+        }
+    })?;
+    Ok(names.into_sorted_vec())
+}
+
+/// Returns how many names [`list`] would return.
+pub(super) fn count(dir: &Path) -> Result<usize, StateError> {
+    let mut count = 0;
+    each(dir, |_| count += 1)?;
+    Ok(count)
+}
+
+/// Calls `with` for every name that does not begin with a dot.
+fn each(dir: &Path, mut with: impl FnMut(String)) -> Result<(), StateError> {
     let entries = match fs::read_dir(dir) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|err| StateError::new("list", dir, err))?,
     };
-    let mut names = Vec::new();
     for entry in entries {
         let name: OsString = entry.map_err(|err| StateError::new("list", dir, err))?.file_name();
         if let Ok(name) = name.into_string()
             && !name.starts_with('.')
         {
-            names.push(name);
+            with(name);
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 /// Renames a file.

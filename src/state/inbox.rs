@@ -234,6 +234,16 @@ impl Capture {
         Ok(())
     }
 
+    /// Gives the capture back, when it was not the capture's fault that it could not be settled: the try does
+    /// not count.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn give_back(self) -> Result<(), StateError> {
+        let name = Name { tries: self.name.tries.saturating_sub(1), ..self.name };
+        files::rename(&self.path(), &self.dir.join(name.to_string()))
+    }
+
     /// Drops the capture: everything in it is decided and written down.
     ///
     /// # Errors
