@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
+mod cap; // a spool that is full drops what is worth least, and says so
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
 mod commands; // status, log, check, deliver: answers, messages, exit status
 mod delivery; // one bad marker, one bad form, one bad destination: each alone

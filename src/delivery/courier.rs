@@ -13,11 +13,11 @@ use super::{
     retry::{self, Backoff, Outcome},
 };
 use crate::{
-    config::{Config, Destination},
+    config::{Config, Destination, SpoolCap},
     marker::{Marker, Signal},
     otlp,
     state::{
-        Outbox, State, StateError,
+        Outbox, State, StateError, cap,
         journal::{Delivery, Record, Sent},
         standing::Standing,
     },
@@ -40,6 +40,7 @@ pub(super) struct Courier<'a> {
     outbox: Outbox,
     client: Client<'a>,
     give_up_after: Duration,
+    cap: SpoolCap,
     patience: Patience,
     backoff: Backoff,
     standing: Standing,
@@ -77,6 +78,7 @@ impl<'a> Courier<'a> {
             outbox: state.outbox(&destination.name),
             client: Client::new(destination, config.delivery.timeout),
             give_up_after: config.delivery.give_up_after,
+            cap: config.spool,
             patience,
             backoff: Backoff::default(),
             standing: Standing::default(),
@@ -126,6 +128,7 @@ impl<'a> Courier<'a> {
                 Round::Sent => {}
                 Round::NothingReadable => return Ok(false),
                 Round::Stopped(stop) => {
+                    self.drained.dropped += cap::make_room(self.state, &self.outbox, self.cap)?;
                     let wait = self.backoff.next(stop.after);
                     if !self.waits(wait) {
                         return Ok(false);

@@ -9,7 +9,7 @@ use crate::{
     decide::Budget,
     settle::settle,
     state::{
-        State, StateError,
+        State, StateError, cap,
         inbox::{Claim, MAX_TRIES},
         journal::{Record, Trouble},
     },
@@ -23,6 +23,8 @@ pub struct Drained {
     pub delivered: usize,
     /// Markers that are dead letters now.
     pub dead: usize,
+    /// Markers that had to go because the spool was over its cap.
+    pub dropped: usize,
     /// Files that wait still.
     pub left: usize,
     /// Destinations that another process is delivering to.
@@ -33,6 +35,7 @@ impl Drained {
     fn add(&mut self, other: Self) {
         self.delivered += other.delivered;
         self.dead += other.dead;
+        self.dropped += other.dropped;
         self.left += other.left;
         self.busy += other.busy;
     }
@@ -62,6 +65,7 @@ pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drain
         let round = deliver(config, state, patience)?;
         drained.delivered += round.delivered;
         drained.dead += round.dead;
+        drained.dropped += round.dropped;
         drained.left = round.left;
         drained.busy = round.busy;
         // A hook may have died meanwhile, or there is room now.
@@ -131,7 +135,12 @@ fn assign(config: &Config, state: &State) -> Result<(), StateError> {
 /// Empties the outboxes, each in a thread of its own: a destination that is down must hold no other up.
 fn deliver(config: &Config, state: &State, patience: Patience) -> Result<Drained, StateError> {
     if config.destinations.is_empty() {
-        return Ok(Drained { left: state.outbox(UNASSIGNED).count()?, ..Drained::default() });
+        let unassigned = state.outbox(UNASSIGNED);
+        let dropped = match unassigned.try_lock()? {
+            Some(_lock) => cap::make_room(state, &unassigned, config.spool)?,
+            None => 0,
+        };
+        return Ok(Drained { dropped, left: unassigned.count()?, ..Drained::default() });
     }
     thread::scope(|scope| {
         let threads: Vec<_> = config

@@ -205,10 +205,13 @@ pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
     Ok(names)
 }
 
-/// Returns the first `most` names of [`list`], and holds no more of them.
-pub(super) fn first(dir: &Path, most: usize) -> Result<Vec<String>, StateError> {
+/// Returns the first `most` names of [`list`] that come after `after`, and holds no more of them.
+pub(super) fn first_after(dir: &Path, after: &str, most: usize) -> Result<Vec<String>, StateError> {
     let mut names = BinaryHeap::new();
     each(dir, |name| {
+        if *name <= *after {
+            return;
+        }
         if names.len() < most {
             names.push(name);
         } else if let Some(mut last) = names.peek_mut()
@@ -225,6 +228,44 @@ pub(super) fn count(dir: &Path) -> Result<usize, StateError> {
     let mut count = 0;
     each(dir, |_| count += 1)?;
     Ok(count)
+}
+
+/// How much files weigh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// How many they are.
+    pub files: u64,
+    /// How many bytes are in them.
+    pub bytes: u64,
+}
+
+impl Weight {
+    /// Returns what is left of it without `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self { files: self.files.saturating_sub(other.files), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+}
+
+/// Weighs a file; one that is gone weighs nothing.
+pub(super) fn weigh(path: &Path) -> Result<Weight, StateError> {
+    match fs::symlink_metadata(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Weight::default()),
+        metadata => {
+            let metadata = metadata.map_err(|err| StateError::new("look at", path, err))?;
+            Ok(Weight { files: 1, bytes: metadata.len() })
+        }
+    }
+}
+
+/// Weighs all files that [`list`] names.
+pub(super) fn weigh_all(dir: &Path) -> Result<Weight, StateError> {
+    let mut sum = Weight::default();
+    let mut failure = None;
+    each(dir, |name| match weigh(&dir.join(name)) {
+        Ok(weight) => sum = Weight { files: sum.files + weight.files, bytes: sum.bytes + weight.bytes },
+        Err(err) => failure = Some(err),
+    })?;
+    failure.map_or(Ok(sum), Err)
 }
 
 /// Calls `with` for every name that does not begin with a dot.

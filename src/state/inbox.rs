@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError};
+use super::files::{self, StateError, Weight};
 use crate::{
     push::{Push, PushId, Source, lines},
     time::Timestamp,
@@ -139,6 +139,10 @@ impl Inbox {
         files::list(&self.dir)
     }
 
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh_all(&self.dir)
+    }
+
     /// Takes a capture, unless another process has it. Each claim is counted in the name.
     ///
     /// # Errors
@@ -250,6 +254,10 @@ impl Capture {
     /// If the file cannot be removed.
     pub fn done(self) -> Result<(), StateError> {
         files::remove(&self.path())
+    }
+
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh(&self.path())
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError, Written};
+use super::files::{self, StateError, Weight, Written};
 use crate::{
     marker::{Marker, Signal},
     push::PushId,
@@ -151,7 +151,20 @@ impl Outbox {
     /// # Errors
     /// If the directory cannot be read.
     pub fn oldest(&self, most: usize) -> Result<Vec<String>, StateError> {
-        files::first(&self.new_dir(), most)
+        self.after("", most)
+    }
+
+    /// Returns the names of the first `most` files after the one named `name`.
+    pub(super) fn after(&self, name: &str, most: usize) -> Result<Vec<String>, StateError> {
+        files::first_after(&self.new_dir(), name, most)
+    }
+
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh_all(&self.new_dir())
+    }
+
+    pub(super) fn weight_of(&self, name: &str) -> Result<Weight, StateError> {
+        files::weigh(&self.new_dir().join(name))
     }
 
     /// Returns whether nothing waits.
