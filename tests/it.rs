@@ -13,6 +13,7 @@ mod documents; // what the documents promise
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
+mod load; // 64 pushers at once while the receiver goes up and down
 mod many_refs; // 100,000 updates in one push, and the budget
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod pushes; // a real push arrives in a receiver that nobody here wrote
