@@ -165,6 +165,7 @@ fn peak(process: &Path, binary: &str) -> Option<(String, u64)> {
 }
 
 /// Prints the figures.
+#[expect(clippy::print_stdout, reason = "figures are half of what it is for")]
 fn tell(
     load: &Load,
     sandbox: &Sandbox,

@@ -82,7 +82,7 @@ impl Args {
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
                     part @ ("latency" | "footprint" | "many-refs" | "backlog") => {
-                        parsed.only = Some(part.to_string())
+                        parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("there is no part `{part}`")),
                 },
