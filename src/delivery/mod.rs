@@ -1,6 +1,7 @@
 //! Sending what is in the spool: the inbox first, then each destination's outbox. HTTP stays in here.
 
 mod batch;
+mod credentials;
 mod detach;
 mod drain;
 mod http;
