@@ -158,10 +158,13 @@ fn run(words: &[String], time: Duration) -> io::Result<String> {
             None => thread::sleep(Duration::from_millis(1)),
         }
     };
-    if !status.success() {
-        return Err(io::Error::other(format!("the command ended with {status}")));
+    match printed {
+        // A command that is not read to its end dies of that, and its status would hide why.
+        Ok(Err(err)) => Err(err),
+        _ if !status.success() => Err(io::Error::other(format!("the command ended with {status}"))),
+        Ok(printed) => printed,
+        Err(_) => Err(io::Error::new(ErrorKind::TimedOut, "the command left its output open")),
     }
-    printed.unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, "the command left its output open")))
 }
 
 fn bounded(source: impl io::Read) -> io::Result<String> {

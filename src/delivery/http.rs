@@ -2,6 +2,7 @@
 //! a limit, and what is no proper answer is a fault of the connection, which may go away by itself.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     io::{self, Read as _, Write as _},
     time::Duration,
@@ -160,7 +161,7 @@ impl<'a> Client<'a> {
                     if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
                 if retry::is_retryable(status) {
                     let after = answer.header("retry-after");
-                    let after = after.and_then(|value| retry::retry_after(value, Timestamp::now()));
+                    let after = after.and_then(|value| retry::retry_after(&value, Timestamp::now()));
                     Outcome::Retry { after, why }
                 } else {
                     Outcome::Refused { status, why }
@@ -201,8 +202,8 @@ impl<'a> Client<'a> {
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 }
 

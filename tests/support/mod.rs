@@ -1,5 +1,6 @@
-//! What the tests share: a sandbox with a Gitea-like repository, and two receivers.
+//! What the tests share: a sandbox with a Gitea-like repository, two receivers, and a server that is neither.
 
+pub mod hostile;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
