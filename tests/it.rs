@@ -13,6 +13,7 @@ mod hostile; // a back end that does everything wrong: nothing is lost, nothing 
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
 mod many_refs; // 100,000 updates in one push, and the budget
+mod nginx; // a real nginx before the receiver: stopped, restarted, 502, 503, 429, 413
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod secrets; // tokens: read once, read anew when refused, shown to nobody

@@ -1,6 +1,8 @@
-//! What the tests share: a sandbox with a Gitea-like repository, two receivers, and a server that is neither.
+//! What the tests share: a sandbox with a Gitea-like repository, two receivers, a proxy to put before
+//! them, and a server that means no good.
 
 pub mod hostile;
+pub mod nginx;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
