@@ -76,7 +76,7 @@ pub struct Destination {
 pub enum HeaderValue {
     /// Harmless text.
     Text(String),
-    /// A secret, read anew for every delivery.
+    /// A secret, read once a delivery and again when it is refused.
     Secret(SecretSource),
 }
 

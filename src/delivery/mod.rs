@@ -1,6 +1,7 @@
 //! Sending what is in the spool: the inbox first, then each destination's outbox. HTTP stays in here.
 
 mod courier;
+mod credentials;
 mod detach;
 mod drain;
 mod http;

@@ -1,6 +1,9 @@
-//! What the tests share: a sandbox with a Gitea-like repository, and receivers.
+//! What the tests share: a sandbox with a Gitea-like repository, receivers good and bad, and a proxy to put
+//! before them.
 
 pub mod flicker;
+pub mod hostile;
+pub mod nginx;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
