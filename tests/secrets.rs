@@ -61,11 +61,12 @@ fn a_token_that_stays_wrong_is_tried_twice_and_shown_nowhere() {
             let message = format!("{}Bearer s3cr3t-{nth} and s3cr3t-{nth}", "no ".repeat(50));
             Answer::status(status).body(message)
         };
-        let recorder = Recorder::start([echo(1), echo(2)]);
+        // The log records with one token and the next, then the span with that one and the next.
+        let recorder = Recorder::start([echo(1), echo(2), echo(2), echo(3)]);
         fetch_for(&sandbox, &recorder, "");
         let ran = sandbox.binary(&["deliver"]);
         assert_eq!((ran.code, &*ran.stdout), (Some(1), "0 markers delivered, 2 markers refused for good\n"));
-        assert_eq!(tokens(&recorder), ["Bearer s3cr3t-1", "Bearer s3cr3t-2"]);
+        assert_eq!(tokens(&recorder), [1, 2, 2, 3].map(|nth| format!("Bearer s3cr3t-{nth}")));
         let why = sandbox.deliveries()[0]["why"].to_string();
         assert!(why.contains(&format!("HTTP {status}: no no")), "{why}");
         assert!(why.contains("no [redacted] and [redacted]"), "{why}");
@@ -79,10 +80,11 @@ fn a_token_that_stays_wrong_is_tried_twice_and_shown_nowhere() {
 #[test]
 fn without_a_secret_there_is_nothing_to_read_anew() {
     let sandbox = sandbox();
-    let recorder = Recorder::start([Answer::status(401)]);
+    let recorder = Recorder::start([401, 401].map(Answer::status));
     sandbox.deliver_to(&recorder.endpoint(), "headers = { x-team = \"shop\" }\n");
     assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
-    assert_eq!(recorder.requests().len(), 1);
+    let paths: Vec<_> = recorder.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/v1/logs", "/v1/traces"], "once each");
 }
 
 #[test]
