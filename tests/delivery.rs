@@ -182,3 +182,25 @@ fn a_back_end_that_asks_for_time_gets_it_from_the_next_push_too() {
     // Who calls `deliver` wants it now.
     assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "2 markers delivered\n");
 }
+
+#[test]
+fn requests_have_a_bounded_size() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"fn enrich(marker, update) {
+            let text = "x";
+            while text.len < 4000 { text += text; }
+            for n in 0..20 { marker.attributes[`acme.n${n}`] = text; }
+            marker
+        }"#,
+    );
+    one_push_of_tags(&sandbox, 0..40);
+    let recorder = Recorder::start([]);
+    sandbox.deliver_to(&recorder.endpoint(), "compression = \"none\"\n");
+    assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "40 markers delivered\n");
+    let requests = recorder.requests();
+    assert_eq!(requests.iter().map(count).sum::<usize>(), 40);
+    assert!(requests.len() > 2, "{} requests for {} KiB", requests.len(), 40 * 20 * 4);
+    assert!(requests.iter().all(|request| request.body.len() < 1100 << 10));
+}

@@ -31,6 +31,10 @@ const LISTED: usize = 16_384;
 /// How many markers one request carries.
 const MAX_MARKERS: usize = 512;
 
+/// How much text the markers of one request hold, in bytes, unless a single one holds more. OTLP receivers
+/// commonly take 4 MiB, and not every one says how much.
+const MAX_TEXT: usize = 1 << 20;
+
 /// How often it is noted that a destination takes what it gets, while nothing else happens.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
@@ -162,11 +166,10 @@ impl<'a> Courier<'a> {
     /// Sends a load in requests of bounded size, and puts it away.
     fn send(&mut self, mut load: Load) -> Result<Result<(), Stop>, StateError> {
         let start = Instant::now();
-        let mut items = load.items();
         let mut last_refusal = None;
-        let sent = items.chunks_mut(MAX_MARKERS).try_for_each(|chunk| {
+        let sent = requests(&mut load.items()).into_iter().try_for_each(|items| {
             SIGNALS.into_iter().try_for_each(|signal| {
-                let mut due: Vec<_> = chunk.iter_mut().filter(|item| item.is_due(signal)).collect();
+                let mut due: Vec<_> = items.iter_mut().filter(|item| item.is_due(signal)).collect();
                 self.request(&mut due, signal, &mut last_refusal)
             })
         });
@@ -247,4 +250,21 @@ impl<'a> Courier<'a> {
         }
         waits
     }
+}
+
+/// Divides items among requests of bounded size.
+fn requests<'a, 'b>(mut items: &'a mut [&'b mut Item]) -> Vec<&'a mut [&'b mut Item]> {
+    let mut requests = Vec::new();
+    while !items.is_empty() {
+        let mut text = 0;
+        let fits = |item: &&&mut Item| {
+            text += item.marker.text_size();
+            text <= MAX_TEXT
+        };
+        let count = items.iter().take(MAX_MARKERS).take_while(fits).count().max(1);
+        let (request, rest) = items.split_at_mut(count);
+        requests.push(request);
+        items = rest;
+    }
+    requests
 }

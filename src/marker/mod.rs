@@ -108,6 +108,12 @@ impl Marker {
         }
     }
 
+    /// Returns how much text it holds, in bytes, which is nearly all of it.
+    pub fn text_size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(key, value)| key.len() + value.text_size());
+        self.service.len() + self.version.len() + self.title.len() + attributes.sum::<usize>()
+    }
+
     /// Returns the id of the marker's span, and of its place in the commit's trace.
     pub fn span_id(&self) -> SpanId {
         self.id.span_id()
