@@ -8,6 +8,7 @@ use ureq::{Agent, config::Config as AgentConfig, http::Response};
 use super::retry::{self, Outcome};
 use crate::{
     config::{Compression, Destination, HeaderValue},
+    fault::{self, Step},
     otlp::{self, Signal},
     text,
     time::Timestamp,
@@ -50,6 +51,7 @@ impl<'a> Client<'a> {
             Signal::Logs => &self.destination.logs_url,
             Signal::Traces => &self.destination.traces_url,
         };
+        fault::point(Step::Send, url.as_ref()).map_err(|err| err.to_string())?;
         let mut request = self.agent.post(url).content_type(otlp::content_type(self.destination.protocol));
         for (name, value) in &self.destination.headers {
             request = match value {
@@ -77,6 +79,8 @@ impl<'a> Client<'a> {
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let after = after.and_then(|value| retry::retry_after(value, Timestamp::now()));
         let answer = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        let answer =
+            answer.and_then(|answer| Ok(fault::point(Step::Acknowledge, "".as_ref()).map(|()| answer)?));
         let protocol = self.destination.protocol;
         if (200..300).contains(&status) {
             // The back end said yes; an answer that cannot be read does not unsay it.

@@ -3,7 +3,7 @@
 
 use std::{
     borrow::Cow,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, IoSlice},
     path::PathBuf,
 };
 
@@ -224,7 +224,7 @@ impl Journal {
             }
             opened => opened?,
         };
-        file.write_all(&lines.text).map_err(|err| StateError::new("write", &path, err))
+        files::write_all(&mut file, vec![IoSlice::new(&lines.text)], &path)
     }
 
     /// Calls `with` for every entry, oldest first. Lines that cannot be read, such as half a line at
