@@ -6,6 +6,7 @@ mod support;
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
 mod commands; // status, log, check, deliver: answers, messages, exit status
+mod crash; // a process that dies at any step loses nothing
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
 mod documents; // what the documents promise
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256

@@ -148,7 +148,8 @@ fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Request> {
+/// Reads one request, `None` if the other side has ended.
+pub fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let path = line.split(' ').nth(1)?.to_string();
