@@ -5,6 +5,7 @@
 //! stderr.
 
 use std::{
+    cell::Cell,
     io::{self, Write as _},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -68,6 +69,7 @@ pub(super) fn misused(why: &str) -> ExitCode {
 /// What is known of the push so far, for the journal.
 #[derive(Default)]
 struct Hook {
+    has_said: Cell<bool>,
     state: Option<State>,
     push: Option<PushId>,
     repository: Option<String>,
@@ -105,7 +107,7 @@ impl Hook {
 
         let hook_page = args.script.as_deref().map(|script| working_dir.join(script));
         let time = Timestamp::now();
-        let capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
+        let mut capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
             Ok(capture) => capture,
             Err(err) => return self.trouble(&format!("this push has no markers: {err}")),
         };
@@ -127,7 +129,9 @@ impl Hook {
         let detach = || self.detach(&config);
         let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
         let meanwhile = is_detached.then_some(&detach as &dyn Fn());
-        match settle(&config, &state, capture, captured, budget, meanwhile) {
+        let settled = settle(&config, &state, &mut capture, captured, budget, meanwhile);
+        drop(capture);
+        match settled {
             Ok(settled) => {
                 for line in reply::lines(&config.reply, &settled) {
                     write_line(&line);
@@ -171,7 +175,8 @@ impl Hook {
             what: what.into(),
         });
         let noted = self.state.as_ref().map(|state| state.journal().append([record]));
-        if !matches!(noted, Some(Ok(()))) {
+        // One cause has many effects, of which the pusher needs the first only.
+        if !matches!(noted, Some(Ok(()))) && !self.has_said.replace(true) {
             say(what);
         }
     }
