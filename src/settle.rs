@@ -52,7 +52,7 @@ pub const MAX_HANDED_BACK: usize = 16;
 pub fn settle(
     config: &Config,
     state: &State,
-    mut capture: Capture,
+    capture: &mut Capture,
     captured: Captured,
     budget: Budget,
     meanwhile: Option<&dyn Fn()>,

@@ -10,6 +10,7 @@ use crate::{
     config::Destination,
     marker::Marker,
     otlp::{self, Signal},
+    push::PushId,
     state::{Outbox, State, StateError, journal},
     time::Timestamp,
 };
@@ -42,7 +43,8 @@ pub(super) enum Sent {
 
 impl Batch {
     /// Reads the files that `names` names until a request is full. Those that cannot be read, or are too
-    /// old, become dead letters on the way and are counted.
+    /// old, become dead letters on the way and are counted. Those that the system cannot read at present
+    /// are left, and added to `unreadable`.
     ///
     /// # Errors
     /// If the state directory cannot be read or written.
@@ -51,6 +53,7 @@ impl Batch {
         state: &State,
         outbox: &Outbox,
         give_up_after: Duration,
+        unreadable: &mut Vec<String>,
     ) -> Result<(Self, usize), StateError> {
         let mut batch = Self::default();
         let mut dead = 0;
@@ -59,6 +62,17 @@ impl Batch {
             let markers = match outbox.read(&name) {
                 Ok(markers) => markers,
                 Err(err) if err.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(err) if err.may_pass() && !is_push_too_old(&name, give_up_after) => {
+                    let what = format!("markers wait for the next delivery: {err}").into();
+                    // Where the file cannot be read, the journal may not take a line either.
+                    let _ = state.journal().append([journal::Record::Trouble(journal::Trouble {
+                        push: Outbox::push_of(&name),
+                        repository: None,
+                        what,
+                    })]);
+                    unreadable.push(name);
+                    continue;
+                }
                 Err(err) => {
                     dead += 1;
                     bury(state, outbox, &name, &[], &err.to_string())?;
@@ -114,14 +128,16 @@ impl Batch {
         match outcome {
             Outcome::Accepted { rejected } => {
                 let delivered = self.len();
-                note(
+                let noted = note(
                     if rejected.is_empty() { journal::Sent::Delivered } else { journal::Sent::Rejected },
                     &rejected,
-                )?;
-                journal_standing(outbox, None)?;
+                )
+                .and(journal_standing(outbox, None));
+                // First they go: a disk that takes no note must not have them sent again and again.
                 for (name, _) in &self.files {
                     outbox.remove(name)?;
                 }
+                noted?;
                 Ok(Sent::Off { delivered, dead: 0 })
             }
             Outcome::Retry { after, why } => {
@@ -194,7 +210,17 @@ fn exchange(markers: &[&Marker], destination: &Destination, client: &Client<'_>)
 }
 
 fn is_too_old(marker: &Marker, give_up_after: Duration) -> bool {
-    Duration::try_from(Timestamp::now().duration_since(marker.time)).is_ok_and(|age| age > give_up_after)
+    is_over(marker.time, give_up_after)
+}
+
+/// The same for a file whose markers cannot be read: its name says when the push was.
+fn is_push_too_old(name: &str, give_up_after: Duration) -> bool {
+    Outbox::push_of(name).and_then(PushId::time).is_none_or(|time| is_over(time, give_up_after))
+}
+
+/// What a clock that was set back has from the future is not old.
+fn is_over(time: Timestamp, give_up_after: Duration) -> bool {
+    Duration::try_from(Timestamp::now().duration_since(time)).is_ok_and(|age| age > give_up_after)
 }
 
 fn bury(state: &State, outbox: &Outbox, name: &str, markers: &[Marker], why: &str) -> Result<(), StateError> {

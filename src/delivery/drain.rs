@@ -13,7 +13,7 @@ use crate::{
     decide::Budget,
     settle::settle,
     state::{
-        State, StateError,
+        Capture, Outbox, State, StateError,
         inbox::{Claim, MAX_TRIES},
         journal::{Record, Trouble},
     },
@@ -56,12 +56,13 @@ pub enum Patience {
 /// # Errors
 /// If the state directory cannot be read or written.
 pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drained, StateError> {
-    settle_inbox(config, state)?;
+    // What cannot be decided now, perhaps because the disk is full, must not hold up what can be sent.
+    let settled = settle_inbox(config, state);
     let outboxes: Vec<_> =
         config.destinations.iter().map(|destination| state.outbox(&destination.name)).collect();
     let unassigned = state.outbox(UNASSIGNED);
     if outboxes.is_empty() {
-        return Ok(Drained { left: unassigned.list()?.len(), ..Drained::default() });
+        return settled.and(Ok(Drained { left: unassigned.list()?.len(), ..Drained::default() }));
     }
     if !unassigned.list()?.is_empty()
         && let Some(_lock) = unassigned.try_lock()?
@@ -79,37 +80,44 @@ pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drain
         for thread in threads {
             drained.add(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
-        Ok(drained)
+        settled.and(Ok(drained))
     })
 }
 
-/// Settles every capture that no living process works on.
+/// Settles every capture that no living process works on. One that cannot be settled does not stop the
+/// rest; the first error is returned.
 fn settle_inbox(config: &Config, state: &State) -> Result<(), StateError> {
-    let inbox = state.inbox();
-    for name in inbox.list()? {
-        let Claim::Ours(mut capture) = inbox.claim(&name)? else {
-            continue;
-        };
-        let why = if capture.tries() > MAX_TRIES {
-            format!("its reader died {MAX_TRIES} times")
-        } else {
-            match capture.read() {
-                Ok(captured) => {
-                    settle(config, state, capture, captured, Budget::Update, None)?;
-                    continue;
-                }
-                Err(err) => err.to_string(),
-            }
-        };
-        state.dead_letters().bury_capture(&capture, &why)?;
-        let what = format!("a captured push is a dead letter: {why}").into();
-        state.journal().append([Record::Trouble(Trouble {
-            push: Some(capture.push_id()),
-            repository: None,
-            what,
-        })])?;
+    let mut settled = Ok(());
+    for name in state.inbox().list()? {
+        settled = settled.and(settle_one(config, state, &name));
     }
-    Ok(())
+    settled
+}
+
+fn settle_one(config: &Config, state: &State, name: &str) -> Result<(), StateError> {
+    let Claim::Ours(mut capture) = state.inbox().claim(name)? else {
+        return Ok(());
+    };
+    if capture.tries() > MAX_TRIES {
+        return bury(state, &capture, &format!("its reader died {MAX_TRIES} times"));
+    }
+    let settled = match capture.read() {
+        Ok(captured) => settle(config, state, &mut capture, captured, Budget::Update, None),
+        Err(err) if err.may_pass() => Err(err),
+        Err(err) => return bury(state, &capture, &err.to_string()),
+    };
+    if settled.is_err() {
+        // An error is no death: a disk that is full for a day must not make dead letters.
+        let _ = capture.give_back();
+    }
+    settled.map(drop)
+}
+
+fn bury(state: &State, capture: &Capture, why: &str) -> Result<(), StateError> {
+    state.dead_letters().bury_capture(capture, why)?;
+    let what = format!("a captured push is a dead letter: {why}").into();
+    let push = Some(capture.push_id());
+    state.journal().append([Record::Trouble(Trouble { push, repository: None, what })])
 }
 
 fn deliver(
@@ -122,15 +130,17 @@ fn deliver(
     let client = Client::new(destination, config.delivery.timeout);
     let mut backoff = Backoff::default();
     let mut drained = Drained::default();
+    let mut unreadable = Vec::new();
     loop {
         let Some(lock) = outbox.try_lock()? else {
             // Whoever holds the lock looks once more after letting it go.
             return Ok(Drained { busy: 1, left: outbox.list()?.len(), ..drained });
         };
         // The directory is listed once for many batches: a long backlog would be long to list.
-        let mut names = outbox.list()?.into_iter();
+        let mut names = waiting(&outbox, &unreadable)?.into_iter();
         loop {
-            let (batch, dead) = Batch::read(&mut names, state, &outbox, config.delivery.give_up_after)?;
+            let (batch, dead) =
+                Batch::read(&mut names, state, &outbox, config.delivery.give_up_after, &mut unreadable)?;
             drained.dead += dead;
             if batch.is_empty() {
                 break;
@@ -148,16 +158,24 @@ fn deliver(
                         return Ok(drained);
                     }
                     thread::sleep(wait);
-                    names = outbox.list()?.into_iter();
+                    names = waiting(&outbox, &unreadable)?.into_iter();
                 }
             }
         }
         drop(lock);
         // A push that landed while the lock was held may have found it held and left.
-        if outbox.list()?.is_empty() {
+        if waiting(&outbox, &unreadable)?.is_empty() {
+            drained.left = unreadable.len();
             return Ok(drained);
         }
     }
+}
+
+/// Returns the names of the files that wait, without those that could not be read this time.
+fn waiting(outbox: &Outbox, unreadable: &[String]) -> Result<Vec<String>, StateError> {
+    let mut names = outbox.list()?;
+    names.retain(|name| !unreadable.contains(name));
+    Ok(names)
 }
 
 fn has_patience(patience: Patience, wait: Duration) -> bool {

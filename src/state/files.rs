@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -30,6 +30,15 @@ impl StateError {
     /// Returns an error about what could not be made into bytes for the state directory.
     pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
         Self::new("write to", dir, source.into())
+    }
+
+    /// Returns whether the same may work a moment later: the file is not to blame.
+    pub fn may_pass(&self) -> bool {
+        use rustix::io::Errno as E;
+        let errno = self.source.raw_os_error().map(E::from_raw_os_error);
+        errno.is_some_and(|errno| {
+            [E::IO, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN, E::INTR, E::STALE, E::TIMEDOUT].contains(&errno)
+        })
     }
 
     /// Returns the kind of what the system said.
@@ -145,13 +154,11 @@ pub(super) fn write_new(
     parts: &[&[u8]],
     is_locked: bool,
 ) -> Result<Written, StateError> {
-    static NTH: AtomicU32 = AtomicU32::new(0);
     let path = dir.join(name);
-    let hidden = dir.join(format!(".{name}.{}.{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed)));
-    let mut file = match create(&hidden) {
+    let (mut file, hidden) = match create_hidden(dir, name) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             make_dir(dir)?;
-            create(&hidden)?
+            create_hidden(dir, name)?
         }
         created => created?,
     };
@@ -173,6 +180,20 @@ pub(super) fn write_new(
     Ok(Written { file, path })
 }
 
+/// Opens a file under a name that nobody lists: `.<name>.<process id>.<number>`.
+fn create_hidden(dir: &Path, name: &str) -> Result<(File, PathBuf), StateError> {
+    static NTH: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = NTH.fetch_add(1, Ordering::Relaxed);
+        let hidden = dir.join(format!(".{name}.{}.{nth}", std::process::id()));
+        match create(&hidden) {
+            // Left behind by a process that had our id and died. In containers ids come again soon.
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok((created?, hidden)),
+        }
+    }
+}
+
 /// Writes everything, in one write if the system takes it in one.
 pub(super) fn write_all(
     file: &mut File,
@@ -192,6 +213,13 @@ pub(super) fn write_all(
         }
     }
     Ok(())
+}
+
+/// Returns whether a file ends in the middle of a line.
+pub(super) fn is_torn(file: &File) -> bool {
+    let mut last = [0];
+    let len = file.metadata().map_or(0, |file| file.len());
+    len > 0 && file.read_exact_at(&mut last, len - 1).is_ok() && last != *b"\n"
 }
 
 /// Locks a file unless another process has it locked, and returns whether it is ours.

@@ -239,8 +239,21 @@ impl Capture {
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn done(self) -> Result<(), StateError> {
+    pub fn done(&self) -> Result<(), StateError> {
         files::remove(&self.path())
+    }
+
+    /// Takes the claim back: its reader did not die, there is something else in the way.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn give_back(mut self) -> Result<(), StateError> {
+        if self.name.tries > 0 {
+            let name = Name { tries: self.name.tries - 1, ..self.name };
+            files::rename(&self.path(), &self.dir.join(name.to_string()))?;
+            self.name = name;
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> PathBuf {
