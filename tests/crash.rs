@@ -39,10 +39,9 @@ fn a_hook_that_dies_at_any_step() {
             let after = spool.hook(&next, "");
             after.was_a_good_hook();
             assert_eq!((after.code, &*after.stderr), (Some(0), ""));
-            spool.drain();
             let mut accepted = vec![next];
             accepted.extend(is_accepted.then_some(push));
-            spool.holds_its_promise(&accepted);
+            spool.holds_after_drain(&accepted);
             // What was written after half a line is whole.
             let is_torn = fault == "torn" && struck.is_some_and(|step| step.contains("/journal/"));
             assert_eq!(spool.torn_lines(), usize::from(is_torn));
@@ -69,8 +68,7 @@ fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool) {
         backend.say(script.iter().copied());
         let ended = spool.deliver(&format!("kill@{step}"));
         ended.was_a_good_delivery();
-        spool.drain();
-        spool.holds_its_promise(&pushes);
+        spool.holds_after_drain(&pushes);
         assert_eq!(spool.torn_lines(), 0);
         ended.is_killed()
     });
@@ -178,8 +176,7 @@ fn one_schedule(ground: &Ground, backend: &Backend, seed: u64) {
         }
     }
     let Schedule { spool, accepted, cuts, .. } = schedule;
-    spool.drain();
-    spool.holds_its_promise(&accepted);
+    spool.holds_after_drain(&accepted);
     assert!(spool.torn_lines() <= cuts, "{} lines are torn by {cuts} faults", spool.torn_lines());
     spool.clear();
 }

@@ -10,6 +10,7 @@ mod crash; // a process that dies at any step loses nothing
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
 mod documents; // what the documents promise
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
+mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
 mod many_refs; // 100,000 updates in one push, and the budget

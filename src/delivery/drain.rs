@@ -56,6 +56,7 @@ pub enum Patience {
 /// # Errors
 /// If the state directory cannot be read or written.
 pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drained, StateError> {
+    state.sweep();
     // What cannot be decided now, perhaps because the disk is full, must not hold up what can be sent.
     let settled = settle_inbox(config, state);
     let outboxes: Vec<_> =

@@ -80,7 +80,7 @@ fn parse(plan: &str) -> Option<Plan> {
 }
 
 fn step(step: Step, what: &Path) -> io::Result<()> {
-    if let Some(plan) = PLAN.get().filter(|plan| is_meant(plan.act, step)) {
+    if let Some(plan) = PLAN.get().filter(|plan| is_meant(plan.act, step, what)) {
         let nth = STEPS.fetch_add(1, Ordering::SeqCst) + 1;
         if nth == plan.nth || (nth > plan.nth && (plan.goes_on || IS_CUT.load(Ordering::SeqCst))) {
             happen(plan, nth, step, what)?;
@@ -90,14 +90,17 @@ fn step(step: Step, what: &Path) -> io::Result<()> {
 }
 
 /// Returns whether a step can end so. `kill` and EIO can strike everywhere.
-fn is_meant(act: Act, step: Step) -> bool {
+fn is_meant(act: Act, step: Step, what: &Path) -> bool {
     use Step::*;
     match act {
         Act::Kill | Act::Fail(Errno::IO) => true,
         Act::Cut(_) => step == Write,
         Act::Fail(Errno::MFILE) => matches!(step, List | Create | Open | SyncDir | Send | Spawn),
         Act::Fail(Errno::ROFS) => matches!(step, MakeDir | Create | Rename | Remove),
-        Act::Fail(_) => matches!(step, MakeDir | Create | Write | Sync | SyncDir | Rename),
+        // A full disk still opens what is there, and gives it another name.
+        Act::Fail(_) => {
+            matches!(step, MakeDir | Write | Sync | SyncDir) || (step == Create && !what.exists())
+        }
     }
 }
 

@@ -59,8 +59,12 @@ struct Shared {
     /// What is said when the script is over.
     otherwise: Mutex<Option<Say>>,
     heard: Mutex<Vec<Heard>>,
+    errand: Mutex<Option<(usize, Errand)>>,
     is_ended: AtomicBool,
 }
+
+/// What a test does while a request waits for its answer.
+type Errand = Box<dyn FnOnce() + Send>;
 
 /// The back end; it ends when it is dropped.
 pub struct Backend {
@@ -103,6 +107,12 @@ impl Backend {
     pub fn always_say(&self, say: Say) {
         self.say([]);
         *lock(&self.shared.otherwise) = Some(say);
+    }
+
+    /// Does something before it answers the request of this number, counted from 1 and from the last
+    /// [`Self::forget`].
+    pub fn before_answer(&self, nth: usize, errand: impl FnOnce() + Send + 'static) {
+        *lock(&self.shared.errand) = Some((nth, Box::new(errand)));
     }
 
     /// Forgets everything that it heard.
@@ -166,7 +176,15 @@ fn serve(stream: TcpStream, shared: &Shared) {
         let Some(request) = recorder::read(&mut reader, 0) else { return };
         let heard = hear(&request, said);
         let answer = answer(&heard);
-        lock(&shared.heard).push(heard);
+        let count = {
+            let mut heard_so_far = lock(&shared.heard);
+            heard_so_far.push(heard);
+            heard_so_far.len()
+        };
+        let errand = lock(&shared.errand).take_if(|(nth, _)| *nth == count);
+        if let Some((_, errand)) = errand {
+            errand();
+        }
         if answer.is_empty() || writer.write_all(&answer).is_err() {
             return;
         }

@@ -141,7 +141,7 @@ impl Spool<'_> {
              [delivery]\n{more}",
             self.backend.endpoint()
         );
-        fs::write(self.dir.join("config.toml"), text).expect("the configuration");
+        fs::write(self.config(), text).expect("the configuration");
     }
 
     /// Runs the hook with a fault, to its end.
@@ -152,15 +152,44 @@ impl Spool<'_> {
     /// Starts the hook with a fault.
     pub fn begin_hook(&self, push: &Push, fault: &str) -> Running {
         let mut command = self.ground.sandbox.command(&faulty(), &self.ground.sandbox.bare());
-        command.arg("hook").env("GIT_DIR", ".").env("GITEA_PUSHER_NAME", &push.pusher);
+        command
+            .arg("hook")
+            .arg("--config")
+            .arg(self.config())
+            .env("GIT_DIR", ".")
+            .env("GITEA_PUSHER_NAME", &push.pusher);
         if let Some(to) = push.deploy {
             command.env("GIT_PUSH_OPTION_COUNT", "1").env("GIT_PUSH_OPTION_0", format!("deploy={to}"));
         }
-        // A file does not make the hook wait for whoever writes, and there is no pipe to break when it dies.
-        let stdin = self.dir.join(format!("{}.stdin", push.pusher));
-        fs::write(&stdin, &push.stdin).expect("standard input");
-        command.stdin(fs::File::open(&stdin).expect("standard input"));
-        self.begin(command, fault)
+        command.stdin(fs::File::open(self.stdin(push)).expect("standard input"));
+        self.begin(&mut command, fault)
+    }
+
+    /// Writes what the hook is handed. A file does not make it wait for whoever writes, and there is no pipe to
+    /// break when it dies.
+    fn stdin(&self, push: &Push) -> PathBuf {
+        let path = self.dir.join(format!("{}.stdin", push.pusher));
+        fs::write(&path, &push.stdin).expect("standard input");
+        path
+    }
+
+    /// Runs a shell script that may mount what it likes on the state directory, with the standard inputs of
+    /// `pushes` beside it; `None` if this user may not mount. It gets the program that starts no other, the
+    /// configuration, the directory and `arg`.
+    pub fn with_own_mounts(&self, script: &str, pushes: &[Push], arg: &str) -> Option<Ended> {
+        let is_root = rustix::process::geteuid().is_root();
+        let flags = if is_root { "-m" } else { "-rm" };
+        let unshare = || self.ground.sandbox.command("unshare", &self.ground.sandbox.bare());
+        let may = self.begin(unshare().args([flags, "true"]), "").end().code == Some(0);
+        if !may && !is_root {
+            return None;
+        }
+        pushes.iter().for_each(|push| drop(self.stdin(push)));
+        fs::create_dir(self.state()).expect("a directory");
+        let mut command = unshare();
+        command.args([flags, "sh", "-ec", script, &faulty()]).arg(self.config()).arg(&self.dir).arg(arg);
+        command.env("GIT_DIR", ".").env("GIT_PUSH_OPTION_COUNT", "1").env("GIT_PUSH_OPTION_0", "deploy=prod");
+        Some(self.begin(&mut command, "").end())
     }
 
     /// Runs `deliver` with a fault, to its end.
@@ -171,27 +200,34 @@ impl Spool<'_> {
     /// Starts `deliver` with a fault.
     pub fn begin_deliver(&self, fault: &str) -> Running {
         let mut command = self.ground.sandbox.command(&faulty(), &self.dir);
-        command.arg("deliver").stdin(Stdio::null());
-        self.begin(command, fault)
+        command.arg("deliver").arg("--config").arg(self.config()).stdin(Stdio::null());
+        self.begin(&mut command, fault)
     }
 
     /// Runs a command of the program itself, without any fault.
     pub fn healthy(&self, args: &[&str]) -> Ended {
         let mut command = self.ground.sandbox.command(BINARY, &self.dir);
-        command.args(args).stdin(Stdio::null());
-        self.begin(command, "").end()
+        command.args(args).arg("--config").arg(self.config()).stdin(Stdio::null());
+        self.begin(&mut command, "").end()
     }
 
-    fn begin(&self, mut command: Command, fault: &str) -> Running {
+    fn begin(&self, command: &mut Command, fault: &str) -> Running {
         let _ = fs::remove_file(self.report());
         command
-            .arg("--config")
-            .arg(self.dir.join("config.toml"))
             .env("GITEA_LIGHTSTEP_FAULT", fault)
             .env("GITEA_LIGHTSTEP_FAULT_REPORT", self.report())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         Running(command.spawn().expect("the program starts"))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.join("config.toml")
+    }
+
+    /// Returns the directory that holds the state, the configuration, and what else a test needs.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn report(&self) -> PathBuf {
@@ -221,6 +257,26 @@ impl Spool<'_> {
         files
     }
 
+    /// Returns the files under the state directory that nobody lists.
+    pub fn hidden(&self) -> Vec<String> {
+        let mut hidden = Vec::new();
+        let mut dirs = vec![self.state()];
+        while let Some(dir) = dirs.pop() {
+            for path in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+                let is_hidden =
+                    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if is_hidden {
+                    let name = path.strip_prefix(self.state()).expect("below");
+                    hidden.push(name.to_str().expect("text").to_string());
+                }
+            }
+        }
+        hidden.sort();
+        hidden
+    }
+
     /// Returns whether the state holds anything of a push.
     pub fn holds(&self, push: &Push) -> bool {
         let said = format!("\"{}\"", push.pusher);
@@ -235,6 +291,13 @@ impl Spool<'_> {
         assert!(matches!(ended.code, Some(0 | 1)), "{ended:?}");
         assert_eq!(self.files("inbox"), BTreeMap::new(), "captures stay: {ended:?}\n{}", self.told());
         assert_eq!(self.files(OUTBOX), BTreeMap::new(), "markers stay: {ended:?}\n{}", self.told());
+    }
+
+    /// Drains, and asserts what [`Self::holds_its_promise`] does.
+    #[track_caller]
+    pub fn holds_after_drain(&self, accepted: &[Push]) {
+        self.drain();
+        self.holds_its_promise(accepted);
     }
 
     /// Asserts that every marker of the accepted pushes has arrived under one id, or is a dead letter because
