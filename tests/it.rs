@@ -14,6 +14,7 @@ mod faults; // a full disk, no descriptors, a state directory that goes away: wh
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
 mod many_refs; // 100,000 updates in one push, and the budget
+mod model; // the spool beside a model of it, over random sequences
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes
