@@ -32,13 +32,15 @@ fn a_hook_that_dies_at_any_step() {
             ended.was_a_good_hook();
             let struck = spool.struck();
             assert_eq!(ended.is_killed(), struck.is_some());
-            let is_accepted = spool.holds(&push);
+            let is_accepted = spool.has_accepted(&push);
             assert!(is_accepted || ended.is_killed(), "{ended:?}");
             // Another push finds what the first left.
             let next = ground.typical(1);
+            let noted = spool.whole_lines();
             let after = spool.hook(&next, "");
             after.was_a_good_hook();
             assert_eq!((after.code, &*after.stderr), (Some(0), ""));
+            assert_eq!(spool.whole_lines() - noted, 3, "two verdicts, and that nothing was detached");
             let mut accepted = vec![next];
             accepted.extend(is_accepted.then_some(push));
             spool.holds_after_drain(&accepted);
@@ -199,7 +201,7 @@ impl Schedule<'_> {
         if !ended.is_killed() && self.spool.struck().is_none() {
             assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
         }
-        if self.spool.holds(&push) {
+        if self.spool.has_accepted(&push) {
             self.accepted.push(push);
         }
     }

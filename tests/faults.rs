@@ -48,7 +48,7 @@ fn an_error_at_any_step_of_a_hook() {
         STRUCK.set(spool.struck().is_some());
         ended.was_a_good_hook();
         assert_eq!(ended.code, Some(0));
-        let is_accepted = spool.holds(&push);
+        let is_accepted = spool.has_accepted(&push);
         if !is_accepted {
             let journal: String = spool.files("journal").into_values().collect();
             let told = journal + &*ended.stderr;
@@ -179,8 +179,9 @@ fn a_clock_that_was_set_back() {
         let (name, text) = spool.files(dir).pop_first().expect("a file");
         let id = name.split('.').next().expect("an id");
         let later = format!("03bb2cc3-d8{nth:02}{}", &id[13..]);
-        let year = text.find("\"time\":\"20").expect("a time") + "\"time\":\"".len();
-        let text = text.replace(&text[year..year + 4], "2100").replace(id, &later);
+        let year = text.find("\"time\":\"20").expect("a time");
+        let year = &text[year..year + "\"time\":\"2026".len()];
+        let text = text.replace(year, "\"time\":\"2100").replace(id, &later);
         fs::write(spool.state().join(dir).join(name.replace(id, &later)), text).expect("a file");
         fs::remove_file(spool.state().join(dir).join(name)).expect("the file goes");
     }

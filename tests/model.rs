@@ -80,6 +80,7 @@ impl Model {
                 // Nobody delivered, so it went no further than to the outbox.
                 assert!(place <= Some(Place::Outbox), "{place:?}");
                 assert!(is_killed || place == Some(Place::Outbox), "{place:?}, {ended:?}");
+                assert_eq!(place.is_some(), spool.has_accepted(&push), "{place:?}, {:?}", spool.struck());
                 if let Some(place) = place {
                     self.places.insert(push.pusher.clone(), place);
                 }

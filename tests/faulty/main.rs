@@ -11,7 +11,8 @@
 //! | `short@2` | the 2nd write takes the first few bytes, then the disk is full |
 //! | `torn@2` | the 2nd write takes the first few bytes, then the process is killed |
 //!
-//! `GITEA_LIGHTSTEP_FAULT_REPORT` names a file that is made when it happens, with the step in it.
+//! `GITEA_LIGHTSTEP_FAULT_REPORT` names a file that is made when it happens. It holds the step, and a second
+//! line if a capture had its name by then: its push is accepted.
 
 use std::{
     env, fs, io,
@@ -52,6 +53,7 @@ enum Act {
 static PLAN: OnceLock<Plan> = OnceLock::new();
 static STEPS: AtomicUsize = AtomicUsize::new(0);
 static IS_CUT: AtomicBool = AtomicBool::new(false);
+static HAS_CAPTURE: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     if let Some(plan) = env::var("GITEA_LIGHTSTEP_FAULT").ok().filter(|plan| !plan.is_empty()) {
@@ -86,6 +88,9 @@ fn step(step: Step, what: &Path) -> io::Result<()> {
             happen(plan, nth, step, what)?;
         }
     }
+    if step == Step::Rename && what.to_string_lossy().contains("/inbox/.") {
+        HAS_CAPTURE.store(true, Ordering::SeqCst);
+    }
     if step == Step::Spawn { Err(Errno::AGAIN.into()) } else { Ok(()) }
 }
 
@@ -108,7 +113,8 @@ fn happen(plan: &Plan, nth: usize, step: Step, what: &Path) -> io::Result<()> {
     if nth == plan.nth
         && let Some(report) = env::var_os("GITEA_LIGHTSTEP_FAULT_REPORT")
     {
-        fs::write(report, format!("{step:?} {}", what.display()))?;
+        let has_capture = if HAS_CAPTURE.load(Ordering::SeqCst) { "\naccepted" } else { "" };
+        fs::write(report, format!("{step:?} {}{has_capture}", what.display()))?;
     }
     match plan.act {
         Act::Kill => die(),

@@ -277,6 +277,12 @@ impl Spool<'_> {
         hidden
     }
 
+    /// Returns whether the hook that ended last had accepted its push: the capture has its name. What the
+    /// state holds is no measure of that alone, for a capture may have gone too early.
+    pub fn has_accepted(&self, push: &Push) -> bool {
+        self.struck().is_none_or(|struck| struck.ends_with("\naccepted")) || self.holds(push)
+    }
+
     /// Returns whether the state holds anything of a push.
     pub fn holds(&self, push: &Push) -> bool {
         let said = format!("\"{}\"", push.pusher);
@@ -337,8 +343,13 @@ impl Spool<'_> {
     /// Returns how many lines of the journal cannot be read.
     pub fn torn_lines(&self) -> usize {
         let files = self.files("journal");
-        let lines = files.values().flat_map(|text| text.lines());
-        lines.filter(|line| serde_json::from_str::<serde_json::Value>(line).is_err()).count()
+        files.values().flat_map(|text| text.lines()).filter(|line| !is_whole(line)).count()
+    }
+
+    /// Returns how many lines of the journal can be read.
+    pub fn whole_lines(&self) -> usize {
+        let files = self.files("journal");
+        files.values().flat_map(|text| text.lines()).filter(|line| is_whole(line)).count()
     }
 
     /// Returns everything that helps to understand a failure.
@@ -397,6 +408,10 @@ impl Ended {
         assert!(matches!(self.code, Some(0 | 1) | None), "{self:?}");
         assert!(!self.stderr.contains("panic"), "{self:?}");
     }
+}
+
+fn is_whole(line: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(line).is_ok()
 }
 
 /// The program with a fault in it, which cargo puts beside the program.
