@@ -92,6 +92,15 @@ impl Ground {
         push
     }
 
+    /// Returns a command in the sandbox's environment. It has no directory of its own: given one, the standard
+    /// library would copy this process to start it, which takes longer than all that the program does.
+    fn command(&self, program: &str) -> Command {
+        let there = self.sandbox.command(program, &self.sandbox.bare());
+        let mut command = Command::new(program);
+        command.env_clear().envs(there.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// Makes a state directory that delivers to `backend`.
     pub fn spool<'a>(&'a self, name: &str, backend: &'a Backend) -> Spool<'a> {
         let dir = self.spools.path().join(name);
@@ -151,12 +160,12 @@ impl Spool<'_> {
 
     /// Starts the hook with a fault.
     pub fn begin_hook(&self, push: &Push, fault: &str) -> Running {
-        let mut command = self.ground.sandbox.command(&faulty(), &self.ground.sandbox.bare());
+        let mut command = self.ground.command(&faulty());
         command
             .arg("hook")
             .arg("--config")
             .arg(self.config())
-            .env("GIT_DIR", ".")
+            .env("GIT_DIR", self.ground.sandbox.bare())
             .env("GITEA_PUSHER_NAME", &push.pusher);
         if let Some(to) = push.deploy {
             command.env("GIT_PUSH_OPTION_COUNT", "1").env("GIT_PUSH_OPTION_0", format!("deploy={to}"));
@@ -199,14 +208,14 @@ impl Spool<'_> {
 
     /// Starts `deliver` with a fault.
     pub fn begin_deliver(&self, fault: &str) -> Running {
-        let mut command = self.ground.sandbox.command(&faulty(), &self.dir);
+        let mut command = self.ground.command(&faulty());
         command.arg("deliver").arg("--config").arg(self.config()).stdin(Stdio::null());
         self.begin(&mut command, fault)
     }
 
     /// Runs a command of the program itself, without any fault.
     pub fn healthy(&self, args: &[&str]) -> Ended {
-        let mut command = self.ground.sandbox.command(BINARY, &self.dir);
+        let mut command = self.ground.command(BINARY);
         command.args(args).arg("--config").arg(self.config()).stdin(Stdio::null());
         self.begin(&mut command, "").end()
     }
