@@ -5,6 +5,7 @@
 //! stderr.
 
 use std::{
+    cell::Cell,
     io::{self, Write as _},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -68,6 +69,7 @@ pub(super) fn misused(why: &str) -> ExitCode {
 /// What is known of the push so far, for the journal.
 #[derive(Default)]
 struct Hook {
+    has_said: Cell<bool>,
     state: Option<State>,
     push: Option<PushId>,
     repository: Option<String>,
@@ -187,7 +189,8 @@ impl Hook {
             what: what.into(),
         });
         let noted = self.state.as_ref().map(|state| state.journal().append([record]));
-        if !matches!(noted, Some(Ok(()))) {
+        // One cause has many effects, of which the pusher needs the first only.
+        if !matches!(noted, Some(Ok(()))) && !self.has_said.replace(true) {
             say(what);
         }
     }

@@ -1,7 +1,7 @@
 //! The loop: settle what the inbox holds, then send what the outbox holds, and go on until both are
 //! empty or the time is up.
 
-use std::{io, thread};
+use std::thread;
 
 use super::courier::Courier;
 use crate::{
@@ -55,6 +55,7 @@ pub enum Patience {
 /// # Errors
 /// If the state directory cannot be read or written. What else could be done is done by then.
 pub fn drain(config: &Config, state: &State, patience: Patience) -> Result<Drained, StateError> {
+    state.sweep();
     let mut drained = Drained::default();
     loop {
         // What cannot be settled, for want of room perhaps, holds up nothing that can be sent, which makes room.
@@ -103,12 +104,12 @@ fn settle_one(config: &Config, state: &State, name: &str) -> Result<bool, StateE
                 settle(config, state, capture, captured, Budget::Update, None)?;
                 return Ok(true);
             }
-            Err(err) if err.kind() == io::ErrorKind::InvalidData => err.to_string(),
-            // It may be the system's fault and not the file's.
-            Err(err) => {
+            Err(err) if err.may_pass() => {
+                // An error is no death: a disk that fails for a day must not make dead letters.
                 let _ = capture.give_back();
                 return Err(err);
             }
+            Err(err) => err.to_string(),
         }
     };
     state.dead_letters().bury_capture(&capture, &why)?;

@@ -4,14 +4,16 @@ use std::{
     collections::BinaryHeap,
     ffi::OsString,
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use rustix::fs::OFlags;
+
+use crate::fault::{self, Step};
 
 /// What could not be done to which file, and what the system said.
 #[derive(Debug)]
@@ -29,6 +31,15 @@ impl StateError {
     /// Returns an error about what could not be made into bytes for the state directory.
     pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
         Self::new("write to", dir, source.into())
+    }
+
+    /// Returns whether the same may work a moment later: the file is not to blame.
+    pub fn may_pass(&self) -> bool {
+        use rustix::io::Errno as E;
+        let errno = self.source.raw_os_error().map(E::from_raw_os_error);
+        errno.is_some_and(|errno| {
+            [E::IO, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN, E::INTR, E::STALE, E::TIMEDOUT].contains(&errno)
+        })
     }
 
     /// Returns the kind of what the system said.
@@ -72,7 +83,9 @@ impl Written {
     /// # Errors
     /// If the disk cannot take it.
     pub fn sync_content(&self) -> Result<(), StateError> {
-        self.file.sync_all().map_err(|err| StateError::new("synchronise", &self.path, err))
+        fault::point(Step::Sync, &self.path)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|err| StateError::new("synchronise", &self.path, err))
     }
 
     /// Waits until the name is on disk. Asked for at the same time as the content, both are in one commit;
@@ -94,10 +107,8 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), StateError> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
+    fault::point(Step::MakeDir, dir)
+        .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(dir))
         .map_err(|err| StateError::new("make", dir, err))?;
     // The names of new directories are durable once their parents are; what cannot be opened to be
     // synchronised was not made by us.
@@ -109,13 +120,10 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), StateError> {
 
 /// Opens a file that must not exist and must not be a link.
 fn create(path: &Path) -> Result<File, StateError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(no_follow())
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600).custom_flags(no_follow());
+    fault::point(Step::Create, path)
+        .and_then(|()| options.open(path))
         .map_err(|err| StateError::new("create", path, err))
 }
 
@@ -125,21 +133,17 @@ fn no_follow() -> i32 {
 
 /// Opens a file of ours for reading; a link in its place is an error.
 pub(super) fn open(path: &Path) -> Result<File, StateError> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(no_follow())
-        .open(path)
+    fault::point(Step::Open, path)
+        .and_then(|()| OpenOptions::new().read(true).custom_flags(no_follow()).open(path))
         .map_err(|err| StateError::new("open", path, err))
 }
 
 /// Opens a file of ours for appending, making it if need be.
 pub(super) fn open_to_append(path: &Path) -> Result<File, StateError> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(no_follow())
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600).custom_flags(no_follow());
+    fault::point(Step::Create, path)
+        .and_then(|()| options.open(path))
         .map_err(|err| StateError::new("open", path, err))
 }
 
@@ -151,49 +155,88 @@ pub(super) fn write_new(
     parts: &[&[u8]],
     is_locked: bool,
 ) -> Result<Written, StateError> {
-    static NTH: AtomicU32 = AtomicU32::new(0);
     let path = dir.join(name);
-    let hidden = dir.join(format!(".{name}.{}.{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed)));
-    let mut file = match create(&hidden) {
+    let (mut file, hidden) = match create_hidden(dir, name) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             make_dir(dir)?;
-            create(&hidden)?
+            create_hidden(dir, name)?
         }
         created => created?,
     };
     let written = (|| {
         if is_locked {
-            file.lock().map_err(|err| StateError::new("lock", &hidden, err))?;
+            fault::point(Step::Lock, &hidden)
+                .and_then(|()| file.lock())
+                .map_err(|err| StateError::new("lock", &hidden, err))?;
         }
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        write_all(&mut file, slices).map_err(|err| StateError::new("write", &hidden, err))?;
-        fs::rename(&hidden, &path).map_err(|err| StateError::new("rename", &hidden, err))
+        write_all(&mut file, slices, &hidden)?;
+        rename(&hidden, &path)
     })();
     if let Err(err) = written {
         // Half a file helps nobody; that it cannot be removed adds nothing to the error.
-        let _ = fs::remove_file(&hidden);
+        let _ = remove(&hidden);
         return Err(err);
     }
     Ok(Written { file, path })
 }
 
-fn write_all(file: &mut File, mut slices: Vec<IoSlice<'_>>) -> io::Result<()> {
+/// Opens a file under a name that nobody lists: `.<name>.<process id>.<number>`.
+fn create_hidden(dir: &Path, name: &str) -> Result<(File, PathBuf), StateError> {
+    static NTH: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = NTH.fetch_add(1, Ordering::Relaxed);
+        let hidden = dir.join(format!(".{name}.{}.{nth}", std::process::id()));
+        match create(&hidden) {
+            // Left behind by a process that had our id and died. In containers ids come again soon.
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok((created?, hidden)),
+        }
+    }
+}
+
+/// Writes everything, in one write if the system takes it in one.
+pub(super) fn write_all(
+    file: &mut File,
+    mut slices: Vec<IoSlice<'_>>,
+    path: &Path,
+) -> Result<(), StateError> {
+    let failed = |err: io::Error| StateError::new("write", path, err);
     let mut rest = &mut slices[..];
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
+        fault::point(Step::Write, path).map_err(failed)?;
         match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
             Ok(written) => IoSlice::advance_slices(&mut rest, written),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
+            Err(err) => return Err(failed(err)),
         }
     }
     Ok(())
 }
 
+/// Returns whether a file ends in the middle of a line.
+pub(super) fn is_torn(file: &File) -> bool {
+    let mut last = [0];
+    let len = file.metadata().map_or(0, |file| file.len());
+    len > 0 && file.read_exact_at(&mut last, len - 1).is_ok() && last != *b"\n"
+}
+
+/// Locks a file unless another process has it locked, and returns whether it is ours.
+pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, StateError> {
+    match fault::point(Step::Lock, path).map_err(TryLockError::Error).and_then(|()| file.try_lock()) {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(err)) => Err(StateError::new("lock", path, err)),
+    }
+}
+
 /// Makes the names in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StateError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|err| StateError::new("synchronise", dir, err))
+    fault::point(Step::SyncDir, dir)
+        .and_then(|()| File::open(dir)?.sync_all())
+        .map_err(|err| StateError::new("synchronise", dir, err))
 }
 
 /// Returns the names in a directory in order, without those that begin with a dot; a directory that
@@ -270,7 +313,7 @@ pub(super) fn weigh_all(dir: &Path) -> Result<Weight, StateError> {
 
 /// Calls `with` for every name that does not begin with a dot.
 fn each(dir: &Path, mut with: impl FnMut(String)) -> Result<(), StateError> {
-    let entries = match fs::read_dir(dir) {
+    let entries = match fault::point(Step::List, dir).and_then(|()| fs::read_dir(dir)) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|err| StateError::new("list", dir, err))?,
     };
@@ -287,12 +330,14 @@ fn each(dir: &Path, mut with: impl FnMut(String)) -> Result<(), StateError> {
 
 /// Renames a file.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
-    fs::rename(from, to).map_err(|err| StateError::new("rename", from, err))
+    fault::point(Step::Rename, from)
+        .and_then(|()| fs::rename(from, to))
+        .map_err(|err| StateError::new("rename", from, err))
 }
 
 /// Removes a file; one that is gone already is removed.
 pub(super) fn remove(path: &Path) -> Result<(), StateError> {
-    match fs::remove_file(path) {
+    match fault::point(Step::Remove, path).and_then(|()| fs::remove_file(path)) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|err| StateError::new("remove", path, err)),
     }

@@ -6,7 +6,7 @@
 //! dies with its holder.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     io::{Read as _, Seek as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{self, StateError, Weight};
 use crate::{
+    fault::{self, Step},
     push::{Push, PushId, Source, lines},
     time::Timestamp,
 };
@@ -156,10 +157,8 @@ impl Inbox {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Claim::Taken),
             opened => opened?,
         };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Claim::Taken),
-            Err(TryLockError::Error(err)) => return Err(StateError::new("lock", &path, err)),
+        if !files::try_lock(&file, &path)? {
+            return Ok(Claim::Taken);
         }
         // Between the open and the lock its holder may have moved it on or removed it.
         let is_same = match (file.metadata(), path.symlink_metadata()) {
@@ -201,7 +200,9 @@ impl Capture {
         let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
         let mut content = Vec::new();
         self.file.rewind().map_err(unreadable)?;
-        self.file.read_to_end(&mut content).map_err(unreadable)?;
+        fault::point(Step::Read, &path)
+            .and_then(|()| self.file.read_to_end(&mut content))
+            .map_err(unreadable)?;
         let end = content
             .iter()
             .position(|byte| *byte == b'\n')
@@ -244,15 +245,17 @@ impl Capture {
     /// # Errors
     /// If the file cannot be renamed.
     pub fn give_back(self) -> Result<(), StateError> {
-        let name = Name { tries: self.name.tries.saturating_sub(1), ..self.name };
-        files::rename(&self.path(), &self.dir.join(name.to_string()))
+        let Some(tries) = self.name.tries.checked_sub(1) else {
+            return Ok(());
+        };
+        files::rename(&self.path(), &self.dir.join(Name { tries, ..self.name }.to_string()))
     }
 
     /// Drops the capture: everything in it is decided and written down.
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn done(self) -> Result<(), StateError> {
+    pub fn done(&self) -> Result<(), StateError> {
         files::remove(&self.path())
     }
 

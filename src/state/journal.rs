@@ -3,7 +3,7 @@
 
 use std::{
     borrow::Cow,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, IoSlice},
     path::PathBuf,
 };
 
@@ -218,7 +218,8 @@ impl Journal {
         self.append_lines(&lines)
     }
 
-    /// Appends lines in one write.
+    /// Appends lines in one write. What a crash or a full disk left of a line gets its end first, so that it
+    /// costs no other line.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -234,7 +235,8 @@ impl Journal {
             }
             opened => opened?,
         };
-        file.write_all(&lines.text).map_err(|err| StateError::new("write", &path, err))
+        let end: &[u8] = if files::is_torn(&file) { b"\n" } else { b"" };
+        files::write_all(&mut file, vec![IoSlice::new(end), IoSlice::new(&lines.text)], &path)
     }
 
     /// Calls `with` for every entry, oldest first. Lines that cannot be read, such as half a line at
@@ -254,6 +256,10 @@ impl Journal {
                     reader.read_until(b'\n', &mut line).map_err(|err| StateError::new("read", &path, err))?;
                 if read == 0 {
                     break;
+                }
+                // Two who append at once may both have ended a torn line.
+                if line.trim_ascii().is_empty() {
+                    continue;
                 }
                 match serde_json::from_slice::<Entry<'static>>(&line) {
                     Ok(entry) => with(entry)?,

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod journal;
 pub mod outbox;
 pub mod standing;
+mod sweep;
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -44,6 +45,11 @@ impl State {
     pub fn foreign_owner(&self) -> Option<u32> {
         let owner = std::fs::metadata(&self.dir).ok()?.uid();
         (owner != rustix::process::geteuid().as_raw()).then_some(owner)
+    }
+
+    /// Removes what processes that died while they wrote left behind, once it is an hour old.
+    pub fn sweep(&self) {
+        sweep::sweep(&self.dir);
     }
 
     /// Returns the captured pushes that are not decided yet.

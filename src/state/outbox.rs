@@ -6,7 +6,7 @@
 //! its first marker and, if the markers are to go out in one form alone, with that form.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io::Read as _,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{self, StateError, Weight, Written};
 use crate::{
+    fault::{self, Step},
     marker::{Marker, Signal},
     push::PushId,
 };
@@ -197,7 +198,10 @@ impl Outbox {
         let unreadable = |err: std::io::Error| StateError::new("read", &path, err);
         let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
         let mut content = String::new();
-        files::open(&path)?.read_to_string(&mut content).map_err(unreadable)?;
+        let mut file = files::open(&path)?;
+        fault::point(Step::Read, &path)
+            .and_then(|()| file.read_to_string(&mut content))
+            .map_err(unreadable)?;
         let (header, body) =
             content.split_once('\n').ok_or_else(|| wrong("it has no whole first line".into()))?;
         let header: Header =
@@ -233,18 +237,12 @@ impl Outbox {
     pub fn try_lock(&self) -> Result<Option<Lock>, StateError> {
         files::make_dir(&self.dir)?;
         let path = self.dir.join("lock");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = fault::point(Step::Create, &path)
+            .and_then(|()| options.open(&path))
             .map_err(|err| StateError::new("open", &path, err))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(err)) => Err(StateError::new("lock", &path, err)),
-        }
+        Ok(files::try_lock(&file, &path)?.then(|| Lock { _file: file }))
     }
 
     /// Moves what was accepted before there was a destination to `destinations`.

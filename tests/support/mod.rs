@@ -1,12 +1,14 @@
-//! What the tests share: a sandbox with a Gitea-like repository, receivers good and bad, and a proxy to put
-//! before them.
+//! What the tests share: a sandbox with a Gitea-like repository, receivers good and bad, a proxy to put
+//! before them, and what a crash is tried on.
 
+pub mod backend;
 pub mod flicker;
 pub mod hostile;
 pub mod nginx;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
+pub mod spool;
 
 pub use sandbox::{BINARY, Ran, Sandbox, manifest_dir, wait_until};
 
