@@ -38,6 +38,8 @@ pub enum Step {
     Acknowledge,
     /// The detached process is started.
     Spawn,
+    /// A thread is started.
+    Thread,
 }
 
 /// Decides at each step whether it goes on. What it concerns is a path or an address.

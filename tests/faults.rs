@@ -144,6 +144,18 @@ fn a_reader_that_dies_three_times_makes_a_dead_letter() {
 }
 
 #[test]
+fn a_machine_that_starts_neither_process_nor_thread() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let spool = ground.spool("threads", &backend);
+    let push = ground.typical(0);
+    let ended = spool.hook(&push, "EAGAIN@1+");
+    assert_eq!((ended.code, &*ended.stdout, &*ended.stderr), (Some(0), "", ""));
+    assert!(spool.struck().is_some_and(|step| step.starts_with("Thread")));
+    assert_eq!((spool.files("inbox").len(), spool.files(OUTBOX).len()), (0, 1), "it is settled");
+    spool.holds_after_drain(&[push]);
+}
+
+#[test]
 fn a_state_directory_that_goes_away_between_two_pushes() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let spool = ground.spool("gone", &backend);

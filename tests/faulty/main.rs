@@ -72,6 +72,7 @@ fn parse(plan: &str) -> Option<Plan> {
         "torn" => Act::Cut(None),
         "ENOSPC" => Act::Fail(Errno::NOSPC),
         "EDQUOT" => Act::Fail(Errno::DQUOT),
+        "EAGAIN" => Act::Fail(Errno::AGAIN),
         "EROFS" => Act::Fail(Errno::ROFS),
         "EMFILE" => Act::Fail(Errno::MFILE),
         "EIO" => Act::Fail(Errno::IO),
@@ -101,6 +102,7 @@ fn is_meant(act: Act, step: Step, what: &Path) -> bool {
         Act::Kill | Act::Fail(Errno::IO) => true,
         Act::Cut(_) => step == Write,
         Act::Fail(Errno::MFILE) => matches!(step, List | Create | Open | SyncDir | Send | Spawn),
+        Act::Fail(Errno::AGAIN) => matches!(step, Spawn | Thread),
         Act::Fail(Errno::ROFS) => matches!(step, MakeDir | Create | Rename | Remove),
         // A full disk still opens what is there, and gives it another name.
         Act::Fail(_) => {
