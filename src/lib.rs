@@ -17,12 +17,13 @@
 //!                                                             HTTP stays in here
 //! ```
 //!
-//! A module imports only from those above it or from the plain leaves ([`config`], [`secret`],
-//! [`text`], [`time`]); `tests/layering.rs` holds that.
+//! A module imports only from those above it or from the plain leaves ([`config`], [`fault`],
+//! [`secret`], [`text`], [`time`]); `tests/layering.rs` holds that.
 
 #![forbid(unsafe_code)]
 
 // Leaves.
+pub mod fault;
 pub mod secret;
 pub mod text;
 pub mod time;

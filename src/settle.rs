@@ -6,6 +6,7 @@ use std::{borrow::Cow, panic::resume_unwind, thread};
 use crate::{
     config::{Config, UNASSIGNED},
     decide::{Budget, Decider, Outcome, Verdict},
+    fault::{self, Step},
     marker::Marker,
     push::Push,
     state::{
@@ -57,6 +58,27 @@ pub fn settle(
     budget: Budget,
     meanwhile: Option<&dyn Fn()>,
 ) -> Result<Settled, StateError> {
+    let settled = decide_rest(config, state, &mut capture, captured, budget, meanwhile).and_then(|settled| {
+        if !settled.is_left {
+            capture.done()?;
+        }
+        Ok(settled)
+    });
+    if settled.is_err() {
+        // An error is no death. What keeps the outbox from being written may keep the name as well: then it counts.
+        let _ = capture.give_back();
+    }
+    settled
+}
+
+fn decide_rest(
+    config: &Config,
+    state: &State,
+    capture: &mut Capture,
+    captured: Captured,
+    budget: Budget,
+    meanwhile: Option<&dyn Fn()>,
+) -> Result<Settled, StateError> {
     let repository = captured.push.source().repository.full_name();
     if capture.next() == 0 && !captured.malformed.is_empty() {
         state.journal().append(malformed(&captured, &repository))?;
@@ -83,9 +105,6 @@ pub fn settle(
         if next < end {
             capture.advance(next)?;
         }
-    }
-    if !settled.is_left {
-        capture.done()?;
     }
     Ok(settled)
 }
@@ -133,13 +152,20 @@ impl<'a> Slice<'a> {
             return note();
         };
         thread::scope(|scope| {
-            let content = scope.spawn(|| placed.iter().try_for_each(Written::sync_content));
+            let sync = || placed.iter().try_for_each(Written::sync_content);
+            let thread = fault::point(Step::Thread, state.dir())
+                .and_then(|()| thread::Builder::new().spawn_scoped(scope, sync));
             meanwhile();
             // What is noted of a push that the disk then does not take is noted once more when its capture is
             // decided again.
             let noted = note();
             let names = placed.iter().try_for_each(Written::sync_name);
-            content.join().unwrap_or_else(|panic| resume_unwind(panic)).and(names).and(noted)
+            let content = match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // The machine has no room for one more: it takes longer, then.
+                Err(_) => sync(),
+            };
+            content.and(names).and(noted)
         })
     }
 

@@ -111,7 +111,7 @@ fn nobody_else_sees_a_bar() {
     thread::scope(|scope| {
         for (args, said) in [
             (&["deliver", "--quiet"][..], ""),
-            (&["deliver", "--json"], "{\"busy\":0,\"dead\":0,\"delivered\":1,\"left\":0}\r\n"),
+            (&["deliver", "--json"], "{\"busy\":0,\"dead\":0,\"delivered\":1,\"dropped\":0,\"left\":0}\r\n"),
         ] {
             scope.spawn(move || {
                 let sandbox = waiting_for(&Slow::start(slow));

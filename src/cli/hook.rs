@@ -5,6 +5,7 @@
 //! stderr.
 
 use std::{
+    cell::Cell,
     io::{self, Write as _},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -16,13 +17,13 @@ use clap::Args;
 
 use super::reply;
 use crate::{
-    config::{self, Config, DeliveryMode},
+    config::{self, Config, DeliveryMode, SpoolCap},
     decide::Budget,
     delivery::{self, Patience, Progress},
     push::{Environment, Push, PushId, Source, lines},
     settle::{Settled, settle},
     state::{
-        State,
+        State, cap,
         inbox::Captured,
         journal::{Record, Trouble},
     },
@@ -68,6 +69,7 @@ pub(super) fn misused(why: &str) -> ExitCode {
 /// What is known of the push so far, for the journal.
 #[derive(Default)]
 struct Hook {
+    has_said: Cell<bool>,
     state: Option<State>,
     push: Option<PushId>,
     repository: Option<String>,
@@ -112,9 +114,11 @@ impl Hook {
         let config = match config {
             Ok(config) => config,
             Err(err) => {
-                return self.trouble(&format!(
+                self.trouble(&format!(
                     "this push waits in the inbox until the configuration is right: {err}"
                 ));
+                drop(capture);
+                return self.make_room(&state, SpoolCap::default());
             }
         };
 
@@ -134,7 +138,17 @@ impl Hook {
                 }
                 self.send(&config, &state, &settled);
             }
-            Err(err) => self.trouble(&format!("this push waits in the inbox: {err}")),
+            Err(err) => {
+                self.trouble(&format!("this push waits in the inbox: {err}"));
+                self.make_room(&state, config.spool);
+            }
+        }
+    }
+
+    /// Keeps an inbox that nobody empties from filling the disk.
+    fn make_room(&self, state: &State, cap: SpoolCap) {
+        if let Err(err) = cap::make_room_in_inbox(state, cap) {
+            self.trouble(&err.to_string());
         }
     }
 
@@ -143,8 +157,12 @@ impl Hook {
         if settled.is_left {
             return self.detach(config);
         }
-        let has_work = settled.marked > 0 || has_backlog(config, state);
-        if settled.called_meanwhile || !has_work || config.destinations.is_empty() {
+        let has_work = if config.destinations.is_empty() {
+            self.push.is_some_and(is_time_for_a_look)
+        } else {
+            settled.marked > 0 || has_backlog(config, state)
+        };
+        if settled.called_meanwhile || !has_work {
             return;
         }
         if config.delivery.mode == DeliveryMode::Inline {
@@ -171,10 +189,17 @@ impl Hook {
             what: what.into(),
         });
         let noted = self.state.as_ref().map(|state| state.journal().append([record]));
-        if !matches!(noted, Some(Ok(()))) {
+        // One cause has many effects, of which the pusher needs the first only.
+        if !matches!(noted, Some(Ok(()))) && !self.has_said.replace(true) {
             say(what);
         }
     }
+}
+
+/// Returns whether it is this push's turn to have the spool held to its cap. While there is no destination,
+/// nobody else does it, and not every push needs to.
+fn is_time_for_a_look(push: PushId) -> bool {
+    push.as_bytes()[15] == 0
 }
 
 fn has_backlog(config: &Config, state: &State) -> bool {

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use crate::config::{Config, HeaderValue};
+use crate::{
+    config::{Config, HeaderValue},
+    fault::{self, Step},
+};
 
 /// What the detached process gets of the environment, beside what a configured secret needs.
 const ALLOWED: [&str; 8] =
@@ -36,9 +39,9 @@ pub fn detach(config: &Config) -> io::Result<()> {
         .envs(environment(config))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(drop)
+        .stderr(Stdio::null());
+    fault::point(Step::Spawn, own_binary())?;
+    command.spawn().map(drop)
 }
 
 /// Leaves the push: its session and process group, so that what ends these does not end us; its

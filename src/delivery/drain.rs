@@ -1,20 +1,15 @@
 //! The loop: settle what the inbox holds, then send what the outbox holds, and go on until both are
 //! empty or the time is up.
 
-use std::{thread, time::Duration};
+use std::thread;
 
-use super::{
-    batch::{Batch, Sent},
-    http::Client,
-    progress::Progress,
-    retry::Backoff,
-};
+use super::{courier::Courier, progress::Progress};
 use crate::{
-    config::{Config, Destination, UNASSIGNED},
+    config::{Config, UNASSIGNED},
     decide::Budget,
     settle::settle,
     state::{
-        State, StateError,
+        State, StateError, cap,
         inbox::{Claim, MAX_TRIES},
         journal::{Record, Trouble},
     },
@@ -28,6 +23,8 @@ pub struct Drained {
     pub delivered: usize,
     /// Markers that are dead letters now.
     pub dead: usize,
+    /// Markers that had to go because the spool was over its cap.
+    pub dropped: usize,
     /// Files that wait still.
     pub left: usize,
     /// Destinations that another process is delivering to.
@@ -38,6 +35,7 @@ impl Drained {
     fn add(&mut self, other: Self) {
         self.delivered += other.delivered;
         self.dead += other.dead;
+        self.dropped += other.dropped;
         self.left += other.left;
         self.busy += other.busy;
     }
@@ -55,31 +53,113 @@ pub enum Patience {
 /// Empties the spool as far as the destinations let it, and notes in `progress` how far it is.
 ///
 /// # Errors
-/// If the state directory cannot be read or written.
+/// If the state directory cannot be read or written. What else could be done is done by then.
 pub fn drain(
     config: &Config,
     state: &State,
     patience: Patience,
     progress: &Progress,
 ) -> Result<Drained, StateError> {
-    settle_inbox(config, state)?;
+    state.sweep();
+    let mut drained = Drained::default();
+    loop {
+        // What cannot be settled, for want of room perhaps, holds up nothing that can be sent, which makes room.
+        let settled = settle_inbox(config, state).and_then(|settled| {
+            assign(config, state)?;
+            Ok(settled)
+        });
+        let round = deliver(config, state, patience, progress)?;
+        drained.delivered += round.delivered;
+        drained.dead += round.dead;
+        drained.dropped += round.dropped;
+        drained.left = round.left;
+        drained.busy = round.busy;
+        // A hook may have died meanwhile, or there is room now.
+        let has_moved = round.delivered > 0 || settled.as_ref().is_ok_and(|settled| *settled > 0);
+        if !has_moved || state.inbox().list()?.is_empty() {
+            return settled.map(|_| drained);
+        }
+    }
+}
+
+/// Settles every capture that no living process works on, and returns how many.
+fn settle_inbox(config: &Config, state: &State) -> Result<usize, StateError> {
+    let inbox = state.inbox();
+    let mut settled = 0;
+    let mut failure = None;
+    for name in inbox.list()? {
+        match settle_one(config, state, &name) {
+            Ok(is_settled) => settled += usize::from(is_settled),
+            // The next one may be smaller.
+            Err(err) => failure = failure.or(Some(err)),
+        }
+    }
+    failure.map_or(Ok(settled), Err)
+}
+
+fn settle_one(config: &Config, state: &State, name: &str) -> Result<bool, StateError> {
+    let Claim::Ours(mut capture) = state.inbox().claim(name)? else {
+        return Ok(false);
+    };
+    let why = if capture.tries() > MAX_TRIES {
+        format!("its reader died {MAX_TRIES} times")
+    } else {
+        match capture.read() {
+            Ok(captured) => {
+                settle(config, state, capture, captured, Budget::Update, None)?;
+                return Ok(true);
+            }
+            Err(err) if err.may_pass() => {
+                // An error is no death: a disk that fails for a day must not make dead letters.
+                let _ = capture.give_back();
+                return Err(err);
+            }
+            Err(err) => err.to_string(),
+        }
+    };
+    state.dead_letters().bury_capture(&capture, &why)?;
+    let what = format!("a captured push is a dead letter: {why}").into();
+    let trouble = Trouble { push: Some(capture.push_id()), repository: None, what };
+    state.journal().append([Record::Trouble(trouble)])?;
+    Ok(true)
+}
+
+/// Gives what was accepted before there was a destination to those that there are now.
+fn assign(config: &Config, state: &State) -> Result<(), StateError> {
+    let unassigned = state.outbox(UNASSIGNED);
+    if config.destinations.is_empty() || unassigned.is_empty()? {
+        return Ok(());
+    }
+    let Some(_lock) = unassigned.try_lock()? else {
+        return Ok(());
+    };
     let outboxes: Vec<_> =
         config.destinations.iter().map(|destination| state.outbox(&destination.name)).collect();
-    let unassigned = state.outbox(UNASSIGNED);
-    if outboxes.is_empty() {
-        return Ok(Drained { left: unassigned.list()?.len(), ..Drained::default() });
+    unassigned.assign_to(&outboxes)
+}
+
+/// Empties the outboxes, each in a thread of its own: a destination that is down must hold no other up.
+fn deliver(
+    config: &Config,
+    state: &State,
+    patience: Patience,
+    progress: &Progress,
+) -> Result<Drained, StateError> {
+    if config.destinations.is_empty() {
+        let unassigned = state.outbox(UNASSIGNED);
+        let dropped = match unassigned.try_lock()? {
+            Some(_lock) => cap::make_room(state, &unassigned, config.spool)?,
+            None => 0,
+        };
+        return Ok(Drained { dropped, left: unassigned.count()?, ..Drained::default() });
     }
-    if !unassigned.list()?.is_empty()
-        && let Some(_lock) = unassigned.try_lock()?
-    {
-        unassigned.assign_to(&outboxes)?;
-    }
-    // A destination that is down must hold no other up, so each has a thread.
     thread::scope(|scope| {
         let threads: Vec<_> = config
             .destinations
             .iter()
-            .map(|destination| scope.spawn(move || deliver(config, state, destination, patience, progress)))
+            .map(|destination| {
+                scope.spawn(move || Courier::new(config, state, destination, patience, progress).run())
+            })
             .collect();
         let mut drained = Drained::default();
         for thread in threads {
@@ -87,92 +167,4 @@ pub fn drain(
         }
         Ok(drained)
     })
-}
-
-/// Settles every capture that no living process works on.
-fn settle_inbox(config: &Config, state: &State) -> Result<(), StateError> {
-    let inbox = state.inbox();
-    for name in inbox.list()? {
-        let Claim::Ours(mut capture) = inbox.claim(&name)? else {
-            continue;
-        };
-        let why = if capture.tries() > MAX_TRIES {
-            format!("its reader died {MAX_TRIES} times")
-        } else {
-            match capture.read() {
-                Ok(captured) => {
-                    settle(config, state, capture, captured, Budget::Update, None)?;
-                    continue;
-                }
-                Err(err) => err.to_string(),
-            }
-        };
-        state.dead_letters().bury_capture(&capture, &why)?;
-        let what = format!("a captured push is a dead letter: {why}").into();
-        state.journal().append([Record::Trouble(Trouble {
-            push: Some(capture.push_id()),
-            repository: None,
-            what,
-        })])?;
-    }
-    Ok(())
-}
-
-fn deliver(
-    config: &Config,
-    state: &State,
-    destination: &Destination,
-    patience: Patience,
-    progress: &Progress,
-) -> Result<Drained, StateError> {
-    let mut share = progress.share();
-    let outbox = state.outbox(&destination.name);
-    let client = Client::new(destination, config.delivery.timeout);
-    let mut backoff = Backoff::default();
-    let mut drained = Drained::default();
-    loop {
-        let Some(lock) = outbox.try_lock()? else {
-            // Whoever holds the lock looks once more after letting it go.
-            return Ok(Drained { busy: 1, left: outbox.list()?.len(), ..drained });
-        };
-        // The directory is listed once for many batches: a long backlog would be long to list.
-        let mut names = outbox.list()?.into_iter();
-        loop {
-            share.leaves(names.len());
-            let (batch, dead) = Batch::read(&mut names, state, &outbox, config.delivery.give_up_after)?;
-            drained.dead += dead;
-            if batch.is_empty() {
-                break;
-            }
-            match batch.send(state, &outbox, destination, &client)? {
-                Sent::Off { delivered, dead } => {
-                    backoff.reset();
-                    drained.delivered += delivered;
-                    drained.dead += dead;
-                    share.delivers(delivered);
-                }
-                Sent::Stays { after } => {
-                    let wait = backoff.next(after);
-                    if !has_patience(patience, wait) {
-                        drained.left = outbox.list()?.len();
-                        return Ok(drained);
-                    }
-                    thread::sleep(wait);
-                    names = outbox.list()?.into_iter();
-                }
-            }
-        }
-        drop(lock);
-        // A push that landed while the lock was held may have found it held and left.
-        if outbox.list()?.is_empty() {
-            return Ok(drained);
-        }
-    }
-}
-
-fn has_patience(patience: Patience, wait: Duration) -> bool {
-    match patience {
-        Patience::Once => false,
-        Patience::Until(deadline) => deadline.left() > wait,
-    }
 }

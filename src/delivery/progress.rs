@@ -61,6 +61,14 @@ impl Share<'_> {
     }
 }
 
+/// What is left is not on its way any more; the next courier finds it again.
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.of.files.fetch_sub(self.left, Relaxed);
+        self.of.left.fetch_sub(self.left, Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +84,7 @@ mod tests {
         two.leaves(7);
         assert_eq!(progress.now(), Moment { delivered: 20, files: 17, left: 11 });
         one.leaves(0);
-        two.leaves(0);
-        assert_eq!(progress.now(), Moment { delivered: 20, files: 17, left: 0 });
+        drop(two);
+        assert_eq!(progress.now(), Moment { delivered: 20, files: 10, left: 0 });
     }
 }

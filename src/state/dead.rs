@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Capture, Outbox,
     files::{self, StateError},
+    outbox::Parcel,
 };
 use crate::time::Timestamp;
 
@@ -85,6 +86,17 @@ impl DeadLetters {
         self.bury(&outbox.new_dir().join(name), &to, outbox.destination(), why, None)
     }
 
+    /// Puts some markers of a file of an outbox away; the file itself stays.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn bury_parcel(&self, outbox: &Outbox, parcel: &Parcel, why: &str) -> Result<(), StateError> {
+        let to = format!("{}.{}", outbox.destination(), parcel.name());
+        let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
+        self.note(&to, outbox.destination(), why, None)?;
+        files::write_new(&self.dir, &to, &[&header, parcel.lines()], false)?.sync()
+    }
+
     /// The reason is written first: a letter without one could not be told from a stray file.
     fn bury(
         &self,
@@ -94,11 +106,15 @@ impl DeadLetters {
         why: &str,
         next: Option<usize>,
     ) -> Result<(), StateError> {
-        let why = Why { time: Timestamp::now(), from: from.to_string(), why: why.to_string(), next };
-        let json = serde_json::to_vec(&why).map_err(|err| StateError::new("write", &self.dir, err.into()))?;
-        files::write_new(&self.dir, &format!("{to}{WHY}"), &[&json], false)?.sync()?;
+        self.note(to, from, why, next)?;
         files::rename(path, &self.dir.join(to))?;
         files::sync_dir(&self.dir)
+    }
+
+    fn note(&self, to: &str, from: &str, why: &str, next: Option<usize>) -> Result<(), StateError> {
+        let why = Why { time: Timestamp::now(), from: from.to_string(), why: why.to_string(), next };
+        let json = serde_json::to_vec(&why).map_err(|err| StateError::in_dir(&self.dir, err))?;
+        files::write_new(&self.dir, &format!("{to}{WHY}"), &[&json], false)?.sync()
     }
 
     /// Returns why a letter is dead, `None` if that cannot be read.
@@ -158,7 +174,7 @@ impl DeadLetters {
     /// # Errors
     /// If the directory cannot be read.
     pub fn sweep(&self) -> Result<(), StateError> {
-        files::each(&self.dir, |name| {
+        files::each_name(&self.dir, |name| {
             let Some(letter) = name.strip_suffix(WHY) else { return Ok(()) };
             let path = self.dir.join(name);
             let age = path.symlink_metadata().and_then(|file| file.modified()).ok();

@@ -1,16 +1,19 @@
 //! How files are made, listed and removed here; every error names the file.
 
 use std::{
+    collections::BinaryHeap,
     ffi::OsString,
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use rustix::fs::OFlags;
+
+use crate::fault::{self, Step};
 
 /// What could not be done to which file, and what the system said.
 #[derive(Debug)]
@@ -28,6 +31,15 @@ impl StateError {
     /// Returns an error about what could not be made into bytes for the state directory.
     pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
         Self::new("write to", dir, source.into())
+    }
+
+    /// Returns whether the same may work a moment later: the file is not to blame.
+    pub fn may_pass(&self) -> bool {
+        use rustix::io::Errno as E;
+        let errno = self.source.raw_os_error().map(E::from_raw_os_error);
+        errno.is_some_and(|errno| {
+            [E::IO, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN, E::INTR, E::STALE, E::TIMEDOUT].contains(&errno)
+        })
     }
 
     /// Returns the kind of what the system said.
@@ -71,7 +83,9 @@ impl Written {
     /// # Errors
     /// If the disk cannot take it.
     pub fn sync_content(&self) -> Result<(), StateError> {
-        self.file.sync_all().map_err(|err| StateError::new("synchronise", &self.path, err))
+        fault::point(Step::Sync, &self.path)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|err| StateError::new("synchronise", &self.path, err))
     }
 
     /// Waits until the name is on disk. Asked for at the same time as the content, both are in one commit;
@@ -93,10 +107,8 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), StateError> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
+    fault::point(Step::MakeDir, dir)
+        .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(dir))
         .map_err(|err| StateError::new("make", dir, err))?;
     // The names of new directories are durable once their parents are; what cannot be opened to be
     // synchronised was not made by us.
@@ -108,13 +120,10 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), StateError> {
 
 /// Opens a file that must not exist and must not be a link.
 fn create(path: &Path) -> Result<File, StateError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(no_follow())
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600).custom_flags(no_follow());
+    fault::point(Step::Create, path)
+        .and_then(|()| options.open(path))
         .map_err(|err| StateError::new("create", path, err))
 }
 
@@ -124,21 +133,17 @@ fn no_follow() -> i32 {
 
 /// Opens a file of ours for reading; a link in its place is an error.
 pub(super) fn open(path: &Path) -> Result<File, StateError> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(no_follow())
-        .open(path)
+    fault::point(Step::Open, path)
+        .and_then(|()| OpenOptions::new().read(true).custom_flags(no_follow()).open(path))
         .map_err(|err| StateError::new("open", path, err))
 }
 
 /// Opens a file of ours for appending, making it if need be.
 pub(super) fn open_to_append(path: &Path) -> Result<File, StateError> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(no_follow())
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600).custom_flags(no_follow());
+    fault::point(Step::Create, path)
+        .and_then(|()| options.open(path))
         .map_err(|err| StateError::new("open", path, err))
 }
 
@@ -150,69 +155,177 @@ pub(super) fn write_new(
     parts: &[&[u8]],
     is_locked: bool,
 ) -> Result<Written, StateError> {
-    static NTH: AtomicU32 = AtomicU32::new(0);
     let path = dir.join(name);
-    let hidden = dir.join(format!(".{name}.{}.{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed)));
-    let mut file = match create(&hidden) {
+    let (mut file, hidden) = match create_hidden(dir, name) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             make_dir(dir)?;
-            create(&hidden)?
+            create_hidden(dir, name)?
         }
         created => created?,
     };
     let written = (|| {
         if is_locked {
-            file.lock().map_err(|err| StateError::new("lock", &hidden, err))?;
+            fault::point(Step::Lock, &hidden)
+                .and_then(|()| file.lock())
+                .map_err(|err| StateError::new("lock", &hidden, err))?;
         }
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        write_all(&mut file, slices).map_err(|err| StateError::new("write", &hidden, err))?;
-        fs::rename(&hidden, &path).map_err(|err| StateError::new("rename", &hidden, err))
+        write_all(&mut file, slices, &hidden)?;
+        rename(&hidden, &path)
     })();
     if let Err(err) = written {
         // Half a file helps nobody; that it cannot be removed adds nothing to the error.
-        let _ = fs::remove_file(&hidden);
+        let _ = remove(&hidden);
         return Err(err);
     }
     Ok(Written { file, path })
 }
 
-fn write_all(file: &mut File, mut slices: Vec<IoSlice<'_>>) -> io::Result<()> {
+/// Opens a file under a name that nobody lists: `.<name>.<process id>.<number>`.
+fn create_hidden(dir: &Path, name: &str) -> Result<(File, PathBuf), StateError> {
+    static NTH: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = NTH.fetch_add(1, Ordering::Relaxed);
+        let hidden = dir.join(format!(".{name}.{}.{nth}", std::process::id()));
+        match create(&hidden) {
+            // Left behind by a process that had our id and died. In containers ids come again soon.
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok((created?, hidden)),
+        }
+    }
+}
+
+/// Writes everything, in one write if the system takes it in one.
+pub(super) fn write_all(
+    file: &mut File,
+    mut slices: Vec<IoSlice<'_>>,
+    path: &Path,
+) -> Result<(), StateError> {
+    let failed = |err: io::Error| StateError::new("write", path, err);
     let mut rest = &mut slices[..];
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
+        fault::point(Step::Write, path).map_err(failed)?;
         match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
             Ok(written) => IoSlice::advance_slices(&mut rest, written),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
+            Err(err) => return Err(failed(err)),
         }
     }
     Ok(())
 }
 
+/// Returns whether a file ends in the middle of a line.
+pub(super) fn is_torn(file: &File) -> bool {
+    let mut last = [0];
+    let len = file.metadata().map_or(0, |file| file.len());
+    len > 0 && file.read_exact_at(&mut last, len - 1).is_ok() && last != *b"\n"
+}
+
+/// Locks a file unless another process has it locked, and returns whether it is ours.
+pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, StateError> {
+    match fault::point(Step::Lock, path).map_err(TryLockError::Error).and_then(|()| file.try_lock()) {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(err)) => Err(StateError::new("lock", path, err)),
+    }
+}
+
 /// Makes the names in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StateError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|err| StateError::new("synchronise", dir, err))
+    fault::point(Step::SyncDir, dir)
+        .and_then(|()| File::open(dir)?.sync_all())
+        .map_err(|err| StateError::new("synchronise", dir, err))
 }
 
 /// Returns the names in a directory in order, without those that begin with a dot; a directory that
 /// is not there is empty.
 pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
-    let entries = match fs::read_dir(dir) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+    let mut names = Vec::new();
+    each(dir, |name| names.push(name))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Returns the first `most` names of [`list`] that come after `after`, and holds no more of them.
+pub(super) fn first_after(dir: &Path, after: &str, most: usize) -> Result<Vec<String>, StateError> {
+    let mut names = BinaryHeap::new();
+    each(dir, |name| {
+        if *name <= *after {
+            return;
+        }
+        if names.len() < most {
+            names.push(name);
+        } else if let Some(mut last) = names.peek_mut()
+            && name < *last
+        {
+            *last = name;
+        }
+    })?;
+    Ok(names.into_sorted_vec())
+}
+
+/// Returns how many names [`list`] would return.
+pub(super) fn count(dir: &Path) -> Result<usize, StateError> {
+    let mut count = 0;
+    each(dir, |_| count += 1)?;
+    Ok(count)
+}
+
+/// How much files weigh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// How many they are.
+    pub files: u64,
+    /// How many bytes are in them.
+    pub bytes: u64,
+}
+
+impl Weight {
+    /// Returns what is left of it without `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self { files: self.files.saturating_sub(other.files), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+}
+
+/// Weighs a file; one that is gone weighs nothing.
+pub(super) fn weigh(path: &Path) -> Result<Weight, StateError> {
+    match fs::symlink_metadata(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Weight::default()),
+        metadata => {
+            let metadata = metadata.map_err(|err| StateError::new("look at", path, err))?;
+            Ok(Weight { files: 1, bytes: metadata.len() })
+        }
+    }
+}
+
+/// Weighs all files that [`list`] names.
+pub(super) fn weigh_all(dir: &Path) -> Result<Weight, StateError> {
+    let mut sum = Weight::default();
+    let mut failure = None;
+    each(dir, |name| match weigh(&dir.join(name)) {
+        Ok(weight) => sum = Weight { files: sum.files + weight.files, bytes: sum.bytes + weight.bytes },
+        Err(err) => failure = Some(err),
+    })?;
+    failure.map_or(Ok(sum), Err)
+}
+
+/// Calls `with` for every name that does not begin with a dot.
+fn each(dir: &Path, mut with: impl FnMut(String)) -> Result<(), StateError> {
+    let entries = match fault::point(Step::List, dir).and_then(|()| fs::read_dir(dir)) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|err| StateError::new("list", dir, err))?,
     };
-    let mut names = Vec::new();
     for entry in entries {
         let name: OsString = entry.map_err(|err| StateError::new("list", dir, err))?.file_name();
         if let Ok(name) = name.into_string()
             && !name.starts_with('.')
         {
-            names.push(name);
+            with(name);
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 /// How many names of a directory are held at a time.
@@ -221,12 +334,12 @@ const CHUNK: usize = 1024;
 /// Calls `with` for every name in a directory, without those that begin with a dot, and holds a bounded
 /// number of them however many there are: in order if they are no more than that, else in order by
 /// chunks. A directory that is not there is empty. `with` may remove what it is called for.
-pub(super) fn each<E: From<StateError>>(
+pub(super) fn each_name<E: From<StateError>>(
     dir: &Path,
     mut with: impl FnMut(&str) -> Result<(), E>,
 ) -> Result<(), E> {
     let unlisted = |err| StateError::new("list", dir, err);
-    let mut entries = match fs::read_dir(dir) {
+    let mut entries = match fault::point(Step::List, dir).and_then(|()| fs::read_dir(dir)) {
         Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(());
         }
@@ -250,17 +363,21 @@ pub(super) fn each<E: From<StateError>>(
 
 /// Gives a file a second name, which must not be taken.
 pub(super) fn link(from: &Path, to: &Path) -> Result<(), StateError> {
-    fs::hard_link(from, to).map_err(|err| StateError::new("link", from, err))
+    fault::point(Step::Rename, from)
+        .and_then(|()| fs::hard_link(from, to))
+        .map_err(|err| StateError::new("link", from, err))
 }
 
 /// Renames a file.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
-    fs::rename(from, to).map_err(|err| StateError::new("rename", from, err))
+    fault::point(Step::Rename, from)
+        .and_then(|()| fs::rename(from, to))
+        .map_err(|err| StateError::new("rename", from, err))
 }
 
 /// Removes a file; one that is gone already is removed.
 pub(super) fn remove(path: &Path) -> Result<(), StateError> {
-    match fs::remove_file(path) {
+    match fault::point(Step::Remove, path).and_then(|()| fs::remove_file(path)) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|err| StateError::new("remove", path, err)),
     }

@@ -6,7 +6,7 @@
 //! dies with its holder.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     io::{Read as _, Seek as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -14,8 +14,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError};
+use super::files::{self, StateError, Weight};
 use crate::{
+    fault::{self, Step},
     push::{Push, PushId, Source, lines},
     time::Timestamp,
 };
@@ -139,6 +140,10 @@ impl Inbox {
         files::list(&self.dir)
     }
 
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh_all(&self.dir)
+    }
+
     /// Takes a capture, unless another process has it. Each claim is counted in the name.
     ///
     /// # Errors
@@ -152,10 +157,8 @@ impl Inbox {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Claim::Taken),
             opened => opened?,
         };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Claim::Taken),
-            Err(TryLockError::Error(err)) => return Err(StateError::new("lock", &path, err)),
+        if !files::try_lock(&file, &path)? {
+            return Ok(Claim::Taken);
         }
         // Between the open and the lock its holder may have moved it on or removed it.
         let is_same = match (file.metadata(), path.symlink_metadata()) {
@@ -197,7 +200,9 @@ impl Capture {
         let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
         let mut content = Vec::new();
         self.file.rewind().map_err(unreadable)?;
-        self.file.read_to_end(&mut content).map_err(unreadable)?;
+        fault::point(Step::Read, &path)
+            .and_then(|()| self.file.read_to_end(&mut content))
+            .map_err(unreadable)?;
         let end = content
             .iter()
             .position(|byte| *byte == b'\n')
@@ -234,12 +239,28 @@ impl Capture {
         Ok(())
     }
 
+    /// Gives the capture back, when it was not the capture's fault that it could not be settled: the try does
+    /// not count.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn give_back(self) -> Result<(), StateError> {
+        let Some(tries) = self.name.tries.checked_sub(1) else {
+            return Ok(());
+        };
+        files::rename(&self.path(), &self.dir.join(Name { tries, ..self.name }.to_string()))
+    }
+
     /// Drops the capture: everything in it is decided and written down.
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn done(self) -> Result<(), StateError> {
+    pub fn done(&self) -> Result<(), StateError> {
         files::remove(&self.path())
+    }
+
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh(&self.path())
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 
 use std::{
     borrow::Cow,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, IoSlice},
     path::PathBuf,
 };
 
@@ -153,8 +153,12 @@ pub struct Delivery<'a> {
     pub destination: Cow<'a, str>,
     /// How it ended.
     pub outcome: Sent,
-    /// The ids of the markers.
+    /// The ids of the markers, if this is what became of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub markers: Vec<MarkerId>,
+    /// How many markers wait to be sent again: they are named once it is known what became of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: usize,
     /// What the back end or the network said.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub why: Cow<'a, str>,
@@ -174,6 +178,8 @@ pub enum Sent {
     Retried,
     /// They are a dead letter.
     Refused,
+    /// They had to make room for others.
+    Dropped,
 }
 
 /// What a person did with `gitea-lightstep queue`.
@@ -218,6 +224,10 @@ pub struct Trouble<'a> {
     pub what: Cow<'a, str>,
 }
 
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl<'a> Marked<'a> {
     /// Returns what the journal says of a marker that the policy asked for at `by`.
     pub fn of(marker: &'a Marker, by: String) -> Self {
@@ -250,7 +260,8 @@ impl Journal {
         self.append_lines(&lines)
     }
 
-    /// Appends lines in one write.
+    /// Appends lines in one write. What a crash or a full disk left of a line gets its end first, so that it
+    /// costs no other line.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -266,7 +277,8 @@ impl Journal {
             }
             opened => opened?,
         };
-        file.write_all(&lines.text).map_err(|err| StateError::new("write", &path, err))
+        let end: &[u8] = if files::is_torn(&file) { b"\n" } else { b"" };
+        files::write_all(&mut file, vec![IoSlice::new(end), IoSlice::new(&lines.text)], &path)
     }
 
     /// Returns how much there is of it.
@@ -275,7 +287,7 @@ impl Journal {
     /// If the directory cannot be read.
     pub fn size(&self) -> Result<Size, StateError> {
         let mut size = Size::default();
-        files::each(&self.dir, |name| {
+        files::each_name(&self.dir, |name| {
             if let Ok(file) = self.dir.join(name).symlink_metadata() {
                 size.files += 1;
                 size.bytes += file.len();
@@ -304,6 +316,10 @@ impl Journal {
                     reader.read_until(b'\n', &mut line).map_err(|err| StateError::new("read", &path, err))?;
                 if read == 0 {
                     break;
+                }
+                // Two who append at once may both have ended a torn line.
+                if line.trim_ascii().is_empty() {
+                    continue;
                 }
                 match serde_json::from_slice::<Entry<'static>>(&line) {
                     Ok(entry) => with(entry)?,

@@ -1,8 +1,9 @@
-//! Every file under the state directory: inbox, outbox, dead letters, journal, locks.
+//! Every file under the state directory: inbox, outbox, dead letters, journal, locks, and how much there may be.
 //!
 //! Directories are 0700 and files 0600. A file is made under a name that begins with a dot and then
 //! renamed, so that whoever lists a directory sees whole files only.
 
+pub mod cap;
 pub mod contents;
 pub mod dead;
 mod files;
@@ -11,6 +12,7 @@ pub mod journal;
 pub mod outbox;
 pub mod queue;
 pub mod standing;
+mod sweep;
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -45,6 +47,11 @@ impl State {
     pub fn foreign_owner(&self) -> Option<u32> {
         let owner = std::fs::metadata(&self.dir).ok()?.uid();
         (owner != rustix::process::geteuid().as_raw()).then_some(owner)
+    }
+
+    /// Removes what processes that died while they wrote left behind, once it is an hour old.
+    pub fn sweep(&self) {
+        sweep::sweep(&self.dir);
     }
 
     /// Returns the captured pushes that are not decided yet.

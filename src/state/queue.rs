@@ -131,8 +131,8 @@ impl Entry {
             (true, Place::Dead, rest) => rest.is_empty(),
             (true, _, [next, tries]) => is_number(next) && is_number(tries),
             (true, ..) => false,
-            // `<first update>`, and the id of a marker that stands alone.
-            (false, _, rest) => rest.first().is_some_and(is_number) && rest.len() <= 2,
+            // `<first update>`; of a rest also the id of its first marker and the form in which it is to go out.
+            (false, _, rest) => rest.first().is_some_and(is_number) && rest.len() <= 3,
         };
         !(has_push && is_ours)
     }
@@ -169,19 +169,19 @@ impl State {
         mut with: impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
         if places.contains(&Place::Inbox) {
-            files::each(&self.dir_of(Place::Inbox, INBOX), |name| {
+            files::each_name(&self.dir_of(Place::Inbox, INBOX), |name| {
                 with(Entry { place: Place::Inbox, from: INBOX.into(), name: name.into() })
             })?;
         }
         if places.contains(&Place::Outbox) {
             for destination in self.outboxes()? {
-                files::each(&self.dir_of(Place::Outbox, &destination), |name| {
+                files::each_name(&self.dir_of(Place::Outbox, &destination), |name| {
                     with(Entry { place: Place::Outbox, from: destination.clone(), name: name.into() })
                 })?;
             }
         }
         if places.contains(&Place::Dead) {
-            files::each(self.dead_letters().dir(), |name| {
+            files::each_name(self.dead_letters().dir(), |name| {
                 if name.ends_with(dead::WHY) {
                     return Ok(());
                 }
@@ -272,7 +272,7 @@ impl State {
     pub fn has_come_since(&self, destination: &str, time: Timestamp) -> Result<bool, StateError> {
         let outbox = self.outbox(destination);
         let mut has_come = false;
-        files::each(&outbox.new_dir(), |name| {
+        files::each_name(&outbox.new_dir(), |name| {
             has_come |= outbox.waits_since(name).is_some_and(|since| since >= time);
             Ok::<_, StateError>(())
         })?;

@@ -1,0 +1,259 @@
+//! A back end that answers by a script, fails in every way that one can, and knows what it was sent.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    io::{BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse},
+        trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
+    },
+    common::v1::{KeyValue, any_value},
+    resource::v1::Resource,
+};
+use prost::Message as _;
+
+use super::recorder::{self, Request};
+
+/// What the back end does with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// 200.
+    Yes,
+    /// 200, and one of the markers was rejected.
+    YesButOne,
+    /// 503.
+    NotNow,
+    /// 400 with a `Status`.
+    Never,
+    /// The connection ends before the request is read.
+    HangUp,
+    /// The request is read, and then the connection ends.
+    HangUpAfterReading,
+}
+
+/// What tells a marker from every other of its schedule, in words that the test knows before: pusher,
+/// kind, environment, ref and revision.
+pub type Key = String;
+
+/// One request that was read, and what was said to it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub is_traces: bool,
+    /// The markers in it, by id.
+    pub markers: BTreeMap<String, Key>,
+    pub said: Say,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Mutex<VecDeque<Say>>,
+    /// What is said when the script is over.
+    otherwise: Mutex<Option<Say>>,
+    heard: Mutex<Vec<Heard>>,
+    errand: Mutex<Option<(usize, Errand)>>,
+    is_ended: AtomicBool,
+}
+
+/// What a test does while a request waits for its answer.
+type Errand = Box<dyn FnOnce() + Send>;
+
+/// The back end; it ends when it is dropped.
+pub struct Backend {
+    address: String,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Backend {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let shared = Arc::new(Shared::default());
+        let thread = std::thread::spawn({
+            let shared = shared.clone();
+            move || {
+                for stream in listener.incoming().map_while(Result::ok) {
+                    if shared.is_ended.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let shared = shared.clone();
+                    std::thread::spawn(move || serve(stream, &shared));
+                }
+            }
+        });
+        Self { address, shared, thread: Some(thread) }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Says this from now on, one a request, and then 200.
+    pub fn say(&self, script: impl IntoIterator<Item = Say>) {
+        *lock(&self.shared.otherwise) = None;
+        *lock(&self.shared.script) = script.into_iter().collect();
+    }
+
+    /// Says this to every request from now on.
+    pub fn always_say(&self, say: Say) {
+        self.say([]);
+        *lock(&self.shared.otherwise) = Some(say);
+    }
+
+    /// Does something before it answers the request of this number, counted from 1 and from the last
+    /// [`Self::forget`].
+    pub fn before_answer(&self, nth: usize, errand: impl FnOnce() + Send + 'static) {
+        *lock(&self.shared.errand) = Some((nth, Box::new(errand)));
+    }
+
+    /// Forgets everything that it heard.
+    pub fn forget(&self) {
+        lock(&self.shared.heard).clear();
+    }
+
+    pub fn heard(&self) -> Vec<Heard> {
+        lock(&self.shared.heard).clone()
+    }
+
+    /// Returns the ids that each marker came under.
+    pub fn ids(&self) -> BTreeMap<Key, BTreeSet<String>> {
+        let mut ids: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
+        for heard in &*lock(&self.shared.heard) {
+            for (id, key) in &heard.markers {
+                ids.entry(key.clone()).or_default().insert(id.clone());
+            }
+        }
+        ids
+    }
+
+    /// Returns the ids in requests of one signal to which one of `said` was said.
+    pub fn ids_told(&self, is_traces: bool, said: &[Say]) -> BTreeSet<String> {
+        let heard = lock(&self.shared.heard);
+        let told = heard.iter().filter(|heard| heard.is_traces == is_traces && said.contains(&heard.said));
+        told.flat_map(|heard| heard.markers.keys().cloned()).collect()
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.shared.is_ended.store(true, Ordering::SeqCst);
+        // The listener wakes up, sees the flag and ends.
+        let _ = TcpStream::connect(&self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic")
+}
+
+fn serve(stream: TcpStream, shared: &Shared) {
+    // Two writes for one answer would otherwise wait for each other.
+    let _ = stream.set_nodelay(true);
+    let mut writer = stream.try_clone().expect("a second handle");
+    let mut reader = BufReader::new(stream);
+    loop {
+        // Wait for the first byte: what hangs up before is no request.
+        if !matches!(std::io::BufRead::fill_buf(&mut reader), Ok([_, ..])) {
+            return;
+        }
+        let otherwise = lock(&shared.otherwise).unwrap_or(Say::Yes);
+        let said = lock(&shared.script).pop_front().unwrap_or(otherwise);
+        if said == Say::HangUp {
+            return;
+        }
+        let Some(request) = recorder::read(&mut reader, 0) else { return };
+        let heard = hear(&request, said);
+        let answer = answer(&heard);
+        let count = {
+            let mut heard_so_far = lock(&shared.heard);
+            heard_so_far.push(heard);
+            heard_so_far.len()
+        };
+        let errand = lock(&shared.errand).take_if(|(nth, _)| *nth == count);
+        if let Some((_, errand)) = errand {
+            errand();
+        }
+        if answer.is_empty() || writer.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(heard: &Heard) -> Vec<u8> {
+    let message = || "told so by the test".to_string();
+    let (status, body) = match heard.said {
+        Say::HangUp | Say::HangUpAfterReading => return Vec::new(),
+        Say::Yes => (200, Vec::new()),
+        Say::NotNow => (503, Vec::new()),
+        // google.rpc.Status: the message is field 2.
+        Say::Never => (400, [&[0x12, message().len() as u8][..], message().as_bytes()].concat()),
+        Say::YesButOne if heard.is_traces => {
+            let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: message() };
+            (200, ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec())
+        }
+        Say::YesButOne => {
+            let partial = ExportLogsPartialSuccess { rejected_log_records: 1, error_message: message() };
+            (200, ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec())
+        }
+    };
+    let mut answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+    answer.extend(body);
+    answer
+}
+
+fn hear(request: &Request, said: Say) -> Heard {
+    let content = request.content();
+    let is_traces = request.path.ends_with("/traces");
+    let mut markers = BTreeMap::new();
+    let mut add = |resource: &Option<Resource>, attributes: &[KeyValue]| {
+        let resource = resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let id = value(attributes, "gitea_lightstep.marker.id");
+        let key = key(
+            value(attributes, "user.name"),
+            value(attributes, "gitea_lightstep.kind"),
+            value(resource, "deployment.environment.name"),
+            value(attributes, "vcs.ref.head.name"),
+            value(attributes, "vcs.ref.head.revision"),
+        );
+        assert_eq!(markers.insert(id.to_string(), key), None, "one request holds {id} twice");
+    };
+    if is_traces {
+        let request = ExportTraceServiceRequest::decode(&*content).expect("a request for traces");
+        for group in &request.resource_spans {
+            let spans = group.scope_spans.iter().flat_map(|scope| &scope.spans);
+            spans.for_each(|span| add(&group.resource, &span.attributes));
+        }
+    } else {
+        let request = ExportLogsServiceRequest::decode(&*content).expect("a request for logs");
+        for group in &request.resource_logs {
+            let records = group.scope_logs.iter().flat_map(|scope| &scope.log_records);
+            records.for_each(|record| add(&group.resource, &record.attributes));
+        }
+    }
+    Heard { is_traces, markers, said }
+}
+
+/// Returns a marker's key.
+pub fn key(pusher: &str, kind: &str, environment: &str, ref_name: &str, revision: &str) -> Key {
+    format!("{pusher} {kind} [{environment}] {ref_name} {revision}")
+}
+
+fn value<'a>(attributes: &'a [KeyValue], key: &str) -> &'a str {
+    let found = attributes.iter().find(|attribute| attribute.key == key);
+    match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
+        Some(any_value::Value::StringValue(text)) => text,
+        _ => "",
+    }
+}
