@@ -10,8 +10,11 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    BINARY, Sandbox, assert_golden, python,
+    BINARY, Sandbox, assert_golden,
+    backend::{Backend, Say},
+    python,
     recorder::{Answer, Recorder},
+    spool::{Ground, OUTBOX, Push, Spool},
 };
 
 /// Makes a sandbox in which one push was refused by `collector`, with what the back end said.
@@ -496,6 +499,72 @@ fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
     let status: Value = serde_json::from_str(&ran.succeeded_or_found().stdout).expect("JSON");
     assert_eq!(status["destinations"][0]["waiting"]["files"], 100_000);
     assert_eq!(status["destinations"][0]["waiting"]["oldest"], "1970-01-01T00:00:00Z");
+}
+
+/// Makes a spool whose pushes are all dead letters: one of the inbox, and one of a destination.
+fn all_dead<'a>(ground: &'a Ground, backend: &'a Backend, name: &str) -> (Spool<'a>, [Push; 2]) {
+    let spool = ground.spool(name, backend);
+    let pushes = [0, 1].map(|nth| ground.typical(nth));
+    let [captured, marked] = &pushes;
+    spool.hook(captured, "torn@2").was_a_good_hook();
+    let inbox = spool.state().join("inbox");
+    let capture = spool.files("inbox").into_keys().next().expect("it is captured");
+    fs::rename(inbox.join(&capture), inbox.join(capture.replace(".0.0", ".0.3"))).expect("renamed");
+    spool.hook(marked, "").was_a_good_hook();
+    backend.always_say(Say::Never);
+    spool.healthy(&["deliver"]);
+    backend.always_say(Say::Yes);
+    backend.forget();
+    (spool, pushes)
+}
+
+fn letters(spool: &Spool<'_>) -> Vec<String> {
+    spool.files("dead").into_keys().filter(|name| !name.ends_with(".why.json")).collect()
+}
+
+#[test]
+fn a_retry_that_dies_at_any_step_loses_nothing() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let mut steps = 0;
+    for step in 1.. {
+        let (spool, pushes) = all_dead(&ground, &backend, &format!("retry-{step}"));
+        assert!(letters(&spool).iter().any(|name| name.starts_with("inbox.")), "{}", spool.told());
+        assert!(letters(&spool).len() > 2 && spool.files(OUTBOX).is_empty(), "{}", spool.told());
+        let ended = spool.faulty(&["queue", "retry", "--all"], &format!("kill@{step}"));
+        assert!(pushes.iter().all(|push| spool.holds(push)), "at {:?}: {}", spool.struck(), spool.told());
+        let again = spool.healthy(&["queue", "retry", "--all"]);
+        assert_eq!((again.code, &*again.stderr), (Some(0), ""), "after {:?}", spool.struck());
+        assert_eq!(letters(&spool), [""; 0]);
+        spool.holds_after_drain(&pushes);
+        assert_eq!(letters(&spool), [""; 0], "all of it arrived");
+        if !ended.is_killed() {
+            steps = step - 1;
+            break;
+        }
+    }
+    assert!(steps >= 25, "{steps} steps only");
+}
+
+#[test]
+fn a_drop_that_dies_at_any_step_is_in_the_journal_if_it_was_one() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    for step in 1.. {
+        let (spool, pushes) = all_dead(&ground, &backend, &format!("drop-{step}"));
+        let before = letters(&spool).len();
+        let ended = spool.faulty(&["queue", "drop", "--all", "--dead", "--yes"], &format!("kill@{step}"));
+        let noted =
+            spool.files("journal").values().map(|text| text.matches("\"dropped\"").count()).sum::<usize>();
+        let gone = before - letters(&spool).len();
+        assert!(noted == gone || noted == gone + 1, "{noted} noted, {gone} gone at {:?}", spool.struck());
+        let again = spool.healthy(&["queue", "drop", "--all", "--dead", "--yes"]);
+        assert_eq!((again.code, &*again.stderr), (Some(0), ""));
+        assert_eq!(letters(&spool), [""; 0]);
+        assert!(!pushes.iter().any(|push| spool.holds(push)));
+        if !ended.is_killed() {
+            assert!(step > 10, "{step} steps only");
+            break;
+        }
+    }
 }
 
 #[test]

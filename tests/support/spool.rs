@@ -213,6 +213,13 @@ impl Spool<'_> {
         self.begin(&mut command, fault)
     }
 
+    /// Runs any command with a fault, to its end.
+    pub fn faulty(&self, args: &[&str], fault: &str) -> Ended {
+        let mut command = self.ground.command(&faulty());
+        command.args(args).arg("--config").arg(self.config()).stdin(Stdio::null());
+        self.begin(&mut command, fault).end()
+    }
+
     /// Runs a command of the program itself, without any fault.
     pub fn healthy(&self, args: &[&str]) -> Ended {
         let mut command = self.ground.command(BINARY);
