@@ -512,7 +512,7 @@ fn all_dead<'a>(ground: &'a Ground, backend: &'a Backend, name: &str) -> (Spool<
     fs::rename(inbox.join(&capture), inbox.join(capture.replace(".0.0", ".0.3"))).expect("renamed");
     spool.hook(marked, "").was_a_good_hook();
     backend.always_say(Say::Never);
-    spool.healthy(&["deliver"]);
+    assert_eq!(spool.healthy(&["deliver"]).code, Some(1), "all of it was refused");
     backend.always_say(Say::Yes);
     backend.forget();
     (spool, pushes)
