@@ -3,12 +3,17 @@
 use std::{
     collections::BTreeMap,
     fmt, fs,
-    io::{self, Read as _},
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, de};
+
+use crate::time::Deadline;
 
 /// How large a secret may be, in bytes.
 const MAX_SECRET: u64 = 16 << 10;
@@ -26,11 +31,11 @@ impl Secret {
     pub fn new(text: &str) -> io::Result<Self> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the secret is empty"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "the secret is empty"));
         }
         if !text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
             return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
+                ErrorKind::InvalidData,
                 "the secret has characters that no header can hold",
             ));
         }
@@ -49,8 +54,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret comes from. It is read anew for every delivery, so that a rotated one is used
-/// without anybody's doing.
+/// Where a secret comes from. It is read anew for every delivery, and when a back end refuses it, so that a
+/// rotated one is used without anybody's doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// The content of a file.
@@ -64,14 +69,14 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// Reads the secret.
+    /// Reads the secret. A command that has not printed it after `time` is ended.
     ///
     /// # Errors
     /// If it cannot be read, is empty or too long. The error names the source and never the content.
-    pub fn read(&self) -> io::Result<Secret> {
+    pub fn read(&self, time: Duration) -> io::Result<Secret> {
         let text = match self {
             Self::File(path) => read_file(path)?,
-            Self::Command(words) => run(words)?,
+            Self::Command(words) => run(words, time)?,
             Self::Credential(name) => {
                 let dir = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     missing("$CREDENTIALS_DIRECTORY is not set: is this not started by systemd?")
@@ -118,14 +123,16 @@ impl fmt::Display for SecretSource {
 }
 
 fn missing(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, what)
+    io::Error::new(ErrorKind::NotFound, what)
 }
 
 fn read_file(path: &Path) -> io::Result<String> {
     bounded(fs::File::open(path)?)
 }
 
-fn run(words: &[String]) -> io::Result<String> {
+/// Whoever waits here holds an outbox's lock, and a command may wait for ever: for a network, or for a
+/// password at a terminal that is not there.
+fn run(words: &[String], time: Duration) -> io::Result<String> {
     let (program, args) = words.split_first().ok_or_else(|| missing("the command is empty"))?;
     let mut child = Command::new(program)
         .args(args)
@@ -133,12 +140,31 @@ fn run(words: &[String]) -> io::Result<String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let printed = child.stdout.take().map_or(Ok(String::new()), bounded);
-    let status = child.wait()?;
-    if !status.success() {
-        return Err(io::Error::other(format!("the command ended with {status}")));
+    let (sender, receiver) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        // The pipe may outlive the command, in a child of its own; then the thread stays behind.
+        thread::spawn(move || sender.send(bounded(stdout)));
     }
-    printed
+    let deadline = Deadline::after(time);
+    let printed = receiver.recv_timeout(deadline.left());
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if deadline.is_over() => {
+                child.kill()?;
+                child.wait()?;
+                return Err(io::Error::new(ErrorKind::TimedOut, format!("the command ran on for {time:?}")));
+            }
+            None => thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    match printed {
+        // A command that is not read to its end dies of that, and its status would hide why.
+        Ok(Err(err)) => Err(err),
+        _ if !status.success() => Err(io::Error::other(format!("the command ended with {status}"))),
+        Ok(printed) => printed,
+        Err(_) => Err(io::Error::new(ErrorKind::TimedOut, "the command left its output open")),
+    }
 }
 
 fn bounded(source: impl io::Read) -> io::Result<String> {
@@ -146,7 +172,7 @@ fn bounded(source: impl io::Read) -> io::Result<String> {
     source.take(MAX_SECRET + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_SECRET {
         return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
+            ErrorKind::InvalidData,
             format!("the secret is larger than {MAX_SECRET} bytes"),
         ));
     }
@@ -186,6 +212,8 @@ impl<'de> Deserialize<'de> for SecretSource {
 mod tests {
     use super::*;
 
+    const A_WHILE: Duration = Duration::from_secs(20);
+
     #[test]
     fn a_secret_shows_itself_to_nobody() {
         let secret = Secret::new("s3cr3t\n").expect("valid");
@@ -204,8 +232,22 @@ mod tests {
     #[test]
     fn a_command_is_run_without_a_shell() {
         let source = SecretSource::Command(vec!["echo".into(), "$HOME;id".into()]);
-        assert_eq!(source.read().expect("runs").expose(), "$HOME;id");
+        assert_eq!(source.read(A_WHILE).expect("runs").expose(), "$HOME;id");
         let failing = SecretSource::Command(vec!["false".into()]);
-        assert_eq!(failing.read().expect_err("fails").to_string(), "the command ended with exit status: 1");
+        assert_eq!(
+            failing.read(A_WHILE).expect_err("fails").to_string(),
+            "the command ended with exit status: 1"
+        );
+    }
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        for script in ["exec sleep 600", "exec >&-; exec sleep 600"] {
+            let source = SecretSource::Command(["sh", "-c", script].map(Into::into).into());
+            let said = source.read(Duration::from_millis(50)).expect_err("ended").to_string();
+            assert_eq!(said, "the command ran on for 50ms");
+        }
+        let leaving = SecretSource::Command(["sh", "-c", "sleep 5 & echo s3cr3t"].map(Into::into).into());
+        let said = leaving.read(Duration::from_millis(200)).expect_err("open").to_string();
+        assert_eq!(said, "the command left its output open");
     }
 }

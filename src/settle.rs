@@ -53,6 +53,25 @@ pub const MAX_HANDED_BACK: usize = 16;
 pub fn settle(
     config: &Config,
     state: &State,
+    mut capture: Capture,
+    captured: Captured,
+    budget: Budget,
+    meanwhile: Option<&dyn Fn()>,
+) -> Result<Settled, StateError> {
+    match decide_rest(config, state, &mut capture, captured, budget, meanwhile) {
+        Ok(settled) if settled.is_left => Ok(settled),
+        Ok(settled) => capture.done().map(|()| settled),
+        Err(err) => {
+            // What keeps the outbox from being written may keep the name as well; then this counts as a try.
+            let _ = capture.give_back();
+            Err(err)
+        }
+    }
+}
+
+fn decide_rest(
+    config: &Config,
+    state: &State,
     capture: &mut Capture,
     captured: Captured,
     budget: Budget,
@@ -84,9 +103,6 @@ pub fn settle(
         if next < end {
             capture.advance(next)?;
         }
-    }
-    if !settled.is_left {
-        capture.done()?;
     }
     Ok(settled)
 }

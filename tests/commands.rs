@@ -95,7 +95,7 @@ fn check_knows_what_is_wrong_with_a_configuration() {
     for (config, why) in [
         (
             "stat_dir = \"x\"\n".to_string(),
-            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `lightstep`, `destination`, `policy`, `service`, `delivery`, `reply`; did you mean `state_dir`?",
+            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `lightstep`, `destination`, `policy`, `service`, `spool`, `delivery`, `reply`; did you mean `state_dir`?",
         ),
         (
             format!("{otlp}endpoint = \"collector:4318\"\n"),

@@ -1,22 +1,12 @@
 //! What the process that a hook leaves behind keeps of the push: nothing.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::Path};
 
 use crate::support::{
     BINARY, Sandbox,
     recorder::{Answer, Recorder},
     wait_until,
 };
-
-/// Finds the process that delivers from this sandbox.
-fn deliverer(sandbox: &Sandbox) -> Option<PathBuf> {
-    let config = sandbox.path("config.toml").display().to_string();
-    fs::read_dir("/proc").expect("/proc").map(|entry| entry.expect("an entry").path()).find(|process| {
-        let cmdline = fs::read(process.join("cmdline")).unwrap_or_default();
-        let cmdline = String::from_utf8_lossy(&cmdline).into_owned();
-        cmdline.contains("\0deliver\0--detached\0") && cmdline.contains(&config)
-    })
-}
 
 #[test]
 fn the_detached_process_keeps_nothing_of_the_push() {
@@ -39,7 +29,7 @@ fn the_detached_process_keeps_nothing_of_the_push() {
     ran.succeeded();
 
     wait_until("the delivery is at work", || !recorder.requests().is_empty());
-    let process = deliverer(&sandbox).expect("it runs");
+    let process = sandbox.deliverer().expect("it runs");
     let mut open: Vec<_> = fs::read_dir(process.join("fd"))
         .expect("its descriptors")
         .map(|entry| entry.expect("an entry").path())
@@ -58,7 +48,7 @@ fn the_detached_process_keeps_nothing_of_the_push() {
     assert_eq!(open.iter().filter(|target| *target == "/dev/null").count(), 3);
 
     let cwd = fs::read_link(process.join("cwd")).expect("a directory");
-    assert_eq!(cwd, PathBuf::from("/"), "the repository can be moved or removed");
+    assert_eq!(cwd, Path::new("/"), "the repository can be moved or removed");
     let stat = fs::read_to_string(process.join("stat")).expect("its state");
     let after_name: Vec<_> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
     let pid = process.file_name().expect("a number").to_string_lossy().into_owned();
@@ -83,7 +73,7 @@ fn a_second_delivery_leaves_the_first_at_its_work() {
     sandbox.commit("One", &[]);
     sandbox.push(&["main"]).succeeded();
     wait_until("the delivery is at work", || !recorder.requests().is_empty());
-    let process = deliverer(&sandbox).expect("it runs");
+    let process = sandbox.deliverer().expect("it runs");
     let deliver = sandbox.binary(&["deliver"]);
     assert_eq!(deliver.code, Some(1));
     assert_eq!(

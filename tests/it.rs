@@ -4,17 +4,23 @@
 mod support;
 
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
+mod cap; // a spool that is full drops what is worth least, and says so
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
 mod commands; // status, log, check, deliver: answers, messages, exit status
 mod crash; // a process that dies at any step loses nothing
+mod delivery; // one bad marker, one bad form, one bad destination: each alone
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
 mod documents; // what the documents promise
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
+mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
+mod load; // 64 pushers at once while the receiver goes up and down
 mod many_refs; // 100,000 updates in one push, and the budget
 mod model; // the spool beside a model of it, over random sequences
+mod nginx; // a real nginx before the receiver: stopped, restarted, 502, 503, 429, 413
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod pushes; // a real push arrives in a receiver that nobody here wrote
+mod secrets; // tokens: read once, read anew when refused, shown to nobody
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes

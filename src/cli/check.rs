@@ -86,7 +86,7 @@ impl Findings {
         for destination in &config.destinations {
             for (header, value) in &destination.headers {
                 if let HeaderValue::Secret(source) = value
-                    && let Err(err) = source.read()
+                    && let Err(err) = source.read(config.delivery.timeout)
                 {
                     self.problems.push(format!(
                         "destination `{}`: failed to read the secret for `{header}` from {source}: {err}",

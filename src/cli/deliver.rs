@@ -60,14 +60,18 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
     };
     let drained = delivery::drain(&config, &state, patience)?;
     if args.json {
-        let Drained { delivered, dead, left, busy } = drained;
-        terminal.answer(
-            serde_json::json!({ "delivered": delivered, "dead": dead, "left": left, "busy": busy }),
-        )?;
+        let Drained { delivered, dead, dropped, left, busy } = drained;
+        terminal.answer(serde_json::json!({
+            "delivered": delivered, "dead": dead, "dropped": dropped, "left": left, "busy": busy
+        }))?;
     } else {
         terminal.say(told(&config, drained))?;
     }
-    Ok(if drained.left == 0 && drained.dead == 0 { Ending::Done } else { Ending::Found })
+    Ok(if drained.left == 0 && drained.dead == 0 && drained.dropped == 0 {
+        Ending::Done
+    } else {
+        Ending::Found
+    })
 }
 
 fn told(config: &Config, drained: Drained) -> String {
@@ -80,6 +84,9 @@ fn told(config: &Config, drained: Drained) -> String {
     let mut told = format!("{} delivered", text::count(drained.delivered, "marker"));
     if drained.dead > 0 {
         told.push_str(&format!(", {} refused for good", text::count(drained.dead, "marker")));
+    }
+    if drained.dropped > 0 {
+        told.push_str(&format!(", {} dropped to make room", text::count(drained.dropped, "marker")));
     }
     if drained.left > 0 {
         told.push_str(&format!(", {} still; `gitea-lightstep status` says why", waits(drained.left)));

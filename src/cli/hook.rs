@@ -17,13 +17,13 @@ use clap::Args;
 
 use super::reply;
 use crate::{
-    config::{self, Config, DeliveryMode},
+    config::{self, Config, DeliveryMode, SpoolCap},
     decide::Budget,
     delivery::{self, Patience},
     push::{Environment, Push, PushId, Source, lines},
     settle::{Settled, settle},
     state::{
-        State,
+        State, cap,
         inbox::Captured,
         journal::{Record, Trouble},
     },
@@ -107,16 +107,18 @@ impl Hook {
 
         let hook_page = args.script.as_deref().map(|script| working_dir.join(script));
         let time = Timestamp::now();
-        let mut capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
+        let capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
             Ok(capture) => capture,
             Err(err) => return self.trouble(&format!("this push has no markers: {err}")),
         };
         let config = match config {
             Ok(config) => config,
             Err(err) => {
-                return self.trouble(&format!(
+                self.trouble(&format!(
                     "this push waits in the inbox until the configuration is right: {err}"
                 ));
+                drop(capture);
+                return self.make_room(&state, SpoolCap::default());
             }
         };
 
@@ -129,16 +131,24 @@ impl Hook {
         let detach = || self.detach(&config);
         let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
         let meanwhile = is_detached.then_some(&detach as &dyn Fn());
-        let settled = settle(&config, &state, &mut capture, captured, budget, meanwhile);
-        drop(capture);
-        match settled {
+        match settle(&config, &state, capture, captured, budget, meanwhile) {
             Ok(settled) => {
                 for line in reply::lines(&config.reply, &settled) {
                     write_line(&line);
                 }
                 self.send(&config, &state, &settled);
             }
-            Err(err) => self.trouble(&format!("this push waits in the inbox: {err}")),
+            Err(err) => {
+                self.trouble(&format!("this push waits in the inbox: {err}"));
+                self.make_room(&state, config.spool);
+            }
+        }
+    }
+
+    /// Keeps an inbox that nobody empties from filling the disk.
+    fn make_room(&self, state: &State, cap: SpoolCap) {
+        if let Err(err) = cap::make_room_in_inbox(state, cap) {
+            self.trouble(&err.to_string());
         }
     }
 
@@ -147,8 +157,12 @@ impl Hook {
         if settled.is_left {
             return self.detach(config);
         }
-        let has_work = settled.marked > 0 || has_backlog(config, state);
-        if settled.called_meanwhile || !has_work || config.destinations.is_empty() {
+        let has_work = if config.destinations.is_empty() {
+            self.push.is_some_and(is_time_for_a_look)
+        } else {
+            settled.marked > 0 || has_backlog(config, state)
+        };
+        if settled.called_meanwhile || !has_work {
             return;
         }
         if config.delivery.mode == DeliveryMode::Inline {
@@ -180,6 +194,12 @@ impl Hook {
             say(what);
         }
     }
+}
+
+/// Returns whether it is this push's turn to have the spool held to its cap. While there is no destination,
+/// nobody else does it, and not every push needs to.
+fn is_time_for_a_look(push: PushId) -> bool {
+    push.as_bytes()[15] == 0
 }
 
 fn has_backlog(config: &Config, state: &State) -> bool {

@@ -137,8 +137,9 @@ fn of_delivery(delivery: &Delivery<'_>) -> String {
         Sent::Rejected => "rejected",
         Sent::Retried => "retry",
         Sent::Refused => "dead",
+        Sent::Dropped => "dropped",
     };
-    let n = text::count(delivery.markers.len(), "marker");
+    let n = text::count(delivery.markers.len() + delivery.waiting, "marker");
     let mut said = format!("{word:<9} {n} to {} in {} ms", text::line(&*delivery.destination), delivery.ms);
     if !delivery.why.is_empty() {
         said.push_str(&format!(": {}", text::line(&*delivery.why)));

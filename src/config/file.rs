@@ -20,6 +20,7 @@ pub(super) struct ConfigFile {
     pub destination: Vec<DestinationFile>,
     pub policy: PolicyFile,
     pub service: Vec<ServiceFile>,
+    pub spool: SpoolFile,
     pub delivery: DeliveryFile,
     pub reply: ReplyFile,
 }
@@ -95,6 +96,13 @@ pub(super) struct ServiceFile {
     #[serde(default)]
     pub paths: Vec<String>,
     pub name: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SpoolFile {
+    pub files: Option<u64>,
+    pub bytes: Option<SizeText>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,7 +11,9 @@ use toml::Spanned;
 
 use super::{
     file::{ConfigFile, DestinationFile, HeaderFile, LightstepFile, Region},
-    meant::{Config, DEFAULT_STATE_DIR, Delivery, Destination, HeaderValue, Limits, Reply, ServiceRule},
+    meant::{
+        Config, DEFAULT_STATE_DIR, Delivery, Destination, HeaderValue, Limits, Reply, ServiceRule, SpoolCap,
+    },
     problem::Problem,
 };
 
@@ -151,6 +153,7 @@ impl Reading<'_> {
             }
         }
         let limits = Limits::default();
+        let spool = SpoolCap::default();
         let delivery = Delivery::default();
         Config {
             path: Some(std::path::absolute(self.path).unwrap_or_else(|_| self.path.into())),
@@ -180,6 +183,10 @@ impl Reading<'_> {
                     }
                 })
                 .collect(),
+            spool: SpoolCap {
+                files: file.spool.files.unwrap_or(spool.files),
+                bytes: file.spool.bytes.map_or(spool.bytes, |text| text.0),
+            },
             delivery: Delivery {
                 mode: file.delivery.mode.unwrap_or(delivery.mode),
                 timeout: file.delivery.timeout.map_or(delivery.timeout, |text| text.0),

@@ -27,6 +27,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which paths of which repositories are which services.
     pub services: Vec<ServiceRule>,
+    /// How much may wait.
+    pub spool: SpoolCap,
     /// How markers are sent.
     pub delivery: Delivery,
     /// What the pusher reads.
@@ -43,6 +45,7 @@ impl Default for Config {
             scripts: None,
             limits: Limits::default(),
             services: Vec::new(),
+            spool: SpoolCap::default(),
             delivery: Delivery::default(),
             reply: Reply::default(),
         }
@@ -73,7 +76,7 @@ pub struct Destination {
 pub enum HeaderValue {
     /// Harmless text.
     Text(String),
-    /// A secret, read anew for every delivery.
+    /// A secret, read once a delivery and again when it is refused.
     Secret(SecretSource),
 }
 
@@ -139,6 +142,21 @@ pub struct ServiceRule {
     pub paths: Vec<String>,
     /// `service.name`.
     pub name: String,
+}
+
+/// How much may wait, for each destination and in the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolCap {
+    /// How many files.
+    pub files: u64,
+    /// How many bytes in all.
+    pub bytes: u64,
+}
+
+impl Default for SpoolCap {
+    fn default() -> Self {
+        Self { files: 100_000, bytes: 1 << 30 }
+    }
 }
 
 /// How markers are sent.

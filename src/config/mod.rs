@@ -9,7 +9,7 @@ mod units;
 pub use load::{ConfigError, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
 pub use meant::{
     Compression, Config, Delivery, DeliveryMode, Destination, HeaderValue, Limits, Protocol, Reply, ReplyTo,
-    ServiceRule, Spans,
+    ServiceRule, Spans, SpoolCap,
 };
 pub use problem::Problem;
 pub use units::duration;

@@ -45,6 +45,26 @@ pub struct Marker {
     pub attributes: BTreeMap<String, Value>,
 }
 
+/// In which form a marker goes out. Each of the two is sent, refused and tried again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// A log record.
+    Logs,
+    /// A root span.
+    Traces,
+}
+
+impl Signal {
+    /// Returns the name that OTLP's paths have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+        }
+    }
+}
+
 /// What is taken from the site's configuration and not from the push.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Site<'a> {
@@ -86,6 +106,12 @@ impl Marker {
             link: Traceparent::given(facts),
             attributes,
         }
+    }
+
+    /// Returns how much text it holds, in bytes, which is nearly all of it.
+    pub fn text_size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(key, value)| key.len() + value.text_size());
+        self.service.len() + self.version.len() + self.title.len() + attributes.sum::<usize>()
     }
 
     /// Returns the id of the marker's span, and of its place in the commit's trace.

@@ -1,4 +1,5 @@
-//! What a back end answers: partial success, or a `google.rpc.Status`.
+//! What a back end answers: partial success, or a `google.rpc.Status`. Its words are handed on as they
+//! came: whoever shows them makes them fit to be shown.
 
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceResponse, trace::v1::ExportTraceServiceResponse,
@@ -6,7 +7,7 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message;
 
 use super::Signal;
-use crate::{config::Protocol, text};
+use crate::config::Protocol;
 
 /// What a back end did not take of a request that it took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,12 +19,10 @@ pub struct PartialSuccess {
 }
 
 /// `google.rpc.Status`, as far as OTLP uses it (opentelemetry-proto docs/specification.md,
-/// "Failures").
+/// "Failures"); its code says less than the HTTP status, and need not be right for the message to be read.
 #[derive(Clone, PartialEq, Message, serde::Deserialize)]
 #[serde(default)]
 struct Status {
-    #[prost(int32, tag = "1")]
-    code: i32,
     #[prost(string, tag = "2")]
     message: String,
 }
@@ -40,15 +39,13 @@ struct JsonResponse {
 #[serde(default, rename_all = "camelCase")]
 struct JsonPartialSuccess {
     #[serde(alias = "rejectedSpans")]
-    rejected_log_records: Option<JsonCount>,
+    rejected_log_records: Option<serde_json::Value>,
     error_message: String,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum JsonCount {
-    Number(i64),
-    Text(String),
+/// Reads a count that may be a number or a string. One that is neither takes no message with it.
+fn json_count(value: &serde_json::Value) -> i64 {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(0)
 }
 
 /// Reads the body of a 200; `None` if everything was taken, or if the body says nothing readable.
@@ -56,11 +53,7 @@ pub fn partial_success(signal: Signal, protocol: Protocol, body: &[u8]) -> Optio
     let (rejected, message) = match (protocol, signal) {
         (Protocol::Json, _) => {
             let partial = serde_json::from_slice::<JsonResponse>(body).ok()?.partial_success?;
-            let rejected = match partial.rejected_log_records {
-                None => 0,
-                Some(JsonCount::Number(number)) => number,
-                Some(JsonCount::Text(text)) => text.parse().ok()?,
-            };
+            let rejected = partial.rejected_log_records.as_ref().map_or(0, json_count);
             (rejected, partial.error_message)
         }
         (Protocol::Protobuf, Signal::Logs) => {
@@ -73,7 +66,7 @@ pub fn partial_success(signal: Signal, protocol: Protocol, body: &[u8]) -> Optio
         }
     };
     let is_full = rejected == 0 && message.is_empty();
-    (!is_full).then(|| PartialSuccess { rejected, message: text::line(message) })
+    (!is_full).then_some(PartialSuccess { rejected, message })
 }
 
 /// Reads the body of a failure: the message of its `google.rpc.Status`, else its text.
@@ -84,9 +77,9 @@ pub fn status_message(protocol: Protocol, body: &[u8]) -> String {
     };
     let said = status.map(|status: Status| status.message).filter(|message| !message.is_empty());
     match said {
-        Some(message) => text::line(message),
+        Some(message) => message,
         None if body.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace()) => {
-            text::line(body.trim_ascii())
+            String::from_utf8_lossy(body.trim_ascii()).into_owned()
         }
         None => String::new(),
     }
@@ -121,11 +114,49 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_its_message_without_steering_a_terminal() {
-        let status = Status { code: 3, message: "bad\x1b[2J".into() }.encode_to_vec();
-        assert_eq!(status_message(Protocol::Protobuf, &status), "bad\\u{1b}[2J");
+    fn a_failure_says_its_message() {
+        // `google.rpc.Status` with a code, which is not asked for, and details, which are skipped.
+        let status = b"\x08\x03\x12\x03bad\x1a\x02\x0a\x00";
+        assert_eq!(status_message(Protocol::Protobuf, status), "bad");
         assert_eq!(status_message(Protocol::Json, br#"{"code":3,"message":"bad"}"#), "bad");
         assert_eq!(status_message(Protocol::Protobuf, b"<html>nginx</html>\n"), "<html>nginx</html>");
         assert_eq!(status_message(Protocol::Protobuf, b"\x00\x01\x02"), "");
+    }
+
+    #[test]
+    fn a_body_that_lies_says_nothing_or_itself() {
+        let deep = "[".repeat(60_000);
+        let groups = [0x0b; 60_000];
+        let (json, protobuf): ([&[u8]; 6], [&[u8]; 5]) = (
+            [
+                b"{\"message\":7}",
+                b"{\"message\":\"a\",\"message\":\"b\"}",
+                b"\xff\xfe",
+                b"null",
+                b"{",
+                deep.as_bytes(),
+            ],
+            [
+                b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x",
+                b"\x12\x7fshort",
+                b"\x12\x02\xff\xfe",
+                b"\x12",
+                &groups,
+            ],
+        );
+        for body in json {
+            let said = status_message(Protocol::Json, body);
+            assert_eq!(said, String::from_utf8_lossy(body));
+            assert_eq!(partial_success(Signal::Logs, Protocol::Json, body), None);
+        }
+        for body in protobuf {
+            assert_eq!(status_message(Protocol::Protobuf, body), "");
+            assert_eq!(partial_success(Signal::Logs, Protocol::Protobuf, body), None);
+        }
+        for count in [r#""many""#, "1.5", "99999999999999999999", "[]"] {
+            let body = format!(r#"{{"partialSuccess":{{"rejectedSpans":{count},"errorMessage":"odd"}}}}"#);
+            let expected = Some(PartialSuccess { rejected: 0, message: "odd".into() });
+            assert_eq!(partial_success(Signal::Traces, Protocol::Json, body.as_bytes()), expected, "{count}");
+        }
     }
 }

@@ -6,11 +6,9 @@ mod resource;
 mod traces;
 
 pub use answer::{PartialSuccess, partial_success, status_message};
-use opentelemetry_proto::tonic::collector::{
-    logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest,
-};
 use prost::Message as _;
 
+pub use crate::marker::Signal;
 use crate::{
     config::{Protocol, Spans},
     marker::Marker,
@@ -18,49 +16,32 @@ use crate::{
     time::Timestamp,
 };
 
-/// Which of the two signals a request carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// One log record a marker.
-    Logs,
-    /// One root span a marker.
-    Traces,
-}
-
-/// Returns the request body that carries `markers` as log records.
+/// Returns the request body that carries `markers` in the form of `signal`.
 ///
 /// # Errors
 /// If a marker cannot be written as JSON.
-pub fn encode_logs(
+pub fn encode(
+    signal: Signal,
     markers: &[&Marker],
     observed: Timestamp,
     protocol: Protocol,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let request: ExportLogsServiceRequest = logs::request(markers, observed);
-    match protocol {
-        Protocol::Protobuf => Ok(request.encode_to_vec()),
-        Protocol::Json => serde_json::to_vec(&request),
+    match (signal, protocol) {
+        (Signal::Logs, Protocol::Protobuf) => Ok(logs::request(markers, observed).encode_to_vec()),
+        (Signal::Logs, Protocol::Json) => serde_json::to_vec(&logs::request(markers, observed)),
+        (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers).encode_to_vec()),
+        (Signal::Traces, Protocol::Json) => serde_json::to_vec(&traces::request(markers)),
     }
 }
 
-/// Returns the request body that carries `markers` as root spans.
-///
-/// # Errors
-/// If a marker cannot be written as JSON.
-pub fn encode_traces(markers: &[&Marker], protocol: Protocol) -> Result<Vec<u8>, serde_json::Error> {
-    let request: ExportTraceServiceRequest = traces::request(markers);
-    match protocol {
-        Protocol::Protobuf => Ok(request.encode_to_vec()),
-        Protocol::Json => serde_json::to_vec(&request),
-    }
-}
-
-/// Returns whether a marker is also a span.
-pub fn is_span(marker: &Marker, spans: Spans) -> bool {
-    match spans {
-        Spans::All => true,
-        Spans::None => false,
-        Spans::Deployments => matches!(marker.kind, Kind::Deployment | Kind::Rollback),
+/// Returns whether a destination that wants these `spans` gets a marker in the form of `signal`.
+pub fn is_wanted(signal: Signal, marker: &Marker, spans: Spans) -> bool {
+    match (signal, spans) {
+        (Signal::Logs, _) | (Signal::Traces, Spans::All) => true,
+        (Signal::Traces, Spans::None) => false,
+        (Signal::Traces, Spans::Deployments) => {
+            matches!(marker.kind, Kind::Deployment | Kind::Rollback)
+        }
     }
 }
 

@@ -66,6 +66,17 @@ pub enum Value {
     List(Vec<String>),
 }
 
+impl Value {
+    /// Returns how much text it holds, in bytes.
+    pub fn text_size(&self) -> usize {
+        match self {
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::List(list) => list.iter().map(String::len).sum(),
+        }
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.to_string())

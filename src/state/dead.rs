@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Capture, Outbox,
     files::{self, StateError},
+    outbox::Parcel,
 };
 use crate::time::Timestamp;
 
@@ -61,13 +62,28 @@ impl DeadLetters {
         self.bury(&outbox.new_dir().join(name), &to, outbox.destination(), why)
     }
 
+    /// Puts some markers of a file of an outbox away; the file itself stays.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn bury_parcel(&self, outbox: &Outbox, parcel: &Parcel, why: &str) -> Result<(), StateError> {
+        let to = format!("{}.{}", outbox.destination(), parcel.name());
+        let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
+        self.note(&to, outbox.destination(), why)?;
+        files::write_new(&self.dir, &to, &[&header, parcel.lines()], false)?.sync()
+    }
+
     /// The reason is written first: a letter without one could not be told from a stray file.
     fn bury(&self, path: &std::path::Path, to: &str, from: &str, why: &str) -> Result<(), StateError> {
-        let why = Why { time: Timestamp::now(), from: from.to_string(), why: why.to_string() };
-        let json = serde_json::to_vec(&why).map_err(|err| StateError::new("write", &self.dir, err.into()))?;
-        files::write_new(&self.dir, &format!("{to}{WHY}"), &[&json], false)?.sync()?;
+        self.note(to, from, why)?;
         files::rename(path, &self.dir.join(to))?;
         files::sync_dir(&self.dir)
+    }
+
+    fn note(&self, to: &str, from: &str, why: &str) -> Result<(), StateError> {
+        let why = Why { time: Timestamp::now(), from: from.to_string(), why: why.to_string() };
+        let json = serde_json::to_vec(&why).map_err(|err| StateError::in_dir(&self.dir, err))?;
+        files::write_new(&self.dir, &format!("{to}{WHY}"), &[&json], false)?.sync()
     }
 
     /// Returns the dead letters, in order of their names.

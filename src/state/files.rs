@@ -1,6 +1,7 @@
 //! How files are made, listed and removed here; every error names the file.
 
 use std::{
+    collections::BinaryHeap,
     ffi::OsString,
     fmt,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -30,15 +31,6 @@ impl StateError {
     /// Returns an error about what could not be made into bytes for the state directory.
     pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
         Self::new("write to", dir, source.into())
-    }
-
-    /// Returns whether the same may work a moment later: the file is not to blame.
-    pub fn may_pass(&self) -> bool {
-        use rustix::io::Errno as E;
-        let errno = self.source.raw_os_error().map(E::from_raw_os_error);
-        errno.is_some_and(|errno| {
-            [E::IO, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN, E::INTR, E::STALE, E::TIMEDOUT].contains(&errno)
-        })
     }
 
     /// Returns the kind of what the system said.
@@ -241,21 +233,90 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), StateError> {
 /// Returns the names in a directory in order, without those that begin with a dot; a directory that
 /// is not there is empty.
 pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
+    let mut names = Vec::new();
+    each(dir, |name| names.push(name))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Returns the first `most` names of [`list`] that come after `after`, and holds no more of them.
+pub(super) fn first_after(dir: &Path, after: &str, most: usize) -> Result<Vec<String>, StateError> {
+    let mut names = BinaryHeap::new();
+    each(dir, |name| {
+        if *name <= *after {
+            return;
+        }
+        if names.len() < most {
+            names.push(name);
+        } else if let Some(mut last) = names.peek_mut()
+            && name < *last
+        {
+            *last = name;
+        }
+    })?;
+    Ok(names.into_sorted_vec())
+}
+
+/// Returns how many names [`list`] would return.
+pub(super) fn count(dir: &Path) -> Result<usize, StateError> {
+    let mut count = 0;
+    each(dir, |_| count += 1)?;
+    Ok(count)
+}
+
+/// How much files weigh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// How many they are.
+    pub files: u64,
+    /// How many bytes are in them.
+    pub bytes: u64,
+}
+
+impl Weight {
+    /// Returns what is left of it without `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self { files: self.files.saturating_sub(other.files), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+}
+
+/// Weighs a file; one that is gone weighs nothing.
+pub(super) fn weigh(path: &Path) -> Result<Weight, StateError> {
+    match fs::symlink_metadata(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Weight::default()),
+        metadata => {
+            let metadata = metadata.map_err(|err| StateError::new("look at", path, err))?;
+            Ok(Weight { files: 1, bytes: metadata.len() })
+        }
+    }
+}
+
+/// Weighs all files that [`list`] names.
+pub(super) fn weigh_all(dir: &Path) -> Result<Weight, StateError> {
+    let mut sum = Weight::default();
+    let mut failure = None;
+    each(dir, |name| match weigh(&dir.join(name)) {
+        Ok(weight) => sum = Weight { files: sum.files + weight.files, bytes: sum.bytes + weight.bytes },
+        Err(err) => failure = Some(err),
+    })?;
+    failure.map_or(Ok(sum), Err)
+}
+
+/// Calls `with` for every name that does not begin with a dot.
+fn each(dir: &Path, mut with: impl FnMut(String)) -> Result<(), StateError> {
     let entries = match fault::point(Step::List, dir).and_then(|()| fs::read_dir(dir)) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(|err| StateError::new("list", dir, err))?,
     };
-    let mut names = Vec::new();
     for entry in entries {
         let name: OsString = entry.map_err(|err| StateError::new("list", dir, err))?.file_name();
         if let Ok(name) = name.into_string()
             && !name.starts_with('.')
         {
-            names.push(name);
+            with(name);
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 /// Renames a file.

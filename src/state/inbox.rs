@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError};
+use super::files::{self, StateError, Weight};
 use crate::{
     fault::{self, Step},
     push::{Push, PushId, Source, lines},
@@ -140,6 +140,10 @@ impl Inbox {
         files::list(&self.dir)
     }
 
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh_all(&self.dir)
+    }
+
     /// Takes a capture, unless another process has it. Each claim is counted in the name.
     ///
     /// # Errors
@@ -235,25 +239,26 @@ impl Capture {
         Ok(())
     }
 
+    /// Gives the capture back, when it was not the capture's fault that it could not be settled: the try does
+    /// not count.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn give_back(self) -> Result<(), StateError> {
+        let name = Name { tries: self.name.tries.saturating_sub(1), ..self.name };
+        files::rename(&self.path(), &self.dir.join(name.to_string()))
+    }
+
     /// Drops the capture: everything in it is decided and written down.
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn done(&self) -> Result<(), StateError> {
+    pub fn done(self) -> Result<(), StateError> {
         files::remove(&self.path())
     }
 
-    /// Takes the claim back: its reader did not die, there is something else in the way.
-    ///
-    /// # Errors
-    /// If the file cannot be renamed.
-    pub fn give_back(mut self) -> Result<(), StateError> {
-        if self.name.tries > 0 {
-            let name = Name { tries: self.name.tries - 1, ..self.name };
-            files::rename(&self.path(), &self.dir.join(name.to_string()))?;
-            self.name = name;
-        }
-        Ok(())
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh(&self.path())
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -140,8 +140,12 @@ pub struct Delivery<'a> {
     pub destination: Cow<'a, str>,
     /// How it ended.
     pub outcome: Sent,
-    /// The ids of the markers.
+    /// The ids of the markers, if this is what became of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub markers: Vec<MarkerId>,
+    /// How many markers wait to be sent again: they are named once it is known what became of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: usize,
     /// What the back end or the network said.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub why: Cow<'a, str>,
@@ -161,6 +165,8 @@ pub enum Sent {
     Retried,
     /// They are a dead letter.
     Refused,
+    /// They had to make room for others.
+    Dropped,
 }
 
 /// Something that went wrong.
@@ -174,6 +180,10 @@ pub struct Trouble<'a> {
     pub repository: Option<Cow<'a, str>>,
     /// What, where and why.
     pub what: Cow<'a, str>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl<'a> Marked<'a> {

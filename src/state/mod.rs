@@ -1,8 +1,9 @@
-//! Every file under the state directory: inbox, outbox, dead letters, journal, locks.
+//! Every file under the state directory: inbox, outbox, dead letters, journal, locks, and how much there may be.
 //!
 //! Directories are 0700 and files 0600. A file is made under a name that begins with a dot and then
 //! renamed, so that whoever lists a directory sees whole files only.
 
+pub mod cap;
 pub mod dead;
 mod files;
 pub mod inbox;

@@ -2,6 +2,8 @@
 //!
 //! `new/` holds one file for each decided slice of a push, `<push id>.<first update>`: a line that
 //! says how many markers follow, then one marker a line, as JSON. Names sort by the time of the push.
+//! What is left of a file once a part of it went out is a file of its own, whose name goes on with the id of
+//! its first marker and, if the markers are to go out in one form alone, with that form.
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,10 +14,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError, Written};
+use super::files::{self, StateError, Weight, Written};
 use crate::{
     fault::{self, Step},
-    marker::Marker,
+    marker::{Marker, Signal},
     push::PushId,
 };
 
@@ -33,12 +35,24 @@ pub struct Outbox {
 struct Header {
     format: u32,
     markers: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    only: Option<Signal>,
+}
+
+/// What a file of an outbox holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// The one form in which the markers are still to go out, `None` for all that the destination wants.
+    pub only: Option<Signal>,
+    /// The markers.
+    pub markers: Vec<Marker>,
 }
 
 /// Markers in the form in which they are kept, made once for all destinations.
 #[derive(Debug)]
 pub struct Parcel {
     name: String,
+    only: Option<Signal>,
     count: usize,
     lines: Vec<u8>,
 }
@@ -52,7 +66,25 @@ pub struct Lock {
 impl Parcel {
     /// Begins a parcel for the markers of the updates of a push from `from` on.
     pub fn new(push_id: PushId, from: usize) -> Self {
-        Self { name: format!("{push_id}.{from}"), count: 0, lines: Vec::new() }
+        Self { name: format!("{push_id}.{from}"), only: None, count: 0, lines: Vec::new() }
+    }
+
+    /// Makes a parcel of some markers of the file `name`, which are left to go out in one form or in all.
+    ///
+    /// # Errors
+    /// If a marker cannot be written as JSON.
+    pub fn of_rest(name: &str, only: Option<Signal>, markers: &[&Marker]) -> Result<Self, serde_json::Error> {
+        let whole: Vec<_> = name.split('.').take(2).collect();
+        let mut name = whole.join(".");
+        if let Some(first) = markers.first() {
+            name.push_str(&format!(".{}", first.id));
+        }
+        if let Some(only) = only {
+            name.push_str(&format!(".{}", only.as_str()));
+        }
+        let mut parcel = Self { name, only, count: 0, lines: Vec::new() };
+        markers.iter().try_for_each(|marker| parcel.add(marker))?;
+        Ok(parcel)
     }
 
     /// Adds a marker.
@@ -69,6 +101,21 @@ impl Parcel {
     /// Returns whether there is no marker in it.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Returns the name of the file that it becomes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn header(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = serde_json::to_vec(&Header { format: FORMAT, markers: self.count, only: self.only })?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 }
 
@@ -87,10 +134,8 @@ impl Outbox {
     /// # Errors
     /// If the file cannot be written.
     pub fn place(&self, parcel: &Parcel) -> Result<Written, StateError> {
-        let header = Header { format: FORMAT, markers: parcel.count };
-        let mut first = serde_json::to_vec(&header).map_err(|err| StateError::in_dir(&self.dir, err))?;
-        first.push(b'\n');
-        files::write_new(&self.new_dir(), &parcel.name, &[&first, &parcel.lines], false)
+        let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
+        files::write_new(&self.new_dir(), &parcel.name, &[&header, &parcel.lines], false)
     }
 
     /// Returns the names of the files that wait, oldest push first.
@@ -99,6 +144,44 @@ impl Outbox {
     /// If the directory cannot be read.
     pub fn list(&self) -> Result<Vec<String>, StateError> {
         files::list(&self.new_dir())
+    }
+
+    /// Returns the names of the `most` files that have waited longest, oldest push first: a long backlog is
+    /// not held in memory.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn oldest(&self, most: usize) -> Result<Vec<String>, StateError> {
+        self.after("", most)
+    }
+
+    /// Returns the names of the first `most` files after the one named `name`.
+    pub(super) fn after(&self, name: &str, most: usize) -> Result<Vec<String>, StateError> {
+        files::first_after(&self.new_dir(), name, most)
+    }
+
+    pub(super) fn weight(&self) -> Result<Weight, StateError> {
+        files::weigh_all(&self.new_dir())
+    }
+
+    pub(super) fn weight_of(&self, name: &str) -> Result<Weight, StateError> {
+        files::weigh(&self.new_dir().join(name))
+    }
+
+    /// Returns whether nothing waits.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn is_empty(&self) -> Result<bool, StateError> {
+        Ok(self.oldest(1)?.is_empty())
+    }
+
+    /// Returns how many files wait.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn count(&self) -> Result<usize, StateError> {
+        files::count(&self.new_dir())
     }
 
     /// Returns the push of a file.
@@ -110,7 +193,7 @@ impl Outbox {
     ///
     /// # Errors
     /// If the file is gone, no file of markers, or not all of one.
-    pub fn read(&self, name: &str) -> Result<Vec<Marker>, StateError> {
+    pub fn read(&self, name: &str) -> Result<Waiting, StateError> {
         let path = self.new_dir().join(name);
         let unreadable = |err: std::io::Error| StateError::new("read", &path, err);
         let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
@@ -136,7 +219,7 @@ impl Outbox {
         if markers.len() != header.markers {
             return Err(wrong(format!("it has {} of {} markers", markers.len(), header.markers)));
         }
-        Ok(markers)
+        Ok(Waiting { only: header.only, markers })
     }
 
     /// Drops a file whose markers have arrived.

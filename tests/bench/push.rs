@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report is what it is for")]
 
+mod backlog;
 mod footprint;
 mod latency;
 mod many_refs;
@@ -21,10 +22,10 @@ const USAGE: &str = "\
 Usage: cargo bench --bench push [-- OPTIONS]
 
   --rounds N   how many timed pushes each variant gets (default 60)
-  --runs N     how often each push of many refs is repeated (default 5)
+  --runs N     how often each push of many refs, and each drain, is repeated (default 5)
   --against FILE
                also time pushes with another build of gitea-lightstep, beside this one
-  --only PART  run one part alone: latency, footprint or many-refs";
+  --only PART  run one part alone: latency, footprint, many-refs or backlog";
 
 /// What the command line asks for.
 struct Args {
@@ -62,6 +63,9 @@ fn main() -> ExitCode {
     if args.wants("many-refs") {
         many_refs::run(args.runs, &mut verdict);
     }
+    if args.wants("backlog") {
+        backlog::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -77,7 +81,9 @@ impl Args {
                 "--runs" => parsed.runs = count(value()?)?,
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
-                    part @ ("latency" | "footprint" | "many-refs") => parsed.only = Some(part.to_string()),
+                    part @ ("latency" | "footprint" | "many-refs" | "backlog") => {
+                        parsed.only = Some(part.to_string());
+                    }
                     part => return Err(format!("there is no part `{part}`")),
                 },
                 _ => return Err(format!("unknown argument: {arg}")),

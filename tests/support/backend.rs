@@ -227,7 +227,8 @@ fn hear(request: &Request, said: Say) -> Heard {
             value(attributes, "vcs.ref.head.name"),
             value(attributes, "vcs.ref.head.revision"),
         );
-        assert_eq!(markers.insert(id.to_string(), key), None, "one request holds {id} twice");
+        // A crash between the writing of a rest and the removal of its file leaves a marker in both.
+        markers.insert(id.to_string(), key);
     };
     if is_traces {
         let request = ExportTraceServiceRequest::decode(&*content).expect("a request for traces");

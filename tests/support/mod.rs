@@ -1,10 +1,18 @@
-//! What the tests share: a sandbox with a Gitea-like repository, the receivers, and what a crash is
-//! tried on.
+//! What the tests share: a sandbox with a Gitea-like repository, receivers good and bad, a proxy to put
+//! before them, and what a crash is tried on.
 
 pub mod backend;
+pub mod flicker;
+pub mod hostile;
+pub mod nginx;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
 pub mod spool;
 
 pub use sandbox::{BINARY, Ran, Sandbox, manifest_dir, wait_until};
+
+/// Returns whether this is the long run, `tests/run --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("GITEA_LIGHTSTEP_LONG").is_some()
+}

@@ -31,10 +31,12 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-#[derive(Default)]
+/// What a receiver answers to a request.
+type Judge = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
+
 struct Shared {
     requests: Mutex<Vec<Request>>,
-    answers: Mutex<VecDeque<Answer>>,
+    judge: Judge,
     connections: AtomicUsize,
     is_ended: AtomicBool,
 }
@@ -65,10 +67,22 @@ impl Answer {
 impl Recorder {
     /// Starts a receiver that gives these answers, one a request, and then 200 for ever.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let answers: Mutex<VecDeque<Answer>> = Mutex::new(answers.into_iter().collect());
+        Self::judging(move |_| {
+            answers.lock().expect("no panic").pop_front().unwrap_or_else(|| Answer::status(200))
+        })
+    }
+
+    /// Starts a receiver that looks at each request before it answers.
+    pub fn judging(judge: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let shared =
-            Arc::new(Shared { answers: Mutex::new(answers.into_iter().collect()), ..Shared::default() });
+        let shared = Arc::new(Shared {
+            requests: Mutex::default(),
+            judge: Box::new(judge),
+            connections: AtomicUsize::new(0),
+            is_ended: AtomicBool::new(false),
+        });
         let thread = std::thread::spawn({
             let shared = shared.clone();
             move || {
@@ -133,9 +147,8 @@ fn serve(stream: TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().expect("a second handle");
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader, connection) {
+        let answer = (shared.judge)(&request);
         shared.requests.lock().expect("no panic").push(request);
-        let answer =
-            shared.answers.lock().expect("no panic").pop_front().unwrap_or_else(|| Answer::status(200));
         let mut head =
             format!("HTTP/1.1 {} Said\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
         for (name, value) in &answer.headers {
@@ -148,7 +161,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
-/// Reads one request, `None` if the other side has ended.
+/// Reads a request, `None` at the end of a connection.
 pub fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;

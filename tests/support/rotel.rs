@@ -247,9 +247,9 @@ fn agent_path() -> PathBuf {
 }
 
 /// A port below the range that the kernel gives to outgoing connections, so that nobody takes it
-/// while the agent is down. Tests are processes with ids of their own, and so look in other places.
+/// while its server is down. Tests are processes with ids of their own, and so look in other places.
 #[track_caller]
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
@@ -260,19 +260,19 @@ fn free_port() -> u16 {
         .unwrap_or_else(|| panic!("no free port on 127.0.0.1 from {FIRST} on"))
 }
 
-fn connects(port: u16) -> bool {
+pub(super) fn connects(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// SIGTERM, which std can't send.
 #[track_caller]
-fn terminate(child: &Child) {
+pub(super) fn terminate(child: &Child) {
     let status =
         Command::new("/bin/sh").args(["-c", "kill -TERM \"$0\""]).arg(child.id().to_string()).status();
-    assert!(status.is_ok_and(|status| status.success()), "send SIGTERM to rotel, {}", child.id());
+    assert!(status.is_ok_and(|status| status.success()), "send SIGTERM to {}", child.id());
 }
 
-fn kill(child: &mut Child) {
+pub(super) fn kill(child: &mut Child) {
     // Both fail only for a child that has ended, which is what is wanted.
     drop(child.kill());
     drop(child.wait());

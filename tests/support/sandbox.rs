@@ -305,6 +305,21 @@ impl Sandbox {
         text
     }
 
+    /// Finds a process that a hook left behind in this sandbox.
+    pub fn deliverer(&self) -> Option<PathBuf> {
+        let config = self.path("config.toml").display().to_string();
+        fs::read_dir("/proc").expect("/proc").map(|entry| entry.expect("an entry").path()).find(|process| {
+            let cmdline = fs::read(process.join("cmdline")).unwrap_or_default();
+            let cmdline = String::from_utf8_lossy(&cmdline).into_owned();
+            cmdline.contains("\0deliver\0--detached\0") && cmdline.contains(&config)
+        })
+    }
+
+    /// Waits until every process that a hook left behind has ended, also one that has not begun.
+    pub fn wait_for_deliverers_to_end(&self) {
+        wait_until("no process is left behind", || self.deliverer().is_none());
+    }
+
     /// Waits until no process delivers from this sandbox any more.
     pub fn wait_for_delivery_to_end(&self) {
         let Ok(entries) = fs::read_dir(self.state().join("outbox")) else { return };

@@ -14,6 +14,7 @@ use std::{
 pub struct Receiver {
     url: String,
     served: Arc<AtomicUsize>,
+    largest: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -21,15 +22,16 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
         let served = Arc::new(AtomicUsize::new(0));
-        let counted = served.clone();
+        let largest = Arc::new(AtomicUsize::new(0));
+        let (counted, measured) = (served.clone(), largest.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let counted = counted.clone();
+                let (counted, measured) = (counted.clone(), measured.clone());
                 // A client that hangs up in the middle is its own affair.
-                thread::spawn(move || serve(&stream, &counted));
+                thread::spawn(move || serve(&stream, &counted, &measured));
             }
         });
-        Self { url, served }
+        Self { url, served, largest }
     }
 
     pub fn url(&self) -> &str {
@@ -39,6 +41,11 @@ impl Receiver {
     /// Returns how many requests were answered.
     pub fn served(&self) -> usize {
         self.served.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many bytes the body of the largest request had, as it was sent.
+    pub fn largest(&self) -> usize {
+        self.largest.load(Ordering::SeqCst)
     }
 }
 
@@ -52,7 +59,7 @@ pub fn nobody() -> &'static str {
 }
 
 /// Answers the requests of one connection until it is closed.
-fn serve(stream: &TcpStream, served: &AtomicUsize) -> io::Result<()> {
+fn serve(stream: &TcpStream, served: &AtomicUsize, largest: &AtomicUsize) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -74,6 +81,7 @@ fn serve(stream: &TcpStream, served: &AtomicUsize) -> io::Result<()> {
             }
         }
         io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
+        largest.fetch_max(usize::try_from(length).unwrap_or(usize::MAX), Ordering::SeqCst);
         served.fetch_add(1, Ordering::SeqCst);
         let mut writer = stream;
         writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;

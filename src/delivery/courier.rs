@@ -1,0 +1,270 @@
+//! One destination's courier: takes its outbox away, load by load, as long as there is patience.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    drain::{Drained, Patience},
+    http::Client,
+    load::{Item, Load, SIGNALS},
+    retry::{self, Backoff, Outcome},
+};
+use crate::{
+    config::{Config, Destination, SpoolCap},
+    marker::{Marker, Signal},
+    otlp,
+    state::{
+        Outbox, State, StateError, cap,
+        journal::{Delivery, Record, Sent},
+        standing::Standing,
+    },
+    time::Timestamp,
+};
+
+/// How many names of waiting files are held at once, some 2 MiB of them. A longer backlog is listed
+/// again for the next ones.
+const LISTED: usize = 16_384;
+
+/// How many markers one request carries.
+const MAX_MARKERS: usize = 512;
+
+/// How much text the markers of one request hold, in bytes, unless a single one holds more. OTLP receivers
+/// commonly take 4 MiB, and not every one says how much.
+const MAX_TEXT: usize = 1 << 20;
+
+/// How often it is noted that a destination takes what it gets, while nothing else happens.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Courier<'a> {
+    state: &'a State,
+    destination: &'a Destination,
+    outbox: Outbox,
+    client: Client<'a>,
+    give_up_after: Duration,
+    cap: SpoolCap,
+    patience: Patience,
+    backoff: Backoff,
+    standing: Standing,
+    noted: Option<Instant>,
+    drained: Drained,
+}
+
+/// What came of the files of one listing.
+enum Round {
+    /// They went out, or most of them.
+    Sent,
+    /// None of them can be read just now.
+    NothingReadable,
+    /// The destination does not take them now.
+    Stopped(Stop),
+}
+
+/// Why a destination is left alone for now.
+struct Stop {
+    /// How long it asked for.
+    after: Option<Duration>,
+    why: String,
+}
+
+impl<'a> Courier<'a> {
+    pub fn new(
+        config: &'a Config,
+        state: &'a State,
+        destination: &'a Destination,
+        patience: Patience,
+    ) -> Self {
+        Self {
+            state,
+            destination,
+            outbox: state.outbox(&destination.name),
+            client: Client::new(destination, config.delivery.timeout),
+            give_up_after: config.delivery.give_up_after,
+            cap: config.spool,
+            patience,
+            backoff: Backoff::default(),
+            standing: Standing::default(),
+            noted: None,
+            drained: Drained::default(),
+        }
+    }
+
+    /// Empties the outbox as far as the destination lets it.
+    ///
+    /// # Errors
+    /// If the state directory cannot be read or written.
+    pub fn run(mut self) -> Result<Drained, StateError> {
+        loop {
+            let Some(lock) = self.outbox.try_lock()? else {
+                // Whoever holds the lock looks once more after letting it go.
+                self.drained.busy = 1;
+                break;
+            };
+            let is_done = self.empty()?;
+            drop(lock);
+            // A push that landed while the lock was held may have found it held and left.
+            if !is_done || self.outbox.is_empty()? {
+                break;
+            }
+        }
+        self.drained.left = self.outbox.count()?;
+        Ok(self.drained)
+    }
+
+    /// Returns whether the outbox was empty in the end; if not, patience is, or nothing in it can be read.
+    fn empty(&mut self) -> Result<bool, StateError> {
+        self.standing = Standing::read(&self.outbox);
+        // A person who calls `deliver` is not kept waiting.
+        if let Patience::Until(_) = self.patience
+            && let Some(wait) = self.standing.asked_to_wait(Timestamp::now())
+            && !self.waits(wait)
+        {
+            return self.outbox.is_empty();
+        }
+        loop {
+            let mut names = self.outbox.oldest(LISTED)?.into_iter();
+            if names.len() == 0 {
+                return Ok(true);
+            }
+            match self.send_all(&mut names)? {
+                Round::Sent => {}
+                Round::NothingReadable => return Ok(false),
+                Round::Stopped(stop) => {
+                    self.drained.dropped += cap::make_room(self.state, &self.outbox, self.cap)?;
+                    let wait = self.backoff.next(stop.after);
+                    if !self.waits(wait) {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the files that `names` names, load by load.
+    fn send_all(&mut self, names: &mut impl Iterator<Item = String>) -> Result<Round, StateError> {
+        let mut round = Round::NothingReadable;
+        loop {
+            let spans = self.destination.spans;
+            let load = Load::read(names, self.state, &self.outbox, spans, self.give_up_after)?;
+            self.drained.dead += load.dead;
+            if load.dead > 0 {
+                round = Round::Sent;
+            }
+            if load.is_empty() {
+                return Ok(round);
+            }
+            if let Err(stop) = self.send(load)? {
+                return Ok(Round::Stopped(stop));
+            }
+            self.backoff.reset();
+            round = Round::Sent;
+        }
+    }
+
+    /// Sends a load in requests of bounded size, and puts it away.
+    fn send(&mut self, mut load: Load) -> Result<Result<(), Stop>, StateError> {
+        let start = Instant::now();
+        let mut last_refusal = None;
+        let sent = requests(&mut load.items()).into_iter().try_for_each(|items| {
+            SIGNALS.into_iter().try_for_each(|signal| {
+                let mut due: Vec<_> = items.iter_mut().filter(|item| item.is_due(signal)).collect();
+                self.request(&mut due, signal, &mut last_refusal)
+            })
+        });
+        let put_away = load.put_away(self.state, &self.outbox, start.elapsed())?;
+        self.drained.delivered += put_away.delivered;
+        self.drained.dead += put_away.dead;
+        if let Err(stop) = &sent {
+            self.state.journal().append([Record::Delivery(Delivery {
+                destination: self.outbox.destination().into(),
+                outcome: Sent::Retried,
+                markers: Vec::new(),
+                waiting: put_away.left,
+                why: stop.why.as_str().into(),
+                ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            })])?;
+            let until = stop.after.and_then(|after| Timestamp::now().checked_add(after).ok());
+            self.standing.failed(&stop.why, until);
+        } else if let Some(why) = &last_refusal {
+            self.standing.failed(why, None);
+        }
+        let is_calm = sent.is_ok() && last_refusal.is_none();
+        let is_news = is_calm && self.standing.succeeded();
+        if !is_calm || is_news || self.noted.is_none_or(|noted| noted.elapsed() > NOTE_EVERY) {
+            self.noted = Some(Instant::now());
+            self.standing.write(&self.outbox)?;
+        }
+        Ok(sent)
+    }
+
+    /// Sends markers in one request; if the request is refused for what is in it, halves of it, until the one
+    /// bad marker stands alone and has taken no neighbour with it.
+    fn request(
+        &self,
+        due: &mut [&mut &mut Item],
+        signal: Signal,
+        last_refusal: &mut Option<Arc<str>>,
+    ) -> Result<(), Stop> {
+        if due.is_empty() {
+            return Ok(());
+        }
+        let markers: Vec<&Marker> = due.iter().map(|item| &item.marker).collect();
+        match self.exchange(&markers, signal) {
+            Outcome::Accepted { rejected } => {
+                let rejected: Option<Arc<str>> = (!rejected.is_empty()).then(|| rejected.into());
+                due.iter_mut().for_each(|item| item.taken(signal, rejected.as_ref()));
+                Ok(())
+            }
+            Outcome::Retry { after, why } => Err(Stop { after, why }),
+            Outcome::Refused { status, .. } if due.len() > 1 && retry::is_about_content(status) => {
+                let (first, second) = due.split_at_mut(due.len() / 2);
+                self.request(first, signal, last_refusal)?;
+                self.request(second, signal, last_refusal)
+            }
+            Outcome::Refused { why, .. } => {
+                let why: Arc<str> = why.into();
+                due.iter_mut().for_each(|item| item.refused(signal, &why));
+                *last_refusal = Some(why);
+                Ok(())
+            }
+        }
+    }
+
+    fn exchange(&self, markers: &[&Marker], signal: Signal) -> Outcome {
+        match otlp::encode(signal, markers, Timestamp::now(), self.destination.protocol) {
+            Ok(body) => self.client.post(signal, body),
+            Err(err) => Outcome::Refused { status: 0, why: format!("failed to encode: {err}") },
+        }
+    }
+
+    /// Waits, unless that is longer than there is patience for.
+    fn waits(&self, wait: Duration) -> bool {
+        let waits = match self.patience {
+            Patience::Once => false,
+            Patience::Until(deadline) => deadline.left() > wait,
+        };
+        if waits {
+            thread::sleep(wait);
+        }
+        waits
+    }
+}
+
+/// Divides items among requests of bounded size.
+fn requests<'a, 'b>(mut items: &'a mut [&'b mut Item]) -> Vec<&'a mut [&'b mut Item]> {
+    let mut requests = Vec::new();
+    while !items.is_empty() {
+        let mut text = 0;
+        let fits = |item: &&&mut Item| {
+            text += item.marker.text_size();
+            text <= MAX_TEXT
+        };
+        let count = items.iter().take(MAX_MARKERS).take_while(fits).count().max(1);
+        let (request, rest) = items.split_at_mut(count);
+        requests.push(request);
+        items = rest;
+    }
+    requests
+}

@@ -1,0 +1,285 @@
+//! A load: files of an outbox on their way, and what became of each of their markers.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use crate::{
+    config::Spans,
+    marker::{Marker, MarkerId, Signal},
+    otlp,
+    state::{
+        Outbox, State, StateError,
+        journal::{Delivery, Record, Sent, Trouble},
+        outbox::{Parcel, Waiting},
+    },
+    time::Timestamp,
+};
+
+/// How many markers a load holds before no further file is added to it. A file holds at most what a slice
+/// of a push came to.
+const ENOUGH: usize = 512;
+
+/// Both forms, in the order in which they are sent.
+pub(super) const SIGNALS: [Signal; 2] = [Signal::Logs, Signal::Traces];
+
+/// Files of an outbox with their markers.
+#[derive(Default)]
+pub(super) struct Load {
+    files: Vec<File>,
+    /// Markers that became dead letters while the load was made up.
+    pub dead: usize,
+    /// Files that cannot be read just now.
+    pub passed_over: usize,
+}
+
+struct File {
+    name: String,
+    only: Option<Signal>,
+    items: Vec<Item>,
+}
+
+/// A marker, and what became of it in each of its two forms.
+pub(super) struct Item {
+    pub marker: Marker,
+    legs: [Leg; 2],
+    /// Whether any leg changed since the file was read.
+    is_touched: bool,
+    /// What the back end said when it took the request but not all of it.
+    rejected: Option<Arc<str>>,
+}
+
+/// What became of a marker in one form.
+#[derive(Clone, PartialEq)]
+enum Leg {
+    /// The destination does not want it, or has it.
+    Done,
+    /// It is still to be sent.
+    Due,
+    /// It was refused for good.
+    Refused(Arc<str>),
+}
+
+/// What putting a load away came to, in markers.
+#[derive(Default)]
+pub(super) struct PutAway {
+    pub delivered: usize,
+    pub dead: usize,
+    pub left: usize,
+}
+
+impl Load {
+    /// Reads the files that `names` names until there are enough markers. Those that hold no markers, or
+    /// too old ones, become dead letters on the way.
+    ///
+    /// # Errors
+    /// If the state directory cannot be written.
+    pub fn read(
+        names: &mut impl Iterator<Item = String>,
+        state: &State,
+        outbox: &Outbox,
+        spans: Spans,
+        give_up_after: Duration,
+    ) -> Result<Self, StateError> {
+        let mut load = Self::default();
+        let mut size = 0;
+        while size < ENOUGH {
+            let Some(name) = names.next() else { break };
+            let waiting = match outbox.read(&name) {
+                Ok(waiting) => waiting,
+                Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
+                Err(err) if err.kind() == io::ErrorKind::InvalidData => {
+                    load.dead += 1;
+                    bury(state, outbox, &name, &[], &err.to_string())?;
+                    continue;
+                }
+                // It may be the system's fault and not the file's.
+                Err(err) => {
+                    load.passed_over += 1;
+                    let what = format!("passed over a file of the outbox: {err}").into();
+                    // Where it cannot be read, the journal may take no line either.
+                    let _ = state.journal().append([Record::Trouble(Trouble {
+                        push: Outbox::push_of(&name),
+                        repository: None,
+                        what,
+                    })]);
+                    continue;
+                }
+            };
+            if waiting.markers.iter().all(|marker| is_too_old(marker, give_up_after)) {
+                load.dead += waiting.markers.len();
+                bury(state, outbox, &name, &waiting.markers, "older than [delivery] give_up_after")?;
+                continue;
+            }
+            size += waiting.markers.len();
+            load.files.push(File::new(name, waiting, spans));
+        }
+        Ok(load)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Returns all items, oldest push first.
+    pub fn items(&mut self) -> Vec<&mut Item> {
+        self.files.iter_mut().flat_map(|file| &mut file.items).collect()
+    }
+
+    /// Notes what became of every marker, and leaves in the outbox what is still to be sent and nothing else.
+    ///
+    /// # Errors
+    /// If the state directory cannot be written. What was sent may then be sent once more.
+    pub fn put_away(self, state: &State, outbox: &Outbox, took: Duration) -> Result<PutAway, StateError> {
+        let mut sum = PutAway::default();
+        let mut taken: BTreeMap<Option<&str>, Vec<MarkerId>> = BTreeMap::new();
+        for item in self.files.iter().flat_map(|file| &file.items) {
+            if item.rest(None).is_some() {
+                sum.left += 1;
+            } else if item.refusal().is_some() {
+                sum.dead += 1;
+            } else {
+                sum.delivered += 1;
+                taken.entry(item.rejected.as_deref()).or_default().push(item.marker.id);
+            }
+        }
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let noted = state.journal().append(taken.into_iter().map(|(rejected, markers)| {
+            Record::Delivery(Delivery {
+                destination: outbox.destination().into(),
+                outcome: if rejected.is_none() { Sent::Delivered } else { Sent::Rejected },
+                markers,
+                waiting: 0,
+                why: rejected.unwrap_or_default().into(),
+                ms,
+            })
+        }));
+        // A disk that takes no note must not have everything sent again by every delivery.
+        for file in &self.files {
+            file.put_away(state, outbox)?;
+        }
+        noted.map(|()| sum)
+    }
+}
+
+impl File {
+    fn new(name: String, waiting: Waiting, spans: Spans) -> Self {
+        let only = waiting.only;
+        let leg = |signal, marker: &Marker| {
+            let is_due = only.is_none_or(|only| only == signal) && otlp::is_wanted(signal, marker, spans);
+            if is_due { Leg::Due } else { Leg::Done }
+        };
+        let items = waiting
+            .markers
+            .into_iter()
+            .map(|marker| Item {
+                legs: SIGNALS.map(|signal| leg(signal, &marker)),
+                marker,
+                is_touched: false,
+                rejected: None,
+            })
+            .collect();
+        Self { name, only, items }
+    }
+
+    /// Whatever is new is written and synchronised before the file goes: a crash between leaves markers
+    /// twice, with the same ids, and never not at all.
+    fn put_away(&self, state: &State, outbox: &Outbox) -> Result<(), StateError> {
+        if !self.items.iter().any(|item| item.is_touched) {
+            return Ok(());
+        }
+        let unwritable = |err| StateError::in_dir(state.dir(), err);
+        for ((only, why), markers) in group(&self.items, Item::refusal) {
+            let parcel = Parcel::of_rest(&self.name, only, &markers).map_err(unwritable)?;
+            state.dead_letters().bury_parcel(outbox, &parcel, &why)?;
+            note_dead(state, outbox, &markers, &why)?;
+        }
+        let mut is_kept = false;
+        for (only, markers) in group(&self.items, |item| item.rest(self.only)) {
+            let parcel = Parcel::of_rest(&self.name, only, &markers).map_err(unwritable)?;
+            outbox.place(&parcel)?.sync()?;
+            is_kept |= parcel.name() == self.name;
+        }
+        if is_kept { Ok(()) } else { outbox.remove(&self.name) }
+    }
+}
+
+impl Item {
+    /// Returns whether it is still to be sent as `signal`.
+    pub fn is_due(&self, signal: Signal) -> bool {
+        *self.leg(signal) == Leg::Due
+    }
+
+    /// Notes that the destination has it, and what it said if it did not take all of the request.
+    pub fn taken(&mut self, signal: Signal, rejected: Option<&Arc<str>>) {
+        self.set(signal, Leg::Done);
+        self.rejected = self.rejected.take().or_else(|| rejected.cloned());
+    }
+
+    /// Notes that the destination refused it for good.
+    pub fn refused(&mut self, signal: Signal, why: &Arc<str>) {
+        self.set(signal, Leg::Refused(why.clone()));
+    }
+
+    fn set(&mut self, signal: Signal, leg: Leg) {
+        self.is_touched = true;
+        self.legs[signal as usize] = leg;
+    }
+
+    fn leg(&self, signal: Signal) -> &Leg {
+        &self.legs[signal as usize]
+    }
+
+    /// Returns in which form it was refused, `None` for both, and why.
+    fn refusal(&self) -> Option<(Option<Signal>, Arc<str>)> {
+        match &self.legs {
+            [Leg::Refused(logs), Leg::Refused(traces)] if logs == traces => Some((None, logs.clone())),
+            [Leg::Refused(logs), Leg::Refused(traces)] => {
+                Some((None, format!("as log record: {logs}; as span: {traces}").into()))
+            }
+            [Leg::Refused(logs), _] => Some((Some(Signal::Logs), logs.clone())),
+            [_, Leg::Refused(traces)] => Some((Some(Signal::Traces), traces.clone())),
+            [_, _] => None,
+        }
+    }
+
+    /// Returns in which form it is still to be sent, `None` outside if it is not, and inside for all that
+    /// the destination wants. `only` is what its file says. Log records are sent first.
+    fn rest(&self, only: Option<Signal>) -> Option<Option<Signal>> {
+        match &self.legs {
+            [Leg::Due, _] => Some(only),
+            [_, Leg::Due] => Some(Some(Signal::Traces)),
+            [_, _] => None,
+        }
+    }
+}
+
+/// Groups the markers of items by what `key` says of them, and leaves out those of which it says nothing.
+fn group<K: Ord>(items: &[Item], key: impl Fn(&Item) -> Option<K>) -> BTreeMap<K, Vec<&Marker>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for item in items {
+        if let Some(key) = key(item) {
+            groups.entry(key).or_default().push(&item.marker);
+        }
+    }
+    groups
+}
+
+fn is_too_old(marker: &Marker, give_up_after: Duration) -> bool {
+    Duration::try_from(Timestamp::now().duration_since(marker.time)).is_ok_and(|age| age > give_up_after)
+}
+
+/// Makes a dead letter of a whole file.
+fn bury(state: &State, outbox: &Outbox, name: &str, markers: &[Marker], why: &str) -> Result<(), StateError> {
+    state.dead_letters().bury_markers(outbox, name, why)?;
+    note_dead(state, outbox, &markers.iter().collect::<Vec<_>>(), why)
+}
+
+fn note_dead(state: &State, outbox: &Outbox, markers: &[&Marker], why: &str) -> Result<(), StateError> {
+    state.journal().append([Record::Delivery(Delivery {
+        destination: outbox.destination().into(),
+        outcome: Sent::Refused,
+        markers: markers.iter().map(|marker| marker.id).collect(),
+        waiting: 0,
+        why: why.into(),
+        ms: 0,
+    })])
+}

@@ -1,0 +1,117 @@
+//! What happens when the spool is full: the oldest changes go first, and the journal says which.
+
+use crate::support::Sandbox;
+
+/// Where nobody listens: the port is reserved for a service that is long gone (RFC 863).
+const DOWN: &str =
+    "[[destination]]\nname = \"collector\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:9\"\n";
+
+/// Runs the hook for pushes of the default branch, every third one with a version tag, and returns the lines
+/// that git would have given it.
+fn pushes(sandbox: &Sandbox, count: usize) {
+    let commit = sandbox.commit("One of many", &[]);
+    sandbox.push(&["HEAD:refs/heads/elsewhere"]).succeeded();
+    let nobody = "0".repeat(commit.len());
+    for n in 0..count {
+        let mut lines = format!("{nobody} {commit} refs/heads/main\n");
+        if n % 3 == 0 {
+            lines.push_str(&format!("{nobody} {commit} refs/tags/v1.{n}.0\n"));
+        }
+        sandbox.hook(lines.as_bytes()).succeeded();
+    }
+}
+
+fn kinds(sandbox: &Sandbox, destination: &str) -> (usize, usize) {
+    let markers = sandbox.waiting(destination);
+    let releases = markers.iter().filter(|marker| marker["kind"] == "release").count();
+    (markers.len() - releases, releases)
+}
+
+#[test]
+fn the_oldest_changes_go_before_any_release() {
+    let sandbox = Sandbox::new();
+    pushes(&sandbox, 30);
+    assert_eq!(kinds(&sandbox, "unassigned"), (30, 10));
+    let newest = sandbox.files("outbox/unassigned/new").pop().expect("files");
+
+    sandbox.configure(&format!("[spool]\nfiles = 20\n{DOWN}"));
+    let deliver = sandbox.binary(&["deliver"]);
+    assert_eq!(
+        (deliver.code, &*deliver.stdout),
+        (
+            Some(1),
+            "0 markers delivered, 11 markers dropped to make room, 19 files wait still; `gitea-lightstep status` says why\n"
+        )
+    );
+    let (changes, releases) = kinds(&sandbox, "collector");
+    assert_eq!(releases, 10, "no release went");
+    let left = sandbox.files("outbox/collector/new");
+    assert_eq!(left.len(), 19, "a twentieth below the cap");
+    assert!(left.contains(&newest), "the newest stays");
+
+    let dropped: Vec<_> =
+        sandbox.deliveries().into_iter().filter(|delivery| delivery["outcome"] == "dropped").collect();
+    let ids: usize = dropped.iter().map(|delivery| delivery["markers"].as_array().expect("ids").len()).sum();
+    assert_eq!(ids, 30 - changes);
+    assert_eq!(dropped[0]["why"], "the spool is over its cap of 20 files or 1024 MiB ([spool])");
+    let log = sandbox.binary(&["log"]);
+    assert!(log.succeeded().stdout.contains("dropped   1 marker to collector"), "{}", log.stdout);
+}
+
+#[test]
+fn releases_go_when_there_is_nothing_else() {
+    let sandbox = Sandbox::new();
+    pushes(&sandbox, 9);
+    sandbox.configure(&format!("[spool]\nfiles = 2\n{DOWN}"));
+    assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
+    assert_eq!(kinds(&sandbox, "collector"), (2, 2), "of three releases, the oldest is gone");
+    let waiting = sandbox.waiting("collector");
+    let releases = waiting.iter().filter(|marker| marker["kind"] == "release");
+    let versions: Vec<_> = releases.map(|marker| marker["version"].as_str().expect("text")).collect();
+    assert_eq!(versions, ["1.3.0", "1.6.0"]);
+}
+
+#[test]
+fn bytes_are_capped_too_and_without_a_destination() {
+    let sandbox = Sandbox::new();
+    pushes(&sandbox, 12);
+    let bytes = |sandbox: &Sandbox| -> u64 {
+        let dir = sandbox.state().join("outbox/unassigned/new");
+        let files = std::fs::read_dir(dir).expect("the outbox");
+        files.map(|file| file.expect("an entry").metadata().expect("a file").len()).sum()
+    };
+    let before = bytes(&sandbox);
+    sandbox.configure(&format!("[spool]\nbytes = \"{}B\"\n", before / 2));
+    assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
+    assert!(bytes(&sandbox) <= before / 2, "{before} bytes became {}", bytes(&sandbox));
+    assert_eq!(kinds(&sandbox, "unassigned").1, 4, "no release went");
+}
+
+#[test]
+fn an_inbox_that_nobody_can_empty_is_capped_too() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[spool]\nfiles = 5\n");
+    // Nothing can be written where a file is in the way.
+    sandbox.write("state/outbox", "");
+    pushes(&sandbox, 12);
+    let waiting = sandbox.files("inbox");
+    assert!(waiting.len() <= 5, "{waiting:?}");
+    let with_tag = |name: &String| {
+        let capture = std::fs::read_to_string(sandbox.state().join("inbox").join(name)).expect("a capture");
+        capture.contains("refs/tags/")
+    };
+    assert_eq!(
+        waiting.iter().filter(|name| with_tag(name)).count(),
+        4,
+        "pushes of branches alone went first"
+    );
+    let dropped =
+        sandbox.troubles().iter().filter(|what| what.starts_with("a captured push is dropped")).count();
+    assert_eq!(waiting.len() + dropped, 12);
+
+    // Once the cause is gone, what is left arrives in the outbox.
+    std::fs::remove_file(sandbox.state().join("outbox")).expect("it was in the way");
+    assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
+    assert_eq!(sandbox.files("inbox"), [""; 0]);
+    assert_eq!(kinds(&sandbox, "unassigned").1, 4);
+}
