@@ -58,15 +58,17 @@ pub fn settle(
     budget: Budget,
     meanwhile: Option<&dyn Fn()>,
 ) -> Result<Settled, StateError> {
-    match decide_rest(config, state, &mut capture, captured, budget, meanwhile) {
-        Ok(settled) if settled.is_left => Ok(settled),
-        Ok(settled) => capture.done().map(|()| settled),
-        Err(err) => {
-            // What keeps the outbox from being written may keep the name as well; then this counts as a try.
-            let _ = capture.give_back();
-            Err(err)
+    let settled = decide_rest(config, state, &mut capture, captured, budget, meanwhile).and_then(|settled| {
+        if !settled.is_left {
+            capture.done()?;
         }
+        Ok(settled)
+    });
+    if settled.is_err() {
+        // An error is no death. What keeps the outbox from being written may keep the name as well: then it counts.
+        let _ = capture.give_back();
     }
+    settled
 }
 
 fn decide_rest(

@@ -49,6 +49,8 @@ pub(super) struct Courier<'a> {
     backoff: Backoff,
     standing: Standing,
     noted: Option<Instant>,
+    /// What could not be written down, though everything else could be done.
+    failure: Option<StateError>,
     drained: Drained,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Courier<'a> {
             backoff: Backoff::default(),
             standing: Standing::default(),
             noted: None,
+            failure: None,
             drained: Drained::default(),
         }
     }
@@ -94,7 +97,7 @@ impl<'a> Courier<'a> {
     /// Empties the outbox as far as the destination lets it.
     ///
     /// # Errors
-    /// If the state directory cannot be read or written.
+    /// If the state directory cannot be read or written. A journal that takes no note stops nothing.
     pub fn run(mut self) -> Result<Drained, StateError> {
         loop {
             let Some(lock) = self.outbox.try_lock()? else {
@@ -110,7 +113,7 @@ impl<'a> Courier<'a> {
             }
         }
         self.drained.left = self.outbox.count()?;
-        Ok(self.drained)
+        self.failure.map_or(Ok(self.drained), Err)
     }
 
     /// Returns whether the outbox was empty in the end; if not, patience is, or nothing in it can be read.
@@ -176,27 +179,42 @@ impl<'a> Courier<'a> {
         let put_away = load.put_away(self.state, &self.outbox, start.elapsed())?;
         self.drained.delivered += put_away.delivered;
         self.drained.dead += put_away.dead;
-        if let Err(stop) = &sent {
-            self.state.journal().append([Record::Delivery(Delivery {
-                destination: self.outbox.destination().into(),
-                outcome: Sent::Retried,
-                markers: Vec::new(),
-                waiting: put_away.left,
-                why: stop.why.as_str().into(),
-                ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            })])?;
-            let until = stop.after.and_then(|after| Timestamp::now().checked_add(after).ok());
-            self.standing.failed(&stop.why, until);
-        } else if let Some(why) = &last_refusal {
-            self.standing.failed(why, None);
+        let noted =
+            put_away.noted.and_then(|()| self.note(&sent, last_refusal, put_away.left, start.elapsed()));
+        self.failure = self.failure.take().or(noted.err());
+        Ok(sent)
+    }
+
+    /// Notes how the destination stands, and in the journal that `left` markers wait for it.
+    fn note(
+        &mut self,
+        sent: &Result<(), Stop>,
+        refusal: Option<Arc<str>>,
+        left: usize,
+        took: Duration,
+    ) -> Result<(), StateError> {
+        let mut is_news = true;
+        match (sent, refusal) {
+            (Err(stop), _) => {
+                self.state.journal().append([Record::Delivery(Delivery {
+                    destination: self.outbox.destination().into(),
+                    outcome: Sent::Retried,
+                    markers: Vec::new(),
+                    waiting: left,
+                    why: stop.why.as_str().into(),
+                    ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                })])?;
+                let until = stop.after.and_then(|after| Timestamp::now().checked_add(after).ok());
+                self.standing.failed(&stop.why, until);
+            }
+            (Ok(()), Some(why)) => self.standing.failed(&why, None),
+            (Ok(()), None) => is_news = self.standing.succeeded(),
         }
-        let is_calm = sent.is_ok() && last_refusal.is_none();
-        let is_news = is_calm && self.standing.succeeded();
-        if !is_calm || is_news || self.noted.is_none_or(|noted| noted.elapsed() > NOTE_EVERY) {
+        if is_news || self.noted.is_none_or(|noted| noted.elapsed() > NOTE_EVERY) {
             self.noted = Some(Instant::now());
             self.standing.write(&self.outbox)?;
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Sends markers in one request; if the request is refused for what is in it, halves of it, until the one

@@ -1,7 +1,7 @@
 //! The loop: settle what the inbox holds, then send what the outbox holds, and go on until both are
 //! empty or the time is up.
 
-use std::{io, thread};
+use std::thread;
 
 use super::courier::Courier;
 use crate::{
@@ -104,12 +104,12 @@ fn settle_one(config: &Config, state: &State, name: &str) -> Result<bool, StateE
                 settle(config, state, capture, captured, Budget::Update, None)?;
                 return Ok(true);
             }
-            Err(err) if err.kind() == io::ErrorKind::InvalidData => err.to_string(),
-            // It may be the system's fault and not the file's.
-            Err(err) => {
+            Err(err) if err.may_pass() => {
+                // An error is no death: a disk that fails for a day must not make dead letters.
                 let _ = capture.give_back();
                 return Err(err);
             }
+            Err(err) => err.to_string(),
         }
     };
     state.dead_letters().bury_capture(&capture, &why)?;

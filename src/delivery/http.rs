@@ -122,7 +122,8 @@ impl<'a> Client<'a> {
             Signal::Logs => &self.destination.logs_url,
             Signal::Traces => &self.destination.traces_url,
         };
-        fault::point(Step::Send, url.as_ref()).map_err(|err| self.fault(&err.into()))?;
+        fault::point(Step::Send, url.as_ref())
+            .map_err(|err| Fault { why: err.to_string(), is_hung_up: false })?;
         let request = self.agent.post(url).content_type(otlp::content_type(self.destination.protocol));
         let mut request = self
             .credentials
@@ -137,8 +138,8 @@ impl<'a> Client<'a> {
         let (head, mut rest) = response.into_parts();
         let mut body = Vec::new();
         // What is not read whole is dropped, and its connection is closed with it.
-        let is_whole = rest.with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body).is_ok()
-            && fault::point(Step::Acknowledge, url.as_ref()).is_ok();
+        let is_whole = rest.with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body).is_ok();
+        let is_whole = fault::point(Step::Acknowledge, url.as_ref()).is_ok() && is_whole;
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, is_whole })
     }
 

@@ -1,11 +1,17 @@
 //! A load: files of an outbox on their way, and what became of each of their markers.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     config::Spans,
     marker::{Marker, MarkerId, Signal},
     otlp,
+    push::PushId,
     state::{
         Outbox, State, StateError,
         journal::{Delivery, Record, Sent, Trouble},
@@ -25,6 +31,8 @@ pub(super) const SIGNALS: [Signal; 2] = [Signal::Logs, Signal::Traces];
 #[derive(Default)]
 pub(super) struct Load {
     files: Vec<File>,
+    /// What is due so far. After a crash, a file and the rest that was written of it may both be there.
+    due: HashSet<(MarkerId, Signal)>,
     /// Markers that became dead letters while the load was made up.
     pub dead: usize,
     /// Files that cannot be read just now.
@@ -34,6 +42,8 @@ pub(super) struct Load {
 struct File {
     name: String,
     only: Option<Signal>,
+    /// Whether all of it is due elsewhere, or wanted no more.
+    is_double: bool,
     items: Vec<Item>,
 }
 
@@ -43,6 +53,8 @@ pub(super) struct Item {
     legs: [Leg; 2],
     /// Whether any leg changed since the file was read.
     is_touched: bool,
+    /// Whether the destination took it, in one form or the other.
+    has_arrived: bool,
     /// What the back end said when it took the request but not all of it.
     rejected: Option<Arc<str>>,
 }
@@ -59,11 +71,12 @@ enum Leg {
 }
 
 /// What putting a load away came to, in markers.
-#[derive(Default)]
 pub(super) struct PutAway {
     pub delivered: usize,
     pub dead: usize,
     pub left: usize,
+    /// Whether the journal has it all.
+    pub noted: Result<(), StateError>,
 }
 
 impl Load {
@@ -86,21 +99,18 @@ impl Load {
             let waiting = match outbox.read(&name) {
                 Ok(waiting) => waiting,
                 Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
-                Err(err) if err.kind() == io::ErrorKind::InvalidData => {
-                    load.dead += 1;
-                    bury(state, outbox, &name, &[], &err.to_string())?;
+                Err(err) if err.may_pass() && !is_push_too_old(&name, give_up_after) => {
+                    load.passed_over += 1;
+                    let push = Outbox::push_of(&name);
+                    let what = format!("markers wait for the next delivery: {err}").into();
+                    // Where the file cannot be read, the journal may not take a line either.
+                    let _ =
+                        state.journal().append([Record::Trouble(Trouble { push, repository: None, what })]);
                     continue;
                 }
-                // It may be the system's fault and not the file's.
                 Err(err) => {
-                    load.passed_over += 1;
-                    let what = format!("passed over a file of the outbox: {err}").into();
-                    // Where it cannot be read, the journal may take no line either.
-                    let _ = state.journal().append([Record::Trouble(Trouble {
-                        push: Outbox::push_of(&name),
-                        repository: None,
-                        what,
-                    })]);
+                    load.dead += 1;
+                    bury(state, outbox, &name, &[], &err.to_string())?;
                     continue;
                 }
             };
@@ -110,7 +120,8 @@ impl Load {
                 continue;
             }
             size += waiting.markers.len();
-            load.files.push(File::new(name, waiting, spans));
+            let file = File::new(name, waiting, spans, &mut load.due);
+            load.files.push(file);
         }
         Ok(load)
     }
@@ -125,24 +136,25 @@ impl Load {
     }
 
     /// Notes what became of every marker, and leaves in the outbox what is still to be sent and nothing else.
+    /// A journal that takes no note stops nothing: what arrived must not be sent again and again.
     ///
     /// # Errors
-    /// If the state directory cannot be written. What was sent may then be sent once more.
+    /// If the outbox or the dead letters cannot be written. What was sent may then be sent once more.
     pub fn put_away(self, state: &State, outbox: &Outbox, took: Duration) -> Result<PutAway, StateError> {
-        let mut sum = PutAway::default();
+        let mut sum = PutAway { delivered: 0, dead: 0, left: 0, noted: Ok(()) };
         let mut taken: BTreeMap<Option<&str>, Vec<MarkerId>> = BTreeMap::new();
         for item in self.files.iter().flat_map(|file| &file.items) {
             if item.rest(None).is_some() {
                 sum.left += 1;
             } else if item.refusal().is_some() {
                 sum.dead += 1;
-            } else {
+            } else if item.has_arrived {
                 sum.delivered += 1;
                 taken.entry(item.rejected.as_deref()).or_default().push(item.marker.id);
             }
         }
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let noted = state.journal().append(taken.into_iter().map(|(rejected, markers)| {
+        sum.noted = state.journal().append(taken.into_iter().map(|(rejected, markers)| {
             Record::Delivery(Delivery {
                 destination: outbox.destination().into(),
                 outcome: if rejected.is_none() { Sent::Delivered } else { Sent::Rejected },
@@ -152,45 +164,50 @@ impl Load {
                 ms,
             })
         }));
-        // A disk that takes no note must not have everything sent again by every delivery.
-        for file in &self.files {
-            file.put_away(state, outbox)?;
+        // What is due elsewhere goes first: its name may be the one that a rest gets.
+        let (doubles, files): (Vec<_>, Vec<_>) = self.files.iter().partition(|file| file.is_double);
+        for file in doubles {
+            outbox.remove(&file.name)?;
         }
-        noted.map(|()| sum)
+        for file in files {
+            let noted = file.put_away(state, outbox)?;
+            sum.noted = sum.noted.and(noted);
+        }
+        Ok(sum)
     }
 }
 
 impl File {
-    fn new(name: String, waiting: Waiting, spans: Spans) -> Self {
+    fn new(name: String, waiting: Waiting, spans: Spans, due: &mut HashSet<(MarkerId, Signal)>) -> Self {
         let only = waiting.only;
-        let leg = |signal, marker: &Marker| {
-            let is_due = only.is_none_or(|only| only == signal) && otlp::is_wanted(signal, marker, spans);
-            if is_due { Leg::Due } else { Leg::Done }
+        let mut item = |marker: Marker| {
+            let legs = SIGNALS.map(|signal| {
+                let is_due = only.is_none_or(|only| only == signal)
+                    && otlp::is_wanted(signal, &marker, spans)
+                    && due.insert((marker.id, signal));
+                if is_due { Leg::Due } else { Leg::Done }
+            });
+            let is_touched = !legs.contains(&Leg::Due);
+            Item { legs, marker, is_touched, has_arrived: false, rejected: None }
         };
-        let items = waiting
-            .markers
-            .into_iter()
-            .map(|marker| Item {
-                legs: SIGNALS.map(|signal| leg(signal, &marker)),
-                marker,
-                is_touched: false,
-                rejected: None,
-            })
-            .collect();
-        Self { name, only, items }
+        let items: Vec<_> = waiting.markers.into_iter().map(&mut item).collect();
+        Self { name, only, is_double: items.iter().all(|item| item.is_touched), items }
     }
 
     /// Whatever is new is written and synchronised before the file goes: a crash between leaves markers
     /// twice, with the same ids, and never not at all.
-    fn put_away(&self, state: &State, outbox: &Outbox) -> Result<(), StateError> {
+    ///
+    /// Returns whether the journal has what was refused.
+    fn put_away(&self, state: &State, outbox: &Outbox) -> Result<Result<(), StateError>, StateError> {
+        let mut noted = Ok(());
         if !self.items.iter().any(|item| item.is_touched) {
-            return Ok(());
+            return Ok(noted);
         }
         let unwritable = |err| StateError::in_dir(state.dir(), err);
         for ((only, why), markers) in group(&self.items, Item::refusal) {
             let parcel = Parcel::of_rest(&self.name, only, &markers).map_err(unwritable)?;
             state.dead_letters().bury_parcel(outbox, &parcel, &why)?;
-            note_dead(state, outbox, &markers, &why)?;
+            noted = noted.and(note_dead(state, outbox, &markers, &why));
         }
         let mut is_kept = false;
         for (only, markers) in group(&self.items, |item| item.rest(self.only)) {
@@ -198,7 +215,10 @@ impl File {
             outbox.place(&parcel)?.sync()?;
             is_kept |= parcel.name() == self.name;
         }
-        if is_kept { Ok(()) } else { outbox.remove(&self.name) }
+        if !is_kept {
+            outbox.remove(&self.name)?;
+        }
+        Ok(noted)
     }
 }
 
@@ -211,6 +231,7 @@ impl Item {
     /// Notes that the destination has it, and what it said if it did not take all of the request.
     pub fn taken(&mut self, signal: Signal, rejected: Option<&Arc<str>>) {
         self.set(signal, Leg::Done);
+        self.has_arrived = true;
         self.rejected = self.rejected.take().or_else(|| rejected.cloned());
     }
 
@@ -264,7 +285,17 @@ fn group<K: Ord>(items: &[Item], key: impl Fn(&Item) -> Option<K>) -> BTreeMap<K
 }
 
 fn is_too_old(marker: &Marker, give_up_after: Duration) -> bool {
-    Duration::try_from(Timestamp::now().duration_since(marker.time)).is_ok_and(|age| age > give_up_after)
+    is_over(marker.time, give_up_after)
+}
+
+/// The same for a file whose markers cannot be read: its name says when the push was.
+fn is_push_too_old(name: &str, give_up_after: Duration) -> bool {
+    Outbox::push_of(name).and_then(PushId::time).is_none_or(|time| is_over(time, give_up_after))
+}
+
+/// What a clock that was set back has from the future is not old.
+fn is_over(time: Timestamp, give_up_after: Duration) -> bool {
+    Duration::try_from(Timestamp::now().duration_since(time)).is_ok_and(|age| age > give_up_after)
 }
 
 /// Makes a dead letter of a whole file.

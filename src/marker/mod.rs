@@ -46,7 +46,7 @@ pub struct Marker {
 }
 
 /// In which form a marker goes out. Each of the two is sent, refused and tried again by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// A log record.

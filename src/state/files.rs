@@ -33,6 +33,15 @@ impl StateError {
         Self::new("write to", dir, source.into())
     }
 
+    /// Returns whether the same may work a moment later: the file is not to blame.
+    pub fn may_pass(&self) -> bool {
+        use rustix::io::Errno as E;
+        let errno = self.source.raw_os_error().map(E::from_raw_os_error);
+        errno.is_some_and(|errno| {
+            [E::IO, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN, E::INTR, E::STALE, E::TIMEDOUT].contains(&errno)
+        })
+    }
+
     /// Returns the kind of what the system said.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()

@@ -245,15 +245,17 @@ impl Capture {
     /// # Errors
     /// If the file cannot be renamed.
     pub fn give_back(self) -> Result<(), StateError> {
-        let name = Name { tries: self.name.tries.saturating_sub(1), ..self.name };
-        files::rename(&self.path(), &self.dir.join(name.to_string()))
+        let Some(tries) = self.name.tries.checked_sub(1) else {
+            return Ok(());
+        };
+        files::rename(&self.path(), &self.dir.join(Name { tries, ..self.name }.to_string()))
     }
 
     /// Drops the capture: everything in it is decided and written down.
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn done(self) -> Result<(), StateError> {
+    pub fn done(&self) -> Result<(), StateError> {
         files::remove(&self.path())
     }
 

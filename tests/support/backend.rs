@@ -227,8 +227,7 @@ fn hear(request: &Request, said: Say) -> Heard {
             value(attributes, "vcs.ref.head.name"),
             value(attributes, "vcs.ref.head.revision"),
         );
-        // A crash between the writing of a rest and the removal of its file leaves a marker in both.
-        markers.insert(id.to_string(), key);
+        assert_eq!(markers.insert(id.to_string(), key), None, "one request holds {id} twice");
     };
     if is_traces {
         let request = ExportTraceServiceRequest::decode(&*content).expect("a request for traces");
