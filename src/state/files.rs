@@ -216,8 +216,17 @@ pub(super) fn write_all(
     Ok(())
 }
 
-/// Returns whether a file ends in the middle of a line.
+/// Joins those who append to a file, until the handle is closed, and returns whether the file ends in the
+/// middle of a line that nobody is writing any more.
+///
+/// All of them hold a shared lock, because what is half written looks the same as what a crash cut off; who
+/// then gets the file alone knows. Nobody waits: where a lock cannot be had, the line is left as it is.
 pub(super) fn is_torn(file: &File) -> bool {
+    let _ = file.try_lock_shared();
+    ends_within_a_line(file) && file.try_lock().is_ok() && ends_within_a_line(file)
+}
+
+fn ends_within_a_line(file: &File) -> bool {
     let mut last = [0];
     let len = file.metadata().map_or(0, |file| file.len());
     len > 0 && file.read_exact_at(&mut last, len - 1).is_ok() && last != *b"\n"
