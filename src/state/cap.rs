@@ -6,9 +6,10 @@
 
 use super::{
     Inbox, Journal, Outbox, State,
-    files::{StateError, Weight},
+    files::StateError,
     inbox::{Captured, Claim},
     journal::{Delivery, Record, Sent, Trouble},
+    listing::Weight,
     outbox::Parcel,
 };
 use crate::{

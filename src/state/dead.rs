@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Capture, Outbox,
     files::{self, StateError},
+    listing,
     outbox::Parcel,
 };
 use crate::time::Timestamp;
@@ -174,7 +175,7 @@ impl DeadLetters {
     /// # Errors
     /// If the directory cannot be read.
     pub fn sweep(&self) -> Result<(), StateError> {
-        files::each_name(&self.dir, |name| {
+        listing::each(&self.dir, |name| {
             let Some(letter) = name.strip_suffix(WHY) else { return Ok(()) };
             let path = self.dir.join(name);
             let age = path.symlink_metadata().and_then(|file| file.modified()).ok();

@@ -14,7 +14,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError, Weight};
+use super::{
+    files::{self, StateError},
+    listing::{self, Weight},
+};
 use crate::{
     fault::{self, Step},
     push::{Push, PushId, Source, lines},
@@ -137,11 +140,11 @@ impl Inbox {
     /// # Errors
     /// If the directory cannot be read.
     pub fn list(&self) -> Result<Vec<String>, StateError> {
-        files::list(&self.dir)
+        listing::list(&self.dir)
     }
 
     pub(super) fn weight(&self) -> Result<Weight, StateError> {
-        files::weigh_all(&self.dir)
+        listing::weigh_all(&self.dir)
     }
 
     /// Takes a capture, unless another process has it. Each claim is counted in the name.
@@ -260,7 +263,7 @@ impl Capture {
     }
 
     pub(super) fn weight(&self) -> Result<Weight, StateError> {
-        files::weigh(&self.path())
+        listing::weigh(&self.path())
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -9,7 +9,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError};
+use super::{
+    files::{self, StateError},
+    listing,
+};
 use crate::{
     marker::{Marker, MarkerId, TraceId},
     policy::Kind,
@@ -287,7 +290,7 @@ impl Journal {
     /// If the directory cannot be read.
     pub fn size(&self) -> Result<Size, StateError> {
         let mut size = Size::default();
-        files::each_name(&self.dir, |name| {
+        listing::each(&self.dir, |name| {
             if let Ok(file) = self.dir.join(name).symlink_metadata() {
                 size.files += 1;
                 size.bytes += file.len();
@@ -306,7 +309,7 @@ impl Journal {
     /// If a file of the journal cannot be read, or `with` fails.
     pub fn read(&self, mut with: impl FnMut(Entry<'static>) -> anyhow::Result<()>) -> anyhow::Result<usize> {
         let mut broken = 0;
-        for name in files::list(&self.dir)?.iter().filter(|name| name.ends_with(".jsonl")) {
+        for name in listing::list(&self.dir)?.iter().filter(|name| name.ends_with(".jsonl")) {
             let path = self.dir.join(name);
             let mut reader = BufReader::new(files::open(&path)?);
             let mut line = Vec::new();

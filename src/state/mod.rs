@@ -9,6 +9,7 @@ pub mod dead;
 mod files;
 pub mod inbox;
 pub mod journal;
+mod listing;
 pub mod outbox;
 pub mod queue;
 pub mod standing;

@@ -14,7 +14,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, StateError, Weight, Written};
+use super::{
+    files::{self, StateError, Written},
+    listing::{self, Weight},
+};
 use crate::{
     fault::{self, Step},
     marker::{Marker, Signal},
@@ -144,7 +147,7 @@ impl Outbox {
     /// # Errors
     /// If the directory cannot be read.
     pub fn list(&self) -> Result<Vec<String>, StateError> {
-        files::list(&self.new_dir())
+        listing::list(&self.new_dir())
     }
 
     /// Returns the names of the `most` files that have waited longest, oldest push first: a long backlog is
@@ -158,15 +161,15 @@ impl Outbox {
 
     /// Returns the names of the first `most` files after the one named `name`.
     pub(super) fn after(&self, name: &str, most: usize) -> Result<Vec<String>, StateError> {
-        files::first_after(&self.new_dir(), name, most)
+        listing::first_after(&self.new_dir(), name, most)
     }
 
     pub(super) fn weight(&self) -> Result<Weight, StateError> {
-        files::weigh_all(&self.new_dir())
+        listing::weigh_all(&self.new_dir())
     }
 
     pub(super) fn weight_of(&self, name: &str) -> Result<Weight, StateError> {
-        files::weigh(&self.new_dir().join(name))
+        listing::weigh(&self.new_dir().join(name))
     }
 
     /// Returns whether nothing waits.
@@ -182,7 +185,7 @@ impl Outbox {
     /// # Errors
     /// If the directory cannot be read.
     pub fn count(&self) -> Result<usize, StateError> {
-        files::count(&self.new_dir())
+        listing::count(&self.new_dir())
     }
 
     /// Returns the push of a file.

@@ -14,6 +14,7 @@ use super::{
     dead::{self, PutBack},
     files,
     inbox::Claim,
+    listing,
     outbox::Lock,
 };
 use crate::{
@@ -169,19 +170,19 @@ impl State {
         mut with: impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
         if places.contains(&Place::Inbox) {
-            files::each_name(&self.dir_of(Place::Inbox, INBOX), |name| {
+            listing::each(&self.dir_of(Place::Inbox, INBOX), |name| {
                 with(Entry { place: Place::Inbox, from: INBOX.into(), name: name.into() })
             })?;
         }
         if places.contains(&Place::Outbox) {
             for destination in self.outboxes()? {
-                files::each_name(&self.dir_of(Place::Outbox, &destination), |name| {
+                listing::each(&self.dir_of(Place::Outbox, &destination), |name| {
                     with(Entry { place: Place::Outbox, from: destination.clone(), name: name.into() })
                 })?;
             }
         }
         if places.contains(&Place::Dead) {
-            files::each_name(self.dead_letters().dir(), |name| {
+            listing::each(self.dead_letters().dir(), |name| {
                 if name.ends_with(dead::WHY) {
                     return Ok(());
                 }
@@ -197,7 +198,7 @@ impl State {
     /// # Errors
     /// If the directory cannot be read.
     pub fn outboxes(&self) -> Result<Vec<String>, StateError> {
-        files::list(&self.dir.join("outbox"))
+        listing::list(&self.dir.join("outbox"))
     }
 
     /// Returns the file of an entry.
@@ -272,7 +273,7 @@ impl State {
     pub fn has_come_since(&self, destination: &str, time: Timestamp) -> Result<bool, StateError> {
         let outbox = self.outbox(destination);
         let mut has_come = false;
-        files::each_name(&outbox.new_dir(), |name| {
+        listing::each(&outbox.new_dir(), |name| {
             has_come |= outbox.waits_since(name).is_some_and(|since| since >= time);
             Ok::<_, StateError>(())
         })?;
