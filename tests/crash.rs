@@ -9,6 +9,7 @@ use fastrand::Rng;
 
 use crate::support::{
     backend::{Backend, Say},
+    is_long,
     spool::{Ended, Ground, Push, Spool},
 };
 
@@ -112,9 +113,8 @@ fn seeds(shard: u64) -> impl ExactSizeIterator<Item = u64> {
         let seed: u64 = seed.parse().expect("GITEA_LIGHTSTEP_SEED is a number");
         return (0..usize::from(seed % SHARDS == shard)).map(move |_| seed).collect::<Vec<_>>().into_iter();
     }
-    let is_long = std::env::var("GITEA_LIGHTSTEP_LONG").is_ok_and(|long| long == "1");
     let now = UNIX_EPOCH.elapsed().expect("a time after 1970").as_secs();
-    let (from, count) = if is_long { (now << 20, 100_000) } else { (0, 1_000) };
+    let (from, count) = if is_long() { (now << 20, 100_000) } else { (0, 1_000) };
     (from + shard..from + count).step_by(SHARDS as usize).collect::<Vec<_>>().into_iter()
 }
 

@@ -128,6 +128,7 @@ impl<'a> Courier<'a> {
             && let Some(wait) = self.standing.asked_to_wait(Timestamp::now())
             && !self.waits(wait)
         {
+            self.make_room()?;
             return self.outbox.is_empty();
         }
         loop {
@@ -141,7 +142,7 @@ impl<'a> Courier<'a> {
                 Round::Sent => {}
                 Round::NothingReadable => return Ok(false),
                 Round::Stopped(stop) => {
-                    self.drained.dropped += cap::make_room(self.state, &self.outbox, self.cap)?;
+                    self.make_room()?;
                     let wait = self.backoff.next(stop.after);
                     if !self.waits(wait) {
                         return Ok(false);
@@ -267,6 +268,12 @@ impl<'a> Courier<'a> {
             Ok(body) => self.client.post(signal, body),
             Err(err) => Outcome::Refused { status: 0, why: format!("failed to encode: {err}") },
         }
+    }
+
+    /// Holds the outbox to its cap: it grows only while the destination does not take what it gets.
+    fn make_room(&mut self) -> Result<(), StateError> {
+        self.drained.dropped += cap::make_room(self.state, &self.outbox, self.cap)?;
+        Ok(())
     }
 
     /// Waits, unless that is longer than there is patience for.

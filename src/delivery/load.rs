@@ -116,7 +116,7 @@ impl Load {
             };
             // What a person put back counts from then.
             let has_waited = outbox.waits_since(&name).is_none_or(|since| is_over(since, give_up_after));
-            if has_waited && waiting.markers.iter().all(|marker| is_too_old(marker, give_up_after)) {
+            if has_waited && waiting.markers.iter().all(|marker| is_over(marker.time, give_up_after)) {
                 load.dead += waiting.markers.len();
                 bury(state, outbox, &name, &waiting.markers, "older than [delivery] give_up_after")?;
                 continue;
@@ -286,11 +286,7 @@ fn group<K: Ord>(items: &[Item], key: impl Fn(&Item) -> Option<K>) -> BTreeMap<K
     groups
 }
 
-fn is_too_old(marker: &Marker, give_up_after: Duration) -> bool {
-    is_over(marker.time, give_up_after)
-}
-
-/// The same for a file whose markers cannot be read: its name says when the push was.
+/// Returns whether a file whose markers cannot be read is too old: its name says when the push was.
 fn is_push_too_old(name: &str, give_up_after: Duration) -> bool {
     Outbox::push_of(name).and_then(PushId::time).is_none_or(|time| is_over(time, give_up_after))
 }

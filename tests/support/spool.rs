@@ -326,6 +326,12 @@ impl Spool<'_> {
     /// the back end refused it for good, and that nothing else has.
     #[track_caller]
     pub fn holds_its_promise(&self, accepted: &[Push]) {
+        self.holds_its_promise_beside(accepted, &[]);
+    }
+
+    /// Asserts the same, but nothing of what a person `dropped`: some of it may have arrived before.
+    #[track_caller]
+    pub fn holds_its_promise_beside(&self, accepted: &[Push], dropped: &[Push]) {
         let ids = self.backend.ids();
         let taken = [Say::Yes, Say::YesButOne];
         let (logs, traces) = (self.backend.ids_told(false, &taken), self.backend.ids_told(true, &taken));
@@ -350,7 +356,7 @@ impl Spool<'_> {
                 assert!(has_arrived || is_refused, "neither arrived nor refused: {key}\n{}", self.told());
             }
         }
-        let made: BTreeSet<_> = accepted.iter().flat_map(|push| &push.markers).collect();
+        let made: BTreeSet<_> = accepted.iter().chain(dropped).flat_map(|push| &push.markers).collect();
         for key in ids.keys() {
             assert!(made.contains(key), "nobody made {key}\n{}", self.told());
         }
