@@ -1,6 +1,13 @@
 //! What the process that a hook leaves behind keeps of the push: nothing.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::support::{
     BINARY, Sandbox,
@@ -63,6 +70,31 @@ fn the_detached_process_keeps_nothing_of_the_push() {
     assert_eq!(names, ["HOME", "LC_ALL", "PATH", "TMPDIR", "TZ"]);
 
     sandbox.end(&pid);
+}
+
+#[test]
+fn a_push_that_lands_as_the_delivery_ends_is_delivered_by_it() {
+    let sandbox = Arc::new(Sandbox::new());
+    let commit = sandbox.commit("Lands late", &[]);
+    sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
+    let line = move |tag: usize| format!("{} {commit} refs/tags/v1.{tag}.0\n", "0".repeat(commit.len()));
+    let (late, late_line) = (sandbox.clone(), line(1));
+    let is_first = AtomicBool::new(true);
+    // The first delivery waits for its answer, with its listing of the outbox behind it, until the process of the
+    // second push has found it at work and has left.
+    let recorder = Recorder::judging(move |_| {
+        if is_first.swap(false, Ordering::SeqCst) {
+            late.hook(late_line.as_bytes()).succeeded();
+            wait_until("the second process has left", || late.deliverers().len() == 1);
+        }
+        Answer::status(200)
+    });
+    sandbox.deliver_to(&recorder.endpoint(), "");
+    sandbox.hook(line(0).as_bytes()).succeeded();
+    recorder.wait_for(2);
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "nobody else had to come");
+    assert_eq!(recorder.requests().len(), 2);
 }
 
 #[test]

@@ -194,6 +194,7 @@ impl<'a> Client<'a> {
             ureq::Error::Io(err) if err.kind() == UnexpectedEof => {
                 "the connection was closed before the answer was there".into()
             }
+            ureq::Error::Io(err) => err.to_string(),
             other => other.to_string(),
         };
         Fault { why, is_hung_up }

@@ -307,12 +307,19 @@ impl Sandbox {
 
     /// Finds a process that a hook left behind in this sandbox.
     pub fn deliverer(&self) -> Option<PathBuf> {
+        self.deliverers().pop()
+    }
+
+    /// Finds all processes that hooks left behind in this sandbox.
+    pub fn deliverers(&self) -> Vec<PathBuf> {
         let config = self.path("config.toml").display().to_string();
-        fs::read_dir("/proc").expect("/proc").map(|entry| entry.expect("an entry").path()).find(|process| {
+        let is_one = |process: &PathBuf| {
             let cmdline = fs::read(process.join("cmdline")).unwrap_or_default();
             let cmdline = String::from_utf8_lossy(&cmdline).into_owned();
             cmdline.contains("\0deliver\0--detached\0") && cmdline.contains(&config)
-        })
+        };
+        let processes = fs::read_dir("/proc").expect("/proc");
+        processes.map(|entry| entry.expect("an entry").path()).filter(is_one).collect()
     }
 
     /// Waits until every process that a hook left behind has ended, also one that has not begun.
