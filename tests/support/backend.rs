@@ -3,12 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io::{BufReader, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
+    net::TcpStream,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use opentelemetry_proto::tonic::{
@@ -21,7 +17,10 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 
-use super::recorder::{self, Request};
+use super::{
+    listener::Listener,
+    recorder::{self, Request},
+};
 
 /// What the back end does with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +59,6 @@ struct Shared {
     otherwise: Mutex<Option<Say>>,
     heard: Mutex<Vec<Heard>>,
     errand: Mutex<Option<(usize, Errand)>>,
-    is_ended: AtomicBool,
 }
 
 /// What a test does while a request waits for its answer.
@@ -68,33 +66,19 @@ type Errand = Box<dyn FnOnce() + Send>;
 
 /// The back end; it ends when it is dropped.
 pub struct Backend {
-    address: String,
+    listener: Listener,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Backend {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared::default());
-        let thread = std::thread::spawn({
-            let shared = shared.clone();
-            move || {
-                for stream in listener.incoming().map_while(Result::ok) {
-                    if shared.is_ended.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let shared = shared.clone();
-                    std::thread::spawn(move || serve(stream, &shared));
-                }
-            }
-        });
-        Self { address, shared, thread: Some(thread) }
+        let serving = shared.clone();
+        Self { listener: Listener::start(move |stream| serve(stream, &serving)), shared }
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address())
     }
 
     /// Says this from now on, one a request, and then 200.
@@ -140,17 +124,6 @@ impl Backend {
         let heard = lock(&self.shared.heard);
         let told = heard.iter().filter(|heard| heard.is_traces == is_traces && said.contains(&heard.said));
         told.flat_map(|heard| heard.markers.keys().cloned()).collect()
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.shared.is_ended.store(true, Ordering::SeqCst);
-        // The listener wakes up, sees the flag and ends.
-        let _ = TcpStream::connect(&self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -3,14 +3,15 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
+
+use super::listener::Listener;
 
 /// What the server does next with a connection. After the last step it says that it has no more to say
 /// (FIN), and reads what still comes.
@@ -37,16 +38,14 @@ pub enum Step {
 
 /// The server; it ends when it is dropped.
 pub struct Hostile {
-    address: String,
+    listener: Listener,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
     scripts: Vec<Vec<Step>>,
     connections: AtomicUsize,
     requests: AtomicUsize,
-    is_ended: AtomicBool,
 }
 
 /// How long a client may keep the server waiting, so that no thread outlives a test by much.
@@ -57,37 +56,21 @@ impl Hostile {
     /// is for all that come after.
     pub fn start(scripts: Vec<Vec<Step>>) -> Self {
         assert!(!scripts.is_empty(), "a script is needed");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let shared = Arc::new(Shared {
-            scripts,
-            connections: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
-            is_ended: AtomicBool::new(false),
-        });
-        let thread = std::thread::spawn({
-            let shared = shared.clone();
-            move || {
-                for stream in listener.incoming().map_while(Result::ok) {
-                    if shared.is_ended.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let nth = shared.connections.fetch_add(1, Ordering::SeqCst);
-                    let shared = shared.clone();
-                    std::thread::spawn(move || {
-                        let script = &shared.scripts[nth.min(shared.scripts.len() - 1)];
-                        // A client that has left ends the script.
-                        let _ = act(stream, script, &shared.requests);
-                    });
-                }
-            }
-        });
-        Self { address, shared, thread: Some(thread) }
+        let shared =
+            Arc::new(Shared { scripts, connections: AtomicUsize::new(0), requests: AtomicUsize::new(0) });
+        let serving = shared.clone();
+        let serve = move |stream| {
+            let nth = serving.connections.fetch_add(1, Ordering::SeqCst);
+            let script = &serving.scripts[nth.min(serving.scripts.len() - 1)];
+            // A client that has left ends the script.
+            let _ = act(stream, script, &serving.requests);
+        };
+        Self { listener: Listener::start(serve), shared }
     }
 
     /// Returns `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
-        &self.address
+        self.listener.address()
     }
 
     /// Returns how many connections there have been.
@@ -98,17 +81,6 @@ impl Hostile {
     /// Returns how many requests were read to their end.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        self.shared.is_ended.store(true, Ordering::SeqCst);
-        // The listener wakes up, sees the flag and ends.
-        let _ = TcpStream::connect(&self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod flicker;
 mod golden;
 pub mod hostile;
+mod listener;
 pub mod nginx;
 pub mod python;
 pub mod recorder;

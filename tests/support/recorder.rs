@@ -3,15 +3,14 @@
 use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    thread::JoinHandle,
 };
 
-use super::wait_until;
+use super::{listener::Listener, wait_until};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -38,14 +37,12 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     judge: Judge,
     connections: AtomicUsize,
-    is_ended: AtomicBool,
 }
 
 /// The receiver; it ends when it is dropped.
 pub struct Recorder {
-    address: String,
+    listener: Listener,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Answer {
@@ -75,31 +72,17 @@ impl Recorder {
 
     /// Starts a receiver that looks at each request before it answers.
     pub fn judging(judge: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared {
             requests: Mutex::default(),
             judge: Box::new(judge),
             connections: AtomicUsize::new(0),
-            is_ended: AtomicBool::new(false),
         });
-        let thread = std::thread::spawn({
-            let shared = shared.clone();
-            move || {
-                for stream in listener.incoming().map_while(Result::ok) {
-                    if shared.is_ended.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let shared = shared.clone();
-                    std::thread::spawn(move || serve(stream, &shared));
-                }
-            }
-        });
-        Self { address, shared, thread: Some(thread) }
+        let serving = shared.clone();
+        Self { listener: Listener::start(move |stream| serve(stream, &serving)), shared }
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address())
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -111,17 +94,6 @@ impl Recorder {
     pub fn wait_for(&self, count: usize) -> Vec<Request> {
         wait_until(&format!("{count} requests have come"), || self.requests().len() >= count);
         self.requests()
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.shared.is_ended.store(true, Ordering::SeqCst);
-        // The listener wakes up, sees the flag and ends.
-        let _ = TcpStream::connect(&self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -1,0 +1,55 @@
+//! A port of loopback whose connections are served, each in a thread of its own, until the test is over.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// The listener; it ends when it is dropped.
+pub struct Listener {
+    address: String,
+    is_ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Has `serve` serve every connection.
+    pub fn start(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let is_ended = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let is_ended = is_ended.clone();
+            move || {
+                for stream in listener.incoming().map_while(Result::ok) {
+                    if is_ended.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let serve = serve.clone();
+                    thread::spawn(move || serve(stream));
+                }
+            }
+        });
+        Self { address, is_ended, thread: Some(thread) }
+    }
+
+    /// Returns `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.is_ended.store(true, Ordering::SeqCst);
+        // It wakes up, sees the flag and ends.
+        let _ = TcpStream::connect(&self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
