@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use crate::support::{
@@ -95,6 +96,32 @@ fn a_push_that_lands_as_the_delivery_ends_is_delivered_by_it() {
     sandbox.wait_for_deliverers_to_end();
     assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "nobody else had to come");
     assert_eq!(recorder.requests().len(), 2);
+}
+
+#[test]
+fn a_push_that_lands_as_the_delivery_gives_up_gets_its_own_time() {
+    const LINGER: Duration = Duration::from_secs(2);
+    let sandbox = Arc::new(Sandbox::new());
+    let commit = sandbox.commit("Lands very late", &[]);
+    sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
+    let line = move |tag: usize| format!("{} {commit} refs/tags/v1.{tag}.0\n", "0".repeat(commit.len()));
+    let (late, late_line) = (sandbox.clone(), line(1));
+    let (is_first, start) = (AtomicBool::new(true), Instant::now());
+    // When the first delivery has its answer, its time is over; the process of the second push found it at work.
+    let recorder = Recorder::judging(move |_| {
+        if !is_first.swap(false, Ordering::SeqCst) {
+            return Answer::status(200);
+        }
+        wait_until("the time is over", || start.elapsed() > LINGER + Duration::from_millis(200));
+        late.hook(late_line.as_bytes()).succeeded();
+        wait_until("the second process has left", || late.deliverers().len() == 1);
+        Answer::status(503)
+    });
+    sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"2s\"\n");
+    sandbox.hook(line(0).as_bytes()).succeeded();
+    recorder.wait_for(2);
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "nobody else had to come");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn waits(files: usize) -> String {
 
 /// Nobody reads what a detached process prints; the journal is its only voice.
 fn detached(config: &Config, state: &State) {
-    let patience = Patience::Until(Deadline::after(config.delivery.linger));
+    let patience = Patience::Linger(config.delivery.linger);
     if let Err(err) = delivery::drain(config, state, patience, &Progress::default()) {
         let what = format!("the delivery stopped, the next push starts it again: {err}").into();
         // If the journal cannot be written either, nobody is left to be told.

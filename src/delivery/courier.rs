@@ -22,7 +22,7 @@ use crate::{
         journal::{Delivery, Record, Sent},
         standing::Standing,
     },
-    time::Timestamp,
+    time::{Deadline, Timestamp},
 };
 
 /// How many names of waiting files are held at once, some 2 MiB of them. A longer backlog is listed
@@ -46,7 +46,12 @@ pub(super) struct Courier<'a> {
     client: Client<'a>,
     give_up_after: Duration,
     cap: SpoolCap,
-    patience: Patience,
+    /// How long a push is tried for, if later ones get as much.
+    linger: Option<Duration>,
+    /// When patience ends; without one it is never more than the first try.
+    deadline: Option<Deadline>,
+    /// When the newest push came of which that was taken into account.
+    newest: Option<Timestamp>,
     backoff: Backoff,
     standing: Standing,
     noted: Option<Instant>,
@@ -81,6 +86,11 @@ impl<'a> Courier<'a> {
         patience: Patience,
         progress: &'a Progress,
     ) -> Self {
+        let (deadline, linger) = match patience {
+            Patience::Once => (None, None),
+            Patience::Until(deadline) => (Some(deadline), None),
+            Patience::Linger(time) => (Some(Deadline::after(time)), Some(time)),
+        };
         Self {
             state,
             destination,
@@ -88,7 +98,9 @@ impl<'a> Courier<'a> {
             client: Client::new(destination, config.delivery.timeout),
             give_up_after: config.delivery.give_up_after,
             cap: config.spool,
-            patience,
+            linger,
+            deadline,
+            newest: None,
             backoff: Backoff::default(),
             standing: Standing::default(),
             noted: None,
@@ -112,7 +124,8 @@ impl<'a> Courier<'a> {
             let is_done = self.empty()?;
             drop(lock);
             // A push that landed while the lock was held may have found it held and left.
-            if !is_done || self.outbox.is_empty()? {
+            let goes_on = if is_done { !self.outbox.is_empty()? } else { self.lingers_on()? };
+            if !goes_on {
                 break;
             }
         }
@@ -124,7 +137,7 @@ impl<'a> Courier<'a> {
     fn empty(&mut self) -> Result<bool, StateError> {
         self.standing = Standing::read(&self.outbox);
         // A person who calls `deliver` is not kept waiting.
-        if let Patience::Until(_) = self.patience
+        if self.deadline.is_some()
             && let Some(wait) = self.standing.asked_to_wait(Timestamp::now())
             && !self.waits(wait)
         {
@@ -150,6 +163,24 @@ impl<'a> Courier<'a> {
                 }
             }
         }
+    }
+
+    /// Returns whether a push has come since whose own time is not over yet, and takes that time for patience.
+    fn lingers_on(&mut self) -> Result<bool, StateError> {
+        let (Some(linger), Some(newest)) = (self.linger, self.outbox.newest()?) else {
+            return Ok(false);
+        };
+        if self.newest.replace(newest) >= Some(newest) {
+            return Ok(false);
+        }
+        // One from the future, before the clock was set back, has come just now.
+        let age = Duration::try_from(Timestamp::now().duration_since(newest)).unwrap_or_default();
+        let deadline = Deadline::after(linger.saturating_sub(age));
+        let is_later = self.deadline.is_some_and(|before| before.left() < deadline.left());
+        if is_later {
+            self.deadline = Some(deadline);
+        }
+        Ok(is_later)
     }
 
     /// Sends the files that `names` names, load by load; behind them `others` wait.
@@ -278,10 +309,7 @@ impl<'a> Courier<'a> {
 
     /// Waits, unless that is longer than there is patience for.
     fn waits(&self, wait: Duration) -> bool {
-        let waits = match self.patience {
-            Patience::Once => false,
-            Patience::Until(deadline) => deadline.left() > wait,
-        };
+        let waits = self.deadline.is_some_and(|deadline| deadline.left() > wait);
         if waits {
             thread::sleep(wait);
         }

@@ -1,7 +1,7 @@
 //! The loop: settle what the inbox holds, then send what the outbox holds, and go on until both are
 //! empty or the time is up.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use super::{courier::Courier, progress::Progress};
 use crate::{
@@ -48,6 +48,9 @@ pub enum Patience {
     Once,
     /// With backoff, until everything is off the spool or the time is up.
     Until(Deadline),
+    /// With backoff, until everything is off the spool or has been tried for so long: a push that lands
+    /// meanwhile gets all of that time too.
+    Linger(Duration),
 }
 
 /// Empties the spool as far as the destinations let it, and notes in `progress` how far it is.

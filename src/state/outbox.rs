@@ -180,6 +180,19 @@ impl Outbox {
         Ok(self.oldest(1)?.is_empty())
     }
 
+    /// Returns when the newest push was captured of which something waits.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn newest(&self) -> Result<Option<Timestamp>, StateError> {
+        let mut newest = None;
+        listing::each(&self.new_dir(), |name| -> Result<_, StateError> {
+            newest = newest.max(Self::push_of(name));
+            Ok(())
+        })?;
+        Ok(newest.and_then(PushId::time))
+    }
+
     /// Returns how many files wait.
     ///
     /// # Errors
