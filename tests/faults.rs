@@ -156,6 +156,26 @@ fn a_machine_that_starts_neither_process_nor_thread() {
 }
 
 #[test]
+fn a_delivery_that_gets_no_thread_goes_to_one_destination_after_the_other() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let spool = ground.spool("one-by-one", &backend);
+    let second = format!(
+        "[[destination]]\nname = \"second\"\nkind = \"otlp\"\nendpoint = \"{}\"\ncompression = \"none\"\n",
+        backend.endpoint()
+    );
+    spool.configure(&second);
+    let push = ground.typical(0);
+    spool.hook(&push, "EAGAIN@1+").was_a_good_hook();
+    let ended = spool.faulty(&["deliver"], "EAGAIN@1+");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(spool.struck().is_some_and(|step| step.starts_with("Thread")));
+    for outbox in [OUTBOX, "outbox/second/new"] {
+        assert_eq!(spool.files(outbox).len(), 0, "{outbox}");
+    }
+    spool.holds_after_drain(&[push]);
+}
+
+#[test]
 fn a_state_directory_that_goes_away_between_two_pushes() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let spool = ground.spool("gone", &backend);

@@ -1,12 +1,13 @@
 //! The loop: settle what the inbox holds, then send what the outbox holds, and go on until both are
 //! empty or the time is up.
 
-use std::{thread, time::Duration};
+use std::{panic::resume_unwind, thread, time::Duration};
 
 use super::{courier::Courier, progress::Progress};
 use crate::{
     config::{Config, UNASSIGNED},
     decide::Budget,
+    fault::{self, Step},
     settle::settle,
     state::{
         State, StateError, cap,
@@ -141,32 +142,37 @@ fn assign(config: &Config, state: &State) -> Result<(), StateError> {
     unassigned.assign_to(&outboxes)
 }
 
-/// Empties the outboxes, each in a thread of its own: a destination that is down must hold no other up.
+/// Empties the outboxes side by side, each in a thread of its own but the last: a destination that is down must
+/// hold no other up.
 fn deliver(
     config: &Config,
     state: &State,
     patience: Patience,
     progress: &Progress,
 ) -> Result<Drained, StateError> {
-    if config.destinations.is_empty() {
+    let Some((last, others)) = config.destinations.split_last() else {
         let unassigned = state.outbox(UNASSIGNED);
         let dropped = match unassigned.try_lock()? {
             Some(_lock) => cap::make_room(state, &unassigned, config.spool)?,
             None => 0,
         };
         return Ok(Drained { dropped, left: unassigned.count()?, ..Drained::default() });
-    }
+    };
+    let courier = |destination| move || Courier::new(config, state, destination, patience, progress).run();
     thread::scope(|scope| {
-        let threads: Vec<_> = config
-            .destinations
-            .iter()
-            .map(|destination| {
-                scope.spawn(move || Courier::new(config, state, destination, patience, progress).run())
-            })
-            .collect();
-        let mut drained = Drained::default();
-        for thread in threads {
-            drained.add(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        let start = |destination| {
+            fault::point(Step::Thread, state.dir())
+                .and_then(|()| thread::Builder::new().spawn_scoped(scope, courier(destination)))
+                // The machine has no room for one more: then one after the other.
+                .map_err(|_| courier(destination))
+        };
+        let others: Vec<_> = others.iter().map(start).collect();
+        let mut drained = courier(last)()?;
+        for other in others {
+            drained.add(match other {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic))?,
+                Err(courier) => courier()?,
+            });
         }
         Ok(drained)
     })
