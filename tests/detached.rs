@@ -73,12 +73,17 @@ fn the_detached_process_keeps_nothing_of_the_push() {
     sandbox.end(&pid);
 }
 
+/// Returns what git tells the hook of new version tags, each a push of its own.
+fn new_tags(sandbox: &Sandbox) -> impl Fn(usize) -> String + use<> {
+    let commit = sandbox.commit("Tagged", &[]);
+    sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
+    move |tag| format!("{} {commit} refs/tags/v1.{tag}.0\n", "0".repeat(commit.len()))
+}
+
 #[test]
 fn a_push_that_lands_as_the_delivery_ends_is_delivered_by_it() {
     let sandbox = Arc::new(Sandbox::new());
-    let commit = sandbox.commit("Lands late", &[]);
-    sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-    let line = move |tag: usize| format!("{} {commit} refs/tags/v1.{tag}.0\n", "0".repeat(commit.len()));
+    let line = new_tags(&sandbox);
     let (late, late_line) = (sandbox.clone(), line(1));
     let is_first = AtomicBool::new(true);
     // The first delivery waits for its answer, with its listing of the outbox behind it, until the process of the
@@ -102,9 +107,7 @@ fn a_push_that_lands_as_the_delivery_ends_is_delivered_by_it() {
 fn a_push_that_lands_as_the_delivery_gives_up_gets_its_own_time() {
     const LINGER: Duration = Duration::from_secs(2);
     let sandbox = Arc::new(Sandbox::new());
-    let commit = sandbox.commit("Lands very late", &[]);
-    sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-    let line = move |tag: usize| format!("{} {commit} refs/tags/v1.{tag}.0\n", "0".repeat(commit.len()));
+    let line = new_tags(&sandbox);
     let (late, late_line) = (sandbox.clone(), line(1));
     let (is_first, start) = (AtomicBool::new(true), Instant::now());
     // When the first delivery has its answer, its time is over; the process of the second push found it at work.
