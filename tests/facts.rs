@@ -221,3 +221,115 @@ impl Random {
         self.0 % bound
     }
 }
+
+#[test]
+fn a_description_is_the_one_that_git_gives() {
+    for format in ["sha1", "sha256"] {
+        let sandbox = Sandbox::with_object_format(format);
+        // A clock that goes on by itself: of two commits of one second, nobody knows which is the newer.
+        let second = std::cell::Cell::new(1_700_000_000);
+        let commit = |message: &str| {
+            second.set(second.get() + 60);
+            let date = format!("{} +0000", second.get());
+            let mut command = sandbox.command("git", &sandbox.path("clone"));
+            command.args(["commit", "-q", "--allow-empty", "-m", message]);
+            command.env("GIT_COMMITTER_DATE", &date).env("GIT_AUTHOR_DATE", &date);
+            sandbox.run(&mut command, b"").succeeded();
+        };
+        commit("Root");
+        let described = |rev: &str| {
+            let id = sandbox.git(&["rev-parse", rev]);
+            let told = facts(&sandbox, "refs/heads/main", "", &id).describe().expect("readable");
+            told.map(|told| told.to_string())
+        };
+        publish(&sandbox, false);
+        assert_eq!(described("HEAD"), None, "there is no tag yet");
+
+        sandbox.git(&["tag", "v1.0.0"]);
+        commit("One");
+        sandbox.git(&["branch", "side"]);
+        commit("Two");
+        sandbox.git(&["tag", "-a", "-m", "two", "v1.1.0"]);
+        sandbox.git(&["checkout", "-q", "side"]);
+        for name in ["a", "b", "c"] {
+            commit(name);
+        }
+        sandbox.git(&["tag", "side-tag"]);
+        commit("d");
+        sandbox.git(&["checkout", "-q", "main"]);
+        commit("Three");
+        sandbox.git(&["merge", "-q", "--no-ff", "-m", "Merge", "side"]);
+        commit("Four");
+        publish(&sandbox, format == "sha256");
+        for rev in ["HEAD", "HEAD~1", "HEAD~2", "side", "side~1", "side~2", "v1.1.0", "v1.0.0"] {
+            let git = sandbox.git(&["describe", "--tags", "--abbrev=12", rev]);
+            assert_eq!(described(rev), Some(git), "{rev}");
+        }
+    }
+}
+
+#[test]
+fn the_previous_version_is_of_the_same_service_and_as_final() {
+    let sandbox = Sandbox::new();
+    for tags in [
+        &["v1.0.0", "checkout/v0.9.0"][..],
+        &["v1.1.0-rc.1", "nightly"],
+        &["v1.9.0", "v1.10.0", "v1.10.0-rc.2", "checkout/v1.0.0"],
+        &["v1.11.0-rc.1"],
+    ] {
+        sandbox.commit(tags[0], &[]);
+        for tag in tags {
+            sandbox.git(&["tag", tag]);
+        }
+    }
+    publish(&sandbox, true);
+    let previous = |tag: &str| {
+        let id = sandbox.git(&["rev-parse", tag]);
+        let found = facts(&sandbox, &format!("refs/tags/{tag}"), "", &id).previous_version();
+        found.expect("readable").map(|found| found.version().to_string())
+    };
+    let is = |version: &str| Some(version.to_string());
+    assert_eq!(previous("v1.0.0"), None);
+    assert_eq!(previous("v1.9.0"), is("1.10.0"), "of one commit's versions, the highest");
+    assert_eq!(previous("v1.10.0"), is("1.9.0"));
+    assert_eq!(previous("v1.1.0-rc.1"), is("1.0.0"), "a pre-release follows whatever is nearest");
+    assert_eq!(previous("v1.11.0-rc.1"), is("1.10.0"));
+    assert_eq!(previous("checkout/v1.0.0"), is("0.9.0"));
+    assert_eq!(previous("checkout/v0.9.0"), None);
+}
+
+#[test]
+fn files_are_read_as_they_are_and_as_they_were() {
+    for format in ["sha1", "sha256"] {
+        let sandbox = Sandbox::with_object_format(format);
+        let old = sandbox.commit("Old", &[("deploy/values.yaml", "tag: 1\n"), ("gone", "x")]);
+        sandbox.git(&["rm", "-q", "gone"]);
+        std::os::unix::fs::symlink("deploy/values.yaml", sandbox.path("clone/link")).expect("a link");
+        let large = "x".repeat(300 << 10);
+        let new =
+            sandbox.commit("New", &[("deploy/values.yaml", "tag: 2\n"), ("large", &large), ("a/b/c", "")]);
+        std::fs::write(sandbox.path("clone/latin"), b"caf\xe9").expect("written");
+        let latest = sandbox.commit("Latin", &[]);
+        publish(&sandbox, format == "sha256");
+
+        let update = facts(&sandbox, "refs/heads/main", &old, &new);
+        let file = |path: &str| update.file(path).expect("readable").map(|text| text.to_string());
+        let before = |path: &str| update.file_before(path).expect("readable").map(|text| text.to_string());
+        assert_eq!(file("deploy/values.yaml").as_deref(), Some("tag: 2\n"));
+        assert_eq!(before("deploy/values.yaml").as_deref(), Some("tag: 1\n"));
+        assert_eq!((file("gone"), before("gone").as_deref()), (None, Some("x")));
+        assert_eq!(file("a/b/c").as_deref(), Some(""));
+        for nothing in ["", "/", "deploy", "deploy/", "link", "a/b/c/d", "../x", "/etc/passwd", "a//b"] {
+            assert_eq!(file(nothing), None, "{nothing:?}");
+        }
+        let why = update.file("large").expect_err("too large").to_string();
+        assert_eq!(why, "`large` has 307200 bytes, the limit is 262144");
+
+        let created = facts(&sandbox, "refs/heads/topic", "", &latest);
+        assert_eq!(created.file("latin").expect("readable").as_deref(), Some("caf\u{fffd}"));
+        assert_eq!(created.file_before("latin").expect("readable"), None, "the first parent has it not");
+        assert_eq!(created.file_before("deploy/values.yaml").expect("readable").as_deref(), Some("tag: 2\n"));
+        let first = facts(&sandbox, "refs/heads/first", "", &old);
+        assert_eq!(first.file_before("gone").expect("readable"), None, "a root has no parent");
+    }
+}

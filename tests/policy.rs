@@ -54,15 +54,14 @@ fn every_word_of_an_update_says_what_git_says() {
                 ref: update.ref, branch: update.branch, no_tag: update.tag == (), old: update.old_id, new_id: update.new_id,
                 commit: update.commit_id, created: update.is_created, deleted: update.is_deleted, rewind: update.is_rewind,
                 is_default: update.is_default_branch, count: update.commit_count, titles: update.commits.map(|c| c.title),
-                authors: update.authors, paths: update.changed_paths, no_version: update.version == (),
+                authors: update.authors, paths: update.changed_paths.to_array(), no_version: update.version == (),
                 no_service: update.service == (), title: update.title, message: update.message, author: update.author.name,
-                committer: update.committer.email, ticket: update.trailers.ticket, no_tagger: update.tagger == (),
-                no_message: update.tag_message == (), push: p.id.len(), pusher: p.pusher.name, pusher_id: p.pusher.id,
+                committer: update.committer.email, ticket: update.trailers.ticket, no_tag_object: update.annotated_tag == (), push: p.id.len(), pusher: p.pusher.name, pusher_id: p.pusher.id,
                 owner: p.repository.owner, repository: p.repository.full_name, transport: p.transport,
                 no_pull_request: p.pull_request == (), merge: p.is_merge, internal: p.is_internal, wiki: p.is_wiki,
                 key: p.is_deploy_key, options: p.options.len(), no_option: p.options.deploy == (), nothing: p.options.deploy,
                 no_trailer: update.trailers.reviewed == (), has_ticket: "ticket" in update.trailers,
-                trailers: update.trailers.keys(), time: p.time.len() > 20,
+                trailers: update.trailers.keys(), time: p.time,
                 globs: glob("services/**", "services/a/b") && !glob("services/*", "services/a/b"),
             } })
         }"#,
@@ -94,8 +93,7 @@ fn every_word_of_an_update_says_what_git_says() {
         ("no_trailer", json!(true)),
         ("has_ticket", json!(true)),
         ("trailers", json!(["ticket"])),
-        ("no_tagger", json!(true)),
-        ("no_message", json!(true)),
+        ("no_tag_object", json!(true)),
         ("push", json!(36)),
         ("pusher", json!("ann")),
         ("pusher_id", json!(7)),
@@ -110,12 +108,13 @@ fn every_word_of_an_update_says_what_git_says() {
         ("options", json!(0)),
         ("no_option", json!(true)),
         ("nothing", Value::Null),
-        ("time", json!(true)),
         ("globs", json!(true)),
     ];
     for (word, value) in expected {
         assert_eq!(marker["attributes"][word], value, "{word}");
     }
+    let time = marker["attributes"]["time"].as_str().expect("text");
+    assert_eq!(time.len(), "2026-11-22T10:00:00Z".len(), "{time}");
 }
 
 #[test]
@@ -169,23 +168,23 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn decide(update) {\n    update.push.pusher.nam\n}",
-            "site.rhai:2:24: there is no `nam` here, did you mean `name`?",
+            "site.rhai:2:23: `pusher` has no word `nam`, did you mean `name`?",
         ),
         (
             "fn decide(update) {\n    mark(#{ knd: \"release\" })\n}",
-            "site.rhai:2: a marker has no word `knd`, did you mean `kind`?",
+            "site.rhai:2:5: a marker has no word `knd`, did you mean `kind`?",
         ),
         (
             "fn decide(update) {\n    mark(#{ kind: \"relase\" })\n}",
-            "site.rhai:2: `kind` is `relase`, expected one of `change`, `release`, `deployment`, `rollback`",
+            "site.rhai:2:5: `kind` is `relase`, expected one of `change`, `release`, `deployment`, `rollback`",
         ),
         (
             "fn decide(update) {\n    mark(#{ service: 7 })\n}",
-            "site.rhai:2: `service` must be a string, found i64",
+            "site.rhai:2:5: `service` must be a string, found i64",
         ),
         (
             "fn decide(update) {\n    mark(#{ service: \" \" })\n}",
-            "site.rhai:2: `service` is empty; leave it out or give it a name",
+            "site.rhai:2:5: `service` is empty; leave it out or give it a name",
         ),
         (
             "fn decide(update) {\n    7\n}",
@@ -214,7 +213,31 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn enrich(marker, update) { #{} }",
-            "site.rhai: the marker that `enrich` returned has no `kind`; return the one you were given",
+            "site.rhai: `enrich` returned a value of type map; end it with the marker: `marker`",
+        ),
+        (
+            "fn enrich(marker, update) {\n    marker.knd = \"release\";\n    marker\n}",
+            "site.rhai:2:11: a marker has no word `knd`, did you mean `kind`?",
+        ),
+        (
+            "fn enrich(marker, update) {\n    marker.attributes.size = #{};\n    marker\n}",
+            "site.rhai:2:11: attribute `size` must be a string, number, bool or array of strings, found map",
+        ),
+        (
+            "fn guard(marker, update) {\n    marker.kind = \"change\";\n}",
+            "site.rhai:2:11: `guard` may not change a marker; return `#{ ... }` with the attributes to add, or `refuse(\"why\")`",
+        ),
+        (
+            "fn decide(update) {\n    update.branch = \"main\";\n}",
+            "site.rhai:2:12: `branch` cannot be set here",
+        ),
+        (
+            "fn decide(update) {\n    update.title.matches(`(`)\n}",
+            "site.rhai:2:18: `(` is no regular expression: found open group without closing ')'",
+        ),
+        (
+            "fn decide(update) {\n    update.push.time - duration(\"2 fortnights\")\n}",
+            "site.rhai:2:24: expected a duration such as \"250ms\", \"10s\", \"5m\", \"12h\" or \"7d\", found `2 fortnights`",
         ),
         (
             "fn guard(marker, update) { 7 }",

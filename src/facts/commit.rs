@@ -16,7 +16,7 @@ const MAX_TITLE: usize = 256;
 /// How long a message may be, in characters.
 const MAX_MESSAGE: usize = 16_384;
 /// How long a person's name or address may be, in characters.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 /// How many trailers are kept, and how long each may be.
 const MAX_TRAILERS: usize = 64;
 const MAX_TRAILER: usize = 1024;
@@ -38,9 +38,11 @@ pub struct Tag {
     /// The id of the tag object.
     pub id: ObjectId,
     /// Who made the tag; some old tags name nobody.
-    pub tagger: Option<Signature>,
+    pub tagger: Option<Person>,
     /// The whole message, without a signature.
     pub message: String,
+    /// Whether it bears a signature; whose it is, and whether it is right, nobody has asked.
+    pub is_signed: bool,
 }
 
 /// A commit.
@@ -49,9 +51,9 @@ pub struct Commit {
     /// The full id.
     pub id: ObjectId,
     /// Who wrote the change.
-    pub author: Signature,
+    pub author: Person,
     /// Who made the commit.
-    pub committer: Signature,
+    pub committer: Person,
     /// The first paragraph of the message as one line.
     pub title: String,
     /// The whole message.
@@ -60,12 +62,14 @@ pub struct Commit {
     pub trailers: Vec<(String, String)>,
     /// The parents in order.
     pub parents: Vec<ObjectId>,
+    /// Whether it bears a signature; whose it is, and whether it is right, nobody has asked.
+    pub is_signed: bool,
     pub(super) tree: ObjectId,
 }
 
 /// A person and a time, as a commit or a tag states them. Both are what somebody typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature {
+pub struct Person {
     /// The name.
     pub name: String,
     /// The mail address. It is personal data and goes into no marker of itself.
@@ -114,12 +118,13 @@ impl Commit {
         });
         Ok(Self {
             id,
-            author: Signature::read(commit.author),
-            committer: Signature::read(commit.committer),
+            author: Person::read(commit.author),
+            committer: Person::read(commit.committer),
             title: text::bounded(message.summary().as_ref(), MAX_TITLE),
             message: text::bounded(commit.message, MAX_MESSAGE),
             trailers,
             parents: commit.parents().map(|id| own_id(&id)).collect::<Result<_, _>>()?,
+            is_signed: commit.extra_headers().pgp_signature().is_some(),
             tree: own_id(&commit.tree())?,
         })
     }
@@ -138,13 +143,14 @@ impl Tag {
     fn read(id: ObjectId, tag: &TagRef<'_>) -> Self {
         Self {
             id,
-            tagger: tag.tagger.map(|raw| Signature::read(raw)),
+            tagger: tag.tagger.map(|raw| Person::read(raw)),
             message: text::bounded(tag.message.trim_end(), MAX_MESSAGE),
+            is_signed: tag.signature.is_some(),
         }
     }
 }
 
-impl Signature {
+impl Person {
     /// Reads `Name <address> seconds zone`; what cannot be read is empty, because a commit that
     /// somebody could push must not be refused for its author.
     fn read(raw: &[u8]) -> Self {

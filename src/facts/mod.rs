@@ -3,24 +3,41 @@
 //! Ids come from the push, never from reading refs: another push may have moved the ref since.
 
 mod commit;
+mod describe;
 mod error;
+mod file;
+mod message;
 mod paths;
+mod pull_request;
 mod range;
 mod repository;
 mod version;
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use bstr::ByteSlice as _;
 
-pub use commit::{Commit, Signature, Tag, Target};
+pub use commit::{Commit, Person, Tag, Target};
+pub use describe::Description;
 pub use error::FactError;
+pub use file::MAX_FILE;
+pub use message::{Conventional, tickets};
 pub use paths::{ChangedPaths, MAX_PATHS};
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
 pub use repository::Repository;
 pub use version::VersionTag;
 
-use crate::push::{ObjectId, Push, RefKind, Update};
+use crate::push::{MergeStep, ObjectId, PullRequest, Push, RefKind, Update};
+
+/// How many files of one update are remembered.
+const MAX_FILES: usize = 16;
+
+/// Files by commit and path.
+type Files = HashMap<(ObjectId, String), Option<Rc<str>>>;
 
 /// The facts of one update. Each is read at most once, and an error is a fact too: it is
 /// remembered and told again.
@@ -32,6 +49,9 @@ pub struct Facts {
     old_commit: OnceCell<Result<Option<ObjectId>, FactError>>,
     range: OnceCell<Result<Rc<Range>, FactError>>,
     paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
+    description: OnceCell<Result<Option<Description>, FactError>>,
+    previous_version: OnceCell<Result<Option<VersionTag>, FactError>>,
+    files: RefCell<Files>,
 }
 
 impl Facts {
@@ -49,6 +69,9 @@ impl Facts {
             old_commit: OnceCell::new(),
             range: OnceCell::new(),
             paths: OnceCell::new(),
+            description: OnceCell::new(),
+            previous_version: OnceCell::new(),
+            files: RefCell::default(),
         }
     }
 
@@ -103,6 +126,22 @@ impl Facts {
         Ok(self.target()?.commit.clone())
     }
 
+    /// Returns the number of the pull request that the push merged, `None` if it merged none or nobody says which.
+    ///
+    /// # Errors
+    /// If the commit cannot be read.
+    pub fn merged_pull_request(&self) -> Result<Option<i64>, FactError> {
+        let merged = self.push.source().pull_request.filter(|pr| pr.step == MergeStep::Merged);
+        match merged {
+            // Gitea before 1.26 says that it merged, and its message says what.
+            Some(PullRequest { number: None, .. }) => {
+                Ok(self.commit()?.and_then(|commit| pull_request::number(&commit)))
+            }
+            Some(merged) => Ok(merged.number),
+            None => Ok(None),
+        }
+    }
+
     /// Returns the commits between the old id and the new, by a walk that ends after
     /// [`MAX_VISITED`] commits.
     pub fn range(&self) -> Result<Rc<Range>, FactError> {
@@ -137,10 +176,85 @@ impl Facts {
             let Some(commit) = self.commit()? else {
                 return Ok(Rc::new(ChangedPaths::default()));
             };
-            let base = self.old_commit()?.or(commit.parents.first().copied());
-            Ok(Rc::new(self.repository()?.changed_paths(base, commit.id)?))
+            Ok(Rc::new(self.repository()?.changed_paths(self.base()?, commit.id)?))
         };
         self.paths.get_or_init(read).clone()
+    }
+
+    /// Returns the text of a file at the new commit, `None` if it is not there.
+    ///
+    /// # Errors
+    /// If it is larger than [`MAX_FILE`], or cannot be read.
+    pub fn file(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        self.file_at(self.commit_id()?, path)
+    }
+
+    /// Returns the text of a file as it was before the push: at the old commit; for a created ref, at the
+    /// commit's first parent.
+    ///
+    /// # Errors
+    /// If it is larger than [`MAX_FILE`], or cannot be read.
+    pub fn file_before(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        self.file_at(self.base()?, path)
+    }
+
+    fn file_at(&self, commit: Option<ObjectId>, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        let Some(commit) = commit else { return Ok(None) };
+        let key = (commit, path.to_string());
+        if let Some(text) = self.files.borrow().get(&key) {
+            return Ok(text.clone());
+        }
+        let text = self.repository()?.file(commit, path)?;
+        let mut files = self.files.borrow_mut();
+        if files.len() == MAX_FILES {
+            files.clear();
+        }
+        files.insert(key, text.clone());
+        Ok(text)
+    }
+
+    /// Returns the nearest tag in the new commit's history, as `git describe --tags` does.
+    ///
+    /// # Errors
+    /// If the tags or the history cannot be read.
+    pub fn describe(&self) -> Result<Option<Description>, FactError> {
+        let read = || match self.commit_id()? {
+            Some(commit) => self.repository()?.describe(commit, |_| Some(())),
+            None => Ok(None),
+        };
+        self.description.get_or_init(read).clone()
+    }
+
+    /// Returns the nearest version in the new commit's history, beside the one that the update names: of the
+    /// same service, and no pre-release unless the update names one.
+    ///
+    /// # Errors
+    /// If the tags or the history cannot be read.
+    pub fn previous_version(&self) -> Result<Option<VersionTag>, FactError> {
+        let read = || {
+            let Some(commit) = self.commit_id()? else { return Ok(None) };
+            let own = self.version_tag();
+            let service = own.as_ref().and_then(VersionTag::service);
+            let may_be_early = own.as_ref().is_some_and(VersionTag::is_prerelease);
+            let rank = |tag: &str| {
+                let tag = VersionTag::parse(tag).filter(|tag| {
+                    tag.service() == service
+                        && (may_be_early || !tag.is_prerelease())
+                        && own.as_ref().is_none_or(|own| own.version() != tag.version())
+                })?;
+                Some(tag.version().clone())
+            };
+            let found = self.repository()?.describe(commit, rank)?;
+            Ok(found.and_then(|found| VersionTag::parse(&found.tag)))
+        };
+        self.previous_version.get_or_init(read).clone()
+    }
+
+    /// Returns what the new commit is compared with: the old one, or else its first parent.
+    fn base(&self) -> Result<Option<ObjectId>, FactError> {
+        let old = self.old_commit()?;
+        let parent = || Ok(self.commit()?.and_then(|commit| commit.parents.first().copied()));
+        old.map_or_else(parent, |old| Ok(Some(old)))
     }
 
     /// Returns the commit that the ref named before, `None` if it was created by this push or

@@ -60,7 +60,7 @@ impl Reach {
     }
 }
 
-type Time = gix::date::SecondsSinceUnixEpoch;
+pub(super) type Time = gix::date::SecondsSinceUnixEpoch;
 
 /// The commits that wait to be visited, newest first.
 #[derive(Default)]

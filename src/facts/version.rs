@@ -30,6 +30,11 @@ impl VersionTag {
         self.service.as_deref()
     }
 
+    /// Returns whether it is a pre-release, such as `1.2.3-rc.1`.
+    pub fn is_prerelease(&self) -> bool {
+        !self.version.pre.is_empty()
+    }
+
     /// Returns the version without its `v`.
     pub fn version(&self) -> &Version {
         &self.version

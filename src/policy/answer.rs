@@ -1,11 +1,12 @@
 //! What a script's functions may answer, and what is wrong with any other answer.
 
-use rhai::{Dynamic, Map};
+use rhai::Dynamic;
 
 use super::{
-    Draft, Guarded, ScriptError, draft,
+    Draft, Guarded, ScriptError,
+    api::{MarkAnswer, MarkerView, RefuseAnswer, SkipAnswer},
+    draft,
     draft::Partial,
-    host::{MarkAnswer, RefuseAnswer, SkipAnswer},
     layer::Layer,
 };
 
@@ -64,7 +65,7 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
         Err(said) => said,
     };
     let said = match said.try_cast_result::<MarkAnswer>() {
-        Ok(answer) => return Ok(Decision::Marks(vec![mark(layer, answer)?])),
+        Ok(answer) => return Ok(Decision::Marks(vec![mark(layer, answer)])),
         Err(said) => said,
     };
     let list = match said.try_cast_result::<rhai::Array>() {
@@ -84,7 +85,7 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
     let mut marks = Vec::with_capacity(list.len());
     for item in list {
         match item.try_cast_result::<MarkAnswer>() {
-            Ok(answer) => marks.push(mark(layer, answer)?),
+            Ok(answer) => marks.push(mark(layer, answer)),
             Err(other) => {
                 return at_fault(format!(
                     "the array that `decide` returned must hold `mark(#{{...}})` only, found {}",
@@ -96,34 +97,17 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
     Ok(Decision::Marks(marks))
 }
 
-fn mark(layer: &Layer, answer: MarkAnswer) -> Result<Mark, ScriptError> {
-    let partial = Partial::from_map(answer.map)
-        .map_err(|message| ScriptError::at(layer.name(), answer.line, message))?;
-    Ok(Mark { by: rule(layer, answer.line), partial })
+fn mark(layer: &Layer, answer: MarkAnswer) -> Mark {
+    Mark { by: rule(layer, answer.line), partial: answer.partial }
 }
 
 /// Reads what `enrich` returned.
 pub(super) fn enriched(layer: &Layer, said: Dynamic) -> Result<Draft, ScriptError> {
-    let at_fault = |message: String| ScriptError::at(layer.name(), None, message);
-    let said = match said.try_cast_result::<Map>() {
-        Ok(map) => map,
-        Err(other) => {
-            let message = format!("`enrich` returned {}; end it with the marker: `marker`", shown(&other));
-            return Err(at_fault(message));
-        }
-    };
-    let partial = Partial::from_map(said).map_err(at_fault)?;
-    let missing = |word| {
-        at_fault(format!("the marker that `enrich` returned has no `{word}`; return the one you were given"))
-    };
-    Ok(Draft {
-        kind: partial.kind.ok_or_else(|| missing("kind"))?,
-        service: partial.service.ok_or_else(|| missing("service"))?,
-        version: partial.version.ok_or_else(|| missing("version"))?,
-        environment: partial.environment,
-        title: partial.title.unwrap_or_default(),
-        attributes: partial.attributes,
-    })
+    let said = said.try_cast_result::<MarkerView>().map_err(|other| {
+        let message = format!("`enrich` returned {}; end it with the marker: `marker`", shown(&other));
+        ScriptError::at(layer.name(), None, message)
+    })?;
+    Ok(said.into_draft())
 }
 
 /// Reads what `guard` returned.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rhai::{Dynamic, Map};
 use serde::{Deserialize, Serialize};
 
+use super::api::{TimeView, VersionView};
 use crate::text;
 
 /// How many attributes a script may set on one marker.
@@ -106,23 +107,68 @@ pub struct Draft {
     pub attributes: BTreeMap<String, Value>,
 }
 
-/// The words of a marker in a script.
-pub(super) const WORDS: &[&str] = &["kind", "service", "version", "environment", "title", "attributes"];
+/// A word of a marker in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Kind,
+    Service,
+    Version,
+    Environment,
+    Title,
+    Attributes,
+}
+
+impl Word {
+    const ALL: [(&'static str, Self); 6] = [
+        ("kind", Self::Kind),
+        ("service", Self::Service),
+        ("version", Self::Version),
+        ("environment", Self::Environment),
+        ("title", Self::Title),
+        ("attributes", Self::Attributes),
+    ];
+
+    /// Reads a word.
+    ///
+    /// # Errors
+    /// A text that names the nearest word that there is.
+    pub fn parse(word: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|(name, _)| *name == word);
+        known.map(|(_, word)| *word).ok_or_else(|| {
+            let shown = text::line(word);
+            let names = Self::ALL.map(|(name, _)| name);
+            match text::nearest(word, names) {
+                Some(near) => format!("a marker has no word `{shown}`, did you mean `{near}`?"),
+                None => format!("a marker has no word `{shown}`, expected one of `{}`", names.join("`, `")),
+            }
+        })
+    }
+}
 
 impl Draft {
-    /// Returns the draft as a script's object map.
-    pub(super) fn to_map(&self) -> Map {
-        let environment = self.environment.clone().map_or(Dynamic::UNIT, Dynamic::from);
-        let attributes: Map =
-            self.attributes.iter().map(|(key, value)| (key.as_str().into(), to_dynamic(value))).collect();
-        Map::from([
-            ("kind".into(), self.kind.as_str().into()),
-            ("service".into(), self.service.clone().into()),
-            ("version".into(), self.version.clone().into()),
-            ("environment".into(), environment),
-            ("title".into(), self.title.clone().into()),
-            ("attributes".into(), attributes.into()),
-        ])
+    /// Writes a word of the marker; `()` takes away what a marker can do without.
+    ///
+    /// # Errors
+    /// A text that names the word, what was found and what is expected.
+    pub(super) fn set(&mut self, word: Word, value: Dynamic) -> Result<(), String> {
+        let is_nothing = value.is_unit();
+        match word {
+            Word::Environment if is_nothing => self.environment = None,
+            Word::Title if is_nothing => self.title.clear(),
+            Word::Attributes if is_nothing => self.attributes.clear(),
+            Word::Kind => self.kind = kind_of(value)?,
+            Word::Service => self.service = name_of("service", value)?,
+            Word::Version => self.version = name_of("version", value)?,
+            Word::Environment => self.environment = Some(name_of("environment", value)?),
+            Word::Title => self.title = text_of("title", value, MAX_TEXT)?,
+            Word::Attributes => self.attributes = attributes(value)?,
+        }
+        Ok(())
+    }
+
+    /// Returns the attributes as a script's object map.
+    pub(super) fn attributes_map(&self) -> Map {
+        self.attributes.iter().map(|(key, value)| (key.as_str().into(), to_dynamic(value))).collect()
     }
 }
 
@@ -151,20 +197,17 @@ impl Partial {
     pub(super) fn from_map(map: Map) -> Result<Self, String> {
         let mut partial = Self::default();
         for (word, value) in map {
+            let word = Word::parse(&word)?;
             if value.is_unit() {
                 continue;
             }
-            match word.as_str() {
-                "kind" => {
-                    let name = text_of("kind", value, MAX_NAME)?;
-                    partial.kind = Some(Kind::parse(&name).ok_or_else(|| unknown_kind(&name))?);
-                }
-                "service" => partial.service = Some(name_of("service", value)?),
-                "version" => partial.version = Some(name_of("version", value)?),
-                "environment" => partial.environment = Some(name_of("environment", value)?),
-                "title" => partial.title = Some(text_of("title", value, MAX_TEXT)?),
-                "attributes" => partial.attributes = attributes(value)?,
-                other => return Err(unknown_word(other)),
+            match word {
+                Word::Kind => partial.kind = Some(kind_of(value)?),
+                Word::Service => partial.service = Some(name_of("service", value)?),
+                Word::Version => partial.version = Some(name_of("version", value)?),
+                Word::Environment => partial.environment = Some(name_of("environment", value)?),
+                Word::Title => partial.title = Some(text_of("title", value, MAX_TEXT)?),
+                Word::Attributes => partial.attributes = attributes(value)?,
             }
         }
         Ok(partial)
@@ -193,6 +236,14 @@ pub(super) fn attributes(value: Dynamic) -> Result<BTreeMap<String, Value>, Stri
         .collect()
 }
 
+fn kind_of(value: Dynamic) -> Result<Kind, String> {
+    let name = text_of("kind", value, MAX_NAME)?;
+    Kind::parse(&name).ok_or_else(|| {
+        let known = Kind::ALL.map(Kind::as_str);
+        format!("`kind` is `{}`, expected one of `{}`", text::line(&name), known.join("`, `"))
+    })
+}
+
 fn name_of(word: &str, value: Dynamic) -> Result<String, String> {
     let name = text::name(text_of(word, value, MAX_NAME)?.as_bytes(), MAX_NAME);
     if name.trim().is_empty() {
@@ -203,8 +254,20 @@ fn name_of(word: &str, value: Dynamic) -> Result<String, String> {
 
 fn text_of(word: &str, value: Dynamic, max: usize) -> Result<String, String> {
     let found = value.type_name();
-    let text = value.into_string().map_err(|_| format!("`{word}` must be a string, found {found}"))?;
+    let text = told(value).map_err(|_| format!("`{word}` must be a string, found {found}"))?;
     Ok(text::bounded(text.as_bytes(), max))
+}
+
+/// Returns a value that is a text, or that a marker tells as one.
+fn told(value: Dynamic) -> Result<String, &'static str> {
+    let value = match value.try_cast_result::<TimeView>() {
+        Ok(time) => return Ok(time.to_string()),
+        Err(value) => value,
+    };
+    match value.try_cast_result::<VersionView>() {
+        Ok(version) => Ok(version.to_string()),
+        Err(value) => value.into_string(),
+    }
 }
 
 fn from_dynamic(key: &str, value: Dynamic) -> Result<Value, String> {
@@ -226,7 +289,7 @@ fn from_dynamic(key: &str, value: Dynamic) -> Result<Value, String> {
         ));
     }
     let found = value.type_name();
-    let text = value.into_string().map_err(|_| {
+    let text = told(value).map_err(|_| {
         format!("attribute `{key}` must be a string, number, bool or array of strings, found {found}")
     })?;
     Ok(Value::Text(text::bounded(text.as_bytes(), MAX_TEXT)))
@@ -241,18 +304,5 @@ fn to_dynamic(value: &Value) -> Dynamic {
         Value::List(list) => {
             list.iter().map(|text| Dynamic::from(text.clone())).collect::<rhai::Array>().into()
         }
-    }
-}
-
-fn unknown_kind(name: &str) -> String {
-    let known = Kind::ALL.map(Kind::as_str);
-    format!("`kind` is `{}`, expected one of `{}`", text::line(name), known.join("`, `"))
-}
-
-pub(super) fn unknown_word(word: &str) -> String {
-    let shown = text::line(word);
-    match text::nearest(word, WORDS.iter().copied()) {
-        Some(near) => format!("a marker has no word `{shown}`, did you mean `{near}`?"),
-        None => format!("a marker has no word `{shown}`, expected one of `{}`", WORDS.join("`, `")),
     }
 }

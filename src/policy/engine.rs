@@ -11,11 +11,11 @@ use rhai::{
     },
 };
 
-use super::{ScriptError, host, layer::Layer, meter::Meter};
-use crate::{config::Limits, time::Deadline};
+use super::{ScriptError, api, layer::Layer, meter::Meter};
+use crate::{config::Limits, facts::MAX_FILE, time::Deadline};
 
-/// The largest string that a script may build, in bytes.
-const MAX_STRING: usize = 64 << 10;
+/// The largest string that a script may build, in bytes: a file's text has to fit.
+const MAX_STRING: usize = MAX_FILE;
 /// The largest array that a script may build.
 const MAX_ARRAY: usize = 16_384;
 /// The largest object map that a script may build.
@@ -37,6 +37,7 @@ impl Sandbox {
         let mut engine = Engine::new_raw();
         if library == Library::Full {
             register_library(&mut engine);
+            api::register_all(&mut engine);
         }
         engine
             .set_strict_variables(true)
@@ -50,7 +51,7 @@ impl Sandbox {
             .set_max_array_size(MAX_ARRAY)
             .set_max_map_size(MAX_MAP)
             .disable_symbol("eval");
-        host::register(&mut engine);
+        api::register(&mut engine);
 
         let meter = Rc::new(Meter::new(limits, library == Library::Full));
         let watching = meter.clone();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rhai::{EvalAltResult, ParseError, Position};
 
-use super::{draft, host, meter::UsedUp};
+use super::{api, meter::UsedUp};
 use crate::text;
 
 /// How long a message may be, in characters: long enough to name every word that there is.
@@ -74,6 +74,10 @@ impl ScriptError {
                     .to_string()
             }
             EvalAltResult::ErrorPropertyNotFound(word, _) => unknown_word(word),
+            EvalAltResult::ErrorDotExpr(said, _) => match unsettable(said) {
+                Some(word) => format!("`{}` cannot be set here", text::line(word)),
+                None => text::line(said),
+            },
             EvalAltResult::ErrorRuntime(said, _) => text::line_of(said.to_string(), MAX_MESSAGE),
             EvalAltResult::ErrorFunctionNotFound(signature, _) => {
                 format!("there is no function `{}`", text::line(signature))
@@ -111,9 +115,16 @@ impl ScriptError {
     }
 }
 
+/// Returns the word that a script wants to set where there is nothing to set, by what Rhai says of it.
+fn unsettable(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("No writable property '")?;
+    rest.split_once('\'').map(|(word, _)| word)
+}
+
+/// A property that a script wants to read from a map of its own, or to write where nothing can be written.
 fn unknown_word(word: &str) -> String {
-    let known =
-        host::WORDS.iter().chain(host::PUSH_WORDS).chain(host::MAP_WORDS).chain(draft::WORDS).copied();
+    let objects = api::objects();
+    let known = objects.iter().flat_map(|object| object.words.iter().map(|word| word.name));
     match text::nearest(word, known) {
         Some(near) if near != word => {
             format!("there is no `{}` here, did you mean `{near}`?", text::line(word))

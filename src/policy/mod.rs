@@ -6,21 +6,23 @@
 //! last, so that a site can always tighten and a repository never loosen.
 
 mod answer;
+pub mod api;
 mod draft;
 mod engine;
 mod error;
-mod host;
 mod layer;
 mod meter;
+mod reference;
 
 use std::{path::PathBuf, rc::Rc};
 
 pub use answer::{Decision, Mark, Rule};
+use api::{MarkerView, UpdateView};
 pub use draft::{Draft, Kind, Partial, Value};
 use engine::{Library, Sandbox};
 pub use error::{PolicyError, ScriptError};
-use host::UpdateView;
 use layer::Layer;
+pub use reference::{definitions, reference};
 
 use crate::{config::Limits, facts::Facts, push::Repository, time::Deadline};
 
@@ -99,8 +101,8 @@ impl Policy {
         deadline: Deadline,
     ) -> Result<Draft, ScriptError> {
         for layer in self.layers.iter().filter(|layer| layer.enriches()) {
-            let said =
-                self.engine.call(layer, "enrich", (draft.to_map(), UpdateView::new(facts)), deadline)?;
+            let marker = MarkerView::open(draft);
+            let said = self.engine.call(layer, "enrich", (marker, UpdateView::new(facts)), deadline)?;
             draft = answer::enriched(layer, said)?;
         }
         Ok(draft)
@@ -117,8 +119,8 @@ impl Policy {
         deadline: Deadline,
     ) -> Result<Guarded, ScriptError> {
         for layer in self.layers.iter().rev().filter(|layer| layer.guards()) {
-            let said =
-                self.engine.call(layer, "guard", (draft.to_map(), UpdateView::new(facts)), deadline)?;
+            let marker = MarkerView::closed(draft.clone());
+            let said = self.engine.call(layer, "guard", (marker, UpdateView::new(facts)), deadline)?;
             match answer::guarded(layer, draft, said)? {
                 Guarded::Passed(passed) => draft = passed,
                 refused @ Guarded::Refused { .. } => return Ok(refused),

@@ -1,0 +1,141 @@
+//! The nearest tag in a commit's history, as `git describe --tags` finds it.
+
+use std::{
+    collections::{BinaryHeap, HashMap},
+    fmt,
+};
+
+use bstr::{BString, ByteSlice as _};
+
+use super::{
+    FactError, Repository,
+    range::{MAX_VISITED, Time},
+    repository::{gix_id, told},
+};
+use crate::{push::ObjectId, text};
+
+/// How many tags are compared, as many as git does (git-describe(1), `--candidates`).
+const MAX_CANDIDATES: usize = 10;
+
+/// How many tags of a repository are looked at.
+const MAX_TAGS: usize = 20_000;
+
+/// How much of a commit's id a description shows, in digits.
+const SHORT: usize = 12;
+
+/// A tag in a commit's history, and how far away it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The short name of the tag.
+    pub tag: String,
+    /// How many commits are in the commit's history and not in the tag's.
+    pub distance: usize,
+    commit: ObjectId,
+}
+
+/// `v1.2.3`, or `v1.2.3-4-g0123456789ab` four commits later.
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tag)?;
+        if self.distance > 0 {
+            write!(f, "-{}-g{:.SHORT$}", self.distance, self.commit.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Short names of tags, with their ranks, by commit.
+type Tags<R> = HashMap<gix::ObjectId, (R, BString)>;
+
+/// A tag that the walk has met.
+struct Candidate {
+    tag: BString,
+    distance: usize,
+}
+
+/// Through which candidates a commit is reached, a bit each, and whether the walk has met it.
+#[derive(Clone, Copy, Default)]
+struct Reached {
+    by: u16,
+    is_queued: bool,
+}
+
+impl Repository {
+    /// Returns the tag that the fewest commits separate from `commit`, among those that have a rank; of several
+    /// tags of one commit, the one of the highest. `None` if there is none in the newest [`MAX_VISITED`]
+    /// commits.
+    pub(super) fn describe<R: Ord>(
+        &self,
+        commit: ObjectId,
+        rank: impl Fn(&str) -> Option<R>,
+    ) -> Result<Option<Description>, FactError> {
+        let failed = |err: &gix::Error| FactError::new(format!("failed to describe {commit}: {}", told(err)));
+        let tags = self.tags(rank).map_err(|err| failed(&err))?;
+        if tags.is_empty() {
+            return Ok(None);
+        }
+        let cache = self.gix.commit_graph_if_enabled().map_err(|err| failed(&err))?;
+        let mut graph = self.gix.revision_graph::<Reached>(cache.as_ref());
+        let start = gix_id(commit);
+        let time = graph
+            .lookup(&start)
+            .and_then(|commit| commit.committer_timestamp())
+            .map_err(|err| failed(&err))?;
+        graph.insert(start, Reached { is_queued: true, ..Reached::default() });
+        let mut queue: BinaryHeap<(Time, gix::ObjectId)> = BinaryHeap::from([(time, start)]);
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for visited in 0..MAX_VISITED {
+            let Some((_, id)) = queue.pop() else { break };
+            let mut reached = graph.get(&id).copied().unwrap_or_default();
+            if let Some((_, tag)) = tags.get(&id)
+                && candidates.len() < MAX_CANDIDATES
+            {
+                reached.by |= 1 << candidates.len();
+                // Everything that was visited before, but for what the tag turns out to reach as well.
+                candidates.push(Candidate { tag: tag.clone(), distance: visited });
+            }
+            for (bit, candidate) in candidates.iter_mut().enumerate() {
+                candidate.distance += usize::from(reached.by & (1 << bit) == 0);
+            }
+            let all = (1u16 << candidates.len()) - 1;
+            // What is left is in the history of every candidate, and makes none of them farther.
+            let is_settled = !candidates.is_empty()
+                && queue.iter().all(|(_, id)| graph.get(id).is_some_and(|waiting| waiting.by == all));
+            if is_settled && reached.by == all {
+                break;
+            }
+            graph
+                .insert_parents_with_lookup::<gix::Error>(&id, &mut |parent, commit, known| {
+                    let known = known.copied().unwrap_or_default();
+                    if !known.is_queued {
+                        queue.push((commit.committer_timestamp()?, parent));
+                    }
+                    Ok(Reached { by: known.by | reached.by, is_queued: true })
+                })
+                .map_err(|err| failed(&err))?;
+        }
+        // Of two that are equally near, the one that was met first, which is the newer one.
+        let nearest = candidates.into_iter().min_by_key(|candidate| candidate.distance);
+        Ok(nearest.map(|candidate| Description {
+            tag: text::name(&candidate.tag, super::commit::MAX_NAME),
+            distance: candidate.distance,
+            commit,
+        }))
+    }
+
+    /// Returns the short names of the tags by the commits that they name in the end.
+    fn tags<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, gix::Error> {
+        let mut tags = Tags::new();
+        let references = self.gix.references()?;
+        for reference in references.tags()?.peeled()?.take(MAX_TAGS).flatten() {
+            let name = reference.name().shorten().to_owned();
+            let rank = name.to_str().ok().and_then(&rank);
+            let (Some(rank), Some(id)) = (rank, reference.try_id()) else { continue };
+            let id = id.detach();
+            if tags.get(&id).is_none_or(|(known, _)| rank > *known) {
+                tags.insert(id, (rank, name));
+            }
+        }
+        Ok(tags)
+    }
+}

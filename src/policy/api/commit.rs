@@ -1,0 +1,231 @@
+//! Commits, annotated tags, the people in them, and conventional titles.
+
+use std::rc::Rc;
+
+use rhai::Dynamic;
+
+use super::{
+    texts::Texts,
+    time::TimeView,
+    word::{Type, View, Word, list, maybe, word},
+};
+use crate::facts::{Commit, Conventional, Person, Tag, Target, tickets};
+
+/// A commit in a script.
+#[derive(Clone)]
+pub(super) struct CommitView(Rc<Commit>);
+
+/// An annotated tag in a script.
+#[derive(Clone)]
+pub(super) struct TagView(Rc<Target>);
+
+/// A person in a script.
+#[derive(Clone)]
+pub(super) struct PersonView(Person);
+
+/// A conventional title in a script.
+#[derive(Clone)]
+pub(super) struct ConventionalView(Rc<Conventional>);
+
+impl CommitView {
+    pub fn new(commit: Rc<Commit>) -> Self {
+        Self(commit)
+    }
+}
+
+impl TagView {
+    /// Makes the view of a target that has a tag.
+    pub fn new(target: Rc<Target>) -> Self {
+        Self(target)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Tag) -> T) -> Option<T> {
+        self.0.tag.as_ref().map(read)
+    }
+}
+
+impl PersonView {
+    pub fn new(person: Person) -> Self {
+        Self(person)
+    }
+}
+
+impl ConventionalView {
+    pub fn new(conventional: Conventional) -> Self {
+        Self(Rc::new(conventional))
+    }
+}
+
+const PERSON: Type = Type::Object("person");
+
+impl View for CommitView {
+    const NAME: &'static str = "commit";
+    const ABOUT: &'static str = "A commit. Its words are what somebody typed; only the id is certain.";
+    const WORDS: &'static [Word<Self>] = &[
+        word("id", Type::Text, "the full id", "update.commit.id == update.commit_id", |c| {
+            Ok(c.0.id.to_string().into())
+        }),
+        word(
+            "title",
+            Type::Text,
+            "the first paragraph of the message as one line",
+            r#"update.commit.title.starts_with("feat")"#,
+            |c| Ok(c.0.title.clone().into()),
+        ),
+        word(
+            "message",
+            Type::Text,
+            "the whole message",
+            r#"update.commit.message.contains("ACME-8")"#,
+            |c| Ok(c.0.message.clone().into()),
+        ),
+        word("author", PERSON, "who wrote the change", r#"update.commit.author.name == "Ann Author""#, |c| {
+            Ok(Dynamic::from(PersonView::new(c.0.author.clone())))
+        }),
+        word(
+            "committer",
+            PERSON,
+            "who made the commit; of a merge on the web, Gitea or who clicked",
+            r#"update.commit.committer.name == "Ann Author""#,
+            |c| Ok(Dynamic::from(PersonView::new(c.0.committer.clone()))),
+        ),
+        word(
+            "co_authors",
+            Type::List(&PERSON),
+            "who is named by `Co-authored-by` trailers",
+            r#"update.commit.co_authors.map(|person| person.name) == ["Bo Bot"]"#,
+            |c| Ok(list(c.0.co_authors(), |person| Dynamic::from(PersonView(person)))),
+        ),
+        word(
+            "trailers",
+            Type::Object("texts"),
+            "the trailers at the end of the message, by their names in lower case",
+            r#"update.commit.trailers.ticket == "ACME-8""#,
+            |c| Ok(Dynamic::from(Texts::of_trailers(&c.0.trailers))),
+        ),
+        word(
+            "tickets",
+            Type::List(&Type::Text),
+            "the tickets that the message names, each once",
+            r#"update.commit.tickets == ["ACME-8"]"#,
+            |c| Ok(list(tickets(&c.0.message), Dynamic::from)),
+        ),
+        word(
+            "conventional",
+            Type::Maybe(&Type::Object("conventional")),
+            "what the title says by the rules of Conventional Commits",
+            r#"update.commit.conventional.type == "feat""#,
+            |c| Ok(maybe(c.0.conventional().map(ConventionalView::new))),
+        ),
+        word(
+            "reverts",
+            Type::Maybe(&Type::Text),
+            "the id of the commit that this one says it takes back",
+            "update.commit.reverts == ()",
+            |c| Ok(maybe(c.0.reverts().map(ToString::to_string))),
+        ),
+        word(
+            "parents",
+            Type::List(&Type::Text),
+            "the ids of the parents",
+            "update.commit.parents.len() == 1",
+            |c| Ok(list(&c.0.parents, |id| id.to_string().into())),
+        ),
+        word("is_merge", Type::Bool, "whether it has more than one parent", "!update.commit.is_merge", |c| {
+            Ok((c.0.parents.len() > 1).into())
+        }),
+        word(
+            "is_signed",
+            Type::Bool,
+            "whether it bears a signature; nobody has verified it",
+            "!update.commit.is_signed",
+            |c| Ok(c.0.is_signed.into()),
+        ),
+    ];
+}
+
+impl View for TagView {
+    const NAME: &'static str = "tag";
+    const ABOUT: &'static str = "An annotated tag.";
+    const WORDS: &'static [Word<Self>] = &[
+        word("id", Type::Text, "the id of the tag object", "update.annotated_tag.id == update.new_id", |t| {
+            Ok(maybe(t.read(|tag| tag.id.to_string())))
+        }),
+        word(
+            "message",
+            Type::Text,
+            "the message, without a signature",
+            r#"update.annotated_tag.message == "Checkout 1.3.0""#,
+            |t| Ok(maybe(t.read(|tag| tag.message.clone()))),
+        ),
+        word(
+            "tagger",
+            Type::Maybe(&PERSON),
+            "who made the tag",
+            r#"update.annotated_tag.tagger.name == "Ann Author""#,
+            |t| Ok(maybe(t.read(|tag| tag.tagger.clone()).flatten().map(PersonView))),
+        ),
+        word(
+            "is_signed",
+            Type::Bool,
+            "whether it bears a signature; nobody has verified it",
+            "!update.annotated_tag.is_signed",
+            |t| Ok(t.read(|tag| tag.is_signed).unwrap_or_default().into()),
+        ),
+    ];
+}
+
+impl View for PersonView {
+    const NAME: &'static str = "person";
+    const ABOUT: &'static str = "A person as a commit or a tag names them: what somebody typed.";
+    const WORDS: &'static [Word<Self>] = &[
+        word("name", Type::Text, "the name", r#"update.author.name == "Ann Author""#, |p| {
+            Ok(p.0.name.clone().into())
+        }),
+        word(
+            "email",
+            Type::Text,
+            "the mail address; it is personal data, so think before you make it an attribute",
+            r#"update.author.email == "ann@example.org""#,
+            |p| Ok(p.0.email.clone().into()),
+        ),
+        word(
+            "time",
+            Type::Maybe(&Type::Object("time")),
+            "when, by their clock; `()` for a co-author",
+            "update.author.time <= update.push.time",
+            |p| Ok(maybe(p.0.time.map(TimeView::new))),
+        ),
+    ];
+}
+
+impl View for ConventionalView {
+    const NAME: &'static str = "conventional";
+    const ABOUT: &'static str = "A title such as `fix(api)!: take no empty names` (conventionalcommits.org).";
+    const WORDS: &'static [Word<Self>] = &[
+        word("type", Type::Text, "the type, in lower case", r#"conventional("Fix: x").type == "fix""#, |c| {
+            Ok(c.0.kind.clone().into())
+        }),
+        word(
+            "scope",
+            Type::Maybe(&Type::Text),
+            "what stands in the parentheses",
+            r#"conventional("fix(api): x").scope == "api""#,
+            |c| Ok(maybe(c.0.scope.clone())),
+        ),
+        word(
+            "is_breaking",
+            Type::Bool,
+            "whether there is a `!`, or a footer `BREAKING CHANGE:`",
+            r#"conventional("feat!: x").is_breaking"#,
+            |c| Ok(c.0.is_breaking.into()),
+        ),
+        word(
+            "description",
+            Type::Text,
+            "the text behind the colon",
+            r#"conventional("fix: x").description == "x""#,
+            |c| Ok(c.0.description.clone().into()),
+        ),
+    ];
+}

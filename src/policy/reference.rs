@@ -1,0 +1,104 @@
+//! The API told to people and to editors, from the tables that the engine itself is made from.
+
+use std::fmt::Write as _;
+
+use super::api::{Function, Told, Type, functions, objects};
+
+/// Returns the reference of every object and function, as Markdown: the part of `docs/policy.md` that is written
+/// by nobody.
+pub fn reference() -> String {
+    let mut text = String::from("### Functions\n\n");
+    table(&mut text, "function", functions().map(|function| of_function(function, None)));
+    for object in objects() {
+        let _ = write!(text, "\n### `{}`\n\n{}\n\n", object.name, object.about);
+        if !object.words.is_empty() {
+            table(&mut text, "word", object.words.iter().map(of_word));
+        }
+        if !object.methods.is_empty() {
+            if !object.words.is_empty() {
+                text.push('\n');
+            }
+            let methods = object.methods.iter().map(|method| of_function(method, Some(object.name)));
+            table(&mut text, "method", methods);
+        }
+    }
+    text
+}
+
+/// Returns the definitions of every object and function in the form that the Rhai language server reads
+/// (rhai.rs/book, "Definition Files").
+pub fn definitions() -> String {
+    let mut text = String::from("module static;\n");
+    for object in objects() {
+        let owner = object.name;
+        for word in &object.words {
+            let Told { name, holds, about, example } = word;
+            let _ = write!(
+                text,
+                "\n/// {about}\n///\n/// `{example}`\nfn get {name}({owner}: {owner}) -> {};\n",
+                rhai(*holds)
+            );
+        }
+        for method in object.methods {
+            definition(&mut text, method, Some(owner));
+        }
+    }
+    functions().for_each(|function| definition(&mut text, function, None));
+    text
+}
+
+fn definition(text: &mut String, function: &Function, owner: Option<&str>) {
+    let owner = owner.map(|owner| format!("{owner}: {owner}"));
+    let takes = function.takes.iter().map(|(name, takes)| format!("{name}: {}", rhai(*takes)));
+    let takes: Vec<_> = owner.into_iter().chain(takes).collect();
+    let Function { name, gives, about, example, .. } = function;
+    let takes = takes.join(", ");
+    let _ = write!(text, "\n/// {about}\n///\n/// `{example}`\nfn {name}({takes}) -> {};\n", rhai(*gives));
+}
+
+/// Returns the name that Rhai's own definitions have for a type.
+fn rhai(holds: Type) -> String {
+    match holds {
+        Type::Text => "String".into(),
+        Type::Int => "int".into(),
+        Type::Bool => "bool".into(),
+        Type::Nothing => "()".into(),
+        Type::Map => "Map".into(),
+        Type::Any => "?".into(),
+        Type::Object(name) => name.into(),
+        Type::List(_) => "Array".into(),
+        Type::Maybe(of) => rhai(*of),
+    }
+}
+
+fn table(text: &mut String, of: &str, rows: impl Iterator<Item = String>) {
+    let _ = write!(text, "| {of} | gives | what it says | for example |\n|---|---|---|---|\n");
+    rows.for_each(|row| text.push_str(&row));
+}
+
+fn of_word(word: &Told) -> String {
+    let Told { name, holds, about, example } = word;
+    format!("| `{name}` | {holds} | {} | {} |\n", cell(about), code(example))
+}
+
+fn of_function(function: &Function, owner: Option<&str>) -> String {
+    let Function { name, takes, gives, about, example, .. } = function;
+    let takes: Vec<_> = takes.iter().map(|(name, takes)| format!("{name}: {}", plain(*takes))).collect();
+    let dot = if owner.is_some() { "." } else { "" };
+    format!("| `{dot}{name}({})` | {gives} | {} | {} |\n", takes.join(", "), cell(about), code(example))
+}
+
+/// Returns a type inside of code, where there is no code.
+fn plain(holds: Type) -> String {
+    holds.to_string().replace('`', "")
+}
+
+/// Returns code for a cell of a table; code that has backticks in it stands between two.
+fn code(source: &str) -> String {
+    let source = cell(source);
+    if source.contains('`') { format!("`` {source} ``") } else { format!("`{source}`") }
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
