@@ -15,9 +15,10 @@ const ORDER: [&str; 15] = [
 ];
 
 /// Which crate may be named in which modules.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("gix", &["facts"]),
     ("rhai", &["policy"]),
+    ("regex_lite", &["policy"]),
     ("ureq", &["delivery"]),
     ("prost", &["otlp", "cli"]),
     ("opentelemetry_proto", &["otlp", "cli"]),
