@@ -42,7 +42,7 @@ pub(super) fn register(engine: &mut Engine) {
 
 impl View for Texts {
     const NAME: &'static str = "texts";
-    const ABOUT: &'static str = "Self by names that somebody else chose. `texts.name` and `texts[\"a-name\"]` is the text, of \
+    const ABOUT: &'static str = "Texts by names that somebody else chose. `texts.name` and `texts[\"a-name\"]` is the text, of \
                                  several the last, and `()` where there is none.";
     const WORDS: &'static [Word<Self>] = &[];
     const METHODS: &'static [Function] = &[
