@@ -98,6 +98,11 @@ impl<'a> Decider<'a> {
         &self.push
     }
 
+    /// Returns the policy, unless it could not be loaded.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref().ok()
+    }
+
     /// Decides some updates from the one at `from` on: at least one, unless the budget is used up.
     pub fn decide(&self, from: usize, budget: Budget) -> Decided {
         let mut decided = Decided::default();
@@ -143,7 +148,7 @@ impl<'a> Decider<'a> {
                 let draft = policy.enrich(draft, &facts, deadline)?;
                 match policy.guard(draft, &facts, deadline)? {
                     Guarded::Passed(draft) => {
-                        let marker = Marker::new(draft, &facts, self.site());
+                        let marker = Marker::new(draft, &facts, self.site(policy));
                         verdict.markers.push(Made { marker, by: mark.by.clone() });
                     }
                     Guarded::Refused { by, why } => {
@@ -190,8 +195,8 @@ impl<'a> Decider<'a> {
             .collect()
     }
 
-    fn site(&self) -> Site<'_> {
-        Site { public_url: self.config.public_url.as_deref() }
+    fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {
+        Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps() }
     }
 }
 

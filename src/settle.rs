@@ -12,7 +12,7 @@ use crate::{
     state::{
         Capture, State, StateError, Written,
         inbox::Captured,
-        journal::{Decision, Lines, Marked, Record, Trouble, Verdict as Noted},
+        journal::{Decision, Lines, Marked, Pushed, Record, Trouble, Verdict as Noted},
         outbox::Parcel,
     },
 };
@@ -83,8 +83,10 @@ fn decide_rest(
     if capture.next() == 0 && !captured.malformed.is_empty() {
         state.journal().append(malformed(&captured, &repository))?;
     }
-    let decider = Decider::new(config, captured.push, captured.hook_page);
+    let hook_page = captured.hook_page;
+    let decider = Decider::new(config, captured.push, hook_page.clone());
     let push = decider.push();
+    let mut heading = Some(Pushed::of(push, &repository, hook_page.as_deref(), decider.policy()));
     let end = push.updates().len();
     let mut settled = Settled::default();
     let mut next = capture.next();
@@ -95,7 +97,10 @@ fn decide_rest(
             next += decided.verdicts.len();
             settled.is_left = decided.is_out_of_time;
             for verdict in decided.verdicts {
-                slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
+                let added = heading.take().map_or(Ok(()), |heading| slice.begin_with(heading));
+                added
+                    .and_then(|()| slice.add(&verdict))
+                    .map_err(|err| StateError::in_dir(state.dir(), err))?;
                 settled.add(verdict);
             }
         }
@@ -134,6 +139,11 @@ struct Slice<'a> {
 impl<'a> Slice<'a> {
     fn begin(push: &'a Push, repository: &'a str, from: usize) -> Self {
         Self { push, repository, from, parcel: Parcel::new(push.id(), from), lines: Lines::now() }
+    }
+
+    /// Notes the push itself, in front of its first decision.
+    fn begin_with(&mut self, heading: Pushed<'_>) -> Result<(), serde_json::Error> {
+        self.lines.add(Record::Push(Box::new(heading)))
     }
 
     fn add(&mut self, verdict: &Verdict) -> Result<(), serde_json::Error> {

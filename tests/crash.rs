@@ -41,7 +41,11 @@ fn a_hook_that_dies_at_any_step() {
             let after = spool.hook(&next, "");
             after.was_a_good_hook();
             assert_eq!((after.code, &*after.stderr), (Some(0), ""));
-            assert_eq!(spool.whole_lines() - noted, 3, "two verdicts, and that nothing was detached");
+            assert_eq!(
+                spool.whole_lines() - noted,
+                4,
+                "the push, two verdicts, and that nothing was detached"
+            );
             let mut accepted = vec![next];
             accepted.extend(is_accepted.then_some(push));
             spool.holds_after_drain(&accepted);

@@ -181,6 +181,31 @@ fn everything_that_the_queue_and_the_status_tell_is_documented() {
     }
 }
 
+#[test]
+fn everything_that_the_journal_says_is_documented() {
+    let operations = read("docs/operations.md");
+    let sandbox = Sandbox::new();
+    sandbox.deliver_to("http://127.0.0.1:1", "");
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) { if update.tag == () { true } else { skip(\"no\") } }",
+    );
+    sandbox.commit("One", &[]);
+    sandbox.push(&["-o", "deploy=prod", "main", "main:refs/tags/x"]).succeeded();
+    sandbox.hook(b"nonsense\n").succeeded();
+    sandbox.wait_for_deliverers_to_end();
+    let id = sandbox.binary(&["queue", "list"]).succeeded().stdout[..12].to_string();
+    sandbox.binary(&["queue", "drop", "--yes", &id]).succeeded();
+    let journal = sandbox.journal();
+    for record in ["push", "decision", "delivery", "queue", "trouble"] {
+        assert!(journal.iter().any(|entry| entry["record"] == record), "{record}: {journal:?}");
+        assert!(operations.contains(&format!("| `{record}` | ")), "docs/operations.md has no {record}");
+    }
+    for name in journal.iter().flat_map(names_in) {
+        assert!(operations.contains(&format!("`{name}`")), "docs/operations.md does not name `{name}`");
+    }
+}
+
 /// Returns the names of all fields but a marker's own, and those below what is counted by name.
 fn names_in(value: &serde_json::Value) -> Vec<String> {
     let Some(fields) = value.as_object() else {

@@ -17,6 +17,7 @@ mod faults; // a full disk, no descriptors, a state directory that goes away: wh
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
+mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook
 mod load; // 64 pushers at once while the receiver goes up and down
 mod many_refs; // 100,000 updates in one push, and the budget
 mod model; // the spool beside a model of it, over random sequences

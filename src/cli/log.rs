@@ -5,10 +5,10 @@ use clap::Args;
 use super::{Common, Ending, terminal::Terminal};
 use crate::{
     config::{self, INBOX},
-    policy::Kind,
+    policy::{Kind, Origin},
     state::{
         State,
-        journal::{Action, Decision, Delivery, Entry, Queue, Record, Sent, Verdict},
+        journal::{Action, Decision, Delivery, Entry, Pushed, Queue, Record, Sent, Verdict},
     },
     text,
     time::Timestamp,
@@ -39,7 +39,8 @@ pub(super) struct LogArgs {
 pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
     let config = common.load()?;
     let broken = State::at(&config.state_dir).journal().read(|entry| {
-        if !args.wants(&entry) {
+        let is_shown = args.json || common.verbose || !matches!(entry.record, Record::Push(_));
+        if !is_shown || !args.wants(&entry) {
             return Ok(());
         }
         if args.json {
@@ -72,6 +73,7 @@ impl LogArgs {
                                 && self.kind.is_none_or(|kind| kind == marker.kind)
                         }))
             }
+            Record::Push(push) => is_any && self.wants_repository(Some(&push.repository)),
             Record::Trouble(trouble) => is_any && self.wants_repository(trouble.repository.as_deref()),
             Record::Delivery(_) | Record::Queue(_) => is_any && self.repo.is_none(),
         }
@@ -84,6 +86,7 @@ impl LogArgs {
 
 pub(super) fn line(entry: &Entry<'_>) -> String {
     let said = match &entry.record {
+        Record::Push(push) => of_push(push),
         Record::Decision(decision) => of_decision(decision),
         Record::Delivery(delivery) => of_delivery(delivery),
         Record::Queue(queue) => of_queue(queue),
@@ -97,6 +100,20 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
         }
     };
     format!("{} {said}", entry.time.strftime("%Y-%m-%d %H:%M:%S"))
+}
+
+fn of_push(push: &Pushed<'_>) -> String {
+    let mut said = format!("{:<9} {}", "push", text::line(&*push.repository));
+    if let Some(pusher) = &push.pusher {
+        said.push_str(&format!(" by {}", text::line(&pusher.name)));
+    }
+    let how = push.transport.as_str();
+    said.push_str(&format!(" ({how}): {}", text::count(push.updates, "update")));
+    let stamps: Vec<_> = push.layers.iter().map(Origin::stamp).collect();
+    if !stamps.is_empty() {
+        said.push_str(&format!(", decided by {}", stamps.join(", ")));
+    }
+    said
 }
 
 fn of_decision(decision: &Decision<'_>) -> String {

@@ -35,6 +35,7 @@ pub mod name {
     pub const EVENT_NAME: &str = "gitea_lightstep.event_name";
     pub const MARKER_ID: &str = "gitea_lightstep.marker.id";
     pub const PUSH_ID: &str = "gitea_lightstep.push.id";
+    pub const POLICY: &str = "gitea_lightstep.policy";
     pub const REPOSITORY_ID: &str = "gitea_lightstep.repository.id";
     pub const TRANSPORT: &str = "gitea_lightstep.transport";
     pub const IS_DEPLOY_KEY: &str = "gitea_lightstep.deploy_key";

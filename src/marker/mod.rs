@@ -65,11 +65,13 @@ impl Signal {
     }
 }
 
-/// What is taken from the site's configuration and not from the push.
+/// What is taken from the site and not from the push.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Site<'a> {
     /// The address of Gitea, where the configuration names one.
     pub public_url: Option<&'a str>,
+    /// The layers of the policy and their hashes in short.
+    pub policy: &'a [String],
 }
 
 impl Marker {
@@ -93,6 +95,7 @@ impl Marker {
         }
         attributes.insert(name::MARKER_ID.into(), id.to_string().into());
         attributes.insert(name::PUSH_ID.into(), push.id().to_string().into());
+        attributes.insert(name::POLICY.into(), Value::List(site.policy.to_vec()));
         Self {
             id,
             kind: draft.kind,

@@ -2,21 +2,17 @@
 
 use std::{
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use rhai::AST;
 
-use super::{PolicyError, ScriptError, Scripts, engine::Sandbox};
+use super::{Level, Origin, PolicyError, ScriptError, ScriptHash, Scripts, engine::Sandbox, source::Source};
 use crate::push::Repository;
 
 /// The policy that speaks when nobody else does.
 const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
 const BUILT_IN_NAME: &str = "built-in.rhai";
-
-/// How large a script may be, in bytes.
-const MAX_SCRIPT: u64 = 256 << 10;
 
 /// The functions that a script may define for us, with how many arguments each takes.
 const FUNCTIONS: [(&str, usize); 3] = [("decide", 1), ("enrich", 2), ("guard", 2)];
@@ -24,32 +20,21 @@ const FUNCTIONS: [(&str, usize); 3] = [("decide", 1), ("enrich", 2), ("guard", 2
 /// One compiled script.
 pub(super) struct Layer {
     name: String,
+    origin: Origin,
     ast: AST,
     defined: [bool; 3],
 }
 
 impl Layer {
     /// Reads and compiles a script.
-    pub fn read(engine: &Sandbox, path: &Path) -> Result<Self, PolicyError> {
-        let name = path.display().to_string();
-        let unreadable = |why: String| PolicyError::Unreadable { path: name.clone(), why };
-        let mut source = String::new();
-        let read =
-            fs::File::open(path).and_then(|file| file.take(MAX_SCRIPT + 1).read_to_string(&mut source));
-        read.map_err(|err| unreadable(err.to_string()))?;
-        if source.len() as u64 > MAX_SCRIPT {
-            return Err(unreadable(format!("the script is larger than {} KiB", MAX_SCRIPT >> 10)));
-        }
-        // The first line of a hook page names us as its interpreter. Commented out, it leaves every
-        // other line at its number.
-        if source.starts_with("#!") {
-            source.replace_range(..2, "//");
-        }
-        Self::compile(engine, &name, &source)
+    pub fn read(engine: &Sandbox, level: Level, path: &Path) -> Result<Self, PolicyError> {
+        let source = Source::read(path)?;
+        let origin = Origin { level, file: Some(source.name.clone()), hash: source.hash };
+        Self::compile(engine, origin, source.name, &source.text)
     }
 
-    fn compile(engine: &Sandbox, name: &str, source: &str) -> Result<Self, PolicyError> {
-        let ast = engine.compile(source).map_err(|err| ScriptError::from_parse(name, &err))?;
+    fn compile(engine: &Sandbox, origin: Origin, name: String, source: &str) -> Result<Self, PolicyError> {
+        let ast = engine.compile(source).map_err(|err| ScriptError::from_parse(&name, &err))?;
         let mut defined = [false; 3];
         for function in ast.iter_functions() {
             let Some(at) = FUNCTIONS.iter().position(|(known, _)| *known == function.name) else {
@@ -59,19 +44,23 @@ impl Layer {
             let found = function.params.len();
             if found != wanted {
                 let message = format!("`{}` takes {wanted}, found {found}", function.name);
-                return Err(ScriptError::at(name, None, message + " parameters").into());
+                return Err(ScriptError::at(&name, None, message + " parameters").into());
             }
             defined[at] = true;
         }
         if defined == [false; 3] {
             let message = "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`";
-            return Err(ScriptError::at(name, None, message).into());
+            return Err(ScriptError::at(&name, None, message).into());
         }
-        Ok(Self { name: name.to_string(), ast, defined })
+        Ok(Self { name, origin, ast, defined })
     }
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub fn ast(&self) -> &AST {
@@ -93,22 +82,27 @@ impl Layer {
 
 /// Compiles the built-in layer.
 pub(super) fn built_in(engine: &Sandbox) -> Result<Layer, PolicyError> {
-    Layer::compile(engine, BUILT_IN_NAME, BUILT_IN)
+    let origin = Origin { level: Level::BuiltIn, file: None, hash: ScriptHash::of(BUILT_IN.as_bytes()) };
+    Layer::compile(engine, origin, BUILT_IN_NAME.to_string(), BUILT_IN)
 }
 
 /// Returns the scripts that speak for `repository`, from the site to the hook page.
-pub(super) fn files(scripts: &Scripts, repository: &Repository) -> Result<Vec<PathBuf>, PolicyError> {
+pub(super) fn files(
+    scripts: &Scripts,
+    repository: &Repository,
+) -> Result<Vec<(Level, PathBuf)>, PolicyError> {
     let mut files = Vec::new();
+    let mut add = |level, file: Option<PathBuf>| files.extend(file.map(|file| (level, file)));
     if let Some(dir) = &scripts.dir {
-        files.extend(find(dir, "site.rhai")?);
+        add(Level::Site, find(dir, "site.rhai")?);
         if let Some(owner) = &repository.owner {
-            files.extend(find(dir, &format!("{owner}.rhai"))?);
+            add(Level::Owner, find(dir, &format!("{owner}.rhai"))?);
             if let Some(owner_dir) = find(dir, owner)? {
-                files.extend(find(&owner_dir, &format!("{}.rhai", repository.name))?);
+                add(Level::Repository, find(&owner_dir, &format!("{}.rhai", repository.name))?);
             }
         }
     }
-    files.extend(scripts.hook_page.clone());
+    add(Level::HookPage, scripts.hook_page.clone());
     Ok(files)
 }
 

@@ -12,7 +12,9 @@ mod engine;
 mod error;
 mod layer;
 mod meter;
+mod origin;
 mod reference;
+mod source;
 
 use std::{path::PathBuf, rc::Rc};
 
@@ -22,6 +24,7 @@ pub use draft::{Draft, Kind, Partial, Value};
 use engine::{Library, Sandbox};
 pub use error::{PolicyError, ScriptError};
 use layer::Layer;
+pub use origin::{Level, Origin, ScriptHash};
 pub use reference::{definitions, reference};
 
 use crate::{config::Limits, facts::Facts, push::Repository, time::Deadline};
@@ -40,6 +43,7 @@ pub struct Policy {
     engine: Sandbox,
     /// From the built-in layer to the most specific one.
     layers: Vec<Layer>,
+    stamps: Vec<String>,
 }
 
 /// What `guard` said of a marker.
@@ -66,10 +70,21 @@ impl Policy {
         let library = if files.is_empty() { Library::None } else { Library::Full };
         let engine = Sandbox::new(limits, library);
         let mut layers = vec![layer::built_in(&engine)?];
-        for file in &files {
-            layers.push(Layer::read(&engine, file)?);
+        for (level, file) in &files {
+            layers.push(Layer::read(&engine, *level, file)?);
         }
-        Ok(Self { engine, layers })
+        let stamps = layers.iter().map(|layer| layer.origin().stamp()).collect();
+        Ok(Self { engine, layers, stamps })
+    }
+
+    /// Returns the layers that have a say, from the built-in one to the most specific one.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.layers.iter().map(Layer::origin)
+    }
+
+    /// Returns the layers and their hashes in short, as a marker bears them: `site@0123456789ab`.
+    pub fn stamps(&self) -> &[String] {
+        &self.stamps
     }
 
     /// Compiles the one script `file`, as `check` does.
@@ -77,7 +92,7 @@ impl Policy {
     /// # Errors
     /// If it cannot be read or compiled.
     pub fn check(file: &std::path::Path, limits: &Limits) -> Result<(), PolicyError> {
-        Layer::read(&Sandbox::new(limits, Library::Full), file).map(drop)
+        Layer::read(&Sandbox::new(limits, Library::Full), Level::Repository, file).map(drop)
     }
 
     /// Asks the most specific layer that has an opinion whether the update becomes markers.

@@ -9,6 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use super::pushed::Pushed;
 use super::{
     files::{self, StateError},
     listing,
@@ -75,6 +76,8 @@ pub struct Entry<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record<'a> {
+    /// The decision of a push began.
+    Push(Box<Pushed<'a>>),
     /// An update was decided.
     Decision(Decision<'a>),
     /// Markers were sent, or should have been.

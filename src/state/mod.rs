@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod journal;
 mod listing;
 pub mod outbox;
+mod pushed;
 pub mod queue;
 pub mod standing;
 mod sweep;

@@ -1,0 +1,131 @@
+//! Which scripts have a say about a push, and what is kept of them.
+
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+/// Returns what `sha256sum` says of a file.
+fn sha256(sandbox: &Sandbox, path: &std::path::Path) -> String {
+    let mut command = sandbox.command("sha256sum", &sandbox.path(""));
+    let ran = sandbox.run(command.arg(path), b"");
+    ran.succeeded().stdout[..64].to_string()
+}
+
+/// Returns what the journal says of pushes.
+fn pushes(sandbox: &Sandbox) -> Vec<Value> {
+    sandbox.journal().into_iter().filter(|entry| entry["record"] == "push").collect()
+}
+
+#[test]
+fn the_journal_and_the_marker_tell_which_scripts_decided() {
+    let sandbox = Sandbox::new();
+    let scripts = [
+        ("site", "site.rhai", "fn guard(marker, update) { }\r\n"),
+        ("owner", "Acme.rhai", "fn enrich(marker, update) { marker }"),
+        ("repository", "acme/shop.rhai", "\u{feff}fn decide(update) { true }"),
+    ];
+    for (_, name, script) in scripts {
+        sandbox.write(&format!("scripts/{name}"), script);
+    }
+    let new = sandbox.commit("One", &[]);
+    sandbox.push(&["-o", "deploy=prod", "-o", "word", "main"]).succeeded();
+
+    let built_in = sha256(&sandbox, &crate::support::manifest_dir().join("scripts/built-in.rhai"));
+    let mut layers = vec![json!({ "layer": "built-in", "sha256": built_in })];
+    let mut stamps = vec![format!("built-in@{}", &built_in[..12])];
+    for (layer, name, _) in scripts {
+        let path = sandbox.path("scripts").join(name);
+        let hash = sha256(&sandbox, &path);
+        stamps.push(format!("{layer}@{}", &hash[..12]));
+        layers.push(json!({ "layer": layer, "file": path, "sha256": hash }));
+    }
+    let journal = sandbox.journal();
+    let (push, decision) = (&journal[0], &journal[1]);
+    let expected = json!({
+        "time": push["time"],
+        "record": "push",
+        "push": decision["push"],
+        "repository": "acme/shop",
+        "repository_id": 42,
+        "captured": push["captured"],
+        "updates": 1,
+        "pusher": { "name": "ann", "id": 7 },
+        "transport": "ssh",
+        "options": [["deploy", "prod"], ["word", ""]],
+        "key_id": 3,
+        "root_url": "https://git.example.com/",
+        "layers": layers,
+    });
+    assert_eq!(*push, expected);
+    assert_eq!((&decision["record"], &decision["new_id"]), (&json!("decision"), &json!(new)));
+
+    let marker = sandbox.waiting("unassigned").remove(0);
+    assert_eq!(marker["attributes"]["gitea_lightstep.policy"], json!(stamps));
+    assert_eq!(marker["time"], push["captured"]);
+
+    let line = format!("push      acme/shop by ann (ssh): 1 update, decided by {}\n", stamps.join(", "));
+    assert_eq!(&sandbox.binary(&["log", "-v"]).succeeded().stdout[20..20 + line.len()], line);
+    assert_eq!(sandbox.binary(&["log"]).succeeded().stdout.lines().count(), 1);
+    let of = |repository| sandbox.binary(&["log", "--json", "--repo", repository]).succeeded().stdout.clone();
+    assert_eq!(
+        of("acme/SHOP").lines().next().map(|line| serde_json::from_str(line).expect("JSON")),
+        Some(expected)
+    );
+    assert_eq!(of("acme/other"), "");
+}
+
+#[test]
+fn a_script_cannot_say_that_the_policy_was_another() {
+    let sandbox = Sandbox::new();
+    let script = "fn decide(update) { mark(#{ attributes: #{ \"gitea_lightstep.policy\": \"mine\" } }) }";
+    sandbox.write("scripts/site.rhai", script);
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let stamps = &sandbox.waiting("unassigned")[0]["attributes"]["gitea_lightstep.policy"];
+    assert!(stamps[1].as_str().is_some_and(|stamp| stamp.starts_with("site@")), "{stamps}");
+}
+
+#[test]
+fn a_push_that_is_decided_later_is_noted_with_the_policy_that_decides_it() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[policy.limits]\ntime = \"1ns\"\n");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    assert_eq!(pushes(&sandbox), [json!(null); 0], "nothing is decided, so nothing is noted");
+
+    sandbox.configure("");
+    sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    let push = pushes(&sandbox).remove(0);
+    assert_eq!(push["layers"][1]["layer"], "site");
+    assert_eq!(sandbox.decisions()[0]["push"], push["push"]);
+
+    // A push whose budget ends half way is noted by both who decide it.
+    sandbox.configure("[policy.limits]\ntime = \"300ms\"\noperations = 1_000_000_000\n");
+    sandbox.write("scripts/site.rhai", "fn decide(update) { if update.branch == \"slow\" { loop {} } true }");
+    sandbox.push(&["main:fast", "main:slow"]).succeeded();
+    sandbox.write("scripts/site.rhai", "fn decide(update) { skip(\"now\") }");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    let [_, first, second] = &pushes(&sandbox)[..] else { panic!("three notes") };
+    let its = |entry: &&Value| entry["push"] == first["push"];
+    let records: Vec<_> = sandbox.journal().iter().filter(its).map(|entry| entry["record"].clone()).collect();
+    assert_eq!(records, ["push", "decision", "push", "decision"]);
+    assert_eq!(first["push"], second["push"]);
+    assert_ne!(first["layers"][1]["sha256"], second["layers"][1]["sha256"]);
+}
+
+#[test]
+fn a_policy_that_cannot_be_loaded_is_no_layer() {
+    for (script, why) in [
+        (&b"fn decide(update) { true }\n// caf\xe9"[..], "line 2 is no UTF-8 text; save the script as UTF-8"),
+        (&[b' '; (256 << 10) + 1], "the script is larger than 256 KiB"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("scripts/site.rhai", script);
+        sandbox.commit("One", &[]);
+        sandbox.push(&["main"]).succeeded();
+        assert_eq!(pushes(&sandbox)[0]["layers"], json!([]));
+        let place = sandbox.path("scripts/site.rhai").display().to_string();
+        assert_eq!(sandbox.decisions()[0]["why"], format!("failed to read `{place}`: {why}"));
+    }
+}
