@@ -70,6 +70,25 @@ fn every_script_in_the_documents_compiles_and_decides() {
     assert_eq!(outcomes, ["marked", "marked", "marked", "marked", "skipped", "skipped"]);
 }
 
+#[test]
+fn the_script_that_the_documents_import_is_imported() {
+    let policy = read("docs/policy.md");
+    let script = |name: &str| {
+        let (_, rest) = policy.split_once(&format!("```rhai\n// scripts/{name}\n")).expect(name);
+        rest.split_once("```").expect("its end").0
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("scripts/lib/teams.rhai", script("lib/teams.rhai"));
+    sandbox.write("scripts/site.rhai", script("site.rhai"));
+    sandbox.binary(&["check"]).succeeded();
+    for (path, team) in [("services/pay/x", "payments"), ("services/mail/x", "platform"), ("x", "nobody")] {
+        sandbox.commit(path, &[(path, "")]);
+        sandbox.push(&["main"]).succeeded();
+        let markers = sandbox.waiting("unassigned");
+        assert_eq!(markers.last().expect("a marker")["attributes"]["acme.team"], team, "{path}");
+    }
+}
+
 /// Returns the first block of a document in a language.
 fn block(document: &str, language: &str) -> String {
     let (_, rest) = document.split_once(&format!("```{language}\n")).expect("a block");

@@ -15,6 +15,7 @@ mod documents; // what the documents promise
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
+mod imports; // what scripts import from their directory, and what stands outside of functions
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
 mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook

@@ -1,6 +1,7 @@
 //! `check`: the configuration and every script, with positions and fixes.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -43,9 +44,8 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
     } else {
         args.scripts.clone()
     };
-    for script in &scripts {
-        findings.script(script, &limits);
-    }
+    let dir = config.as_ref().and_then(|config| config.scripts.as_deref());
+    findings.scripts(&scripts, dir, &limits);
 
     if args.json {
         let answer = serde_json::json!({ "checked": findings.checked, "problems": findings.problems });
@@ -122,10 +122,23 @@ impl Findings {
         scripts
     }
 
-    fn script(&mut self, path: &Path, limits: &Limits) {
-        self.checked.push(path.display().to_string());
-        if let Err(err) = Policy::check(path, limits) {
-            self.problems.push(err.to_string());
+    fn scripts(&mut self, scripts: &[PathBuf], dir: Option<&Path>, limits: &Limits) {
+        let mut imported = BTreeSet::new();
+        let mut without_a_say = Vec::new();
+        for script in scripts {
+            let name = script.display().to_string();
+            self.checked.push(name.clone());
+            match Policy::check(script, dir, limits) {
+                Ok(checked) => {
+                    imported.extend(checked.imports.into_iter().map(|import| import.file));
+                    without_a_say.extend(checked.without_a_say.map(|why| (name, why)));
+                }
+                // A mistake in a script is found again in those that import it.
+                Err(err) if self.problems.contains(&err.to_string()) => {}
+                Err(err) => self.problems.push(err.to_string()),
+            }
         }
+        let useless = without_a_say.into_iter().filter(|(name, _)| !imported.contains(name));
+        self.problems.extend(useless.map(|(_, why)| why.to_string()));
     }
 }

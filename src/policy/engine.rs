@@ -11,7 +11,7 @@ use rhai::{
     },
 };
 
-use super::{ScriptError, api, layer::Layer, meter::Meter};
+use super::{ScriptError, api, imports::Imports, layer::Layer, meter::Meter};
 use crate::{config::Limits, facts::MAX_FILE, time::Deadline};
 
 /// The largest string that a script may build, in bytes: a file's text has to fit.
@@ -59,9 +59,23 @@ impl Sandbox {
         Self { engine, meter }
     }
 
-    /// Compiles a script.
-    pub fn compile(&self, source: &str) -> Result<AST, rhai::ParseError> {
-        self.engine.compile(source)
+    /// Lets scripts import these.
+    pub fn set_imports(&mut self, imports: Imports) {
+        self.engine.set_module_resolver(imports);
+    }
+
+    /// Compiles a script; its errors name `file`.
+    pub fn compile(&self, file: &str, source: &str) -> Result<AST, ScriptError> {
+        let mut ast =
+            self.engine.compile(source).map_err(|err| ScriptError::from_parse(file, source, &err))?;
+        ast.set_source(file);
+        Ok(ast)
+    }
+
+    /// Does what a script does outside of its functions.
+    pub fn run(&self, file: &str, ast: &AST, deadline: Deadline) -> Result<(), ScriptError> {
+        self.meter.begin(deadline);
+        self.engine.run_ast(ast).map_err(|err| ScriptError::from_eval(file, &err))
     }
 
     /// Calls a function of a layer's script.
@@ -73,8 +87,9 @@ impl Sandbox {
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
         self.meter.begin(deadline);
-        // The script's statements outside of functions are not run: there is nothing they could do.
-        let options = CallFnOptions::new().eval_ast(false);
+        // What stands outside of functions is done each time, within the same limits: its imports and constants
+        // are what the function sees of it, and nothing is left over from one call to the next.
+        let options = CallFnOptions::new().eval_ast(true);
         self.engine
             .call_fn_with_options(options, &mut Scope::new(), layer.ast(), function, args)
             .map_err(|err| ScriptError::from_eval(layer.name(), &err))

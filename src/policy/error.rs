@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rhai::{EvalAltResult, ParseError, Position};
+use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
 
 use super::{api, meter::UsedUp};
 use crate::text;
@@ -40,23 +40,25 @@ impl ScriptError {
         Self { file: file.to_string(), line, column: None, message: message.into(), is_out_of_time: false }
     }
 
-    pub(super) fn from_parse(file: &str, err: &ParseError) -> Self {
-        let at = err.position();
-        Self {
-            file: file.to_string(),
-            line: at.line(),
-            column: at.position(),
-            message: text::line(err.err_type().to_string()),
-            is_out_of_time: false,
-        }
+    /// Returns an error at a place of a script, as far as it is known.
+    pub(super) fn at_position(file: &str, at: Position, message: impl Into<String>) -> Self {
+        Self { column: at.position(), ..Self::at(file, at.line(), message) }
     }
 
+    /// Returns what is wrong with the script `source`.
+    pub(super) fn from_parse(file: &str, source: &str, err: &ParseError) -> Self {
+        let message = match err.err_type() {
+            ParseErrorType::VariableUndefined(name) => outside_of_functions(name, source),
+            _ => None,
+        };
+        let message = message.unwrap_or_else(|| text::line(err.err_type().to_string()));
+        Self::at_position(file, err.position(), message)
+    }
+
+    /// Returns what went wrong in the script `file`, or in one that it imports.
     pub(super) fn from_eval(file: &str, err: &EvalAltResult) -> Self {
         let inner = err.unwrap_inner();
-        let at = match inner.position() {
-            Position::NONE => err.position(),
-            at => at,
-        };
+        let (file, at) = place_of(file, err);
         let used_up = match inner {
             EvalAltResult::ErrorTerminated(token, _) => token.clone().try_cast::<UsedUp>(),
             _ => None,
@@ -119,6 +121,36 @@ impl ScriptError {
 fn unsettable(said: &str) -> Option<&str> {
     let (_, rest) = said.split_once("No writable property '")?;
     rest.split_once('\'').map(|(word, _)| word)
+}
+
+/// Finds where an error arose: a function of an imported script names its own file.
+fn place_of<'e>(file: &'e str, err: &'e EvalAltResult) -> (&'e str, Position) {
+    let (inner_file, inner) = match err {
+        EvalAltResult::ErrorInFunctionCall(_, source, inner, _) if source.is_empty() => (file, inner),
+        EvalAltResult::ErrorInFunctionCall(_, source, inner, _)
+        | EvalAltResult::ErrorInModule(source, inner, _) => (source.as_str(), inner),
+        _ => return (file, err.position()),
+    };
+    match place_of(inner_file, inner) {
+        (_, Position::NONE) => (file, err.position()),
+        known => known,
+    }
+}
+
+/// Explains a name that a function does not see although the script has it.
+fn outside_of_functions(name: &str, source: &str) -> Option<String> {
+    let has = |keyword: &str| {
+        let mut words =
+            source.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+        let mut before = "";
+        words.any(|word| std::mem::replace(&mut before, word) == keyword && word == name)
+    };
+    if has("const") {
+        return Some(format!("a function reaches the script's constant `{name}` as `global::{name}`"));
+    }
+    has("let").then(|| {
+        format!("there is no `{name}` here; make it a `const` outside of all functions, and write `global::{name}`")
+    })
 }
 
 /// A property that a script wants to read from a map of its own, or to write where nothing can be written.

@@ -33,8 +33,17 @@ impl Layer {
         Self::compile(engine, origin, source.name, &source.text)
     }
 
+    /// Returns an error if the script has no say at all.
+    pub fn needs_a_say(&self) -> Result<(), ScriptError> {
+        if self.defined == [false; 3] {
+            let message = "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`";
+            return Err(ScriptError::at(&self.name, None, message));
+        }
+        Ok(())
+    }
+
     fn compile(engine: &Sandbox, origin: Origin, name: String, source: &str) -> Result<Self, PolicyError> {
-        let ast = engine.compile(source).map_err(|err| ScriptError::from_parse(&name, &err))?;
+        let ast = engine.compile(&name, source)?;
         let mut defined = [false; 3];
         for function in ast.iter_functions() {
             let Some(at) = FUNCTIONS.iter().position(|(known, _)| *known == function.name) else {
@@ -47,10 +56,6 @@ impl Layer {
                 return Err(ScriptError::at(&name, None, message + " parameters").into());
             }
             defined[at] = true;
-        }
-        if defined == [false; 3] {
-            let message = "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`";
-            return Err(ScriptError::at(&name, None, message).into());
         }
         Ok(Self { name, origin, ast, defined })
     }
@@ -108,7 +113,7 @@ pub(super) fn files(
 
 /// Finds `name` in `dir` whatever its case: over SSH, Gitea hands on the repository's name as the
 /// client typed it, and nobody may slip past a guard by writing it in capitals.
-fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>, PolicyError> {
+pub(super) fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>, PolicyError> {
     let unreadable = |why: String| PolicyError::Unreadable { path: dir.display().to_string(), why };
     let entries = fs::read_dir(dir).map_err(|err| unreadable(err.to_string()))?;
     let mut found = None;

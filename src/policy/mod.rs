@@ -10,21 +10,26 @@ pub mod api;
 mod draft;
 mod engine;
 mod error;
+mod imports;
 mod layer;
 mod meter;
 mod origin;
 mod reference;
 mod source;
 
-use std::{path::PathBuf, rc::Rc};
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 pub use answer::{Decision, Mark, Rule};
 use api::{MarkerView, UpdateView};
 pub use draft::{Draft, Kind, Partial, Value};
 use engine::{Library, Sandbox};
 pub use error::{PolicyError, ScriptError};
+use imports::Imports;
 use layer::Layer;
-pub use origin::{Level, Origin, ScriptHash};
+pub use origin::{Import, Level, Origin, ScriptHash};
 pub use reference::{definitions, reference};
 
 use crate::{config::Limits, facts::Facts, push::Repository, time::Deadline};
@@ -44,6 +49,15 @@ pub struct Policy {
     /// From the built-in layer to the most specific one.
     layers: Vec<Layer>,
     stamps: Vec<String>,
+    imported: Vec<Import>,
+}
+
+/// A script that is right by itself.
+pub struct Checked {
+    /// What is wrong with it if no other script imports it: it has no function that is ever called.
+    pub without_a_say: Option<ScriptError>,
+    /// What it imports.
+    pub imports: Vec<Import>,
 }
 
 /// What `guard` said of a marker.
@@ -68,13 +82,19 @@ impl Policy {
     pub fn load(scripts: &Scripts, repository: &Repository, limits: &Limits) -> Result<Self, PolicyError> {
         let files = layer::files(scripts, repository)?;
         let library = if files.is_empty() { Library::None } else { Library::Full };
-        let engine = Sandbox::new(limits, library);
+        let mut engine = Sandbox::new(limits, library);
         let mut layers = vec![layer::built_in(&engine)?];
+        let mut imports = Imports::from_dir(scripts.dir.as_deref());
         for (level, file) in &files {
-            layers.push(Layer::read(&engine, *level, file)?);
+            let layer = Layer::read(&engine, *level, file)?;
+            layer.needs_a_say()?;
+            imports.add(&engine, layer.name(), layer.ast())?;
+            layers.push(layer);
         }
         let stamps = layers.iter().map(|layer| layer.origin().stamp()).collect();
-        Ok(Self { engine, layers, stamps })
+        let imported = imports.list();
+        engine.set_imports(imports);
+        Ok(Self { engine, layers, stamps, imported })
     }
 
     /// Returns the layers that have a say, from the built-in one to the most specific one.
@@ -82,17 +102,29 @@ impl Policy {
         self.layers.iter().map(Layer::origin)
     }
 
+    /// Returns the scripts that the layers import, and those that they import in turn.
+    pub fn imports(&self) -> &[Import] {
+        &self.imported
+    }
+
     /// Returns the layers and their hashes in short, as a marker bears them: `site@0123456789ab`.
     pub fn stamps(&self) -> &[String] {
         &self.stamps
     }
 
-    /// Compiles the one script `file`, as `check` does.
+    /// Compiles the one script `file` and what it imports from `dir`, and does what they do outside of functions.
     ///
     /// # Errors
-    /// If it cannot be read or compiled.
-    pub fn check(file: &std::path::Path, limits: &Limits) -> Result<(), PolicyError> {
-        Layer::read(&Sandbox::new(limits, Library::Full), Level::Repository, file).map(drop)
+    /// If any of them cannot be read or compiled, or fails.
+    pub fn check(file: &Path, dir: Option<&Path>, limits: &Limits) -> Result<Checked, PolicyError> {
+        let mut engine = Sandbox::new(limits, Library::Full);
+        let mut imports = Imports::from_dir(dir);
+        let layer = Layer::read(&engine, Level::Repository, file)?;
+        imports.add(&engine, layer.name(), layer.ast())?;
+        let imported = imports.list();
+        engine.set_imports(imports);
+        engine.run(layer.name(), layer.ast(), Deadline::after(limits.time))?;
+        Ok(Checked { without_a_say: layer.needs_a_say().err(), imports: imported })
     }
 
     /// Asks the most specific layer that has an opinion whether the update becomes markers.

@@ -122,6 +122,18 @@ impl Origin {
     }
 }
 
+/// One script that layers import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// What it is imported as.
+    pub name: String,
+    /// The script.
+    pub file: String,
+    /// What was in it.
+    #[serde(rename = "sha256")]
+    pub hash: ScriptHash,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    policy::{Origin, Policy},
+    policy::{Import, Origin, Policy},
     push::{PullRequest, Push, PushId, PushOptions, Pusher, Transport},
     time::Timestamp,
 };
@@ -62,6 +62,9 @@ pub struct Pushed<'a> {
     /// The layers that have a say, the built-in one first. Without any, the policy could not be loaded, and the
     /// decisions say why.
     pub layers: Vec<Origin>,
+    /// What the layers import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
 }
 
 impl<'a> Pushed<'a> {
@@ -91,6 +94,7 @@ impl<'a> Pushed<'a> {
             root_url: source.root_url.as_deref().map(Cow::from),
             hook_page: hook_page.map(Path::to_string_lossy),
             layers: policy.into_iter().flat_map(Policy::origins).cloned().collect(),
+            imports: policy.map_or(&[][..], Policy::imports).to_vec(),
         }
     }
 }
