@@ -238,10 +238,12 @@ pub(super) fn attributes(value: Dynamic) -> Result<BTreeMap<String, Value>, Stri
 
 fn kind_of(value: Dynamic) -> Result<Kind, String> {
     let name = text_of("kind", value, MAX_NAME)?;
-    Kind::parse(&name).ok_or_else(|| {
-        let known = Kind::ALL.map(Kind::as_str);
-        format!("`kind` is `{}`, expected one of `{}`", text::line(&name), known.join("`, `"))
-    })
+    Kind::parse(&name).ok_or_else(|| unknown_kind(&name))
+}
+
+pub(super) fn unknown_kind(name: &str) -> String {
+    let known = Kind::ALL.map(Kind::as_str);
+    format!("`kind` is `{}`, expected one of `{}`", text::line(name), known.join("`, `"))
 }
 
 fn name_of(word: &str, value: Dynamic) -> Result<String, String> {

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod imports;
 mod layer;
+mod lint;
 mod meter;
 mod origin;
 mod reference;
