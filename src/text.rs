@@ -91,6 +91,14 @@ pub fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// Splits a message into what is wrong and what was most likely meant, where it ends with that.
+pub fn split_meant(message: &str) -> (&str, Option<String>) {
+    [", did you mean ", "; did you mean "]
+        .iter()
+        .find_map(|between| message.rsplit_once(between))
+        .map_or((message, None), |(message, near)| (message, Some(format!("did you mean {near}"))))
+}
+
 /// Returns the word of `known` that `word` was most likely meant to be.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -73,7 +73,8 @@ fn check_finds_every_mistake_with_its_place() {
     assert_eq!(
         ran.stdout,
         format!(
-            "{}:2:3: Undefined variable: updte\n{}:1:4: Expecting function name in function declaration\n\
+            "error: Undefined variable: updte\n --> {}:2:3\n  |\n2 |   updte\n  |   ^^^^^\n\n\
+             error: Expecting function name in function declaration\n --> {}:1:4\n  |\n1 | fn (\n  |    ^\n\n\
              4 files checked, 2 problems found\n",
             place("scripts/acme/shop.rhai"),
             place("scripts/broken.rhai")
@@ -149,10 +150,11 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         ("[[service]]\nrepository = \"a/*\"\nname = \"\"\n".into(), ":3:8: a service needs a name"),
     ] {
         sandbox.write("config.toml", &config);
-        let ran = sandbox.binary(&["check"]);
-        assert_eq!(ran.code, Some(1), "{config}");
-        let first = ran.stdout.lines().next().expect("a line");
-        assert_eq!(first, format!("{}{why}", sandbox.path("config.toml").display()), "{config}");
+        assert_eq!(
+            sandbox.problems()[0],
+            format!("{}{why}", sandbox.path("config.toml").display()),
+            "{config}"
+        );
         let deliver = sandbox.binary(&["deliver"]);
         assert_eq!((deliver.code, &*deliver.stdout), (Some(1), ""));
         assert!(
@@ -185,7 +187,7 @@ fn check_reads_the_secrets_and_shows_none() {
     assert_eq!(
         ran.stdout.lines().next().expect("a line"),
         format!(
-            "destination `lightstep`: failed to read the secret for `lightstep-access-token` from file `{token}`: \
+            "error: destination `lightstep`: failed to read the secret for `lightstep-access-token` from file `{token}`: \
              No such file or directory (os error 2)"
         )
     );

@@ -7,6 +7,7 @@ mod api; // what scripts can call and read: every example is true
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
 mod cap; // a spool that is full drops what is worth least, and says so
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
+mod check; // what check finds in scripts and services, with carets and as JSON
 mod commands; // status, log, check, deliver: answers, messages, exit status
 mod crash; // a process that dies at any step loses nothing
 mod delivery; // one bad marker, one bad form, one bad destination: each alone

@@ -15,7 +15,7 @@ const ORDER: [&str; 15] = [
 ];
 
 /// Which crate may be named in which modules.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("gix", &["facts"]),
     ("rhai", &["policy"]),
     ("regex_lite", &["policy"]),
@@ -26,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("clap", &["cli"]),
     ("httparse", &["cli"]),
     ("indicatif", &["cli"]),
+    ("annotate_snippets", &["cli"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

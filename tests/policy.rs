@@ -202,7 +202,7 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
         ("fn decide(update) {\n    sleep(1)\n}", "site.rhai:2:5: there is no function `sleep (i64)`"),
         ("fn decide(update) {\n    eval(\"1\")\n}", "site.rhai:2:5: reserved keyword 'eval' is disabled"),
         ("fn decide(update) {\n    throw \"no\"\n}", "site.rhai:2:5: no"),
-        ("fn decide() { true }", "site.rhai: `decide` takes 1, found 0 parameters"),
+        ("fn decide() { true }", "site.rhai:1:13: `decide` takes 1 parameter, found 0"),
         (
             "fn decied(update) { true }",
             "site.rhai: the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`",

@@ -70,6 +70,11 @@ impl Terminal {
         Some(read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
+    /// Returns whether answers may have colours.
+    pub fn has_colour(&self) -> bool {
+        self.has_colour
+    }
+
     /// Returns `text` in bold where the terminal can.
     pub fn bold(&self, text: &str) -> String {
         if self.has_colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }

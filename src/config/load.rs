@@ -180,6 +180,7 @@ impl Reading<'_> {
                         self.complain(&rule.name, "a service needs a name");
                     }
                     ServiceRule {
+                        line: self.line(rule.name.span().start),
                         repository: rule.repository.to_lowercase(),
                         paths: rule.paths,
                         name: rule.name.into_inner(),
@@ -314,6 +315,11 @@ impl Reading<'_> {
             return None;
         }
         Some(text.trim_end_matches('/').to_string())
+    }
+
+    /// Returns the line, from 1 on, of a byte of the file.
+    fn line(&self, at: usize) -> usize {
+        self.source.get(..at).unwrap_or_default().matches('\n').count() + 1
     }
 
     fn complain<T>(&mut self, at: &Spanned<T>, message: &str) {

@@ -145,6 +145,8 @@ pub struct ServiceRule {
     pub paths: Vec<String>,
     /// `service.name`.
     pub name: String,
+    /// The line of the file that names it.
+    pub line: usize,
 }
 
 /// How much may wait, for each destination and in the inbox.

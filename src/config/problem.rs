@@ -31,6 +31,21 @@ impl Problem {
         Self { path: path.into(), place: Some((line, column)), message: message.into() }
     }
 
+    /// Returns the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns line and column, each from 1 on, as far as they are known.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        self.place
+    }
+
+    /// Returns what is wrong, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Returns what the TOML parser complains of, with the word that was probably meant.
     pub fn from_toml(path: &Path, source: &str, err: &toml::de::Error) -> Self {
         let mut message = err.message().trim().replace('\n', "; ");

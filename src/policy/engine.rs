@@ -11,7 +11,7 @@ use rhai::{
     },
 };
 
-use super::{ScriptError, api, imports::Imports, layer::Layer, meter::Meter};
+use super::{Finding, ScriptError, api, imports::Imports, layer::Layer, lint, meter::Meter};
 use crate::{config::Limits, facts::MAX_FILE, time::Deadline};
 
 /// The largest string that a script may build, in bytes: a file's text has to fit.
@@ -70,6 +70,11 @@ impl Sandbox {
             self.engine.compile(source).map_err(|err| ScriptError::from_parse(file, source, &err))?;
         ast.set_source(file);
         Ok(ast)
+    }
+
+    /// Returns what cannot work in a script although it compiles.
+    pub fn lint(&self, ast: &AST) -> Vec<Finding> {
+        lint::lint(ast, &self.engine)
     }
 
     /// Does what a script does outside of its functions.

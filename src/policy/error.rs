@@ -4,7 +4,7 @@ use std::fmt;
 
 use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
 
-use super::{api, meter::UsedUp};
+use super::{Finding, api, meter::UsedUp};
 use crate::text;
 
 /// How long a message may be, in characters: long enough to name every word that there is.
@@ -105,6 +105,16 @@ impl ScriptError {
     /// Returns whether the script was stopped because its time was up, so that it may do with more.
     pub fn is_out_of_time(&self) -> bool {
         self.is_out_of_time
+    }
+
+    /// Returns the file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Returns what is wrong, and where in the file.
+    pub fn finding(&self) -> Finding {
+        Finding::with(self.line, self.column, &self.message)
     }
 
     /// Returns `file:line:column` as far as it is known.

@@ -8,14 +8,14 @@ use std::{
 use rhai::AST;
 
 use super::{Level, Origin, PolicyError, ScriptError, ScriptHash, Scripts, engine::Sandbox, source::Source};
-use crate::push::Repository;
+use crate::{push::Repository, text};
 
 /// The policy that speaks when nobody else does.
 const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
 const BUILT_IN_NAME: &str = "built-in.rhai";
 
 /// The functions that a script may define for us, with how many arguments each takes.
-const FUNCTIONS: [(&str, usize); 3] = [("decide", 1), ("enrich", 2), ("guard", 2)];
+pub(super) const FUNCTIONS: [(&str, usize); 3] = [("decide", 1), ("enrich", 2), ("guard", 2)];
 
 /// One compiled script.
 pub(super) struct Layer {
@@ -45,15 +45,17 @@ impl Layer {
     fn compile(engine: &Sandbox, origin: Origin, name: String, source: &str) -> Result<Self, PolicyError> {
         let ast = engine.compile(&name, source)?;
         let mut defined = [false; 3];
-        for function in ast.iter_functions() {
-            let Some(at) = FUNCTIONS.iter().position(|(known, _)| *known == function.name) else {
+        for function in ast.iter_fn_def() {
+            let Some(at) = FUNCTIONS.iter().position(|(known, _)| *known == &*function.name) else {
                 continue;
             };
             let (_, wanted) = FUNCTIONS[at];
             let found = function.params.len();
             if found != wanted {
-                let message = format!("`{}` takes {wanted}, found {found}", function.name);
-                return Err(ScriptError::at(&name, None, message + " parameters").into());
+                let message =
+                    format!("`{}` takes {}, found {found}", function.name, text::count(wanted, "parameter"));
+                let at = function.body.start_position();
+                return Err(ScriptError::at_position(&name, at, message).into());
             }
             defined[at] = true;
         }

@@ -30,6 +30,7 @@ use engine::{Library, Sandbox};
 pub use error::{PolicyError, ScriptError};
 use imports::Imports;
 use layer::Layer;
+pub use lint::Finding;
 pub use origin::{Import, Level, Origin, ScriptHash};
 pub use reference::{definitions, reference};
 
@@ -53,8 +54,10 @@ pub struct Policy {
     imported: Vec<Import>,
 }
 
-/// A script that is right by itself.
+/// A script that can be compiled.
 pub struct Checked {
+    /// What cannot work in it although it compiles.
+    pub findings: Vec<Finding>,
     /// What is wrong with it if no other script imports it: it has no function that is ever called.
     pub without_a_say: Option<ScriptError>,
     /// What it imports.
@@ -125,7 +128,8 @@ impl Policy {
         let imported = imports.list();
         engine.set_imports(imports);
         engine.run(layer.name(), layer.ast(), Deadline::after(limits.time))?;
-        Ok(Checked { without_a_say: layer.needs_a_say().err(), imports: imported })
+        let findings = engine.lint(layer.ast());
+        Ok(Checked { findings, without_a_say: layer.needs_a_say().err(), imports: imported })
     }
 
     /// Asks the most specific layer that has an opinion whether the update becomes markers.

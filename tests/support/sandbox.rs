@@ -179,6 +179,25 @@ impl Sandbox {
         self.run(command.args(args).arg("--config").arg(self.path("config.toml")), b"")
     }
 
+    /// Runs `check`, which has to find something, and returns that as messages tell it: place, what is wrong, what
+    /// to do.
+    #[track_caller]
+    pub fn problems(&self) -> Vec<String> {
+        let ran = self.binary(&["check", "--json"]);
+        assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+        let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let told = |problem: &Value| {
+            let mut line = problem["file"].as_str().expect("a file").to_string();
+            for place in ["line", "column"] {
+                line.extend(problem[place].as_u64().map(|at| format!(":{at}")));
+            }
+            line.push_str(&format!(": {}", problem["message"].as_str().expect("text")));
+            line.extend(problem["fix"].as_str().map(|fix| format!("; {fix}")));
+            line
+        };
+        answer["problems"].as_array().expect("a list").iter().map(told).collect()
+    }
+
     fn git_command(&self, dir: &Path) -> Command {
         self.command("git", dir)
     }

@@ -2,6 +2,8 @@
 
 use rhai::Position;
 
+use crate::text;
+
 /// Something in a script that cannot work, or cannot mean what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -9,7 +11,7 @@ pub struct Finding {
     pub line: Option<usize>,
     /// The column in characters, from 1 on.
     pub column: Option<usize>,
-    /// How many characters it is about.
+    /// How many characters it is about, 0 where nobody has counted.
     pub width: usize,
     /// What is wrong.
     pub message: String,
@@ -20,8 +22,14 @@ pub struct Finding {
 impl Finding {
     /// Returns a finding about `width` characters from `at` on.
     pub(super) fn at(at: Position, width: usize, message: impl Into<String>) -> Self {
-        let (line, column) = (at.line(), at.position());
-        Self { line, column, width: width.max(1), message: message.into(), fix: None }
+        Self { width: width.max(1), ..Self::with(at.line(), at.position(), &message.into()) }
+    }
+
+    /// Returns a finding at a place, as far as it is known. The nearest word, which stands at the end of a
+    /// message, is what to do.
+    pub(in crate::policy) fn with(line: Option<usize>, column: Option<usize>, message: &str) -> Self {
+        let (message, fix) = text::split_meant(message);
+        Self { line, column, width: 0, message: message.to_string(), fix }
     }
 
     /// Returns the finding with what to do.

@@ -1,0 +1,177 @@
+//! `check`: the configuration and every script, with positions and fixes.
+
+mod problem;
+mod scripts;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use problem::{Problem, Sources};
+
+use super::{Common, Ending, terminal::Terminal};
+use crate::{
+    config::{self, Config, HeaderValue, Limits, ServiceRule},
+    policy::{self, Policy},
+    text,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Check these scripts instead of the configured ones
+    #[arg(value_name = "SCRIPT")]
+    scripts: Vec<PathBuf>,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print what scripts can call and read, for editors with Rhai's language server, and check nothing
+    ///
+    /// Save it beside the scripts as gitea-lightstep.d.rhai.
+    #[arg(long, conflicts_with_all = ["scripts", "json"])]
+    definitions: bool,
+}
+
+/// What was looked at, and what is wrong.
+#[derive(Default)]
+struct Findings {
+    checked: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+    if args.definitions {
+        terminal.answer(policy::definitions().trim_end())?;
+        return Ok(Ending::Done);
+    }
+    let mut findings = Findings::default();
+    let config = findings.config(common);
+    let limits = config.as_ref().map_or_else(Limits::default, |config| config.limits);
+    let dir = config.as_ref().and_then(|config| config.scripts.as_deref());
+    if args.scripts.is_empty() {
+        if let Some(dir) = dir {
+            let scripts = scripts::find(dir, &mut findings.problems);
+            let imported = findings.scripts(&scripts, Some(dir), &limits);
+            findings.problems.extend(scripts::unreachable(dir, &scripts, &imported));
+        }
+    } else {
+        findings.scripts(&args.scripts, dir, &limits);
+    }
+    findings.show(args.json, terminal)
+}
+
+impl Findings {
+    fn config(&mut self, common: &Common) -> Option<Config> {
+        let path = config::find(common.config.as_deref());
+        self.checked.extend(path.as_ref().map(|path| path.display().to_string()));
+        match config::load(path.as_deref()) {
+            Ok(config) => {
+                self.secrets(&config);
+                self.services(&config);
+                Some(config)
+            }
+            Err(err) => {
+                self.problems.extend(err.problems().iter().map(Problem::of_config));
+                None
+            }
+        }
+    }
+
+    fn secrets(&mut self, config: &Config) {
+        for destination in &config.destinations {
+            for (header, value) in &destination.headers {
+                if let HeaderValue::Secret(source) = value
+                    && let Err(err) = source.read(config.delivery.timeout)
+                {
+                    let message = format!(
+                        "destination `{}`: failed to read the secret for `{header}` from {source}: {err}",
+                        destination.name
+                    );
+                    self.problems.push(Problem::with(self.checked.first().cloned(), message));
+                }
+            }
+        }
+    }
+
+    /// Finds services that another one leaves nothing to say.
+    fn services(&mut self, config: &Config) {
+        let file = config.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        for (nth, rule) in config.services.iter().enumerate() {
+            let before = &config.services[..nth];
+            if let Some(other) = before.iter().find(|other| shadows(other, rule)) {
+                let message = format!(
+                    "the service `{}` of `{}` is there already, in line {}",
+                    rule.name, rule.repository, other.line
+                );
+                let fix =
+                    "each path is of the first of them; take this one out, or give it a name of its own";
+                self.problems.push(Problem::at_line(file.clone(), rule.line, message).fixed_by(fix));
+            }
+        }
+    }
+
+    /// Checks scripts, and returns what they import.
+    fn scripts(&mut self, scripts: &[PathBuf], dir: Option<&Path>, limits: &Limits) -> BTreeSet<String> {
+        let mut imported = BTreeSet::new();
+        let mut without_a_say = Vec::new();
+        for script in scripts {
+            let name = script.display().to_string();
+            self.checked.push(name.clone());
+            match Policy::check(script, dir, limits) {
+                Ok(checked) => {
+                    let findings = checked.findings.into_iter();
+                    self.problems.extend(findings.map(|finding| Problem::of_finding(&name, finding)));
+                    imported.extend(checked.imports.into_iter().map(|import| import.file));
+                    without_a_say.extend(checked.without_a_say.map(|why| (name, Problem::of_script(&why))));
+                }
+                Err(err) => {
+                    let problem = Problem::of_policy(&err);
+                    // A mistake in a script is found again in those that import it.
+                    if !self.problems.contains(&problem) {
+                        self.problems.push(problem);
+                    }
+                }
+            }
+        }
+        for (name, why) in without_a_say {
+            // A function that was meant to have a say is told of by itself.
+            let is_told = self.problems.iter().any(|problem| problem.file.as_ref() == Some(&name));
+            if !imported.contains(&name) && !is_told {
+                self.problems.push(why);
+            }
+        }
+        imported
+    }
+
+    fn show(mut self, as_json: bool, terminal: &Terminal) -> anyhow::Result<Ending> {
+        let mut sources = Sources::default();
+        self.problems.iter_mut().for_each(|problem| sources.complete(problem));
+        if as_json {
+            let answer = serde_json::json!({ "checked": self.checked, "problems": self.problems });
+            terminal.answer(answer)?;
+        } else {
+            for checked in &self.checked {
+                terminal.detail(format_args!("checked {checked}"));
+            }
+            for problem in &self.problems {
+                terminal.answer(format_args!("{}\n", sources.render(problem, terminal.has_colour())))?;
+            }
+            let checked = text::count(self.checked.len(), "file");
+            match self.problems.len() {
+                0 => terminal.say(format_args!("{checked} checked, all is well"))?,
+                n => terminal.say(format_args!("{checked} checked, {} found", text::count(n, "problem")))?,
+            }
+        }
+        Ok(if self.problems.is_empty() { Ending::Done } else { Ending::Found })
+    }
+}
+
+/// Returns whether everything that `rule` says, `other` has said before it.
+fn shadows(other: &ServiceRule, rule: &ServiceRule) -> bool {
+    let has_paths = other.paths.is_empty() || rule.paths.iter().all(|path| other.paths.contains(path));
+    other.name == rule.name
+        && other.repository == rule.repository
+        && has_paths
+        && (other.paths.is_empty() || !rule.paths.is_empty())
+}

@@ -1,0 +1,135 @@
+//! `check`: what it finds in scripts and services, as people and editors are shown it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Ran, Sandbox, assert_golden, manifest_dir};
+
+/// Runs `check` with everything named as the user in the sandbox's directory would.
+fn check(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    let mut command = sandbox.command(crate::support::BINARY, &sandbox.path(""));
+    sandbox.run(command.arg("check").args(args).args(["--config", "config.toml"]), b"")
+}
+
+#[test]
+fn every_mistake_is_shown_with_its_line_a_caret_and_what_to_do() {
+    let sandbox = Sandbox::new();
+    let wrong = manifest_dir().join("tests/fixtures/wrong");
+    let mut names: Vec<_> =
+        fs::read_dir(wrong).expect("the fixtures").map(|entry| entry.expect("an entry").path()).collect();
+    names.sort();
+    assert!(names.len() >= 7, "{names:?}");
+    for path in names {
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let script = format!("{name}.rhai");
+        fs::copy(&path, sandbox.path(&script)).expect("a copy");
+        let ran = check(&sandbox, &[&script]);
+        assert_eq!(ran.code, Some(1), "{name}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.stderr, "", "{name}");
+        assert_golden(&sandbox, &format!("check/{name}.txt"), &ran.stdout);
+    }
+}
+
+#[test]
+fn editors_are_told_line_and_columns() {
+    let sandbox = Sandbox::new();
+    sandbox.write("site.rhai", "fn decide(update) {\n    update.brnch == \"main\"\n}\n");
+    let ran = check(&sandbox, &["site.rhai", "--json"]);
+    assert_eq!(ran.code, Some(1));
+    let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(answer["checked"], json!(["config.toml", "site.rhai"]));
+    let problem = json!({
+        "file": "site.rhai", "line": 2, "column": 12, "end_column": 17,
+        "message": "`update` has no word `brnch`", "fix": "did you mean `branch`?",
+    });
+    assert_eq!(answer["problems"], json!([problem]));
+}
+
+#[test]
+fn scripts_that_nobody_asks_are_found() {
+    let sandbox = Sandbox::new();
+    let script = "fn decide(update) { true }";
+    for name in ["site", "acme", "Acme/shop", "acme/deep/er", "a b", "lib/deep/er/teams"] {
+        sandbox.write(&format!("scripts/{name}.rhai"), script);
+    }
+    sandbox
+        .write("scripts/acme/shop.rhai", "import \"lib/deep/er/teams\" as teams; fn decide(update) { true }");
+    let ran = check(&sandbox, &[]);
+    assert_eq!(ran.code, Some(1));
+    assert_golden(&sandbox, "check/unreachable.txt", &ran.stdout);
+}
+
+#[test]
+fn a_service_that_another_leaves_nothing_to_say_is_found() {
+    let sandbox = Sandbox::new();
+    let service = |name: &str, paths: &str| {
+        format!("[[service]]\nrepository = \"acme/*\"\n{paths}\nname = \"{name}\"\n")
+    };
+    let fine = [service("shop", "paths = [\"a/**\"]"), service("shop", ""), service("mail", "")].concat();
+    sandbox.configure(&fine);
+    check(&sandbox, &[]).succeeded();
+    sandbox.configure(&[fine, service("shop", "paths = [\"b/**\"]")].concat());
+    let ran = check(&sandbox, &[]);
+    assert_eq!(ran.code, Some(1));
+    assert_golden(&sandbox, "check/services.txt", &ran.stdout);
+}
+
+#[test]
+fn what_works_is_not_complained_of() {
+    let sandbox = Sandbox::new();
+    // Everything here is right, or cannot be known.
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"
+        import "lib/teams" as teams;
+        const LIMIT = 3;
+        fn first(list) { list[0] }
+        fn is_hot(it) { it.branch == "hotfix" || it.anything == 1 }
+        fn name_of(person) { person.name }
+        fn decide(update) {
+            let push = update.push;
+            let it = push;
+            it = update.commit;
+            if it.title == "x" { return skip("an example"); }
+            let whatever = first(update.commits);
+            let custom = #{ branch: "hotfix", anything: 2 };
+            if is_hot(custom) || is_hot(update.push.options) { return mark(); }
+            let titles = update.commits.map(|commit| commit.title.to_upper());
+            let long = titles.filter(|title| title.len > 80);
+            titles.sort();
+            for (path, nth) in update.changed_paths { if path.len() > nth { break; } }
+            let text = update.push.options.deploy ?? update.branch ?? "none";
+            let time = update.push.time - duration("1h");
+            if time.hour > 3 && teams::of(update) == () && name_of(update.author) == name_of(update.push.pusher) { return false; }
+            switch update.branch { "main" => mark(#{ kind: "change" }), "a" if update.is_created => true, _ => skip(`no ${text}`) }
+        }
+        fn enrich(marker, update) {
+            marker.attributes.team = update.trailers["any-thing"];
+            marker.title += ", merged";
+            marker.environment = ();
+            marker
+        }
+        fn guard(marker, update) {
+            try { if marker.kind == "rollback" { throw "no"; } } catch (why) { return refuse(why); }
+            #{ "acme.checked": marker.attributes.len() }
+        }"#,
+    );
+    sandbox.write("scripts/lib/teams.rhai", "fn of(update) { update.nothing_is_known_here }");
+    let ran = check(&sandbox, &[]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(0), "3 files checked, all is well\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!sandbox.path("state").exists(), "check writes nothing");
+}
+
+#[test]
+fn the_definitions_for_editors_can_be_had() {
+    let sandbox = Sandbox::new();
+    let ran = check(&sandbox, &["--definitions"]);
+    let written = fs::read_to_string(manifest_dir().join("docs/policy.d.rhai")).expect("the definitions");
+    assert_eq!(ran.succeeded().stdout, written);
+}
