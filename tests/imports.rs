@@ -136,6 +136,29 @@ fn a_mistake_in_an_imported_script_names_its_own_place() {
 }
 
 #[test]
+fn what_an_imported_script_answers_is_said_with_its_own_place() {
+    let bench = Bench::new(&[
+        (
+            "site.rhai",
+            "import \"lib/answers\" as answers;\nfn decide(update) { answers::of(update) }\n\n\nfn guard(marker, update) { answers::no() }",
+        ),
+        (
+            "lib/answers.rhai",
+            "fn of(update) {\n    if update.branch == \"b0\" { return skip(\"x\"); }\n    made()\n}\n\
+             fn made() { mark(#{ service: \"a\" }) }\nfn no() { refuse(\"y\") }",
+        ),
+    ]);
+    let place = |line: usize| format!("{}:{line}", bench.0.path("scripts/lib/answers.rhai").display());
+    assert_eq!(bench.decide()["by"], place(2));
+    assert_eq!(bench.decide()["by"], place(6));
+    bench.0.write(
+        "scripts/site.rhai",
+        "import \"lib/answers\" as answers;\nfn decide(update) { answers::of(update) }",
+    );
+    assert_eq!(bench.decide()["markers"][0]["by"], place(5));
+}
+
+#[test]
 fn what_cannot_be_imported_says_what_was_looked_for_and_where() {
     let wrong_name = |name: &str| {
         format!(

@@ -102,7 +102,7 @@ fn a_push_that_is_decided_later_is_noted_with_the_policy_that_decides_it() {
     assert_eq!(sandbox.decisions()[0]["push"], push["push"]);
 
     // A push whose budget ends half way is noted by both who decide it.
-    sandbox.configure("[policy.limits]\ntime = \"300ms\"\noperations = 1_000_000_000\n");
+    sandbox.configure("[policy.limits]\ntime = \"1s\"\noperations = 1_000_000_000\n");
     sandbox.write("scripts/site.rhai", "fn decide(update) { if update.branch == \"slow\" { loop {} } true }");
     sandbox.push(&["main:fast", "main:slow"]).succeeded();
     sandbox.wait_for_deliverers_to_end();

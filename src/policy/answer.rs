@@ -1,6 +1,6 @@
 //! What a script's functions may answer, and what is wrong with any other answer.
 
-use rhai::Dynamic;
+use rhai::{Dynamic, NativeCallContext};
 
 use super::{
     Draft, Guarded, ScriptError,
@@ -18,6 +18,14 @@ const MAX_MARKS: usize = 64;
 pub struct Rule {
     file: String,
     line: Option<usize>,
+}
+
+impl Rule {
+    /// Returns the place that calls one of our functions. That may be in a script that the layer imports.
+    pub(super) fn calling(context: &NativeCallContext<'_>) -> Self {
+        let file = context.global_runtime_state().source().unwrap_or_default();
+        Self { file: file.to_string(), line: context.call_position().line() }
+    }
 }
 
 impl std::fmt::Display for Rule {
@@ -54,22 +62,22 @@ pub struct Mark {
 
 /// Reads what `decide` returned.
 pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptError> {
-    let skip = |line, why| Decision::Skip { by: rule(layer, line), why };
+    let skip = || Decision::Skip { by: rule(layer), why: String::new() };
     let at_fault = |message: String| Err(ScriptError::at(layer.name(), None, message));
     if let Ok(is_marker) = said.as_bool() {
-        let mark = || Mark { by: rule(layer, None), partial: Partial::default() };
-        return Ok(if is_marker { Decision::Marks(vec![mark()]) } else { skip(None, String::new()) });
+        let mark = || Mark { by: rule(layer), partial: Partial::default() };
+        return Ok(if is_marker { Decision::Marks(vec![mark()]) } else { skip() });
     }
     let said = match said.try_cast_result::<SkipAnswer>() {
-        Ok(answer) => return Ok(skip(answer.line, answer.why)),
+        Ok(answer) => return Ok(Decision::Skip { by: answer.by, why: answer.why }),
         Err(said) => said,
     };
     let said = match said.try_cast_result::<MarkAnswer>() {
-        Ok(answer) => return Ok(Decision::Marks(vec![mark(layer, answer)])),
+        Ok(answer) => return Ok(Decision::Marks(vec![mark(answer)])),
         Err(said) => said,
     };
     let list = match said.try_cast_result::<rhai::Array>() {
-        Ok(list) if list.is_empty() => return Ok(skip(None, String::new())),
+        Ok(list) if list.is_empty() => return Ok(skip()),
         Ok(list) if list.len() > MAX_MARKS => {
             return at_fault(format!("`decide` returned {} marks, the limit is {MAX_MARKS}", list.len()));
         }
@@ -85,7 +93,7 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
     let mut marks = Vec::with_capacity(list.len());
     for item in list {
         match item.try_cast_result::<MarkAnswer>() {
-            Ok(answer) => marks.push(mark(layer, answer)),
+            Ok(answer) => marks.push(mark(answer)),
             Err(other) => {
                 return at_fault(format!(
                     "the array that `decide` returned must hold `mark(#{{...}})` only, found {}",
@@ -97,8 +105,8 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
     Ok(Decision::Marks(marks))
 }
 
-fn mark(layer: &Layer, answer: MarkAnswer) -> Mark {
-    Mark { by: rule(layer, answer.line), partial: answer.partial }
+fn mark(answer: MarkAnswer) -> Mark {
+    Mark { by: answer.by, partial: answer.partial }
 }
 
 /// Reads what `enrich` returned.
@@ -116,10 +124,10 @@ pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<
         return Ok(Guarded::Passed(draft));
     }
     if let Some(refusal) = said.clone().try_cast::<RefuseAnswer>() {
-        return Ok(Guarded::Refused { by: rule(layer, refusal.line), why: refusal.why });
+        return Ok(Guarded::Refused { by: refusal.by, why: refusal.why });
     }
     if said.as_bool() == Ok(false) {
-        return Ok(Guarded::Refused { by: rule(layer, None), why: String::new() });
+        return Ok(Guarded::Refused { by: rule(layer), why: String::new() });
     }
     if !said.is_map() {
         let message = format!(
@@ -140,8 +148,8 @@ pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<
     Ok(Guarded::Passed(draft))
 }
 
-fn rule(layer: &Layer, line: Option<usize>) -> Rule {
-    Rule { file: layer.name().to_string(), line }
+fn rule(layer: &Layer) -> Rule {
+    Rule { file: layer.name().to_string(), line: None }
 }
 
 fn shown(said: &Dynamic) -> String {

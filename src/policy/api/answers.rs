@@ -4,7 +4,7 @@
 use rhai::{Engine, EvalAltResult, Map, NativeCallContext};
 
 use super::{
-    super::draft::Partial,
+    super::{Rule, draft::Partial},
     word::{Function, Type, mistake},
 };
 use crate::text;
@@ -13,21 +13,21 @@ use crate::text;
 #[derive(Clone)]
 pub(in crate::policy) struct MarkAnswer {
     pub partial: Partial,
-    pub line: Option<usize>,
+    pub by: Rule,
 }
 
 /// A script's refusal to make a marker.
 #[derive(Clone)]
 pub(in crate::policy) struct SkipAnswer {
     pub why: String,
-    pub line: Option<usize>,
+    pub by: Rule,
 }
 
 /// A guard's refusal of a marker.
 #[derive(Clone)]
 pub(in crate::policy) struct RefuseAnswer {
     pub why: String,
-    pub line: Option<usize>,
+    pub by: Rule,
 }
 
 /// Makes the engine know the answers, and `mark()` without a word.
@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<RefuseAnswer>("refusal")
         .register_fn("mark", |context: NativeCallContext<'_>| MarkAnswer {
             partial: Partial::default(),
-            line: context.call_position().line(),
+            by: Rule::calling(&context),
         });
 }
 
@@ -54,7 +54,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, map: Map| {
                 let partial = Partial::from_map(map).map_err(mistake)?;
-                Ok::<_, Box<EvalAltResult>>(MarkAnswer { partial, line: context.call_position().line() })
+                Ok::<_, Box<EvalAltResult>>(MarkAnswer { partial, by: Rule::calling(&context) })
             });
         },
     },
@@ -67,7 +67,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, why: &str| SkipAnswer {
                 why: text::line(why),
-                line: context.call_position().line(),
+                by: Rule::calling(&context),
             });
         },
     },
@@ -80,7 +80,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, why: &str| RefuseAnswer {
                 why: text::line(why),
-                line: context.call_position().line(),
+                by: Rule::calling(&context),
             });
         },
     },
