@@ -15,6 +15,7 @@ mod detached; // what the process that a hook leaves behind keeps of the push: n
 mod documents; // what the documents promise
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
+mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod imports; // what scripts import from their directory, and what stands outside of functions
 mod install; // install.sh, as the user that Gitea runs as

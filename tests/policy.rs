@@ -334,27 +334,6 @@ fn a_site_can_always_refuse_and_a_broken_guard_refuses() {
 }
 
 #[test]
-fn the_git_hooks_page_holds_a_policy() {
-    let bench = Bench::new();
-    let script = "git/acme/shop.git/hooks/post-receive.d/post-receive";
-    bench.sandbox.executable(
-        script,
-        "#!/usr/local/bin/gitea-lightstep hook\nfn decide(update) {\n    mark(#{ service: \"pasted\" })\n}\n",
-    );
-    let config = bench.sandbox.path("config.toml").display().to_string();
-    let update = format!("{} {} refs/heads/main\n", bench.old, bench.new);
-    let args = ["./hooks/post-receive.d/post-receive", "--config", &config];
-    bench.sandbox.hook_with(&args, update.as_bytes()).succeeded();
-    assert_eq!(bench.markers()[0]["service"], "pasted");
-    let by = bench.sandbox.decisions()[0]["markers"][0]["by"].as_str().expect("text").to_string();
-    assert!(by.ends_with("hooks/post-receive.d/post-receive:3"), "{by}");
-
-    bench.script("site.rhai", "fn guard(marker, update) { refuse(\"not here\") }");
-    bench.sandbox.hook_with(&args, update.as_bytes()).said_nothing();
-    assert_eq!(bench.sandbox.decisions()[1]["outcome"], "refused", "the site still has the last word");
-}
-
-#[test]
 fn a_monorepo_becomes_a_marker_for_each_service_it_touches() {
     let bench = Bench::new();
     let services = |paths: &str| {

@@ -15,7 +15,7 @@ use std::{
 
 use clap::Args;
 
-use super::reply;
+use super::{reply, turn::Turn};
 use crate::{
     config::{self, Config, DeliveryMode, SpoolCap},
     decide::Budget,
@@ -80,6 +80,12 @@ impl Hook {
         let start = Instant::now();
         let (stdin, dropped, read) = lines::drain(io::stdin().lock());
         let config_path = config::find(config_path);
+        let working_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let source = Source::read(&Environment::of_process(), &working_dir);
+        let script = args.script.as_deref().map(|script| working_dir.join(script));
+        let Turn::Ours(hook_page) = Turn::of(source.git_dir.as_path(), script, config_path.as_deref()) else {
+            return;
+        };
         let config = config::load(config_path.as_deref());
         let state = match &config {
             Ok(config) => State::at(&config.state_dir),
@@ -87,8 +93,6 @@ impl Hook {
         };
         self.state = Some(state.clone());
 
-        let working_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
-        let source = Source::read(&Environment::of_process(), &working_dir);
         let push_id = PushId::now();
         self.push = Some(push_id);
         self.repository = Some(source.repository.full_name());
@@ -105,12 +109,15 @@ impl Hook {
             return;
         }
 
-        let hook_page = args.script.as_deref().map(|script| working_dir.join(script));
+        let (hook_page, flaw) = hook_page.map(|script| (script.path, script.flaw)).unzip();
         let time = Timestamp::now();
         let capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
             Ok(capture) => capture,
             Err(err) => return self.trouble(&format!("this push has no markers: {err}")),
         };
+        if let (Some(path), Some(flaw)) = (&hook_page, flaw.flatten()) {
+            self.trouble(&format!("`{}`: {flaw}", path.display()));
+        }
         let config = match config {
             Ok(config) => config,
             Err(err) => {

@@ -12,8 +12,13 @@ mod queue;
 mod reply;
 mod status;
 mod terminal;
+mod turn;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
@@ -98,8 +103,8 @@ enum Ending {
 /// The hook's is always 0.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if args.get(1).is_some_and(|arg| arg == "hook") {
-        return match HookCli::try_parse_from(&args[1..]) {
+    if let Some(args) = hook_arguments(args.get(1..).unwrap_or_default()) {
+        return match HookCli::try_parse_from(&args) {
             Ok(cli) => hook::run(&cli.hook, cli.common.config.as_deref()),
             Err(err) if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
                 answered(&err)
@@ -134,6 +139,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             terminal.error(&err);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Returns the arguments of the hook, if it is the hook that is meant. The first line of a Git Hooks page may be written on
+/// Windows, say more than `hook`, or nothing at all.
+fn hook_arguments(args: &[OsString]) -> Option<Vec<OsString>> {
+    let is_page = |path: &Path| path.components().nth(1).is_some() && turn::is_page(path);
+    match args {
+        [script] if is_page(Path::new(script)) => Some(vec!["hook".into(), script.clone()]),
+        _ => turn::divided(args),
     }
 }
 

@@ -1,0 +1,307 @@
+//! Whose turn a push is, when both Gitea's Git Hooks page and an installed hook run for it.
+//!
+//! Gitea's delegate runs each executable file of `hooks/post-receive.d`: the page, whose first line may name us as its
+//! interpreter, and the installed hook. Each of the two sees the other's file, and both come to the same
+//! answer by the same rule, so that an update is decided once, with the page's script as a layer:
+//!
+//! 1. A page that is not ours, or that the system cannot start, leaves the push to the installed hook.
+//! 2. The page takes the push if it is run by the binary and with the configuration of the installed hook, or if it
+//!    cannot see the installed hook: that one sees this too.
+//! 3. Otherwise the installed hook takes it: the page would use a configuration that nobody gave it.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io::Read as _,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use bstr::ByteSlice as _;
+use rustix::fs::{Access, access};
+
+use crate::config;
+
+/// The page's file and the installed hook's, in the repository.
+const PAGE: &str = "hooks/post-receive.d/post-receive";
+const INSTALLED: &str = "hooks/post-receive.d/gitea-lightstep";
+/// What runs them.
+const DELEGATE: &str = "hooks/post-receive";
+
+/// What a file calls us in its first line.
+const NAME: &[u8] = b"gitea-lightstep";
+
+/// How long the first line may be, in bytes, for Linux to take all of it (execve(2)).
+const MAX_LINE: usize = 255;
+
+/// How much of a file is read to recognise it, in bytes; the installed hook has 500.
+const MAX_READ: u64 = 8 << 10;
+
+/// How the installed hook starts us.
+const INSTALLED_STARTS: &str = "exec \"$bin\" hook --config \"$config\"";
+
+/// Whose turn it is.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// That of this process, with the script of the page if there is one.
+    Ours(Option<Script>),
+    /// That of the repository's other hook.
+    Theirs,
+}
+
+/// The script of a Git Hooks page, or one that was named outright.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub path: PathBuf,
+    /// Why the system runs the page as something else besides.
+    pub flaw: Option<&'static str>,
+}
+
+impl Turn {
+    /// Tells whose turn it is. `script` is what this process was started with, by the page or by hand; `config` is
+    /// its configuration.
+    pub fn of(git_dir: &Path, script: Option<PathBuf>, config: Option<&Path>) -> Self {
+        let page = Page::read(&git_dir.join(PAGE));
+        match script {
+            Some(script) => {
+                let Some(page) = page.filter(|page| is_same(&page.path, &script)) else {
+                    return Self::Ours(Some(Script { path: script, flaw: None }));
+                };
+                match Installed::of(git_dir) {
+                    Some(installed) if !page.is_run_as(&installed) => Self::Theirs,
+                    _ => Self::Ours(Some(page.into_script())),
+                }
+            }
+            None => {
+                let Some(page) = page else { return Self::Ours(None) };
+                let this = Installed::this(config);
+                let is_seen =
+                    || this.as_ref().is_some_and(|this| Installed::of(git_dir).as_ref() == Some(this));
+                let is_run_as_this = this.as_ref().is_some_and(|this| page.is_run_as(this));
+                if page.is_started(git_dir) && (is_run_as_this || !is_seen()) {
+                    return Self::Theirs;
+                }
+                Self::Ours(Some(page.into_script()))
+            }
+        }
+    }
+}
+
+/// Returns whether a file is a script whose first line names us.
+pub(super) fn is_page(path: &Path) -> bool {
+    Page::read(path).is_some()
+}
+
+/// A script whose first line names us.
+#[derive(Debug)]
+struct Page {
+    path: PathBuf,
+    /// What the system starts.
+    interpreter: PathBuf,
+    /// Whether that is us, `hook` is all that it says, and the system takes all of the line.
+    is_plain: bool,
+    has_byte_order_mark: bool,
+}
+
+impl Page {
+    fn read(path: &Path) -> Option<Self> {
+        Self::parse(path, &head_of(path)?)
+    }
+
+    fn parse(path: &Path, head: &[u8]) -> Option<Self> {
+        let marked = head.strip_prefix("\u{feff}".as_bytes());
+        let line = marked.unwrap_or(head).strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+        let words: Vec<&[u8]> = line.fields_with(|c| c.is_ascii_whitespace()).collect();
+        let us = words.iter().position(|word| Path::new(OsStr::from_bytes(word)).file_name() == name())?;
+        if words.get(us + 1).is_some_and(|word| *word != b"hook") {
+            return None;
+        }
+        // The system takes spaces and tabs away, and leaves what another system ends its lines with.
+        let taken = line.trim_start_with(|c| matches!(c, ' ' | '\t'));
+        let interpreter = taken.split(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
+        Some(Self {
+            path: path.into(),
+            interpreter: OsStr::from_bytes(interpreter).into(),
+            is_plain: us == 0 && words.len() <= 2 && line.len() + 2 <= MAX_LINE,
+            has_byte_order_mark: marked.is_some(),
+        })
+    }
+
+    /// Returns whether the delegate starts it, and the system what it names.
+    fn is_started(&self, git_dir: &Path) -> bool {
+        let delegate = git_dir.join(DELEGATE);
+        let is_delegate = is_executable(&delegate) && Installed::read(&delegate).is_none();
+        is_delegate
+            && is_executable(&self.path)
+            && !self.has_byte_order_mark
+            && is_executable(&self.interpreter)
+    }
+
+    /// Returns whether it is run by that binary, and finds that configuration by itself.
+    fn is_run_as(&self, installed: &Installed) -> bool {
+        self.is_plain
+            && fs::canonicalize(&self.interpreter).is_ok_and(|binary| binary == installed.binary)
+            && config::find(None).is_some_and(|config| is_same(&config, &installed.config))
+    }
+
+    fn into_script(self) -> Script {
+        let flaw = self.has_byte_order_mark.then_some(
+            "it begins with a byte-order mark, so the system takes it for a shell script and runs it as one; save it without",
+        );
+        Script { path: self.path, flaw }
+    }
+}
+
+/// A hook that was installed, by what it starts.
+#[derive(Debug)]
+struct Installed {
+    binary: PathBuf,
+    config: PathBuf,
+}
+
+impl Installed {
+    /// Returns what the installed hook of a repository starts, if it starts anything.
+    fn of(git_dir: &Path) -> Option<Self> {
+        let path = git_dir.join(INSTALLED);
+        Self::read(&path).filter(|_| is_executable(&path))
+    }
+
+    /// Returns what this process is, if it was given a configuration.
+    fn this(config: Option<&Path>) -> Option<Self> {
+        Some(Self { binary: std::env::current_exe().ok()?, config: config?.into() })
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        let head = head_of(path)?;
+        let text = head.to_str().ok()?;
+        let (binary, config) = parse_installed(text)?;
+        let binary = fs::canonicalize(binary).ok().filter(|binary| is_executable(binary))?;
+        Some(Self { binary, config: config.into() })
+    }
+}
+
+impl PartialEq for Installed {
+    fn eq(&self, other: &Self) -> bool {
+        self.binary == other.binary && is_same(&self.config, &other.config)
+    }
+}
+
+/// Finds the two paths in the text of an installed hook. One that was edited to start us in another way is
+/// nobody that the page knows, and says so of itself as well.
+fn parse_installed(text: &str) -> Option<(&str, &str)> {
+    if !text.lines().any(|line| line.ends_with(INSTALLED_STARTS)) {
+        return None;
+    }
+    let value = |name: &str| {
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+        let value = values.next().filter(|_| values.next().is_none())?;
+        let is_bare = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
+        match value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+            Some(quoted) => Some(quoted).filter(|quoted| !quoted.contains('\'')),
+            None => Some(value).filter(|bare| bare.chars().all(is_bare)),
+        }
+    };
+    Some((value("bin=")?, value("config=")?))
+}
+
+fn name() -> Option<&'static OsStr> {
+    Some(OsStr::from_bytes(NAME))
+}
+
+/// Returns the beginning of a regular file.
+fn head_of(path: &Path) -> Option<Vec<u8>> {
+    // To open a named pipe would wait for whoever writes into it.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(MAX_READ).read_to_end(&mut head).ok()?;
+    Some(head)
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+/// Returns the arguments with the first one divided, if it is `hook` and more: from the first line of a script, Linux hands
+/// on everything after the interpreter as one argument, and the carriage return of a text from Windows with it.
+pub(super) fn divided(args: &[OsString]) -> Option<Vec<OsString>> {
+    let first = args.first()?.to_str()?;
+    let words: Vec<_> = first.split_ascii_whitespace().map(OsString::from).collect();
+    if words.first().is_none_or(|word| word != "hook") {
+        return None;
+    }
+    Some(words.into_iter().chain(args[1..].iter().cloned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Option<(String, bool, bool)> {
+        let page = Page::parse(Path::new("page"), head.as_bytes())?;
+        let interpreter = page.interpreter.display().to_string();
+        Some((interpreter, page.is_plain, page.has_byte_order_mark))
+    }
+
+    #[test]
+    fn the_first_line_names_us_or_does_not() {
+        let ours =
+            |interpreter: &str, is_plain, has_mark| Some((interpreter.to_string(), is_plain, has_mark));
+        for (head, expected) in [
+            ("#!/bin/gitea-lightstep hook\nfn", ours("/bin/gitea-lightstep", true, false)),
+            ("#! \t/bin/gitea-lightstep\thook ", ours("/bin/gitea-lightstep", true, false)),
+            ("#!/bin/gitea-lightstep hook\r\nfn", ours("/bin/gitea-lightstep", true, false)),
+            ("#!/bin/gitea-lightstep\r\nfn", ours("/bin/gitea-lightstep\r", true, false)),
+            ("#!/bin/gitea-lightstep", ours("/bin/gitea-lightstep", true, false)),
+            ("\u{feff}#!/bin/gitea-lightstep hook\n", ours("/bin/gitea-lightstep", true, true)),
+            ("#!/bin/gitea-lightstep hook --config /x\n", ours("/bin/gitea-lightstep", false, false)),
+            ("#!/usr/bin/env -S gitea-lightstep hook\n", ours("/usr/bin/env", false, false)),
+            ("#!/bin/sh\n# gitea-lightstep hook\n", None),
+            ("#!/bin/gitea-lightstep deliver\n", None),
+            ("#!/bin/other-gitea-lightstep hook\n", None),
+            ("// #!/bin/gitea-lightstep hook\n", None),
+            ("#!", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(head), expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn the_installed_hook_is_recognised_as_it_is_installed() {
+        let wrapper = include_str!("../../hooks/gitea-lightstep");
+        let paths = ("/usr/local/bin/gitea-lightstep", "/etc/gitea-lightstep/config.toml");
+        assert_eq!(parse_installed(wrapper), Some(paths));
+        let quoted = wrapper
+            .replace("bin=/usr/local/bin/", "bin='/opt/my bin/")
+            .replace("step\nconfig=", "step'\nconfig=");
+        assert_eq!(parse_installed(&quoted), Some(("/opt/my bin/gitea-lightstep", paths.1)));
+        for (from, to) in [
+            ("exec \"$bin\"", "exec nice \"$bin\""),
+            ("bin=/usr", "bin=$HOME/usr"),
+            ("config=/etc", "config='/etc'/x"),
+            ("\nbin=", "\nbin=/other\nbin="),
+        ] {
+            assert_eq!(parse_installed(&wrapper.replace(from, to)), None, "{to}");
+        }
+    }
+
+    #[test]
+    fn one_argument_of_a_first_line_is_divided() {
+        let divided = |args: &[&str]| divided(&args.iter().map(OsString::from).collect::<Vec<_>>());
+        let words = |words: &[&str]| Some(words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(divided(&["hook", "a b"]), words(&["hook", "a b"]));
+        assert_eq!(divided(&["hook\r", "x"]), words(&["hook", "x"]));
+        assert_eq!(divided(&["hook --config /x\r", "x"]), words(&["hook", "--config", "/x", "x"]));
+        assert_eq!(divided(&["hooks"]), None);
+        assert_eq!(divided(&[]), None);
+    }
+}

@@ -1,0 +1,304 @@
+//! The policy in Gitea's text box: saved in whatever form, alone or beside the installed hook. Every push goes
+//! through the delegate, and each update is decided once.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use serde_json::Value;
+
+use crate::support::{BINARY, Sandbox};
+
+const PAGE: &str = "git/acme/shop.git/hooks/post-receive.d/post-receive";
+const INSTALLED: &str = "git/acme/shop.git/hooks/post-receive.d/gitea-lightstep";
+const DELEGATE: &str = "git/acme/shop.git/hooks/post-receive";
+
+/// What stands below the first line; the mark is at line 3.
+const POLICY: &str = "\nfn decide(update) {\n    mark(#{ service: \"pasted\" })\n}\n";
+
+/// Who takes the push.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    /// The page's script, with the configuration of the installed hook.
+    Page,
+    /// The page's script, with the other configuration.
+    PageAlone,
+    /// The policy without the page.
+    NoPage,
+}
+
+/// A repository with the delegate, the installed hook, and a page that finds the same configuration.
+struct Bench {
+    sandbox: Sandbox,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut sandbox = Sandbox::new();
+        let config = sandbox.path("config.toml").display().to_string();
+        sandbox.set("GITEA_LIGHTSTEP_CONFIG", &config);
+        sandbox.write("other/config.toml", "state_dir = \"state\"\n[policy.limits]\ntime = \"20s\"\n");
+        sandbox.commit("One", &[]);
+        let bench = Self { sandbox };
+        bench.page(&format!("#!{BINARY} hook{POLICY}"));
+        bench
+    }
+
+    fn page(&self, text: &str) {
+        self.sandbox.executable(PAGE, text);
+    }
+
+    /// Has the delegate run by this shell. Gitea's own is bash unless the administrator says otherwise.
+    fn run_by(&self, shell: &str) {
+        let delegate = fs::read_to_string(self.sandbox.path(DELEGATE)).expect("the delegate");
+        let (_, rest) = delegate.split_once('\n').expect("a first line");
+        self.sandbox.executable(DELEGATE, &format!("#!/usr/bin/env {shell}\n{rest}"));
+    }
+
+    fn without(&self, name: &str) {
+        fs::remove_file(self.sandbox.path(name)).expect("removed");
+    }
+
+    fn not_executable(&self, name: &str) {
+        fs::set_permissions(self.sandbox.path(name), fs::Permissions::from_mode(0o644)).expect("permissions");
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.sandbox.path(name)).expect("the file");
+        assert!(text.contains(from), "{text}");
+        self.sandbox.executable(name, &text.replace(from, to));
+    }
+
+    /// Pushes, and asserts that it was decided once, and by whom. Returns what the pusher read.
+    #[track_caller]
+    fn is_decided_once(&self, by: By, what: &str) -> String {
+        let pushed = self.sandbox.push(&["main", "main:refs/heads/second"]);
+        pushed.succeeded();
+        let mut pushes = Vec::new();
+        for (state, is_other) in [("state", false), ("other/state", true)] {
+            pushes.extend(journal(&self.sandbox.path(state)).into_iter().map(|entry| (entry, is_other)));
+        }
+        let decisions: Vec<_> = pushes.iter().filter(|(entry, _)| entry["record"] == "decision").collect();
+        assert_eq!(decisions.len(), 2, "{what}: {pushes:?}\n{}", pushed.stderr);
+        let page = self.sandbox.path(PAGE).display().to_string();
+        for (decision, is_other) in decisions {
+            assert_eq!(*is_other, by == By::PageAlone, "{what}");
+            if by == By::NoPage {
+                assert_ne!(decision["markers"][0]["service"], "pasted", "{what}: {decision}");
+            } else {
+                assert_eq!(decision["markers"][0]["service"], "pasted", "{what}: {decision}");
+                assert_eq!(decision["markers"][0]["by"], format!("{page}:3"), "{what}");
+            }
+        }
+        let push = pushes.iter().find(|(entry, _)| entry["record"] == "push").expect("the push");
+        let layers = push.0["layers"].as_array().expect("layers");
+        let has_page = layers.iter().any(|layer| layer["layer"] == "hook page");
+        assert_eq!(
+            (has_page, push.0["hook_page"].is_string()),
+            (by != By::NoPage, by != By::NoPage),
+            "{what}"
+        );
+        pushed.stderr.clone()
+    }
+}
+
+fn journal(state: &Path) -> Vec<Value> {
+    let files = fs::read_dir(state.join("journal")).into_iter().flatten();
+    let text: String =
+        files.map(|file| fs::read_to_string(file.expect("an entry").path()).expect("the journal")).collect();
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Asserts that the pusher read nothing from the server but the reply.
+#[track_caller]
+fn is_quiet(stderr: &str, what: &str) {
+    let remote = stderr.lines().filter_map(|line| line.strip_prefix("remote: "));
+    let others: Vec<_> = remote.filter(|line| !line.starts_with("gitea-lightstep: change pasted")).collect();
+    assert_eq!(others, [""; 0], "{what}");
+}
+
+#[test]
+fn the_page_works_in_whatever_form_it_is_saved() {
+    let windows = POLICY.replace('\n', "\r\n");
+    for (what, text) in [
+        ("as Gitea saves it", format!("#!{BINARY} hook{POLICY}")),
+        ("with CRLF", format!("#!{BINARY} hook{windows}")),
+        ("without a newline at the end", format!("#!{BINARY} hook{}", POLICY.trim_end())),
+        ("with CRLF and without an end", format!("#!{BINARY} hook{}", windows.trim_end())),
+        ("with spaces", format!("#! {BINARY} \thook \t{POLICY}")),
+        ("with nothing after the interpreter", format!("#!{BINARY}{POLICY}")),
+        ("with more than the system takes of a line", format!("#!{BINARY} {}hook{POLICY}", " ".repeat(300))),
+    ] {
+        for is_installed in [false, true] {
+            let what = format!("{what}, beside an installed hook: {is_installed}");
+            let bench = Bench::new();
+            bench.page(&text);
+            if !is_installed {
+                bench.without(INSTALLED);
+            }
+            is_quiet(&bench.is_decided_once(By::Page, &what), &what);
+            assert_eq!(bench.sandbox.troubles(), [""; 0], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_page_that_the_system_cannot_start_is_taken_by_the_installed_hook() {
+    let windows = POLICY.replace('\n', "\r\n");
+    for shell in ["sh", "bash"] {
+        for (what, text) in [
+            ("a byte-order mark", format!("\u{feff}#!{BINARY} hook{POLICY}")),
+            ("a byte-order mark and CRLF", format!("\u{feff}#!{BINARY} hook{windows}")),
+            ("CRLF with nothing after the interpreter", format!("#!{BINARY}{windows}")),
+            ("another path", format!("#!/nonexistent/gitea-lightstep hook{POLICY}")),
+        ] {
+            let what = format!("{what}, {shell}");
+            let bench = Bench::new();
+            bench.run_by(shell);
+            bench.page(&text);
+            bench.is_decided_once(By::Page, &what);
+            let troubles = bench.sandbox.troubles();
+            if text.starts_with('\u{feff}') {
+                let page = bench.sandbox.path(PAGE).display().to_string();
+                let why = "it begins with a byte-order mark, so the system takes it for a shell script and runs it as one; \
+                           save it without";
+                assert_eq!(troubles, [format!("`{page}`: {why}")], "{what}");
+            } else {
+                assert_eq!(troubles, [""; 0], "{what}");
+            }
+
+            // Alone, it is none of ours; the push succeeds all the same.
+            let bench = Bench::new();
+            bench.run_by(shell);
+            bench.page(&text);
+            bench.without(INSTALLED);
+            bench.sandbox.push(&["main"]).succeeded();
+            assert_eq!(bench.sandbox.journal().len(), 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_page_and_the_installed_hook_decide_an_update_once() {
+    is_quiet(&Bench::new().is_decided_once(By::Page, "both"), "both");
+
+    let bench = Bench::new();
+    bench.without(INSTALLED);
+    bench.is_decided_once(By::Page, "the page alone");
+
+    let bench = Bench::new();
+    bench.without(PAGE);
+    bench.is_decided_once(By::NoPage, "the installed hook alone");
+
+    let bench = Bench::new();
+    bench.not_executable(PAGE);
+    is_quiet(&bench.is_decided_once(By::Page, "a page that does not run"), "a page that does not run");
+
+    let bench = Bench::new();
+    bench.not_executable(INSTALLED);
+    bench.is_decided_once(By::Page, "an installed hook that does not run");
+
+    let bench = Bench::new();
+    bench.edit(INSTALLED, &format!("bin={BINARY}"), "bin=/nonexistent");
+    bench.is_decided_once(By::Page, "an installed hook without its binary");
+
+    let bench = Bench::new();
+    bench.page("#!/bin/sh\necho of the page >&2\n");
+    let stderr = bench.is_decided_once(By::NoPage, "somebody's script");
+    assert_eq!(stderr.matches("remote: of the page").count(), 1);
+
+    let bench = Bench::new();
+    bench.page("#!/bin/sh\n# gitea-lightstep hook\ncat >/dev/null\n");
+    bench.is_decided_once(By::NoPage, "somebody's script that names us");
+}
+
+#[test]
+fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_hook() {
+    let bench = Bench::new();
+    let link = bench.sandbox.path("bin/gitea-lightstep");
+    fs::create_dir_all(link.parent().expect("a parent")).expect("a directory");
+    std::os::unix::fs::symlink(BINARY, &link).expect("a link");
+    bench.page(&format!("#!{} hook{POLICY}", link.display()));
+    bench.is_decided_once(By::Page, "a link to the same binary");
+
+    fs::remove_file(&link).expect("removed");
+    fs::copy(BINARY, &link).expect("a copy");
+    let bench_of_copy = Bench::new();
+    bench_of_copy.page(&format!("#!{} hook{POLICY}", link.display()));
+    is_quiet(&bench_of_copy.is_decided_once(By::Page, "a copy"), "a copy");
+
+    let mut bench = Bench::new();
+    let other = bench.sandbox.path("other/config.toml").display().to_string();
+    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other);
+    is_quiet(&bench.is_decided_once(By::Page, "another configuration"), "another configuration");
+
+    let mut bench = Bench::new();
+    bench.sandbox.unset("GITEA_LIGHTSTEP_CONFIG");
+    bench.is_decided_once(By::Page, "no configuration");
+
+    for (what, is_installed, by) in [("named", true, By::Page), ("named, alone", false, By::PageAlone)] {
+        let bench = Bench::new();
+        if !is_installed {
+            bench.without(INSTALLED);
+        }
+        let other = bench.sandbox.path("other/config.toml");
+        bench.page(&format!("#!{BINARY} hook --config {}{POLICY}", other.display()));
+        bench.is_decided_once(by, what);
+    }
+
+    // Through `env` nobody knows what is started, so the installed hook takes it.
+    for (is_installed, by) in [(true, By::Page), (false, By::PageAlone)] {
+        let bench = Bench::new();
+        if !is_installed {
+            bench.without(INSTALLED);
+        }
+        let other = bench.sandbox.path("other/config.toml");
+        bench.page(&format!("#!/usr/bin/env -S {BINARY} hook --config {}{POLICY}", other.display()));
+        bench.is_decided_once(by, "through env");
+    }
+}
+
+#[test]
+fn an_installed_hook_that_the_page_does_not_see_leaves_the_push_to_it() {
+    let unseen = |bench: &Bench| bench.edit(INSTALLED, "exec \"$bin\" hook", "\"$bin\" hook --quiet");
+
+    let bench = Bench::new();
+    unseen(&bench);
+    bench.is_decided_once(By::Page, "the same configuration");
+
+    let mut bench = Bench::new();
+    let other = bench.sandbox.path("other/config.toml").display().to_string();
+    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other);
+    unseen(&bench);
+    bench.is_decided_once(By::PageAlone, "another configuration");
+
+    let bench = Bench::new();
+    unseen(&bench);
+    bench.not_executable(PAGE);
+    bench.is_decided_once(By::Page, "a page that does not run");
+
+    // Where no delegate runs the page, it does not run.
+    let bench = Bench::new();
+    let installed = fs::read_to_string(bench.sandbox.path(INSTALLED)).expect("the hook");
+    bench.without(INSTALLED);
+    bench.sandbox.executable(DELEGATE, &installed);
+    bench.is_decided_once(By::Page, "no delegate");
+}
+
+#[test]
+fn the_site_has_the_last_word_over_the_page_whoever_takes_the_push() {
+    for is_executable in [true, false] {
+        let bench = Bench::new();
+        bench.sandbox.write("scripts/site.rhai", "fn guard(marker, update) { refuse(\"not here\") }");
+        bench.sandbox.write("scripts/lib/names.rhai", "fn service() { \"imported\" }");
+        let policy =
+            "import \"lib/names\" as names;\nfn decide(update) { mark(#{ service: names::service() }) }";
+        bench.page(&format!("#!{BINARY} hook\n{policy}"));
+        if !is_executable {
+            bench.not_executable(PAGE);
+        }
+        bench.sandbox.push(&["main"]).succeeded();
+        assert_eq!(bench.sandbox.decisions()[0]["why"], "not here");
+        bench.without("scripts/site.rhai");
+        bench.sandbox.push(&["main:second"]).succeeded();
+        assert_eq!(bench.sandbox.decisions()[1]["markers"][0]["service"], "imported");
+    }
+}
