@@ -5,9 +5,9 @@
 //! answer by the same rule, so that an update is decided once, with the page's script as a layer:
 //!
 //! 1. A page that is not ours, or that the system cannot start, leaves the push to the installed hook.
-//! 2. The page takes the push if it is run by the binary and with the configuration of the installed hook, or if it
-//!    cannot see the installed hook: that one sees this too.
-//! 3. Otherwise the installed hook takes it: the page would use a configuration that nobody gave it.
+//! 2. The page takes the push if it is run by the binary and with the configuration of the installed hook.
+//! 3. Otherwise the installed hook takes it, unless the page cannot recognise it: then the page does, and the
+//!    installed hook, which looks at itself as the page does, knows.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -29,7 +29,7 @@ const INSTALLED: &str = "hooks/post-receive.d/gitea-lightstep";
 const DELEGATE: &str = "hooks/post-receive";
 
 /// What a file calls us in its first line.
-const NAME: &[u8] = b"gitea-lightstep";
+const NAME: &str = "gitea-lightstep";
 
 /// How long the first line may be, in bytes, for Linux to take all of it (execve(2)).
 const MAX_LINE: usize = 255;
@@ -112,7 +112,8 @@ impl Page {
         let marked = head.strip_prefix("\u{feff}".as_bytes());
         let line = marked.unwrap_or(head).strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
         let words: Vec<&[u8]> = line.fields_with(|c| c.is_ascii_whitespace()).collect();
-        let us = words.iter().position(|word| Path::new(OsStr::from_bytes(word)).file_name() == name())?;
+        let is_us = |word: &&[u8]| Path::new(OsStr::from_bytes(word)).file_name() == Some(OsStr::new(NAME));
+        let us = words.iter().position(is_us)?;
         if words.get(us + 1).is_some_and(|word| *word != b"hook") {
             return None;
         }
@@ -202,10 +203,6 @@ fn parse_installed(text: &str) -> Option<(&str, &str)> {
         }
     };
     Some((value("bin=")?, value("config=")?))
-}
-
-fn name() -> Option<&'static OsStr> {
-    Some(OsStr::from_bytes(NAME))
 }
 
 /// Returns the beginning of a regular file.

@@ -19,6 +19,7 @@ use rhai::{
 };
 
 use super::{Import, PolicyError, ScriptError, engine::Sandbox, layer, source::Source};
+use crate::text;
 
 /// How many scripts one policy may import.
 const MAX_IMPORTS: usize = 32;
@@ -138,7 +139,7 @@ impl Imports {
             return Err(at_fault(format!(
                 "`{}` is no name of a script; expected one such as `lib/teams`, which is `lib/teams.rhai` in the \
                  directory of scripts: letters, digits, `_`, `-` and `/`, at most {MAX_NAME} of them",
-                crate::text::line(name)
+                text::line(name)
             )));
         }
         let Some(dir) = &self.dir else {
