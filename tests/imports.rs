@@ -257,7 +257,11 @@ fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
     let catches = "fn decide(update) { try { import \"lib/x\" as x; } catch { } true }".to_string();
     let steps = "more steps than [policy.limits] operations allows";
     let time = "ran longer than [policy.limits] time";
+    let recurses = "fn f(n) { if n > 0 { f(n - 1) } else { import \"lib/x\" as x; } }
+                    fn decide(update) { f(20); true }";
     for (site, library, limits, why) in [
+        (recurses.to_string(), "fn g(n) { if n > 0 { g(n - 1) } } g(5);", "", ""),
+        (recurses.to_string(), "fn g(n) { if n > 0 { g(n - 1) } } g(20);", "", "Stack overflow"),
         (format!("loop {{ }} {decide}"), "", "", steps),
         (format!("let a = []; loop {{ a.push(1); }} {decide}"), "", "", "too large"),
         (imports.clone(), "loop { }", "", steps),
@@ -275,7 +279,8 @@ fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
         // When the hook's time is over, the background says why.
         bench.0.wait_for_deliverers_to_end();
         let decision = bench.0.decisions().remove(0);
-        let said = decision["why"].as_str().expect("text");
+        let said = decision["why"].as_str().unwrap_or_default();
+        assert_eq!(said.is_empty(), why.is_empty(), "{site} {library}: {decision}");
         assert!(said.contains(why), "{site} {library}: {decision}");
     }
 }

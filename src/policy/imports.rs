@@ -197,9 +197,10 @@ impl ModuleResolver for Imports {
         if let Some(module) = script.module.get() {
             return Ok(module.clone());
         }
-        // A state of its own, so that it is the same whoever imports it first; the steps count on.
+        // A state of its own, so that it is the same whoever imports it first; steps and levels count on.
         let mut own = engine.new_global_runtime_state();
         own.num_operations = global.num_operations;
+        own.level = global.level + 1;
         let made = Module::eval_ast_as_new_raw(engine, &mut Scope::new(), &mut own, &script.ast);
         global.num_operations = own.num_operations;
         let module = made.map_err(|mut err| {
