@@ -107,6 +107,11 @@ fn journal(state: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
+/// Returns the configuration that the installed hook was not given.
+fn other_of(bench: &Bench) -> String {
+    bench.sandbox.path("other/config.toml").display().to_string()
+}
+
 /// Asserts that the pusher read nothing from the server but the reply.
 #[track_caller]
 fn is_quiet(stderr: &str, what: &str) {
@@ -226,9 +231,16 @@ fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_ho
     is_quiet(&bench_of_copy.is_decided_once(By::Page, "a copy"), "a copy");
 
     let mut bench = Bench::new();
-    let other = bench.sandbox.path("other/config.toml").display().to_string();
-    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other);
+    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other_of(&bench));
     is_quiet(&bench.is_decided_once(By::Page, "another configuration"), "another configuration");
+
+    let mut bench = Bench::new();
+    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other_of(&bench));
+    // As install.sh writes it.
+    bench.edit(INSTALLED, &format!("bin={BINARY}"), &format!("bin='{BINARY}'"));
+    let config = bench.sandbox.path("config.toml").display().to_string();
+    bench.edit(INSTALLED, &format!("config={config}"), &format!("config='{config}'"));
+    is_quiet(&bench.is_decided_once(By::Page, "quoted paths"), "quoted paths");
 
     let mut bench = Bench::new();
     bench.sandbox.unset("GITEA_LIGHTSTEP_CONFIG");
@@ -239,8 +251,7 @@ fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_ho
         if !is_installed {
             bench.without(INSTALLED);
         }
-        let other = bench.sandbox.path("other/config.toml");
-        bench.page(&format!("#!{BINARY} hook --config {}{POLICY}", other.display()));
+        bench.page(&format!("#!{BINARY} hook --config {}{POLICY}", other_of(&bench)));
         bench.is_decided_once(by, what);
     }
 
@@ -250,8 +261,7 @@ fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_ho
         if !is_installed {
             bench.without(INSTALLED);
         }
-        let other = bench.sandbox.path("other/config.toml");
-        bench.page(&format!("#!/usr/bin/env -S {BINARY} hook --config {}{POLICY}", other.display()));
+        bench.page(&format!("#!/usr/bin/env -S {BINARY} hook --config {}{POLICY}", other_of(&bench)));
         bench.is_decided_once(by, "through env");
     }
 }
@@ -265,8 +275,7 @@ fn an_installed_hook_that_the_page_does_not_see_leaves_the_push_to_it() {
     bench.is_decided_once(By::Page, "the same configuration");
 
     let mut bench = Bench::new();
-    let other = bench.sandbox.path("other/config.toml").display().to_string();
-    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other);
+    bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other_of(&bench));
     unseen(&bench);
     bench.is_decided_once(By::PageAlone, "another configuration");
 
