@@ -7,7 +7,9 @@ use crate::{
     config::{Config, ServiceRule},
     facts::{FactError, Facts, Repository},
     marker::{Marker, Site},
-    policy::{Decision, Draft, Guarded, Kind, Partial, Policy, PolicyError, Rule, ScriptError, Scripts},
+    policy::{
+        Decision, Draft, Guarded, Kind, Partial, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace,
+    },
     push::Push,
     time::Deadline,
 };
@@ -48,6 +50,8 @@ pub struct Verdict {
     pub markers: Vec<Made>,
     /// Facts that the markers have to do without, and why.
     pub missing: Option<FactError>,
+    /// What each layer said, if the decider was asked to note it.
+    pub steps: Vec<Step>,
 }
 
 /// A marker, and the place in the policy that asked for it.
@@ -78,6 +82,7 @@ pub struct Decider<'a> {
     repository: Result<Rc<Repository>, FactError>,
     policy: Result<Policy, PolicyError>,
     push: Rc<Push>,
+    is_traced: bool,
 }
 
 impl<'a> Decider<'a> {
@@ -90,7 +95,27 @@ impl<'a> Decider<'a> {
             repository: Repository::open(&push.source().git_dir).map(Rc::new),
             policy: Policy::load(&scripts, &push.source().repository, &config.limits),
             push: Rc::new(push),
+            is_traced: false,
         }
+    }
+
+    /// Has every verdict tell what each layer said.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        Self { is_traced: true, ..self }
+    }
+
+    /// Turns to another push to the same repository, whose policy and objects are at hand.
+    ///
+    /// # Panics
+    /// If it is a push to another repository.
+    pub fn turn_to(&mut self, push: Push) {
+        assert_eq!(
+            push.source().repository,
+            self.push.source().repository,
+            "another repository has another policy"
+        );
+        self.push = Rc::new(push);
     }
 
     /// Returns the push.
@@ -116,7 +141,8 @@ impl<'a> Decider<'a> {
                 decided.is_out_of_time = true;
                 break;
             }
-            let verdict = match self.verdict(index, deadline) {
+            let mut trace = if self.is_traced { Trace::on() } else { Trace::off() };
+            let mut verdict = match self.verdict(index, deadline, &mut trace) {
                 // What the hook has no time for, the background may have.
                 Err(err) if err.is_out_of_time() && matches!(budget, Budget::Push(_)) => {
                     decided.is_out_of_time = true;
@@ -125,28 +151,32 @@ impl<'a> Decider<'a> {
                 Err(err) => Verdict::without(index, Outcome::Failed(err.to_string())),
                 Ok(verdict) => verdict,
             };
+            verdict.steps = trace.into_steps();
             decided.verdicts.push(verdict);
         }
         decided
     }
 
-    fn verdict(&self, index: usize, deadline: Deadline) -> Result<Verdict, ScriptError> {
+    fn verdict(&self, index: usize, deadline: Deadline, trace: &mut Trace) -> Result<Verdict, ScriptError> {
         let policy = match &self.policy {
             Ok(policy) => policy,
             Err(err) => return Ok(Verdict::without(index, Outcome::Failed(err.to_string()))),
         };
         let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
         let mut verdict = Verdict::without(index, Outcome::Marked);
-        let marks = match policy.decide(&facts, deadline)? {
+        let marks = match policy.decide(&facts, deadline, trace)? {
             Decision::Skip { by, why } => {
                 return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
             }
             Decision::Marks(marks) => marks,
         };
+        let mut nth = 0;
         for mark in marks {
             for draft in self.drafts(mark.partial, &facts) {
-                let draft = policy.enrich(draft, &facts, deadline)?;
-                match policy.guard(draft, &facts, deadline)? {
+                trace.turn_to_marker(nth);
+                nth += 1;
+                let draft = policy.enrich(draft, &facts, deadline, trace)?;
+                match policy.guard(draft, &facts, deadline, trace)? {
                     Guarded::Passed(draft) => {
                         let marker = Marker::new(draft, &facts, self.site(policy));
                         verdict.markers.push(Made { marker, by: mark.by.clone() });
@@ -202,7 +232,7 @@ impl<'a> Decider<'a> {
 
 impl Verdict {
     fn without(update: usize, outcome: Outcome) -> Self {
-        Self { update, by: None, outcome, markers: Vec::new(), missing: None }
+        Self { update, by: None, outcome, markers: Vec::new(), missing: None, steps: Vec::new() }
     }
 }
 

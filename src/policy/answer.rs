@@ -8,6 +8,7 @@ use super::{
     draft,
     draft::Partial,
     layer::Layer,
+    trace::Function,
 };
 
 /// How many markers one update may become.
@@ -25,6 +26,11 @@ impl Rule {
     pub(super) fn calling(context: &NativeCallContext<'_>) -> Self {
         let file = context.global_runtime_state().source().unwrap_or_default();
         Self { file: file.to_string(), line: context.call_position().line() }
+    }
+
+    /// Returns the place in which a script failed, which may be in one that the layer imports as well.
+    pub(super) fn failing(err: &ScriptError) -> Self {
+        Self { file: err.file().to_string(), line: err.line() }
     }
 }
 
@@ -62,10 +68,10 @@ pub struct Mark {
 
 /// Reads what `decide` returned.
 pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptError> {
-    let skip = || Decision::Skip { by: rule(layer), why: String::new() };
+    let skip = || Decision::Skip { by: rule(layer, Function::Decide), why: String::new() };
     let at_fault = |message: String| Err(ScriptError::at(layer.name(), None, message));
     if let Ok(is_marker) = said.as_bool() {
-        let mark = || Mark { by: rule(layer), partial: Partial::default() };
+        let mark = || Mark { by: rule(layer, Function::Decide), partial: Partial::default() };
         return Ok(if is_marker { Decision::Marks(vec![mark()]) } else { skip() });
     }
     let said = match said.try_cast_result::<SkipAnswer>() {
@@ -127,7 +133,7 @@ pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<
         return Ok(Guarded::Refused { by: refusal.by, why: refusal.why });
     }
     if said.as_bool() == Ok(false) {
-        return Ok(Guarded::Refused { by: rule(layer), why: String::new() });
+        return Ok(Guarded::Refused { by: rule(layer, Function::Guard), why: String::new() });
     }
     if !said.is_map() {
         let message = format!(
@@ -148,8 +154,9 @@ pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<
     Ok(Guarded::Passed(draft))
 }
 
-fn rule(layer: &Layer) -> Rule {
-    Rule { file: layer.name().to_string(), line: None }
+/// Returns the place of an answer that has no line of its own: where the function begins.
+pub(super) fn rule(layer: &Layer, function: Function) -> Rule {
+    Rule { file: layer.name().to_string(), line: layer.line_of(function) }
 }
 
 fn shown(said: &Dynamic) -> String {

@@ -190,6 +190,22 @@ pub struct Partial {
 }
 
 impl Partial {
+    /// Returns what it says, by the words of a script.
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        let text = |text: &Option<String>| text.clone().map(Value::Text);
+        let own = [
+            ("kind", self.kind.map(|kind| kind.as_str().into())),
+            ("service", text(&self.service)),
+            ("version", text(&self.version)),
+            ("environment", text(&self.environment)),
+            ("title", text(&self.title)),
+        ];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
+        let attributes =
+            self.attributes.iter().map(|(key, value)| (format!("attributes.{key}"), value.clone()));
+        own.chain(attributes).collect()
+    }
+
     /// Reads a script's object map.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use rhai::{
     },
 };
 
-use super::{Finding, ScriptError, api, imports::Imports, layer::Layer, lint, meter::Meter};
+use super::{Finding, ScriptError, api, imports::Imports, layer::Layer, lint, meter::Meter, trace::Function};
 use crate::{config::Limits, facts::MAX_FILE, time::Deadline};
 
 /// The largest string that a script may build, in bytes: a file's text has to fit.
@@ -87,7 +87,7 @@ impl Sandbox {
     pub fn call(
         &self,
         layer: &Layer,
-        function: &str,
+        function: Function,
         args: impl FuncArgs,
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
@@ -96,7 +96,7 @@ impl Sandbox {
         // are what the function sees of it, and nothing is left over from one call to the next.
         let options = CallFnOptions::new().eval_ast(true);
         self.engine
-            .call_fn_with_options(options, &mut Scope::new(), layer.ast(), function, args)
+            .call_fn_with_options(options, &mut Scope::new(), layer.ast(), function.as_str(), args)
             .map_err(|err| ScriptError::from_eval(layer.name(), &err))
     }
 }

@@ -117,6 +117,11 @@ impl ScriptError {
         Finding::with(self.line, self.column, &self.message)
     }
 
+    /// Returns the line, if it is known.
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+
     /// Returns `file:line:column` as far as it is known.
     pub fn place(&self) -> String {
         let mut place = self.file.clone();

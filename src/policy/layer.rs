@@ -7,22 +7,29 @@ use std::{
 
 use rhai::AST;
 
-use super::{Level, Origin, PolicyError, ScriptError, ScriptHash, Scripts, engine::Sandbox, source::Source};
+use super::{
+    Level, Origin, PolicyError, ScriptError, ScriptHash, Scripts, engine::Sandbox, source::Source,
+    trace::Function,
+};
 use crate::{push::Repository, text};
 
 /// The policy that speaks when nobody else does.
 const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
 const BUILT_IN_NAME: &str = "built-in.rhai";
 
-/// The functions that a script may define for us, with how many arguments each takes.
-pub(super) const FUNCTIONS: [(&str, usize); 3] = [("decide", 1), ("enrich", 2), ("guard", 2)];
-
 /// One compiled script.
 pub(super) struct Layer {
     name: String,
     origin: Origin,
     ast: AST,
-    defined: [bool; 3],
+    /// Where each of the three functions begins, if it is there.
+    defined: [Option<Defined>; 3],
+}
+
+/// That a function is defined, and the line in which its body begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Defined {
+    line: Option<usize>,
 }
 
 impl Layer {
@@ -35,7 +42,7 @@ impl Layer {
 
     /// Returns an error if the script has no say at all.
     pub fn needs_a_say(&self) -> Result<(), ScriptError> {
-        if self.defined == [false; 3] {
+        if self.defined == [None; 3] {
             let message = "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`";
             return Err(ScriptError::at(&self.name, None, message));
         }
@@ -44,12 +51,12 @@ impl Layer {
 
     fn compile(engine: &Sandbox, origin: Origin, name: String, source: &str) -> Result<Self, PolicyError> {
         let ast = engine.compile(&name, source)?;
-        let mut defined = [false; 3];
+        let mut defined = [None; 3];
         for function in ast.iter_fn_def() {
-            let Some(at) = FUNCTIONS.iter().position(|(known, _)| *known == &*function.name) else {
+            let Some(known) = Function::ALL.into_iter().find(|known| function.name == known.as_str()) else {
                 continue;
             };
-            let (_, wanted) = FUNCTIONS[at];
+            let wanted = known.parameters();
             let found = function.params.len();
             if found != wanted {
                 let message =
@@ -57,7 +64,7 @@ impl Layer {
                 let at = function.body.start_position();
                 return Err(ScriptError::at_position(&name, at, message).into());
             }
-            defined[at] = true;
+            defined[known as usize] = Some(Defined { line: function.body.start_position().line() });
         }
         Ok(Self { name, origin, ast, defined })
     }
@@ -74,16 +81,13 @@ impl Layer {
         &self.ast
     }
 
-    pub fn decides(&self) -> bool {
-        self.defined[0]
+    pub fn defines(&self, function: Function) -> bool {
+        self.defined[function as usize].is_some()
     }
 
-    pub fn enriches(&self) -> bool {
-        self.defined[1]
-    }
-
-    pub fn guards(&self) -> bool {
-        self.defined[2]
+    /// Returns the line in which a function begins, for an answer that has none of its own: a bare `true`.
+    pub fn line_of(&self, function: Function) -> Option<usize> {
+        self.defined[function as usize]?.line
     }
 }
 

@@ -17,6 +17,7 @@ mod meter;
 mod origin;
 mod reference;
 mod source;
+mod trace;
 
 use std::{
     path::{Path, PathBuf},
@@ -33,6 +34,7 @@ use layer::Layer;
 pub use lint::Finding;
 pub use origin::{Import, Level, Origin, ScriptHash};
 pub use reference::{definitions, reference};
+pub use trace::{Field, Function, Said, Step, Trace, differences, shown};
 
 use crate::{config::Limits, facts::Facts, push::Repository, time::Deadline};
 
@@ -136,10 +138,21 @@ impl Policy {
     ///
     /// # Errors
     /// If the script fails or answers something that is no decision.
-    pub fn decide(&self, facts: &Rc<Facts>, deadline: Deadline) -> Result<Decision, ScriptError> {
-        let layer = self.layers.iter().rfind(|layer| layer.decides()).expect("the built-in layer decides");
-        let said = self.engine.call(layer, "decide", (UpdateView::new(facts),), deadline)?;
-        answer::decision(layer, said)
+    pub fn decide(
+        &self,
+        facts: &Rc<Facts>,
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<Decision, ScriptError> {
+        let decides = |layer: &Layer| layer.defines(Function::Decide);
+        let at = self.layers.iter().rposition(decides).expect("the built-in layer decides");
+        let layer = &self.layers[at];
+        self.layers[at + 1..].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
+        let called = self.engine.call(layer, Function::Decide, (UpdateView::new(facts),), deadline);
+        let said = called.and_then(|said| answer::decision(layer, said));
+        trace.decided(layer, &said);
+        self.layers[..at].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
+        said
     }
 
     /// Lets every layer that defines `enrich` write on the marker, the site first.
@@ -151,11 +164,19 @@ impl Policy {
         mut draft: Draft,
         facts: &Rc<Facts>,
         deadline: Deadline,
+        trace: &mut Trace,
     ) -> Result<Draft, ScriptError> {
-        for layer in self.layers.iter().filter(|layer| layer.enriches()) {
-            let marker = MarkerView::open(draft);
-            let said = self.engine.call(layer, "enrich", (marker, UpdateView::new(facts)), deadline)?;
-            draft = answer::enriched(layer, said)?;
+        for layer in &self.layers {
+            if !layer.defines(Function::Enrich) {
+                trace.passed_over(layer, Function::Enrich);
+                continue;
+            }
+            let before = trace.before(&draft);
+            let args = (MarkerView::open(draft), UpdateView::new(facts));
+            let called = self.engine.call(layer, Function::Enrich, args, deadline);
+            let said = called.and_then(|said| answer::enriched(layer, said));
+            trace.enriched(layer, before.as_ref(), &said);
+            draft = said?;
         }
         Ok(draft)
     }
@@ -169,11 +190,19 @@ impl Policy {
         mut draft: Draft,
         facts: &Rc<Facts>,
         deadline: Deadline,
+        trace: &mut Trace,
     ) -> Result<Guarded, ScriptError> {
-        for layer in self.layers.iter().rev().filter(|layer| layer.guards()) {
-            let marker = MarkerView::closed(draft.clone());
-            let said = self.engine.call(layer, "guard", (marker, UpdateView::new(facts)), deadline)?;
-            match answer::guarded(layer, draft, said)? {
+        for layer in self.layers.iter().rev() {
+            if !layer.defines(Function::Guard) {
+                trace.passed_over(layer, Function::Guard);
+                continue;
+            }
+            let before = trace.before(&draft);
+            let args = (MarkerView::closed(draft.clone()), UpdateView::new(facts));
+            let called = self.engine.call(layer, Function::Guard, args, deadline);
+            let said = called.and_then(|said| answer::guarded(layer, draft, said));
+            trace.guarded(layer, before.as_ref(), &said);
+            match said? {
                 Guarded::Passed(passed) => draft = passed,
                 refused @ Guarded::Refused { .. } => return Ok(refused),
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rhai::{AST, ASTNode, Dynamic, Expr, FnPtr, Stmt};
 
 use super::finding::Finding;
-use crate::{policy::layer::FUNCTIONS, text};
+use crate::{policy::Function, text};
 
 /// Returns the functions whose names are near one of ours, if the script itself has no use for them.
 pub(super) fn misnamed(ast: &AST) -> Vec<Finding> {
@@ -13,13 +13,15 @@ pub(super) fn misnamed(ast: &AST) -> Vec<Finding> {
     let mut findings = Vec::new();
     for function in ast.iter_fn_def() {
         let name = &*function.name;
-        let is_ours = FUNCTIONS.iter().any(|(ours, _)| *ours == name);
+        let is_ours = Function::ALL.into_iter().any(|ours| ours.as_str() == name);
         if is_ours || called.contains(name) {
             continue;
         }
         // With other parameters it was hardly meant to be ours.
-        let ours =
-            FUNCTIONS.iter().filter(|(_, takes)| *takes == function.params.len()).map(|(ours, _)| *ours);
+        let ours = Function::ALL
+            .into_iter()
+            .filter(|ours| ours.parameters() == function.params.len())
+            .map(Function::as_str);
         if let Some(near) = text::nearest(name, ours) {
             let message = format!("nobody calls `{}`", text::line(name));
             let finding = Finding::at(function.body.start_position(), 1, message);
