@@ -99,6 +99,21 @@ impl<'a> Decider<'a> {
         }
     }
 
+    /// Takes a repository that is open already, and the policy of these scripts, which must be right.
+    ///
+    /// # Errors
+    /// If a script cannot be read or compiled.
+    pub fn over(
+        config: &'a Config,
+        repository: Rc<Repository>,
+        scripts: &Scripts,
+        push: Push,
+    ) -> Result<Self, PolicyError> {
+        let policy = Policy::load(scripts, &push.source().repository, &config.limits)?;
+        let push = Rc::new(push);
+        Ok(Self { config, repository: Ok(repository), policy: Ok(policy), push, is_traced: false })
+    }
+
     /// Has every verdict tell what each layer said.
     #[must_use]
     pub fn traced(self) -> Self {

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Common, Ending, progress, terminal::Terminal};
+use super::{
+    Common, Ending,
+    progress::{HowFar, while_working},
+    terminal::Terminal,
+};
 use crate::{
     config::{self, Config},
-    delivery::{self, Drained, Patience, Progress},
+    delivery::{self, Drained, Moment, Patience, Progress},
     state::{
         State,
         journal::{Record, Trouble},
@@ -53,7 +57,12 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
     let progress = Progress::default();
     let drain = || delivery::drain(&config, &state, patience, &progress);
     let is_watched = !args.json && terminal.is_watched();
-    let drained = if is_watched { progress::while_working(&progress, drain) } else { drain() }?;
+    let how_far = || {
+        let Moment { delivered, files, left } = progress.now();
+        let what = format!("files sent, {}", text::count(delivered, "marker"));
+        HowFar { done: files.saturating_sub(left), of: files, what }
+    };
+    let drained = if is_watched { while_working(how_far, drain) } else { drain() }?;
     if args.json {
         let Drained { delivered, dead, dropped, left, busy } = drained;
         terminal.answer(serde_json::json!({

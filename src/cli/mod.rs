@@ -12,6 +12,7 @@ mod queue;
 mod reply;
 mod status;
 mod terminal;
+mod trial;
 mod turn;
 
 use std::{
@@ -82,6 +83,8 @@ enum Command {
     Queue(queue::QueueCommand),
     /// Show the journal: every decision and every delivery
     Log(log::LogArgs),
+    /// Try a policy on the history of a repository
+    Try(trial::TryArgs),
     /// Check the configuration and every script
     Check(check::CheckArgs),
     /// Show everything at work on a throw-away repository
@@ -127,6 +130,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::run(args, &cli.common, &terminal),
         Command::Queue(command) => queue::run(command, &cli.common, &terminal),
         Command::Log(args) => log::run(args, &cli.common, &terminal),
+        Command::Try(args) => trial::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
     };

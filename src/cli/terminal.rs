@@ -49,6 +49,11 @@ impl Terminal {
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
+    /// Returns whether more is to be said.
+    pub fn is_verbose(&self) -> bool {
+        self.is_verbose
+    }
+
     /// Returns whether somebody sees what comes and goes on stderr, and wants to.
     pub fn is_watched(&self) -> bool {
         !self.is_quiet && io::stderr().is_terminal()

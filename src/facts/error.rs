@@ -1,15 +1,15 @@
 //! Why a fact could not be read.
 
-use std::{fmt, rc::Rc};
+use std::{fmt, sync::Arc};
 
 /// Why a fact could not be read, as one line for people. Nobody decides by the cause: whoever
 /// asked goes without the fact and says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FactError(Rc<str>);
+pub struct FactError(Arc<str>);
 
 impl FactError {
     /// Returns an error that says `what`.
-    pub fn new(what: impl Into<Rc<str>>) -> Self {
+    pub fn new(what: impl Into<Arc<str>>) -> Self {
         Self(what.into())
     }
 }

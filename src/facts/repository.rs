@@ -3,6 +3,7 @@
 use std::{
     cell::{OnceCell, RefCell},
     collections::HashMap,
+    path::Path,
     rc::Rc,
 };
 
@@ -45,6 +46,32 @@ impl Repository {
             ))
         })?;
         Ok(Self { gix, default_branch: OnceCell::new(), targets: RefCell::default() })
+    }
+
+    /// Finds the git directory of what a person calls a repository: a bare one, or a clone with its files.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn locate(path: &Path) -> Result<GitDir, FactError> {
+        let none = |why: String| FactError::new(format!("`{}` is no git repository: {why}", path.display()));
+        let path = std::path::absolute(path).map_err(|err| none(err.to_string()))?;
+        if path.join("HEAD").is_file() {
+            return Ok(GitDir::resolve(None, &path));
+        }
+        if !path.join(".git").exists() {
+            let found =
+                if path.is_dir() { "it has neither `HEAD` nor `.git`" } else { "there is no such directory" };
+            return Err(none(found.into()));
+        }
+        let gix = gix::open_opts(&path, gix::open::Options::isolated()).map_err(|err| none(told(&err)))?;
+        Ok(GitDir::resolve(None, gix.git_dir()))
+    }
+
+    /// Has objects that were read remembered in up to `bytes` of memory, for whoever reads a long history.
+    #[must_use]
+    pub fn with_cache(mut self, bytes: usize) -> Self {
+        self.gix.object_cache_size(bytes);
+        self
     }
 
     /// Returns the short name of the branch that `HEAD` names, `None` if it names no branch.

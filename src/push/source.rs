@@ -49,6 +49,24 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Returns the names of the repository in a directory. `OWNER/NAME.git` is how Gitea lays them out; of any other
+    /// directory only the name is known.
+    pub fn of_dir(git_dir: &GitDir) -> Self {
+        let path = git_dir.as_path();
+        let is_bare =
+            path.extension().is_some_and(|extension| extension == "git") && path.file_stem().is_some();
+        let owner = path.parent().and_then(Path::file_name).filter(|_| is_bare);
+        Self::named(owner.map(|owner| owner.to_string_lossy().into_owned()), git_dir.repository_name())
+    }
+
+    /// Returns the repository of this owner and name; the name of a wiki ends in `.wiki`.
+    pub fn named(owner: Option<String>, name: String) -> Self {
+        match name.strip_suffix(".wiki") {
+            Some(name) => Self { owner, name: name.to_string(), id: None, is_wiki: true },
+            None => Self { owner, name, id: None, is_wiki: false },
+        }
+    }
+
     /// Returns `owner/name`, or just the name where no owner is known.
     pub fn full_name(&self) -> String {
         match &self.owner {
@@ -115,6 +133,23 @@ pub enum MergeStep {
 }
 
 impl Source {
+    /// Returns what is known of a push that nobody captured: where it went, and nothing else.
+    pub fn unknown(git_dir: GitDir, repository: Repository) -> Self {
+        Self {
+            git_dir,
+            repository,
+            pusher: None,
+            transport: Transport::Local,
+            is_internal: false,
+            pull_request: None,
+            deploy_key_id: None,
+            key_id: None,
+            actions_task_id: None,
+            options: PushOptions::default(),
+            root_url: None,
+        }
+    }
+
     /// Reads the source of a push from its environment and working directory.
     pub fn read(env: &Environment<'_>, working_dir: &Path) -> Self {
         let git_dir = GitDir::resolve(env.raw("GIT_DIR").as_deref(), working_dir);

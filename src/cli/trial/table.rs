@@ -1,0 +1,68 @@
+//! A table for a terminal: columns as wide as what is in them, and none for what nobody has.
+
+use crate::text;
+
+/// How much of a cell is shown, in characters.
+const MAX_CELL: usize = 40;
+
+/// How much of the last cell is shown, in characters.
+const MAX_LAST: usize = 60;
+
+/// Rows of `N` cells under `N` heads. The last column is not filled up, so that a text of any script may stand there.
+pub(super) struct Table<const N: usize> {
+    heads: [&'static str; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub fn new(heads: [&'static str; N]) -> Self {
+        Self { heads, rows: Vec::new() }
+    }
+
+    /// Adds a row. What strangers wrote is made fit to be shown.
+    pub fn add(&mut self, cells: [&str; N]) {
+        let mut nth = 0;
+        self.rows.push(cells.map(|cell| {
+            nth += 1;
+            text::line_of(cell, if nth == N { MAX_LAST } else { MAX_CELL })
+        }));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Returns the line of heads, then one a row.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let widest = |nth: usize| self.rows.iter().map(|row| row[nth].chars().count()).max().unwrap_or(0);
+        let mut widths = [0; N];
+        for (nth, width) in widths.iter_mut().enumerate() {
+            *width = match widest(nth) {
+                0 => 0,
+                widest => widest.max(self.heads[nth].len()),
+            };
+        }
+        let heads = self.heads.map(ToString::to_string);
+        std::iter::once(line(&heads, widths)).chain(self.rows.iter().map(move |row| line(row, widths)))
+    }
+}
+
+fn line<const N: usize>(cells: &[String; N], widths: [usize; N]) -> String {
+    let shown = cells.iter().zip(widths).filter(|(_, width)| *width > 0);
+    let filled: Vec<_> = shown.map(|(cell, width)| format!("{cell:<width$}")).collect();
+    filled.join("  ").trim_end().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_as_wide_as_its_cells_and_an_empty_one_is_left_out() {
+        let mut table = Table::new(["a", "none", "c"]);
+        table.add(["long enough", "", "last"]);
+        table.add(["x", "", "\x1b[31mred"]);
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines, ["a            c", "long enough  last", "x            \\u{1b}[31mred"]);
+    }
+}
