@@ -10,6 +10,7 @@ mod footprint;
 mod latency;
 mod many_refs;
 mod support;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --runs N     how often each push of many refs, and each drain, is repeated (default 5)
   --against FILE
                also time pushes with another build of gitea-lightstep, beside this one
-  --only PART  run one part alone: latency, footprint, many-refs or backlog";
+  --only PART  run one part alone: latency, footprint, many-refs, backlog or try";
 
 /// What the command line asks for.
 struct Args {
@@ -66,6 +67,9 @@ fn main() -> ExitCode {
     if args.wants("backlog") {
         backlog::run(args.runs, &mut verdict);
     }
+    if args.wants("try") {
+        trial::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -81,7 +85,7 @@ impl Args {
                 "--runs" => parsed.runs = count(value()?)?,
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
-                    part @ ("latency" | "footprint" | "many-refs" | "backlog") => {
+                    part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("there is no part `{part}`")),

@@ -95,7 +95,6 @@ impl Git {
 
     /// Makes a bare repository whose `main` has `count` commits in one pack, and returns their ids.
     pub fn packed_history(&self, dir: &Path, count: usize) -> Vec<String> {
-        self.bare(dir);
         let mut stream = String::new();
         for nth in 0..count {
             let (message, content) =
@@ -108,6 +107,13 @@ impl Git {
                 content.len(),
             ));
         }
+        self.import(dir, &stream);
+        self.run(dir, &["rev-list", "main"]).lines().map(ToString::to_string).collect()
+    }
+
+    /// Makes a bare repository of what `git fast-import` reads, in one pack.
+    pub fn import(&self, dir: &Path, stream: &str) {
+        self.bare(dir);
         let mut import = self.command("git", dir);
         import.args(["fast-import", "--quiet"]).stdin(Stdio::piped());
         let mut import = import.spawn().expect("git is installed");
@@ -116,7 +122,6 @@ impl Git {
         drop(stdin);
         assert!(import.wait().expect("it is a child").success(), "git fast-import failed");
         self.run(dir, &["repack", "--quiet", "-a", "-d"]);
-        self.run(dir, &["rev-list", "main"]).lines().map(ToString::to_string).collect()
     }
 
     fn quiet(&self, dir: &Path) {

@@ -1,0 +1,113 @@
+//! Part 5: a policy over 10,000 commits.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use crate::{
+    BINARY,
+    support::{
+        git::Git,
+        launcher,
+        verdict::{Verdict, mib},
+    },
+};
+
+/// How long the history is, and how many of its commits are tagged.
+const COMMITS: usize = 10_000;
+const TAGS: usize = 100;
+
+/// How many files the tree has, in how many directories.
+const FILES: usize = 2_000;
+const DIRS: usize = 50;
+
+/// How long it may take, in seconds.
+const CLAIM: f64 = 2.0;
+
+/// The policies, each with its name and whether its time is claimed.
+const POLICIES: [(&str, &str); 3] = [
+    ("the built-in policy", ""),
+    ("a policy that asks for every commit's paths", "fn decide(update) { update.changed_paths.len() > 0 }"),
+    (
+        "a policy that walks every commit's range",
+        "fn decide(update) { !update.is_rewind && update.commit_count == 1 }",
+    ),
+];
+
+pub fn run(runs: usize, verdict: &mut Verdict) {
+    let temp = tempfile::tempdir().expect("there is room for a repository");
+    let git = Git::new(temp.path());
+    let bare = temp.path().join("acme/shop.git");
+    git.import(&bare, &history());
+    let config = temp.path().join("config.toml");
+    fs::write(&config, "state_dir = \"state\"\n").expect("the directory is new");
+    let script = temp.path().join("policy.rhai");
+
+    println!(
+        "\n## A policy over {COMMITS} commits and {TAGS} tags, the median of {runs} runs and in brackets the largest\n"
+    );
+    println!("| policy | time, s | peak, MiB |\n|---|--:|--:|");
+    for (name, source) in POLICIES {
+        let mut command = git.command(BINARY, temp.path());
+        command.args(["try", "--all", "--config"]).arg(&config).arg(&bare);
+        if !source.is_empty() {
+            fs::write(&script, source).expect("there is room");
+            command.arg("--policy").arg(&script);
+        }
+        let output = command.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(&format!("{COMMITS} commits of main and {TAGS} tags")), "{said}");
+        let mut times: Vec<f64> = Vec::new();
+        let mut peak = 0;
+        for _ in 0..runs {
+            let measured = launcher::measure(&command, Path::new("/dev/null"));
+            times.push(measured.hook.wall.as_secs_f64());
+            peak = peak.max(measured.hook.peak);
+        }
+        times.sort_by(f64::total_cmp);
+        let (median, largest) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("| {name} | {median:.2} ({largest:.2}) | {:.1} |", mib(peak));
+        verdict.add(
+            format!("{COMMITS} commits are tried in under {CLAIM} s: {name}"),
+            format!("{median:.2} s"),
+            median < CLAIM,
+        );
+    }
+}
+
+/// Returns a history for `git fast-import`: a wide tree, of which every commit changes three files.
+fn history() -> String {
+    let path = |file: usize| format!("services/part-{}/file-{file}", file % DIRS);
+    let mut stream = String::new();
+    for nth in 0..COMMITS {
+        let message = format!("feat: change {nth}\n\nWhy it was made.\n");
+        let time = 1_700_000_000 + nth * 60;
+        write!(
+            stream,
+            "commit refs/heads/main\nmark :{}\ncommitter Ada <ada@example.org> {time} +0000\ndata {}\n{message}\n",
+            nth + 1,
+            message.len(),
+        )
+        .expect("a string takes it");
+        let changed: Vec<usize> = if nth == 0 {
+            (0..FILES).collect()
+        } else {
+            (0..3).map(|of| (nth * 7 + of * 31) % FILES).collect()
+        };
+        for file in changed {
+            let content = format!("change {nth} of {file}\n");
+            write!(stream, "M 100644 inline {}\ndata {}\n{content}\n", path(file), content.len())
+                .expect("a string takes it");
+        }
+    }
+    for nth in 0..TAGS {
+        let message = format!("Version 1.{nth}.0\n");
+        let at = (nth + 1) * (COMMITS / TAGS);
+        write!(
+            stream,
+            "tag v1.{nth}.0\nfrom :{at}\ntagger Ada <ada@example.org> {} +0000\ndata {}\n{message}\n",
+            1_700_000_000 + at * 60,
+            message.len(),
+        )
+        .expect("a string takes it");
+    }
+    stream
+}
