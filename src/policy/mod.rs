@@ -15,6 +15,7 @@ mod layer;
 mod lint;
 mod meter;
 mod origin;
+mod quote;
 mod reference;
 mod source;
 mod trace;
@@ -33,6 +34,7 @@ use imports::Imports;
 use layer::Layer;
 pub use lint::Finding;
 pub use origin::{Import, Level, Origin, ScriptHash};
+pub use quote::quote;
 pub use reference::{definitions, reference};
 pub use trace::{Field, Function, Said, Step, Trace, differences, shown};
 

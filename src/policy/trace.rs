@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Decision, Draft, Guarded, Partial, Rule, ScriptError, Value, answer, layer::Layer};
+use super::{Decision, Draft, Guarded, Level, Partial, Rule, ScriptError, Value, answer, layer::Layer};
 use crate::text;
 
 /// How much of one value is shown, in characters.
@@ -46,9 +46,11 @@ impl Function {
 /// What one layer said when its turn came.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
+    /// The layer.
+    pub level: Level,
     /// The function whose turn it was.
     pub function: Function,
-    /// The layer, and the line that spoke; the function's own line where the answer has none.
+    /// The line that spoke; the function's own line where the answer has none.
     pub by: Rule,
     /// Which of the update's markers it was about, counted from 0; `None` for `decide`.
     pub marker: Option<usize>,
@@ -118,10 +120,11 @@ impl Trace {
         self.marker = nth;
     }
 
-    fn note(&mut self, function: Function, by: Rule, said: Said) {
+    fn note(&mut self, layer: &Layer, function: Function, by: Rule, said: Said) {
+        let level = layer.origin().level;
         let marker = (function != Function::Decide).then_some(self.marker);
         if let Some(steps) = &mut self.steps {
-            steps.push(Step { function, by, marker, said });
+            steps.push(Step { level, function, by, marker, said });
         }
     }
 
@@ -129,7 +132,7 @@ impl Trace {
     pub(super) fn passed_over(&mut self, layer: &Layer, function: Function) {
         if self.is_on() {
             let said = if layer.defines(function) { Said::NotAsked } else { Said::Undefined };
-            self.note(function, answer::rule(layer, function), said);
+            self.note(layer, function, answer::rule(layer, function), said);
         }
     }
 
@@ -139,11 +142,11 @@ impl Trace {
         }
         match said {
             Ok(Decision::Skip { by, why }) => {
-                self.note(Function::Decide, by.clone(), Said::Skips(why.clone()))
+                self.note(layer, Function::Decide, by.clone(), Said::Skips(why.clone()))
             }
             Ok(Decision::Marks(marks)) => {
                 for mark in marks {
-                    self.note(Function::Decide, mark.by.clone(), Said::Marks(mark.partial.clone()));
+                    self.note(layer, Function::Decide, mark.by.clone(), Said::Marks(mark.partial.clone()));
                 }
             }
             Err(err) => self.failed(layer, Function::Decide, err),
@@ -178,18 +181,23 @@ impl Trace {
         match said {
             Ok(Guarded::Passed(after)) => self.passed(layer, Function::Guard, before, after),
             Ok(Guarded::Refused { by, why }) => {
-                self.note(Function::Guard, by.clone(), Said::Refused(why.clone()));
+                self.note(layer, Function::Guard, by.clone(), Said::Refused(why.clone()));
             }
             Err(err) => self.failed(layer, Function::Guard, err),
         }
     }
 
     fn passed(&mut self, layer: &Layer, function: Function, before: &Draft, after: &Draft) {
-        self.note(function, answer::rule(layer, function), Said::Passed(differences(before, after)));
+        self.note(
+            layer,
+            function,
+            answer::rule(layer, function),
+            Said::Passed(differences(before, after)),
+        );
     }
 
     fn failed(&mut self, layer: &Layer, function: Function, err: &ScriptError) {
-        self.note(function, Rule::failing(err), Said::Failed(err.to_string()));
+        self.note(layer, function, Rule::failing(err), Said::Failed(err.to_string()));
     }
 }
 

@@ -54,7 +54,8 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
         }
         let output = command.output().expect("it starts");
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains(&format!("{COMMITS} commits of main and {TAGS} tags")), "{said}");
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("{COMMITS} commits of main and {TAGS} tags")), "{said}{complained}");
         let mut times: Vec<f64> = Vec::new();
         let mut peak = 0;
         for _ in 0..runs {

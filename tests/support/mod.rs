@@ -13,7 +13,7 @@ pub mod rotel;
 mod sandbox;
 pub mod spool;
 
-pub use golden::assert_golden;
+pub use golden::{assert_as_it_is, assert_golden};
 pub use sandbox::{BINARY, Ran, Sandbox, manifest_dir, wait_until};
 
 /// Returns whether this is the long run, `tests/run --long`.

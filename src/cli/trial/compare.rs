@@ -256,17 +256,14 @@ fn likeness(old: &Marker, new: &Marker) -> usize {
 }
 
 fn is_failure_new(old: &Outcome, new: &Outcome) -> bool {
-    match (old, new) {
-        (Outcome::Failed(old), Outcome::Failed(new)) => old != new,
-        (Outcome::Failed(_), _) | (_, Outcome::Failed(_)) => true,
-        _ => false,
-    }
+    matches!(old, Outcome::Failed(_)) != matches!(new, Outcome::Failed(_))
 }
 
-/// Returns what a marker says beside its id, which follows from the rest.
+/// Returns what a marker says beside its id, which follows from the rest, and the scripts, which differ of course.
 fn said(marker: &Marker) -> Draft {
     let mut attributes = marker.attributes.clone();
     attributes.remove(name::MARKER_ID);
+    attributes.remove(name::POLICY);
     Draft {
         kind: marker.kind,
         service: marker.service.clone(),

@@ -1,0 +1,360 @@
+//! `try`: what a policy would have made of a repository's history, and that nothing is changed by asking.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{BINARY, Ran, Sandbox, assert_as_it_is, python};
+
+/// A repository with a history: five commits of `main`, of which one is a merge, and three tags.
+fn history() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    let mut minute = 0;
+    let mut next = |sandbox: &mut Sandbox| {
+        minute += 1;
+        let date = format!("2026-11-20T10:{minute:02}:00Z");
+        sandbox.set("GIT_COMMITTER_DATE", &date);
+        sandbox.set("GIT_AUTHOR_DATE", &date);
+    };
+    next(&mut sandbox);
+    sandbox.commit("Begin", &[("README", "x")]);
+    next(&mut sandbox);
+    sandbox.commit("Pay by card", &[("services/checkout/pay.rs", "1")]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    next(&mut sandbox);
+    sandbox.git(&["switch", "-q", "-c", "topic"]);
+    sandbox.commit("On the side", &[("services/search/lib.rs", "1")]);
+    sandbox.git(&["switch", "-q", "main"]);
+    next(&mut sandbox);
+    sandbox.commit("fix: round half up", &[("services/checkout/pay.rs", "2")]);
+    next(&mut sandbox);
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "Search", "topic"]);
+    next(&mut sandbox);
+    sandbox.git(&["tag", "-a", "-m", "As promised", "v1.1.0"]);
+    next(&mut sandbox);
+    sandbox.git(&["tag", "-a", "-m", "Not a version", "nightly", "v1.0.0^{commit}"]);
+    next(&mut sandbox);
+    sandbox.commit("Later", &[("README", "y")]);
+    sandbox.unset("GIT_COMMITTER_DATE");
+    sandbox.unset("GIT_AUTHOR_DATE");
+    // Without the hook: nothing of this is in the journal.
+    sandbox.git(&[
+        "push",
+        "-q",
+        "--tags",
+        &sandbox.path("git/acme/shop.git").display().to_string(),
+        "main",
+        "topic",
+    ]);
+    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox
+}
+
+fn attempt(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    sandbox.binary(&[&["try", "git/acme/shop.git"], args].concat())
+}
+
+/// Returns what `try --json` says: the pushes, and the summary.
+fn as_json(sandbox: &Sandbox, args: &[&str]) -> (Vec<Value>, Value) {
+    let ran = attempt(sandbox, &[&["--json"], args].concat());
+    ran.succeeded_or_found();
+    let mut lines: Vec<Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let summary = lines.pop().expect("a summary");
+    (lines, summary)
+}
+
+const SITE: &str = r#"fn decide(update) {
+    if update.title == "Later" { throw "not yet" }
+    if update.version != () { return true; }
+    if update.branch == () { return skip("no version"); }
+    mark(#{ kind: "deployment", environment: "prod" })
+}
+fn guard(marker, update) {
+    if marker.title.starts_with("fix") { return refuse("frozen"); }
+}
+"#;
+
+#[test]
+fn a_table_says_what_would_have_been_marked_and_the_rest_is_counted() {
+    let sandbox = history();
+    sandbox.write("scripts/site.rhai", SITE);
+    let ran = attempt(&sandbox, &[]);
+    assert_eq!((ran.code, &*ran.stderr), (Some(1), ""), "a policy that fails is to be looked at");
+    assert_as_it_is(&sandbox, "try.txt", &ran.stdout);
+    assert_as_it_is(&sandbox, "try-verbose.txt", &attempt(&sandbox, &["-v"]).stdout);
+    assert_as_it_is(&sandbox, "try-help.txt", &sandbox.binary(&["try", "--help"]).succeeded().stdout);
+
+    fs::remove_file(sandbox.path("scripts/site.rhai")).expect("removed");
+    let quiet = attempt(&sandbox, &["-q"]);
+    assert_eq!(quiet.succeeded().stdout.lines().count(), 1 + 7, "heads and markers only: {}", quiet.stdout);
+}
+
+#[test]
+fn the_difference_of_two_policies_is_gained_lost_and_changed() {
+    let sandbox = history();
+    sandbox.write("old.rhai", SITE);
+    let new = SITE
+        .replace("throw \"not yet\"", "return skip(\"later\");")
+        .replace("return refuse(\"frozen\");", "")
+        .replace(
+            "return true;",
+            "return mark(#{ version: \"v\" + update.version, attributes: #{ team: \"pay\" } });",
+        )
+        .replace("if update.branch == ()", "if update.branch == () || update.title == \"Begin\"");
+    sandbox.write("new.rhai", &new);
+    let ran = attempt(&sandbox, &["--policy", "new.rhai", "--against", "old.rhai"]);
+    assert_eq!((ran.code, &*ran.stderr), (Some(1), ""));
+    assert_as_it_is(&sandbox, "try-against.txt", &ran.stdout);
+
+    let (changes, summary) = as_json(&sandbox, &["--policy", "new.rhai", "--against", "old.rhai"]);
+    let words: Vec<_> = changes.iter().map(|change| change["change"].as_str().expect("a word")).collect();
+    assert_eq!(words, ["lost", "changed", "gained", "changed", "failure"]);
+    assert_eq!(
+        changes[1]["fields"],
+        json!([
+            { "name": "version", "old": "1.0.0", "new": "v1.0.0" },
+            { "name": "attributes.team", "old": null, "new": "pay" },
+        ])
+    );
+    assert_eq!(
+        (&changes[0]["old"]["outcome"], &changes[0]["new"]["outcome"]),
+        (&json!("marked"), &json!("skipped"))
+    );
+    assert_eq!(summary["summary"]["gained"], 1);
+
+    let same = attempt(&sandbox, &["--policy", "old.rhai", "--against", "old.rhai"]);
+    assert!(same.succeeded().stdout.starts_with("nothing changes\n"), "{}", same.stdout);
+    // Without a file, the configured policy is the old one.
+    sandbox.write("scripts/site.rhai", SITE);
+    attempt(&sandbox, &["--policy", "old.rhai", "--against"]).succeeded();
+    assert_eq!(attempt(&sandbox, &["--policy", "new.rhai", "--against"]).code, Some(1));
+}
+
+/// What one path is: its kind, mode, when it was last changed, and its content.
+type Seen = (u32, std::time::SystemTime, Vec<u8>);
+
+fn everything_in(dir: &Path) -> BTreeMap<String, Seen> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut seen = BTreeMap::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for path in fs::read_dir(&dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+            let metadata = path.symlink_metadata().expect("metadata");
+            let content = if metadata.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
+            let modified = metadata.modified().expect("a time");
+            seen.insert(path.display().to_string(), (metadata.permissions().mode(), modified, content));
+            if metadata.is_dir() {
+                dirs.push(path);
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn nothing_is_written_anywhere() {
+    let sandbox = history();
+    sandbox.write("scripts/site.rhai", SITE);
+    sandbox.write("other.rhai", SITE);
+    let before = everything_in(&sandbox.path(""));
+    for args in [&[][..], &["--json"], &["--all", "-v"], &["--policy", "other.rhai", "--against"]] {
+        attempt(&sandbox, args).succeeded_or_found();
+        sandbox.binary(&[&["try", "clone"], args].concat()).succeeded_or_found();
+    }
+    assert_eq!(everything_in(&sandbox.path("")), before);
+}
+
+#[test]
+fn what_it_says_is_what_the_hook_makes_of_the_same_pushes() {
+    let sandbox = history();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/shop\"\npaths = [\"services/checkout/**\"]\nname = \"checkout\"\n\
+         [[service]]\nrepository = \"acme/*\"\npaths = [\"services/search/**\"]\nname = \"search\"\n",
+    );
+    let (pushes, _) = as_json(&sandbox, &[]);
+    assert_eq!(pushes.len(), 8, "five commits by first parents, three tags: {pushes:#?}");
+    for push in &pushes {
+        let word = |name: &str| push[name].as_str().expect("text");
+        sandbox
+            .hook(format!("{} {} {}\n", word("old_id"), word("new_id"), word("ref")).as_bytes())
+            .succeeded();
+    }
+    let key = |marker: &Value| {
+        let mut marker = marker.clone();
+        let attributes = marker["attributes"].as_object_mut().expect("attributes");
+        // What only a push that was captured has, and what follows from that.
+        attributes.retain(|name, _| {
+            let of_the_push = [
+                "user.name",
+                "user.id",
+                "gitea_lightstep.marker.id",
+                "gitea_lightstep.push.id",
+                "gitea_lightstep.transport",
+                "gitea_lightstep.repository.id",
+            ];
+            !of_the_push.contains(&&**name) && !name.contains("url")
+        });
+        let object = marker.as_object_mut().expect("an object");
+        for name in ["id", "time", "by"] {
+            object.remove(name);
+        }
+        marker
+    };
+    let tried: Vec<_> =
+        pushes.iter().flat_map(|push| push["markers"].as_array().expect("markers")).map(key).collect();
+    let hooked: Vec<_> = sandbox.waiting("unassigned").iter().map(key).collect();
+    assert_eq!(tried.len(), 7, "two tags of two services each, and three changes of one");
+    let sorted = |markers: Vec<Value>| {
+        let mut texts: Vec<_> = markers.iter().map(ToString::to_string).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(sorted(tried), sorted(hooked));
+    let outcomes = |entries: &[Value]| -> Vec<_> {
+        entries
+            .iter()
+            .map(|entry| (entry["outcome"].clone(), entry["why"].as_str().unwrap_or("").to_string()))
+            .collect()
+    };
+    assert_eq!(outcomes(&pushes), outcomes(&sandbox.decisions()));
+}
+
+#[test]
+fn a_second_run_says_the_same_ids() {
+    let sandbox = history();
+    let first = attempt(&sandbox, &["--json"]).stdout;
+    assert_eq!(attempt(&sandbox, &["--json"]).stdout, first);
+    let elsewhere = attempt(&sandbox, &["--json", "--repository", "Acme/Shop"]).stdout;
+    let ids = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines
+            .flat_map(|line| line["markers"].as_array().cloned().unwrap_or_default())
+            .map(|marker| marker["attributes"]["gitea_lightstep.push.id"].to_string())
+            .collect()
+    };
+    assert_eq!(ids(&elsewhere), ids(&first), "the case of a repository's name is no matter");
+    assert_ne!(ids(&attempt(&sandbox, &["--json", "--repository", "acme/other"]).stdout), ids(&first));
+}
+
+#[test]
+fn which_pushes_are_tried() {
+    let sandbox = history();
+    let refs = |args: &[&str]| -> Vec<String> {
+        as_json(&sandbox, args).0.iter().map(|push| push["ref"].as_str().expect("text").to_string()).collect()
+    };
+    let all = [
+        "refs/heads/main",
+        "refs/heads/main",
+        "refs/tags/v1.0.0",
+        "refs/heads/main",
+        "refs/heads/main",
+        "refs/tags/v1.1.0",
+        "refs/tags/nightly",
+        "refs/heads/main",
+    ];
+    assert_eq!(
+        refs(&[]),
+        all,
+        "a lightweight tag comes right behind its commit, an annotated one when it was made"
+    );
+    assert_eq!(refs(&["--all"]), all);
+    assert_eq!(refs(&["--last", "3"]), all[5..]);
+    let topic = refs(&["--branch", "topic"]);
+    assert_eq!(topic.iter().filter(|name| **name == "refs/heads/topic").count(), 3);
+
+    // A clone with its files does as well; whose it is, only its owner can say.
+    let (pushes, summary) = {
+        let ran = sandbox.binary(&["try", "clone", "--json"]);
+        let mut lines: Vec<Value> =
+            ran.succeeded().stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let summary = lines.pop().expect("a summary");
+        (lines, summary)
+    };
+    assert_eq!(pushes.len(), 8);
+    assert_eq!(summary["repository"], "clone");
+
+    sandbox.git_in(
+        &sandbox.path(""),
+        &[
+            "clone",
+            "-q",
+            "--bare",
+            "--depth",
+            "2",
+            &format!("file://{}", sandbox.bare().display()),
+            "shallow.git",
+        ],
+    );
+    let shallow = sandbox.binary(&["try", "shallow.git"]);
+    assert!(shallow.succeeded().stdout.contains("the clone is shallow"), "{}", shallow.stdout);
+}
+
+#[test]
+fn a_sha256_repository_is_tried_as_well() {
+    let sandbox = Sandbox::with_object_format("sha256");
+    sandbox.commit("One", &[("a", "1")]);
+    sandbox.commit("Two", &[("a", "2")]);
+    sandbox.git(&["push", "-q", "origin", "main"]);
+    sandbox.write("p.rhai", "fn decide(update) { update.changed_paths.len() == 1 && !update.is_rewind }");
+    let (pushes, summary) = as_json(&sandbox, &["--policy", "p.rhai"]);
+    assert_eq!(summary["summary"]["markers"], 2);
+    assert_eq!(pushes[0]["old_id"], "0".repeat(64));
+}
+
+#[test]
+fn what_cannot_be_tried_says_why() {
+    let sandbox = history();
+    sandbox.write("broken.rhai", "fn decide(update) {\n    if {\n}");
+    sandbox.git_in(&sandbox.path(""), &["init", "-q", "--bare", "empty.git"]);
+    sandbox.git(&["checkout", "-q", "--detach"]);
+    let said = [
+        (&["nowhere"][..], "`nowhere` is no git repository: there is no such directory"),
+        (&["git"], "`git` is no git repository: it has neither `HEAD` nor `.git`"),
+        (&["empty.git"], "there is no `refs/heads/main` in this repository"),
+        (&["clone"], "HEAD names no branch, so nobody knows which one is meant; name it with `--branch`"),
+        (&["git/acme/shop.git", "--branch", "mian"], "there is no `refs/heads/mian` in this repository"),
+        (&["git/acme/shop.git", "--policy", "broken.rhai"], "broken.rhai:2:8: "),
+        (&["git/acme/shop.git", "--policy", "none.rhai"], "failed to read `none.rhai`"),
+    ];
+    for (args, why) in said {
+        let ran = sandbox.binary(&[&["try"], args].concat());
+        assert_eq!(ran.code, Some(1), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(why), "{args:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+    for args in [&["--last", "x"][..], &["--all", "--last", "3"], &["--repository", "shop"]] {
+        assert_eq!(attempt(&sandbox, args).code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let sandbox = history();
+    let line = format!(
+        "exec 2>&1; {{ {BINARY} try git/acme/shop.git --json --config config.toml; echo status $? >&2; }} | head -n 1 >/dev/null"
+    );
+    for _ in 0..5 {
+        let ran = sandbox.run(sandbox.command("sh", &sandbox.path("")).arg("-c").arg(&line), b"");
+        assert_eq!(ran.succeeded().stdout, "status 0\n");
+    }
+}
+
+#[test]
+fn a_long_one_shows_a_bar_on_a_terminal_and_takes_it_away() {
+    let sandbox = history();
+    // However fast the machine is, eight pushes take eight times the limit.
+    sandbox.configure("[policy.limits]\noperations = 10_000_000_000\ntime = \"250ms\"\n");
+    sandbox.write("slow.rhai", "fn decide(update) { loop {} }");
+    let args = ["try", "git/acme/shop.git", "--policy", "slow.rhai"];
+    let mut command = python::on_terminal(&sandbox, &args, "");
+    let child = command.env("NO_COLOR", "1").stdout(Stdio::piped()).spawn().expect("python");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(" of 8 pushes tried, "), "{text:?}");
+    assert!(
+        text.contains("\r\x1b[2Kacme/shop: "),
+        "the line is wiped before the answer is printed: {text:?}"
+    );
+    assert_eq!(output.status.code(), Some(1), "each ran into its limit");
+}
