@@ -76,6 +76,26 @@ pub enum Outcome {
     Failed(String),
 }
 
+impl Outcome {
+    /// Returns the journal's word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Marked => "marked",
+            Self::Skipped(_) => "skipped",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Returns the reason, which may be empty.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Marked => "",
+            Self::Skipped(why) | Self::Refused(why) | Self::Failed(why) => why,
+        }
+    }
+}
+
 /// Everything that decides the updates of one repository.
 pub struct Decider<'a> {
     config: &'a Config,

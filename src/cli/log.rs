@@ -8,7 +8,7 @@ use crate::{
     policy::{Kind, Origin},
     state::{
         State,
-        journal::{Action, Decision, Delivery, Entry, Pushed, Queue, Record, Sent, Verdict},
+        journal::{Action, Decision, Delivery, Entry, Pushed, Queue, Record, Sent},
     },
     text,
     time::Timestamp,
@@ -117,12 +117,7 @@ fn of_push(push: &Pushed<'_>) -> String {
 }
 
 fn of_decision(decision: &Decision<'_>) -> String {
-    let word = match decision.outcome {
-        Verdict::Marked => "marked",
-        Verdict::Skipped => "skipped",
-        Verdict::Refused => "refused",
-        Verdict::Failed => "failed",
-    };
+    let word = decision.outcome.as_str();
     let mut said =
         format!("{word:<9} {} {}", text::line(&*decision.repository), text::line(&*decision.ref_name));
     for marker in &decision.markers {

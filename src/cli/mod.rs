@@ -4,9 +4,11 @@ mod age;
 mod check;
 mod deliver;
 pub mod demo;
+mod explain;
 mod hook;
 mod log;
 mod output;
+mod place;
 mod progress;
 mod queue;
 mod reply;
@@ -28,6 +30,7 @@ use terminal::Terminal;
 use crate::{
     config::{self, Config},
     delivery,
+    push::Repository,
     state::State,
 };
 
@@ -85,6 +88,8 @@ enum Command {
     Log(log::LogArgs),
     /// Try a policy on the history of a repository
     Try(trial::TryArgs),
+    /// Show the whole way of an update: who pushed, which rules spoke, what was sent
+    Explain(explain::ExplainArgs),
     /// Check the configuration and every script
     Check(check::CheckArgs),
     /// Show everything at work on a throw-away repository
@@ -131,6 +136,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Queue(command) => queue::run(command, &cli.common, &terminal),
         Command::Log(args) => log::run(args, &cli.common, &terminal),
         Command::Try(args) => trial::run(args, &cli.common, &terminal),
+        Command::Explain(args) => explain::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
     };
@@ -184,4 +190,14 @@ fn own_state(config: &Config, command: &str) -> anyhow::Result<State> {
         );
     }
     Ok(state)
+}
+
+/// Reads OWNER/NAME.
+fn repository(name: &str) -> Result<Repository, String> {
+    match name.split_once('/') {
+        Some((owner, name)) if !owner.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(Repository::named(Some(owner.to_string()), name.to_string()))
+        }
+        _ => Err("expected OWNER/NAME, such as acme/shop".to_string()),
+    }
 }

@@ -128,7 +128,7 @@ impl Repository {
     }
 
     /// Returns every tag as it was created, in the order of their names.
-    fn created_tags(&self) -> Result<Vec<Past>, FactError> {
+    pub(super) fn created_tags(&self) -> Result<Vec<Past>, FactError> {
         let failed = |err: &gix::Error| FactError::new(format!("failed to list the tags: {}", told(err)));
         let references = self.gix.references().map_err(|err| failed(&err))?;
         let mut tags = Vec::new();
@@ -145,7 +145,7 @@ impl Repository {
     }
 
     /// Returns when what a tag names was made.
-    fn time_of(&self, id: ObjectId) -> Timestamp {
+    pub fn time_of(&self, id: ObjectId) -> Timestamp {
         let Ok(target) = self.target(id) else { return Timestamp::UNIX_EPOCH };
         let tagger = target.tag.as_ref().and_then(|tag| tag.tagger.as_ref());
         let committer = target.commit.as_ref().map(|commit| &commit.committer);

@@ -7,6 +7,7 @@ mod describe;
 mod error;
 mod file;
 mod history;
+mod lookup;
 mod message;
 mod paths;
 mod pull_request;

@@ -15,7 +15,7 @@ use crate::{push::Repository, text};
 
 /// The policy that speaks when nobody else does.
 pub(super) const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
-const BUILT_IN_NAME: &str = "built-in.rhai";
+pub(super) const BUILT_IN_NAME: &str = "built-in.rhai";
 
 /// One compiled script.
 pub(super) struct Layer {

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
+use super::layer::BUILT_IN_NAME;
 use crate::text::Hex;
 
 /// How many digits of a hash a marker bears.
@@ -116,6 +117,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Returns the name that the script has in a place.
+    pub fn file_name(&self) -> &str {
+        self.file.as_deref().unwrap_or(BUILT_IN_NAME)
+    }
+
     /// Returns `site@0123456789ab`: the layer, and enough of its hash to tell its versions apart.
     pub fn stamp(&self) -> String {
         format!("{}@{}", self.level.as_str(), self.hash.short())

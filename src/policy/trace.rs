@@ -239,6 +239,13 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
+impl Said {
+    /// Returns whether one line of the script stands behind it, and not a whole function.
+    pub fn has_line(&self) -> bool {
+        matches!(self, Self::Marks(_) | Self::Skips(_) | Self::Refused(_) | Self::Failed(_))
+    }
+}
+
 impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let because =

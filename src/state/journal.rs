@@ -21,6 +21,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// How much of the journal is read at once, in bytes.
+const READ: usize = 64 << 10;
+
 /// The directory of the journal.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -70,6 +73,13 @@ pub struct Entry<'a> {
     /// What happened.
     #[serde(flatten)]
     pub record: Record<'a>,
+}
+
+impl Entry<'static> {
+    /// Reads a line, unless it is broken: half a line at a crash.
+    pub fn read(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
 }
 
 /// What happened.
@@ -130,6 +140,18 @@ pub enum Verdict {
     Refused,
     /// The policy failed.
     Failed,
+}
+
+impl Verdict {
+    /// Returns the word in the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Marked => "marked",
+            Self::Skipped => "skipped",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// A marker in the journal.
@@ -312,9 +334,30 @@ impl Journal {
     /// If a file of the journal cannot be read, or `with` fails.
     pub fn read(&self, mut with: impl FnMut(Entry<'static>) -> anyhow::Result<()>) -> anyhow::Result<usize> {
         let mut broken = 0;
-        for name in listing::list(&self.dir)?.iter().filter(|name| name.ends_with(".jsonl")) {
+        self.each_line("", |_, line| match Entry::read(line) {
+            Some(entry) => with(entry),
+            None => {
+                broken += 1;
+                Ok(())
+            }
+        })?;
+        Ok(broken)
+    }
+
+    /// Calls `with` for every line, oldest first, from the beginning of the file named `from` on, with the name of the
+    /// file that it is in. Whoever looks for little in a long journal sees from the bytes what need not be read.
+    ///
+    /// # Errors
+    /// If a file of the journal cannot be read, or `with` fails.
+    pub fn each_line(
+        &self,
+        from: &str,
+        mut with: impl FnMut(&str, &[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let names = listing::list(&self.dir)?;
+        for name in names.iter().filter(|name| name.ends_with(".jsonl") && name.as_str() >= from) {
             let path = self.dir.join(name);
-            let mut reader = BufReader::new(files::open(&path)?);
+            let mut reader = BufReader::with_capacity(READ, files::open(&path)?);
             let mut line = Vec::new();
             loop {
                 line.clear();
@@ -327,12 +370,9 @@ impl Journal {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                match serde_json::from_slice::<Entry<'static>>(&line) {
-                    Ok(entry) => with(entry)?,
-                    Err(_) => broken += 1,
-                }
+                with(name, &line)?;
             }
         }
-        Ok(broken)
+        Ok(())
     }
 }

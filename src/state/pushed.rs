@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     policy::{Import, Origin, Policy},
-    push::{PullRequest, Push, PushId, PushOptions, Pusher, Transport},
+    push::{GitDir, PullRequest, Push, PushId, PushOptions, Pusher, Repository, Source, Transport},
     time::Timestamp,
 };
 
@@ -20,6 +20,9 @@ pub struct Pushed<'a> {
     pub push: PushId,
     /// `owner/name`.
     pub repository: Cow<'a, str>,
+    /// Where the repository was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_dir: Option<Cow<'a, GitDir>>,
     /// Gitea's number of the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_id: Option<i64>,
@@ -79,6 +82,7 @@ impl<'a> Pushed<'a> {
         Self {
             push: push.id(),
             repository: repository.into(),
+            git_dir: Some(Cow::Borrowed(&source.git_dir)),
             repository_id: source.repository.id,
             captured: push.time(),
             updates: push.updates().len(),
@@ -95,6 +99,27 @@ impl<'a> Pushed<'a> {
             hook_page: hook_page.map(Path::to_string_lossy),
             layers: policy.into_iter().flat_map(Policy::origins).cloned().collect(),
             imports: policy.map_or(&[][..], Policy::imports).to_vec(),
+        }
+    }
+
+    /// Returns what the environment said of the push, for whoever decides it anew on the repository in `git_dir`.
+    pub fn source(&self, git_dir: GitDir) -> Source {
+        let (owner, name) = match self.repository.rsplit_once('/') {
+            Some((owner, name)) => (Some(owner.to_string()), name.to_string()),
+            None => (None, self.repository.to_string()),
+        };
+        Source {
+            git_dir,
+            repository: Repository { owner, name, id: self.repository_id, is_wiki: self.is_wiki },
+            pusher: self.pusher.clone().map(Cow::into_owned),
+            transport: self.transport,
+            is_internal: self.is_internal,
+            pull_request: self.pull_request,
+            deploy_key_id: self.deploy_key_id,
+            key_id: self.key_id,
+            actions_task_id: self.actions_task_id,
+            options: self.options.clone().into_owned(),
+            root_url: self.root_url.clone().map(Cow::into_owned),
         }
     }
 }

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::table::Table;
 use crate::{
-    cli::{Ending, terminal::Terminal},
+    cli::{Ending, place::below, terminal::Terminal},
     decide::{Made, Outcome, Verdict},
     facts::{History, Past},
     marker::Marker,
-    policy::{Kind, Rule},
+    policy::Kind,
     push::{ObjectId, RefKind, Repository},
     text,
     time::Timestamp,
@@ -129,7 +129,7 @@ impl<'a> Account<'a> {
                 &marker.service,
                 &version(&marker.version, past),
                 marker.environment.as_deref().unwrap_or_default(),
-                &place(&made.by, self.scripts),
+                below(&made.by.to_string(), self.scripts),
                 &marker.title,
             ]);
         }
@@ -139,8 +139,12 @@ impl<'a> Account<'a> {
             Outcome::Refused(why) => (How::Refused, why),
             Outcome::Skipped(why) => (How::Skipped, why),
         };
-        let by = verdict.by.as_ref().map(|by| place(by, self.scripts)).unwrap_or_default();
-        let why = text::line(if how == How::Failed { short_of(why, self.scripts) } else { why });
+        let by = verdict
+            .by
+            .as_ref()
+            .map(|by| below(&by.to_string(), self.scripts).to_string())
+            .unwrap_or_default();
+        let why = text::line(if how == How::Failed { below(why, self.scripts) } else { why });
         if self.terminal.is_verbose() {
             self.table.add([&time, &update, how.as_str(), "", "", "", &by, &why]);
         }
@@ -248,27 +252,16 @@ impl Seen {
 
 impl<'a> Told<'a> {
     fn of(past: &Past, verdict: &'a Verdict) -> Self {
-        let (outcome, why) = outcome(&verdict.outcome);
         Self {
             time: past.time,
             ref_name: past.update.ref_name().to_text(),
             old_id: past.update.raw_old_id(),
             new_id: past.update.raw_new_id(),
-            outcome,
-            why,
+            outcome: verdict.outcome.as_str(),
+            why: verdict.outcome.why(),
             by: verdict.by.as_ref().map(ToString::to_string),
             markers: verdict.markers.iter().map(ToldMarker::of).collect(),
         }
-    }
-}
-
-/// Returns how a push ended, in the journal's word, and why.
-pub(super) fn outcome(outcome: &Outcome) -> (&'static str, &str) {
-    match outcome {
-        Outcome::Marked => ("marked", ""),
-        Outcome::Skipped(why) => ("skipped", why),
-        Outcome::Refused(why) => ("refused", why),
-        Outcome::Failed(why) => ("failed", why),
     }
 }
 
@@ -320,15 +313,4 @@ pub(super) fn version(version: &str, past: &Past) -> String {
         };
     }
     version.to_string()
-}
-
-/// Returns a place in the policy, below the directory of scripts if it is there.
-pub(super) fn place(by: &Rule, scripts: Option<&Path>) -> String {
-    let place = by.to_string();
-    short_of(&place, scripts).to_string()
-}
-
-fn short_of<'t>(place: &'t str, scripts: Option<&Path>) -> &'t str {
-    let dir = scripts.and_then(Path::to_str);
-    dir.and_then(|dir| place.strip_prefix(dir)?.strip_prefix('/')).unwrap_or(place)
 }

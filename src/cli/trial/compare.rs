@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::account::{ToldMarker, extent, outcome, place, short, version, when};
+use super::account::{ToldMarker, extent, short, version, when};
 use crate::{
-    cli::{Ending, terminal::Terminal},
+    cli::{Ending, place::below, terminal::Terminal},
     decide::{Made, Outcome, Verdict},
     facts::{History, Past},
     marker::{Marker, name},
@@ -135,23 +135,23 @@ impl<'a> Comparison<'a> {
             marker.kind.as_str(),
             text::line(&marker.service),
             text::line(version(&marker.version, past)),
-            place(&made.by, self.scripts)
+            below(&made.by.to_string(), self.scripts)
         )
     }
 
     /// Returns what a policy made of the push, where that is not the marker.
     fn otherwise(&self, verdict: &Verdict) -> String {
-        let (word, why) = outcome(&verdict.outcome);
+        let why = verdict.outcome.why();
         let mut said = if matches!(verdict.outcome, Outcome::Marked) {
             text::count(verdict.markers.len(), "other marker")
         } else {
-            word.to_string()
+            verdict.outcome.as_str().to_string()
         };
         if !why.is_empty() {
-            said.push_str(&format!(": {}", text::line(why)));
+            said.push_str(&format!(": {}", text::line(below(why, self.scripts))));
         }
         if let Some(by) = &verdict.by {
-            said.push_str(&format!(" ({})", place(by, self.scripts)));
+            said.push_str(&format!(" ({})", below(&by.to_string(), self.scripts)));
         }
         said
     }
@@ -186,8 +186,8 @@ impl<'a> Told<'a> {
             Change::Failure => ("failure", [None, None], &[]),
         };
         let side = |verdict: &'a Verdict, made: Option<&'a Made>| {
-            let (outcome, why) = outcome(&verdict.outcome);
             let by = verdict.by.as_ref().map(ToString::to_string);
+            let (outcome, why) = (verdict.outcome.as_str(), verdict.outcome.why());
             Side { outcome, why, by, marker: made.map(ToldMarker::of) }
         };
         Self {

@@ -54,7 +54,7 @@ pub(super) struct TryArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     against: Option<Option<PathBuf>>,
     /// Take it for this repository, which says whose scripts and services are meant; otherwise the path says it
-    #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+    #[arg(long, value_name = "OWNER/NAME", value_parser = super::repository)]
     repository: Option<push::Repository>,
     /// Print an object for each push, one a line
     #[arg(long)]
@@ -154,14 +154,5 @@ impl Stage<'_> {
     fn push(&self, past: &Past) -> Push {
         let id = PushId::derived(past.time, &self.source.repository.full_name(), &past.update);
         Push::new(id, past.time, self.source.clone(), vec![past.update.clone()])
-    }
-}
-
-fn repository(name: &str) -> Result<push::Repository, String> {
-    match name.split_once('/') {
-        Some((owner, name)) if !owner.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(push::Repository::named(Some(owner.to_string()), name.to_string()))
-        }
-        _ => Err("expected OWNER/NAME, such as acme/shop".to_string()),
     }
 }
