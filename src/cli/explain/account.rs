@@ -1,13 +1,14 @@
 //! An explained update in a person's words.
 
 use super::{
-    anew::{Anew, ToldStep, source_of},
+    anew::{Anew, ToldStep},
+    scripts::Scripts,
     story::{Story, Waiting},
 };
 use crate::{
     cli::{place::below, terminal::Terminal},
     config::{Config, INBOX, UNASSIGNED},
-    policy::{Function, Origin},
+    policy::Function,
     push::ObjectId,
     state::journal::{Action, Decision, Delivery, Marked, Pushed, Sent},
     text,
@@ -31,14 +32,14 @@ impl Account<'_> {
     pub fn tell(&self, story: &Story, anew: Result<&Anew, &String>) -> anyhow::Result<()> {
         let decision = &story.hit.decision;
         self.terminal.answer(self.terminal.bold(&heading(decision)))?;
-        let layers = story.push.as_ref().map_or(&[][..], |push| &push.layers);
+        let scripts = story.scripts().unwrap_or_default();
         match &story.push {
             Some(push) => self.push(push)?,
             None => self.say("captured", "the journal has no record of the push, only of its decision")?,
         }
-        self.decision(story, layers)?;
+        self.decision(story, &scripts)?;
         for marker in &decision.markers {
-            self.marker(story, marker, layers)?;
+            self.marker(story, marker, &scripts)?;
         }
         for waits in story.places.iter().filter(|waits| waits.from == INBOX) {
             self.say("waits", &format!("a part of the push is not decided yet; `queue show {}`", waits.id))?;
@@ -108,11 +109,10 @@ impl Account<'_> {
         if push.layers.is_empty() {
             return self.say("policy", "none: it could not be loaded");
         }
-        let stamps: Vec<_> = push.layers.iter().map(Origin::stamp).collect();
-        self.say("policy", &stamps.join(", "))
+        self.say("policy", &Scripts::of_push(push).stamps())
     }
 
-    fn decision(&self, story: &Story, layers: &[Origin]) -> anyhow::Result<()> {
+    fn decision(&self, story: &Story, scripts: &Scripts) -> anyhow::Result<()> {
         let decision = &story.hit.decision;
         let mut said = format!("{} {}", when(story.hit.time), decision.outcome.as_str());
         if !decision.why.is_empty() {
@@ -123,7 +123,7 @@ impl Account<'_> {
         }
         self.say("decided", &said)?;
         if let Some(by) = &decision.by {
-            self.source(layers, by)?;
+            self.source(scripts, by)?;
         }
         if let Some(missing) = &decision.missing {
             self.more(&format!("without its commit: {}", text::line_of(&**missing, MAX_WHY)))?;
@@ -131,7 +131,7 @@ impl Account<'_> {
         Ok(())
     }
 
-    fn marker(&self, story: &Story, marker: &Marked<'_>, layers: &[Origin]) -> anyhow::Result<()> {
+    fn marker(&self, story: &Story, marker: &Marked<'_>, scripts: &Scripts) -> anyhow::Result<()> {
         let environment = marker
             .environment
             .as_ref()
@@ -147,7 +147,7 @@ impl Account<'_> {
                 text::line(&*marker.version)
             ),
         )?;
-        self.source(layers, &marker.by)?;
+        self.source(scripts, &marker.by)?;
         self.more(&format!("id {}, trace {}", marker.id, marker.trace_id))?;
         let mut is_told = false;
         for (time, sent) in story.sent.iter().filter(|(_, sent)| sent.markers.contains(&marker.id)) {
@@ -180,8 +180,7 @@ impl Account<'_> {
         }
         self.say("today", &said)?;
         if anew.is_same_policy == Some(false) {
-            let stamps: Vec<_> = anew.layers.iter().map(Origin::stamp).collect();
-            self.more(&stamps.join(", "))?;
+            self.more(&anew.scripts.stamps())?;
         }
         let steps: Vec<_> = anew.steps().collect();
         let place = |step: &ToldStep| text::line(self.below(&step.by));
@@ -206,8 +205,8 @@ impl Account<'_> {
         Ok(())
     }
 
-    fn source(&self, layers: &[Origin], place: &str) -> anyhow::Result<()> {
-        match source_of(layers, place) {
+    fn source(&self, scripts: &Scripts, place: &str) -> anyhow::Result<()> {
+        match scripts.quote(place) {
             Some(source) => self.more(&format!("| {}", text::line(source))),
             None => Ok(()),
         }

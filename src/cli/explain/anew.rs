@@ -4,18 +4,18 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::story::Story;
+use super::{scripts::Scripts, story::Story};
 use crate::{
     config::Config,
     decide::{Budget, Decider, Verdict},
-    policy::{Function, Level, Origin, Step, quote},
+    policy::{Function, Level, Step},
     push::{self, GitDir, Push, RefName, Source, Update},
 };
 
 /// What today's policy says of the update.
 pub(super) struct Anew {
     /// Today's scripts.
-    pub layers: Vec<Origin>,
+    pub scripts: Scripts,
     /// Whether they are those that decided it, `None` if the journal does not tell which those were.
     pub is_same_policy: Option<bool>,
     /// The verdict, with what each layer said.
@@ -57,9 +57,9 @@ pub(super) fn decide(config: &Config, story: &Story, git_dir: Option<GitDir>) ->
     let decider = Decider::new(config, push, hook_page).traced();
     let mut decided = decider.decide(0, Budget::Update);
     let verdict = decided.verdicts.pop().ok_or("it was not decided")?;
-    let layers: Vec<_> = decider.policy().into_iter().flat_map(|policy| policy.origins().cloned()).collect();
-    let is_same_policy = known.map(|push| push.layers == layers);
-    Ok(Anew { layers, is_same_policy, verdict })
+    let scripts = decider.policy().map(Scripts::of).unwrap_or_default();
+    let is_same_policy = story.scripts().map(|then| then == scripts);
+    Ok(Anew { scripts, is_same_policy, verdict })
 }
 
 fn repository(full_name: &str) -> push::Repository {
@@ -86,7 +86,7 @@ impl Anew {
         if !step.said.has_line() {
             return None;
         }
-        source_of(&self.layers, &step.by.to_string())
+        self.scripts.quote(&step.by.to_string())
     }
 
     /// Returns whether the outcome and the markers are those of the journal.
@@ -98,13 +98,4 @@ impl Anew {
             && outcome.why() == &*decision.why
             && markers.eq(story.markers())
     }
-}
-
-/// Returns the line of a script that a place (`file:line`) names, if the script is still that of the layer.
-pub(super) fn source_of(layers: &[Origin], place: &str) -> Option<String> {
-    layers.iter().find_map(|layer| {
-        let rest = place.strip_prefix(layer.file_name())?.strip_prefix(':')?;
-        let line = rest.split(':').next()?.parse().ok()?;
-        quote(layer, line)
-    })
 }

@@ -4,6 +4,7 @@
 mod account;
 mod anew;
 mod nothing;
+mod scripts;
 mod story;
 mod told;
 mod wanted;

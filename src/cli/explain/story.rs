@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use bstr::Finder;
 use serde::Serialize;
 
-use super::wanted::Hit;
+use super::{scripts::Scripts, wanted::Hit};
 use crate::{
     marker::MarkerId,
     push::PushId,
@@ -87,6 +87,11 @@ impl Story {
     /// Returns the ids of its markers.
     pub fn markers(&self) -> impl Iterator<Item = MarkerId> + '_ {
         self.hit.decision.markers.iter().map(|marker| marker.id)
+    }
+
+    /// Returns the scripts that decided it, as far as the journal tells.
+    pub fn scripts(&self) -> Option<Scripts> {
+        self.push.as_ref().map(Scripts::of_push)
     }
 
     fn has(&self, markers: &[MarkerId]) -> bool {

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    anew::{Anew, ToldStep, source_of},
+    anew::{Anew, ToldStep},
     story::{Retries, Story, Waiting},
 };
 use crate::{
-    policy::Origin,
+    policy::{Import, Origin},
     state::journal::{Decision, Delivery, Pushed, Queue, Trouble},
     time::Timestamp,
 };
@@ -45,6 +45,7 @@ struct Today<'a> {
     is_same_policy: Option<bool>,
     is_same_outcome: bool,
     layers: &'a [Origin],
+    imports: &'a [Import],
     outcome: &'static str,
     why: &'a str,
     steps: Vec<ToldStep>,
@@ -52,11 +53,12 @@ struct Today<'a> {
 
 impl<'a> Told<'a> {
     pub fn of(story: &'a Story, anew: Result<&'a Anew, &'a String>) -> Self {
-        let layers = story.push.as_ref().map_or(&[][..], |push| &push.layers);
+        let scripts = story.scripts().unwrap_or_default();
         let today = anew.ok().map(|anew| Today {
             is_same_policy: anew.is_same_policy,
             is_same_outcome: anew.is_same_outcome(story),
-            layers: &anew.layers,
+            layers: &anew.scripts.layers,
+            imports: &anew.scripts.imports,
             outcome: anew.verdict.outcome.as_str(),
             why: anew.verdict.outcome.why(),
             steps: anew.steps().collect(),
@@ -64,7 +66,7 @@ impl<'a> Told<'a> {
         Self {
             decided: story.hit.time,
             decision: &story.hit.decision,
-            source: story.hit.decision.by.as_ref().and_then(|by| source_of(layers, by)),
+            source: story.hit.decision.by.as_ref().and_then(|by| scripts.quote(by)),
             push: story.push.as_ref(),
             deliveries: timed(&story.sent),
             retries: &story.retries,
