@@ -13,6 +13,7 @@ mod crash; // a process that dies at any step loses nothing
 mod delivery; // one bad marker, one bad form, one bad destination: each alone
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
 mod documents; // what the documents promise
+mod explain; // explain: the whole way of an update, in every state that it can be in
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
 mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once

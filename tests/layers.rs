@@ -47,6 +47,7 @@ fn the_journal_and_the_marker_tell_which_scripts_decided() {
         "push": decision["push"],
         "repository": "acme/shop",
         "repository_id": 42,
+        "git_dir": sandbox.bare(),
         "captured": push["captured"],
         "updates": 1,
         "pusher": { "name": "ann", "id": 7 },

@@ -117,6 +117,11 @@ impl ScriptError {
         Finding::with(self.line, self.column, &self.message)
     }
 
+    /// Returns the cause and the fix, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Returns the line, if it is known.
     pub fn line(&self) -> Option<usize> {
         self.line

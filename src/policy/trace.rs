@@ -73,7 +73,7 @@ pub enum Said {
     Passed(Vec<Field>),
     /// `guard` refused.
     Refused(String),
-    /// The function failed: place, cause and fix.
+    /// The function failed: cause and fix.
     Failed(String),
 }
 
@@ -197,7 +197,7 @@ impl Trace {
     }
 
     fn failed(&mut self, layer: &Layer, function: Function, err: &ScriptError) {
-        self.note(layer, function, Rule::failing(err), Said::Failed(err.to_string()));
+        self.note(layer, function, Rule::failing(err), Said::Failed(err.message().to_string()));
     }
 }
 

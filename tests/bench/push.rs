@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report is what it is for")]
 
 mod backlog;
+mod explain;
 mod footprint;
 mod latency;
 mod many_refs;
@@ -26,7 +27,7 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --runs N     how often each push of many refs, and each drain, is repeated (default 5)
   --against FILE
                also time pushes with another build of gitea-lightstep, beside this one
-  --only PART  run one part alone: latency, footprint, many-refs, backlog or try";
+  --only PART  run one part alone: latency, footprint, many-refs, backlog, try or explain";
 
 /// What the command line asks for.
 struct Args {
@@ -70,6 +71,9 @@ fn main() -> ExitCode {
     if args.wants("try") {
         trial::run(args.runs, &mut verdict);
     }
+    if args.wants("explain") {
+        explain::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -85,7 +89,7 @@ impl Args {
                 "--runs" => parsed.runs = count(value()?)?,
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
-                    part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try") => {
+                    part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("there is no part `{part}`")),

@@ -10,7 +10,7 @@ use crate::{
     config::{Config, INBOX, UNASSIGNED},
     policy::Function,
     push::ObjectId,
-    state::journal::{Action, Decision, Delivery, Marked, Pushed, Sent},
+    state::journal::{Action, Decision, Delivery, Marked, Pushed, Sent, Verdict},
     text,
     time::Timestamp,
 };
@@ -122,9 +122,10 @@ impl Account<'_> {
             said.push_str(&format!(" ({})", text::line(self.below(by))));
         }
         self.say("decided", &said)?;
-        if let Some(by) = &decision.by {
-            self.source(scripts, by)?;
-        }
+        // A failure says its place itself.
+        let by =
+            decision.by.as_ref().or_else(|| (decision.outcome == Verdict::Failed).then_some(&decision.why));
+        by.map_or(Ok(()), |by| self.source(scripts, by))?;
         if let Some(missing) = &decision.missing {
             self.more(&format!("without its commit: {}", text::line_of(&**missing, MAX_WHY)))?;
         }

@@ -1,0 +1,321 @@
+//! `explain`: the whole way of an update, whatever became of it, and what is said when nothing is known.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    BINARY, Ran, Sandbox, assert_golden,
+    backend::{Backend, Say},
+};
+
+const SITE: &str = r#"fn enrich(marker, update) {
+    marker.attributes.team = "pay";
+    marker
+}
+
+fn guard(marker, update) {
+    if marker.environment == "frozen" {
+        return refuse("frozen until Monday");
+    }
+}
+"#;
+
+const SHOP: &str = r#"fn decide(update) {
+    let environment = update.push.options.deploy;
+    if environment != () {
+        return [mark(#{ kind: "deployment", environment: environment }), mark()];
+    }
+    if update.branch == "main" {
+        return true;
+    }
+    skip("only main")
+}
+"#;
+
+/// A sandbox with a policy of two layers, and the second of two commits on `main`.
+fn bench() -> (Sandbox, String) {
+    let sandbox = Sandbox::new();
+    sandbox.write("scripts/site.rhai", SITE);
+    sandbox.write("scripts/acme/shop.rhai", SHOP);
+    sandbox.commit("One", &[("a", "1")]);
+    let commit = sandbox.commit("Two", &[("a", "2")]);
+    (sandbox, commit)
+}
+
+fn explain(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    sandbox.binary(&[&["explain"], args].concat())
+}
+
+fn as_json(sandbox: &Sandbox, args: &[&str]) -> Value {
+    let ran = explain(sandbox, &[&["--json"], args].concat());
+    serde_json::from_str(&ran.succeeded_or_found().stdout).expect("JSON")
+}
+
+/// Returns the text with the one thing in it that the golden files do not settle: how long a request took.
+fn without_durations(text: &str) -> String {
+    let parts = text.split(" ms");
+    let mut parts: Vec<_> = parts.map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
+    let last = parts.pop().unwrap_or_default();
+    parts.iter().map(|part| format!("{part}N ms")).collect::<String>() + last
+}
+
+#[test]
+fn a_deployment_is_followed_from_the_push_to_the_answer() {
+    let (sandbox, _) = bench();
+    let backend = Backend::start();
+    sandbox.push(&["-o", "deploy=prod", "main"]).succeeded();
+    sandbox.deliver_to(&backend.endpoint(), "");
+    let explained = explain(&sandbox, &["acme/shop", "main"]);
+    assert_golden(&sandbox, "explain-waiting.txt", &explained.succeeded().stdout);
+
+    backend.say([Say::NotNow, Say::NotNow]);
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    assert_eq!(sandbox.deliveries().last().expect("a delivery")["outcome"], "retried");
+    backend.say([]);
+    fs::remove_file(sandbox.state().join("outbox/collector/standing.json")).expect("it need not wait");
+    sandbox.binary(&["deliver"]).succeeded();
+    let explained = explain(&sandbox, &["acme/shop", "main"]);
+    assert_golden(&sandbox, "explain.txt", &without_durations(&explained.succeeded().stdout));
+    assert_golden(&sandbox, "explain-help.txt", &explain(&sandbox, &["--help"]).succeeded().stdout);
+
+    // Every name of the form for programs is documented.
+    let operations =
+        fs::read_to_string(crate::support::manifest_dir().join("docs/operations.md")).expect("the document");
+    let answer = as_json(&sandbox, &["acme/shop", "main"]);
+    let update = &answer["updates"][0];
+    let retries = &update["retries"]["collector"];
+    let step = &update["today"]["steps"][0];
+    for object in [&answer, update, retries, &update["today"], step] {
+        for name in object.as_object().expect("an object").keys() {
+            assert!(operations.contains(&format!("`{name}`")), "docs/operations.md does not name `{name}`");
+        }
+    }
+    assert_eq!(retries["times"], 1);
+    assert_eq!(update["deliveries"].as_array().map(Vec::len), Some(1));
+    assert_eq!(step["said"], "mark(kind \"deployment\", environment \"prod\")");
+    assert_eq!(step["source"], "return [mark(#{ kind: \"deployment\", environment: environment }), mark()];");
+}
+
+#[test]
+fn what_became_no_marker_says_where_and_why() {
+    let (sandbox, _) = bench();
+    sandbox.push(&["main:topic"]).succeeded();
+    sandbox.push(&["-o", "deploy=frozen", "main:night"]).succeeded();
+    sandbox.write("scripts/acme/shop.rhai", "fn decide(update) {\n    update.brnch\n}\n");
+    sandbox.push(&["main:broken"]).succeeded();
+    let mut told = String::new();
+    for branch in ["topic", "night", "broken"] {
+        told += &explain(&sandbox, &["acme/shop", branch]).succeeded().stdout;
+        told += "\n";
+    }
+    // The script of the first two is not there any more: no line of it is shown.
+    assert_golden(&sandbox, "explain-without.txt", &told);
+    assert!(!told.contains("| skip("), "{told}");
+}
+
+#[test]
+fn every_name_of_an_update_finds_it() {
+    let (sandbox, commit) = bench();
+    let first = sandbox.git(&["rev-parse", "HEAD^"]);
+    sandbox.push(&["main"]).succeeded();
+    sandbox.git(&["tag", "-a", "-m", "It is out", "v1.0.0"]);
+    sandbox.push(&["v1.0.0"]).succeeded();
+    sandbox.push(&["main:topic"]).succeeded();
+    sandbox.push(&[":topic"]).succeeded();
+    let refs = |args: &[&str]| -> Vec<(String, bool)> {
+        let updates = as_json(&sandbox, args)["updates"].as_array().cloned().expect("updates");
+        updates
+            .iter()
+            .map(|update| {
+                let decision = &update["decision"];
+                let is_deleted = decision["new_id"] == "0".repeat(40);
+                (decision["ref"].as_str().expect("text").to_string(), is_deleted)
+            })
+            .collect()
+    };
+    let (main, tag) = (("refs/heads/main".to_string(), false), ("refs/tags/v1.0.0".to_string(), false));
+    let [topic, gone] = [false, true].map(|is_deleted| ("refs/heads/topic".to_string(), is_deleted));
+    for repository in ["acme/shop", "Acme/SHOP", "acme/shop.git", "git/acme/shop.git", "git/acme/shop.git/"] {
+        assert_eq!(refs(&[repository, "main"]), [main.clone()], "{repository}");
+    }
+    assert_eq!(refs(&["acme/shop"]), [gone.clone()], "the latest");
+    assert_eq!(refs(&["acme/shop", "refs/tags/v1.0.0"]), [tag.clone()]);
+    assert_eq!(refs(&["acme/shop", "v1.0.0"]), [tag.clone()]);
+    assert_eq!(refs(&["acme/shop", "topic"]), [topic.clone(), gone.clone()]);
+    assert_eq!(refs(&["acme/shop", "topic", "--last", "1"]), [gone.clone()]);
+    let of_commit = [main.clone(), topic.clone(), gone.clone()];
+    assert_eq!(refs(&["acme/shop", &commit]), of_commit);
+    assert_eq!(refs(&["acme/shop", &commit[..7].to_uppercase()]), of_commit);
+    // The repository knows which object of its own the tag has.
+    let with_tag = [main.clone(), tag, topic, gone];
+    assert_eq!(refs(&["git/acme/shop.git", &commit[..7]]), with_tag);
+    assert_eq!(refs(&["clone", "--repository", "acme/shop", &commit[..7]]), with_tag);
+
+    // A commit that came in with a later one is in no record.
+    assert_eq!(explain(&sandbox, &["acme/shop", &first]).code, Some(1));
+    let answer = as_json(&sandbox, &["git/acme/shop.git", &first[..10]]);
+    assert_eq!(
+        (&answer["came_with"], &answer["updates"][0]["decision"]["ref"]),
+        (&json!(first), &json!(main.0))
+    );
+    let told = explain(&sandbox, &["git/acme/shop.git", &first]);
+    let head = format!("commit {} was not the tip of any push; it came in with this one:\n", &first[..12]);
+    assert!(told.succeeded().stdout.starts_with(&head), "{}", told.stdout);
+}
+
+#[test]
+fn a_dead_letter_a_retry_by_hand_and_a_drop_are_told() {
+    let (sandbox, _) = bench();
+    let backend = Backend::start();
+    sandbox.push(&["main"]).succeeded();
+    sandbox.deliver_to(&backend.endpoint(), "");
+    backend.always_say(Say::Never);
+    assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
+    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(told.contains("collector: refused for good 20"), "{told}");
+    assert!(told.contains("collector: dead since 20"), "{told}");
+    let id = as_json(&sandbox, &["acme/shop"])["updates"][0]["waits"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_string();
+    sandbox.binary(&["queue", "show", &id]).succeeded();
+
+    sandbox.binary(&["queue", "retry", &id]).succeeded();
+    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(told.contains("put back, was for collector"), "{told}");
+    assert!(told.contains(&format!("collector: waits to be sent; `queue show {id}`")), "{told}");
+    sandbox.binary(&["queue", "drop", "--yes", &id]).succeeded();
+    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(told.contains("dropped, was for collector"), "{told}");
+    let waits = as_json(&sandbox, &["acme/shop"])["updates"][0]["waits"].clone();
+    assert_eq!(waits, json!([]));
+}
+
+#[test]
+fn a_policy_that_has_changed_says_what_it_says_today() {
+    let (sandbox, _) = bench();
+    sandbox.push(&["main"]).succeeded();
+    sandbox.write("scripts/acme/shop.rhai", &SHOP.replace("return true;", "return skip(\"not today\");"));
+    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(told.contains("the policy has changed since, and says otherwise, skipped: not today"), "{told}");
+    let today = as_json(&sandbox, &["acme/shop"])["updates"][0]["today"].clone();
+    assert_eq!((&today["is_same_policy"], &today["is_same_outcome"]), (&json!(false), &json!(false)));
+
+    // Nor can it be asked when the repository is gone.
+    fs::rename(sandbox.path("git/acme/shop.git"), sandbox.path("git/acme/moved.git")).expect("moved");
+    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(told.contains("the policy cannot be asked again: `"), "{told}");
+    let moved = ["git/acme/moved.git", "--repository", "acme/shop"];
+    assert!(explain(&sandbox, &moved).succeeded().stdout.contains("not today"));
+}
+
+#[test]
+fn a_line_of_an_imported_script_is_shown_too() {
+    let (sandbox, _) = bench();
+    sandbox.write("scripts/lib/rules.rhai", "fn kind(update) {\n    mark(#{ kind: \"rollback\" })\n}\n");
+    sandbox.write(
+        "scripts/acme/shop.rhai",
+        "import \"lib/rules\" as rules;\nfn decide(update) {\n    rules::kind(update)\n}\n",
+    );
+    sandbox.push(&["main"]).succeeded();
+    let step = as_json(&sandbox, &["acme/shop"])["updates"][0]["today"]["steps"][0].clone();
+    assert_eq!(step["said"], "mark(kind \"rollback\")");
+    let source = step["source"].as_str().expect("a line");
+    assert!(source == "mark(#{ kind: \"rollback\" })", "{step}");
+}
+
+#[test]
+fn when_nothing_is_known_it_says_what_was_looked_for_and_why_it_may_be() {
+    let (sandbox, commit) = bench();
+    let none = explain(&sandbox, &["acme/shop"]);
+    assert_eq!((none.code, &*none.stderr), (Some(1), ""));
+    assert!(none.stdout.contains("which has no journal yet"), "{}", none.stdout);
+
+    sandbox.push(&["main"]).succeeded();
+    let mut told = String::new();
+    for args in [
+        &["acme/shop", "prod"][..],
+        &["acme/shop", &commit.replace(&commit[..4], "0000")],
+        &["acme/other"],
+        &["clone"],
+    ] {
+        let ran = explain(&sandbox, args);
+        assert_eq!((ran.code, &*ran.stderr), (Some(1), ""), "{args:?}");
+        told += &ran.stdout;
+        told += "\n";
+    }
+    assert_golden(&sandbox, "explain-nothing.txt", &told);
+    assert_eq!(as_json(&sandbox, &["acme/other"])["updates"], json!([]));
+
+    // A push that is captured and not decided yet.
+    sandbox.configure("[policy.limits]\ntime = \"1ns\"\n");
+    sandbox.push(&["main:late"]).succeeded();
+    sandbox.configure("");
+    let late = explain(&sandbox, &["acme/shop", "late"]);
+    assert_eq!(late.code, Some(1));
+    assert!(
+        late.stdout.contains("1 push of this repository is captured and not decided yet: `queue show "),
+        "{}",
+        late.stdout
+    );
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let (sandbox, _) = bench();
+    sandbox.push(&["main"]).succeeded();
+    let files = |dir: &Path| {
+        let mut found = Vec::new();
+        let mut dirs = vec![dir.to_path_buf()];
+        while let Some(dir) = dirs.pop() {
+            for path in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+                let metadata = path.symlink_metadata().expect("metadata");
+                found.push((path.clone(), metadata.modified().expect("a time"), metadata.len()));
+                if metadata.is_dir() {
+                    dirs.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    };
+    let before = files(&sandbox.path(""));
+    for args in [&["acme/shop"][..], &["git/acme/shop.git", "main", "--json"], &["acme/shop", "nothing"]] {
+        explain(&sandbox, args).succeeded_or_found();
+    }
+    assert_eq!(files(&sandbox.path("")), before);
+}
+
+#[test]
+fn a_long_journal_is_searched_in_little_memory() {
+    let (sandbox, _) = bench();
+    sandbox.push(&["main"]).succeeded();
+    let journal = fs::read_dir(sandbox.state().join("journal"))
+        .expect("a journal")
+        .next()
+        .expect("a file")
+        .expect("a file")
+        .path();
+    let own = fs::read_to_string(&journal).expect("text");
+    // Before and behind ours: 20 MB of another repository's, and something that is no JSON.
+    let others = own.replace("acme/shop", "acme/other") + "{\"time\":\"2026-";
+    let others = (others + "\n").repeat(8_000);
+    fs::write(&journal, format!("{others}{own}{others}")).expect("written");
+    let mut command = sandbox.command("bash", &sandbox.path(""));
+    command.args([
+        "-c",
+        "ulimit -d 16384; exec \"$0\" \"$@\"",
+        BINARY,
+        "explain",
+        "acme/shop",
+        "main",
+        "--config",
+    ]);
+    let ran = sandbox.run(command.arg(sandbox.path("config.toml")), b"");
+    assert!(
+        ran.succeeded().stdout.starts_with("refs/heads/main in acme/shop: nothing -> "),
+        "{}",
+        ran.stdout
+    );
+}
