@@ -188,12 +188,7 @@ impl Trace {
     }
 
     fn passed(&mut self, layer: &Layer, function: Function, before: &Draft, after: &Draft) {
-        self.note(
-            layer,
-            function,
-            answer::rule(layer, function),
-            Said::Passed(differences(before, after)),
-        );
+        self.note(layer, function, answer::rule(layer, function), Said::Passed(differences(before, after)));
     }
 
     fn failed(&mut self, layer: &Layer, function: Function, err: &ScriptError) {
