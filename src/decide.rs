@@ -109,7 +109,7 @@ impl<'a> Decider<'a> {
     /// Opens the push's repository and compiles its policy. That either fails is no error yet: it
     /// is told of each update that needs it.
     pub fn new(config: &'a Config, push: Push, hook_page: Option<std::path::PathBuf>) -> Self {
-        let scripts = Scripts { dir: config.scripts.clone(), hook_page };
+        let scripts = Scripts { dir: config.scripts.clone(), hook_page, draft: None };
         Self {
             config,
             repository: Repository::open(&push.source().git_dir).map(Rc::new),

@@ -1,6 +1,6 @@
 //! `explain`: the whole way of an update, whatever became of it, and what is said when nothing is known.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -265,26 +265,11 @@ fn when_nothing_is_known_it_says_what_was_looked_for_and_why_it_may_be() {
 fn looking_changes_nothing() {
     let (sandbox, _) = bench();
     sandbox.push(&["main"]).succeeded();
-    let files = |dir: &Path| {
-        let mut found = Vec::new();
-        let mut dirs = vec![dir.to_path_buf()];
-        while let Some(dir) = dirs.pop() {
-            for path in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
-                let metadata = path.symlink_metadata().expect("metadata");
-                found.push((path.clone(), metadata.modified().expect("a time"), metadata.len()));
-                if metadata.is_dir() {
-                    dirs.push(path);
-                }
-            }
-        }
-        found.sort();
-        found
-    };
-    let before = files(&sandbox.path(""));
+    let before = sandbox.tree();
     for args in [&["acme/shop"][..], &["git/acme/shop.git", "main", "--json"], &["acme/shop", "nothing"]] {
         explain(&sandbox, args).succeeded_or_found();
     }
-    assert_eq!(files(&sandbox.path("")), before);
+    assert_eq!(sandbox.tree(), before);
 }
 
 #[test]

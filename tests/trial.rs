@@ -1,6 +1,6 @@
 //! `try`: what a policy would have made of a repository's history, and that nothing is changed by asking.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
+use std::{fs, process::Stdio};
 
 use serde_json::{Value, json};
 
@@ -131,38 +131,17 @@ fn the_difference_of_two_policies_is_gained_lost_and_changed() {
     assert_eq!(attempt(&sandbox, &["--policy", "new.rhai", "--against"]).code, Some(1));
 }
 
-/// What one path is: its kind, mode, when it was last changed, and its content.
-type Seen = (u32, std::time::SystemTime, Vec<u8>);
-
-fn everything_in(dir: &Path) -> BTreeMap<String, Seen> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut seen = BTreeMap::new();
-    let mut dirs = vec![dir.to_path_buf()];
-    while let Some(dir) = dirs.pop() {
-        for path in fs::read_dir(&dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
-            let metadata = path.symlink_metadata().expect("metadata");
-            let content = if metadata.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
-            let modified = metadata.modified().expect("a time");
-            seen.insert(path.display().to_string(), (metadata.permissions().mode(), modified, content));
-            if metadata.is_dir() {
-                dirs.push(path);
-            }
-        }
-    }
-    seen
-}
-
 #[test]
 fn nothing_is_written_anywhere() {
     let sandbox = history();
     sandbox.write("scripts/site.rhai", SITE);
     sandbox.write("other.rhai", SITE);
-    let before = everything_in(&sandbox.path(""));
+    let before = sandbox.tree();
     for args in [&[][..], &["--json"], &["--all", "-v"], &["--policy", "other.rhai", "--against"]] {
         attempt(&sandbox, args).succeeded_or_found();
         sandbox.binary(&[&["try", "clone"], args].concat()).succeeded_or_found();
     }
-    assert_eq!(everything_in(&sandbox.path("")), before);
+    assert_eq!(sandbox.tree(), before);
 }
 
 #[test]
@@ -288,6 +267,40 @@ fn which_pushes_are_tried() {
     );
     let shallow = sandbox.binary(&["try", "shallow.git"]);
     assert!(shallow.succeeded().stdout.contains("the clone is shallow"), "{}", shallow.stdout);
+}
+
+#[test]
+fn commits_are_in_the_order_of_their_history_whatever_their_clocks_said() {
+    let mut sandbox = history();
+    for (title, date) in
+        [("Back", "2020-01-01T00:00:00Z"), ("Forth", "2030-01-01T00:00:00Z"), ("Now", "2026-11-21T00:00:00Z")]
+    {
+        sandbox.set("GIT_COMMITTER_DATE", date);
+        sandbox.commit(title, &[("README", title)]);
+    }
+    let bare = sandbox.bare();
+    sandbox.git(&["push", "-q", &bare.display().to_string(), "main"]);
+    let git = sandbox.git(&["rev-list", "--first-parent", "--reverse", "main"]);
+    for _ in 0..2 {
+        let (pushes, _) = as_json(&sandbox, &["--all"]);
+        let commits = pushes.iter().filter(|push| push["ref"] == "refs/heads/main");
+        let ids: Vec<_> = commits.map(|push| push["new_id"].as_str().expect("an id")).collect();
+        assert_eq!(ids.join("\n"), git);
+        // Once more from a commit-graph.
+        sandbox.git_in(&bare, &["commit-graph", "write", "--reachable"]);
+    }
+}
+
+#[test]
+fn a_draft_imports_from_the_configured_directory() {
+    let sandbox = history();
+    sandbox.write("scripts/lib/kinds.rhai", "fn kind() { \"rollback\" }");
+    sandbox.write(
+        "draft.rhai",
+        "import \"lib/kinds\" as kinds;\nfn decide(update) { mark(#{ kind: kinds::kind() }) }",
+    );
+    let (_, summary) = as_json(&sandbox, &["--policy", "draft.rhai"]);
+    assert_eq!(summary["summary"]["kinds"], json!({ "rollback": 8 }));
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Repository {
     pub fn locate(path: &Path) -> Result<GitDir, FactError> {
         let none = |why: String| FactError::new(format!("`{}` is no git repository: {why}", path.display()));
         let path = std::path::absolute(path).map_err(|err| none(err.to_string()))?;
-        if path.join("HEAD").is_file() {
+        if path.join("HEAD").is_file() && path.join("objects").is_dir() {
             return Ok(GitDir::resolve(None, &path));
         }
         if !path.join(".git").exists() {

@@ -102,6 +102,9 @@ pub(super) fn files(
     scripts: &Scripts,
     repository: &Repository,
 ) -> Result<Vec<(Level, PathBuf)>, PolicyError> {
+    if let Some(draft) = &scripts.draft {
+        return Ok(vec![(Level::Repository, draft.clone())]);
+    }
     let mut files = Vec::new();
     let mut add = |level, file: Option<PathBuf>| files.extend(file.map(|file| (level, file)));
     if let Some(dir) = &scripts.dir {

@@ -47,6 +47,9 @@ pub struct Scripts {
     pub dir: Option<PathBuf>,
     /// The script of Gitea's Git Hooks page.
     pub hook_page: Option<PathBuf>,
+    /// A script that stands in the place of all of these, over the built-in one: a draft that is tried. It imports from
+    /// the directory as well.
+    pub draft: Option<PathBuf>,
 }
 
 /// The compiled policy of one repository.

@@ -142,7 +142,7 @@ impl Trace {
         }
         match said {
             Ok(Decision::Skip { by, why }) => {
-                self.note(layer, Function::Decide, by.clone(), Said::Skips(why.clone()))
+                self.note(layer, Function::Decide, by.clone(), Said::Skips(why.clone()));
             }
             Ok(Decision::Marks(marks)) => {
                 for mark in marks {

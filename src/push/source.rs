@@ -59,12 +59,22 @@ impl Repository {
         Self::named(owner.map(|owner| owner.to_string_lossy().into_owned()), git_dir.repository_name())
     }
 
+    /// Returns the repository of a [`Self::full_name`].
+    pub fn of_full_name(full_name: &str) -> Self {
+        let (owner, name) = match full_name.rsplit_once('/') {
+            Some((owner, name)) => (Some(owner.to_string()), name),
+            None => (None, full_name),
+        };
+        Self { owner, name: name.to_string(), id: None, is_wiki: false }
+    }
+
     /// Returns the repository of this owner and name; the name of a wiki ends in `.wiki`.
     pub fn named(owner: Option<String>, name: String) -> Self {
-        match name.strip_suffix(".wiki") {
-            Some(name) => Self { owner, name: name.to_string(), id: None, is_wiki: true },
-            None => Self { owner, name, id: None, is_wiki: false },
-        }
+        let (name, is_wiki) = match name.strip_suffix(".wiki") {
+            Some(name) => (name.to_string(), true),
+            None => (name, false),
+        };
+        Self { owner, name, id: None, is_wiki }
     }
 
     /// Returns `owner/name`, or just the name where no owner is known.
@@ -175,15 +185,12 @@ impl Source {
 fn repository(env: &Environment<'_>, git_dir: &GitDir) -> Repository {
     let said = env.text("GITEA_REPO_NAME").unwrap_or_else(|| git_dir.repository_name());
     // The name of a wiki bears `.wiki` or not, by version and transport (reference/gitea.md, 3.1).
-    let (name, has_suffix) = match said.strip_suffix(".wiki") {
-        Some(name) => (name.to_string(), true),
-        None => (said, false),
-    };
+    let named = Repository::named(env.text("GITEA_REPO_USER_NAME"), said);
     let is_wiki = match env.text("GITEA_REPO_IS_WIKI") {
         Some(said) => said == "true",
-        None => has_suffix,
+        None => named.is_wiki,
     };
-    Repository { owner: env.text("GITEA_REPO_USER_NAME"), name, id: env.id("GITEA_REPO_ID"), is_wiki }
+    Repository { id: env.id("GITEA_REPO_ID"), is_wiki, ..named }
 }
 
 fn transport(env: &Environment<'_>) -> Transport {

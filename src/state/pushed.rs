@@ -104,13 +104,13 @@ impl<'a> Pushed<'a> {
 
     /// Returns what the environment said of the push, for whoever decides it anew on the repository in `git_dir`.
     pub fn source(&self, git_dir: GitDir) -> Source {
-        let (owner, name) = match self.repository.rsplit_once('/') {
-            Some((owner, name)) => (Some(owner.to_string()), name.to_string()),
-            None => (None, self.repository.to_string()),
-        };
         Source {
             git_dir,
-            repository: Repository { owner, name, id: self.repository_id, is_wiki: self.is_wiki },
+            repository: Repository {
+                id: self.repository_id,
+                is_wiki: self.is_wiki,
+                ..Repository::of_full_name(&self.repository)
+            },
             pusher: self.pusher.clone().map(Cow::into_owned),
             transport: self.transport,
             is_internal: self.is_internal,

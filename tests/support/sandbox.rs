@@ -2,12 +2,13 @@
 //! push from, a configuration, and an environment in which nothing of the machine's is left.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::Value;
@@ -322,6 +323,25 @@ impl Sandbox {
             }
         }
         text
+    }
+
+    /// Returns everything in the sandbox: each path with its mode, when it was last changed, and its content. Who only
+    /// looks leaves it as it was.
+    pub fn tree(&self) -> BTreeMap<PathBuf, (u32, SystemTime, Vec<u8>)> {
+        let mut tree = BTreeMap::new();
+        let mut dirs = vec![self.path("")];
+        while let Some(dir) = dirs.pop() {
+            for path in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+                let metadata = path.symlink_metadata().expect("metadata");
+                let content = if metadata.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
+                let modified = metadata.modified().expect("a time");
+                tree.insert(path.clone(), (metadata.permissions().mode(), modified, content));
+                if metadata.is_dir() {
+                    dirs.push(path);
+                }
+            }
+        }
+        tree
     }
 
     /// Finds a process that a hook left behind in this sandbox.

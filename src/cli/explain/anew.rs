@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     decide::{Budget, Decider, Verdict},
     policy::{Function, Level, Step},
-    push::{self, GitDir, Push, RefName, Source, Update},
+    push::{GitDir, Push, RefName, Repository, Source, Update},
 };
 
 /// What today's policy says of the update.
@@ -46,7 +46,7 @@ pub(super) fn decide(config: &Config, story: &Story, git_dir: Option<GitDir>) ->
     }
     let source = match known {
         Some(push) => push.source(git_dir),
-        None => Source::unknown(git_dir, repository(&decision.repository)),
+        None => Source::unknown(git_dir, Repository::of_full_name(&decision.repository)),
     };
     let update = RefName::new(decision.ref_name.as_bytes())
         .and_then(|name| Update::new(name, decision.old_id, decision.new_id))
@@ -60,13 +60,6 @@ pub(super) fn decide(config: &Config, story: &Story, git_dir: Option<GitDir>) ->
     let scripts = decider.policy().map(Scripts::of).unwrap_or_default();
     let is_same_policy = story.scripts().map(|then| then == scripts);
     Ok(Anew { scripts, is_same_policy, verdict })
-}
-
-fn repository(full_name: &str) -> push::Repository {
-    match full_name.rsplit_once('/') {
-        Some((owner, name)) => push::Repository::named(Some(owner.to_string()), name.to_string()),
-        None => push::Repository::named(None, full_name.to_string()),
-    }
 }
 
 impl Anew {

@@ -73,8 +73,15 @@ pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyho
         bail!("there is nothing to try: `{}` has neither commits nor tags", args.path.display());
     }
     let stage = Stage { config: &config, repository, source: Source::unknown(git_dir, known), history };
-    let configured = Scripts { dir: config.scripts.clone(), hook_page: None };
-    let only = |file: &Path| Scripts { dir: None, hook_page: Some(file.into()) };
+    let configured = Scripts { dir: config.scripts.clone(), ..Scripts::default() };
+    let only = |file: &Path| {
+        let beside = || file.parent().filter(|dir| dir.is_dir()).map(Path::to_path_buf);
+        Scripts {
+            dir: config.scripts.clone().or_else(beside),
+            draft: Some(file.into()),
+            ..Scripts::default()
+        }
+    };
     let tried = args.policy.as_deref().map_or_else(|| configured.clone(), only);
     match &args.against {
         None => stage.account(args, &tried, terminal),
