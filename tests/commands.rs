@@ -123,6 +123,10 @@ fn check_knows_what_is_wrong_with_a_configuration() {
             ":5:13: a header's name has letters, digits and `-` only",
         ),
         (
+            "[spool]\nmerge_at = 1\n".into(),
+            ":2:12: `merge_at` must be 2 or more: so many small files become one",
+        ),
+        (
             "[lightstep]\ntoken = \"abc\"\n".into(),
             ":2:9: expected a table with one of `file`, `command`, `credential`, `env`; a secret is never written into the configuration itself",
         ),

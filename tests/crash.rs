@@ -60,11 +60,14 @@ fn a_hook_that_dies_at_any_step() {
 }
 
 /// Kills `deliver` at each step while the back end says `script`, and then has a healthy one drain.
-fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool) {
+fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool, merges: bool) {
     let (ground, backend) = (Ground::new(), Backend::start());
     let steps = at_each_step(|step| {
         backend.forget();
-        let spool = ground.spool(&format!("{name}-{step}"), &backend);
+        let mut spool = ground.spool(&format!("{name}-{step}"), &backend);
+        if merges {
+            spool = spool.merging();
+        }
         let pushes = [ground.typical(0), ground.typical(1), ground.typical(2)];
         for push in &pushes {
             // Killed at the write of the markers, the push stays in the inbox.
@@ -85,12 +88,12 @@ fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool) {
 
 #[test]
 fn a_delivery_that_dies_at_any_step() {
-    deliveries_that_die("delivered", &[], false);
+    deliveries_that_die("delivered", &[], false, false);
 }
 
 #[test]
 fn a_delivery_that_dies_at_any_step_of_deciding() {
-    deliveries_that_die("captured", &[], true);
+    deliveries_that_die("captured", &[], true, false);
 }
 
 #[test]
@@ -103,7 +106,18 @@ fn a_delivery_that_dies_at_any_step_of_a_failure() {
         ("refused-in-part", &[Say::Never, Say::Yes, Say::Yes, Say::Never, Say::Never, Say::Yes]),
         ("spans-refused", &[Say::Yes, Say::Never, Say::Yes, Say::Never]),
     ] {
-        deliveries_that_die(name, script, false);
+        deliveries_that_die(name, script, false, false);
+    }
+}
+
+#[test]
+fn a_delivery_that_dies_at_any_step_of_a_failure_and_what_it_merges() {
+    for (name, script) in [
+        ("not-now", &[Say::NotNow][..]),
+        ("spans-not-now", &[Say::Yes, Say::NotNow]),
+        ("hang-up", &[Say::HangUpAfterReading]),
+    ] {
+        deliveries_that_die(name, script, false, true);
     }
 }
 
@@ -163,8 +177,9 @@ fn one_schedule(ground: &Ground, backend: &Backend, seed: u64) {
     let moods = [Say::Yes, Say::YesButOne, Say::NotNow, Say::Never, Say::HangUp, Say::HangUpAfterReading];
     let script: Vec<_> = (0..rng.usize(..10)).map(|_| *rng.choice(&moods).expect("one")).collect();
     backend.say(script);
+    let spool = ground.spool(&format!("random-{seed}"), backend);
     let mut schedule = Schedule {
-        spool: ground.spool(&format!("random-{seed}"), backend),
+        spool: if rng.bool() { spool.merging() } else { spool },
         accepted: vec![],
         deaths: 0,
         cuts: 0,

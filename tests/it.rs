@@ -24,6 +24,7 @@ mod layering; // the arrows between modules go one way
 mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook
 mod load; // 64 pushers at once while the receiver goes up and down
 mod many_refs; // 100,000 updates in one push, and the budget
+mod merge; // what piles up while a destination is away: in few files, and nothing less
 mod model; // the spool beside a model of it, over random sequences
 mod nginx; // a real nginx before the receiver: stopped, restarted, 502, 503, 429, 413
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions

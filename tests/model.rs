@@ -206,10 +206,11 @@ fn the_spool_does_what_its_model_does() {
     // What is found is written into a test of its own, not into a file beside this one.
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let nth = Cell::new(0);
-    proptest!(config, |(ops in ops())| {
+    proptest!(config, |(ops in ops(), merges in prop::bool::ANY)| {
         nth.set(nth.get() + 1);
         backend.forget();
         let spool = ground.spool(&format!("model-{}", nth.get()), &backend);
+        let spool = if merges { spool.merging() } else { spool };
         let mut model = Model::default();
         for op in &ops {
             model.step(op, &ground, &spool);

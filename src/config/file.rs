@@ -104,6 +104,7 @@ pub(super) struct ServiceFile {
 pub(super) struct SpoolFile {
     pub files: Option<u64>,
     pub bytes: Option<SizeText>,
+    pub merge_at: Option<Spanned<usize>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

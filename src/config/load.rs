@@ -155,6 +155,9 @@ impl Reading<'_> {
                 self.problems.push(Problem::with_file(self.path, message));
             }
         }
+        if let Some(merge_at) = file.spool.merge_at.as_ref().filter(|merge_at| *merge_at.get_ref() < 2) {
+            self.complain(merge_at, "`merge_at` must be 2 or more: so many small files become one");
+        }
         let limits = Limits::default();
         let spool = SpoolCap::default();
         let delivery = Delivery::default();
@@ -191,6 +194,7 @@ impl Reading<'_> {
                 files: file.spool.files.unwrap_or(spool.files),
                 bytes: file.spool.bytes.map_or(spool.bytes, |text| text.0),
             },
+            merge_at: file.spool.merge_at.map_or(default.merge_at, Spanned::into_inner),
             delivery: Delivery {
                 mode: file.delivery.mode.unwrap_or(delivery.mode),
                 timeout: file.delivery.timeout.map_or(delivery.timeout, |text| text.0),

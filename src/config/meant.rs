@@ -29,6 +29,8 @@ pub struct Config {
     pub services: Vec<ServiceRule>,
     /// How much may wait.
     pub spool: SpoolCap,
+    /// How many small files that wait for a destination become one, 2 or more.
+    pub merge_at: usize,
     /// How markers are sent.
     pub delivery: Delivery,
     /// How long something may wait before `status` finds it, 15 minutes unless the file says otherwise.
@@ -48,6 +50,7 @@ impl Default for Config {
             limits: Limits::default(),
             services: Vec::new(),
             spool: SpoolCap::default(),
+            merge_at: 64,
             delivery: Delivery::default(),
             older_than: Duration::from_secs(15 * 60),
             reply: Reply::default(),

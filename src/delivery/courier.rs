@@ -20,6 +20,7 @@ use crate::{
     state::{
         Outbox, State, StateError, cap,
         journal::{Delivery, Record, Sent},
+        merge,
         standing::Standing,
     },
     time::{Deadline, Timestamp},
@@ -46,6 +47,7 @@ pub(super) struct Courier<'a> {
     client: Client<'a>,
     give_up_after: Duration,
     cap: SpoolCap,
+    merge_at: usize,
     /// How long a push is tried for, if later ones get as much.
     linger: Option<Duration>,
     /// When patience ends; without one it is never more than the first try.
@@ -98,6 +100,7 @@ impl<'a> Courier<'a> {
             client: Client::new(destination, config.delivery.timeout),
             give_up_after: config.delivery.give_up_after,
             cap: config.spool,
+            merge_at: config.merge_at,
             linger,
             deadline,
             newest: None,
@@ -141,7 +144,7 @@ impl<'a> Courier<'a> {
             && let Some(wait) = self.standing.asked_to_wait(Timestamp::now())
             && !self.waits(wait)
         {
-            self.make_room()?;
+            self.tidy()?;
             return self.outbox.is_empty();
         }
         loop {
@@ -155,7 +158,7 @@ impl<'a> Courier<'a> {
                 Round::Sent => {}
                 Round::NothingReadable => return Ok(false),
                 Round::Stopped(stop) => {
-                    self.make_room()?;
+                    self.tidy()?;
                     let wait = self.backoff.next(stop.after);
                     if !self.waits(wait) {
                         return Ok(false);
@@ -301,8 +304,14 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Holds the outbox to its cap: it grows only while the destination does not take what it gets.
-    fn make_room(&mut self) -> Result<(), StateError> {
+    /// Puts in order what has to wait: in few files, and no more than the cap. The outbox grows only while the
+    /// destination does not take what it gets.
+    fn tidy(&mut self) -> Result<(), StateError> {
+        match merge::merge(&self.outbox, self.merge_at) {
+            Ok(saved) => self.share.merged(saved),
+            // On a full disk small files stay small, and are sent all the same.
+            Err(err) => self.failure = self.failure.take().or(Some(err)),
+        }
         self.drained.dropped += cap::make_room(self.state, &self.outbox, self.cap)?;
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::{
         State, StateError, cap,
         inbox::{Claim, MAX_TRIES},
         journal::{Record, Trouble},
+        merge,
     },
     time::Deadline,
 };
@@ -153,7 +154,10 @@ fn deliver(
     let Some((last, others)) = config.destinations.split_last() else {
         let unassigned = state.outbox(UNASSIGNED);
         let dropped = match unassigned.try_lock()? {
-            Some(_lock) => cap::make_room(state, &unassigned, config.spool)?,
+            Some(_lock) => {
+                merge::merge(&unassigned, config.merge_at)?;
+                cap::make_room(state, &unassigned, config.spool)?
+            }
             None => 0,
         };
         return Ok(Drained { dropped, left: unassigned.count()?, ..Drained::default() });

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many markers a load holds before no further file is added to it. A file holds at most what a slice
-/// of a push came to.
+/// of a push came to, or as much of several pushes.
 const ENOUGH: usize = 512;
 
 /// Both forms, in the order in which they are sent.
@@ -207,13 +207,13 @@ impl File {
         }
         let unwritable = |err| StateError::in_dir(state.dir(), err);
         for ((only, why), markers) in group(&self.items, Item::refusal) {
-            let parcel = Parcel::of_rest(&self.name, only, &markers).map_err(unwritable)?;
+            let parcel = Parcel::of_some(&self.name, only, &markers).map_err(unwritable)?;
             state.dead_letters().bury_parcel(outbox, &parcel, &why)?;
             noted = noted.and(note_dead(state, outbox, &markers, &why));
         }
         let mut is_kept = false;
         for (only, markers) in group(&self.items, |item| item.rest(self.only)) {
-            let parcel = Parcel::of_rest(&self.name, only, &markers).map_err(unwritable)?;
+            let parcel = Parcel::of_some(&self.name, only, &markers).map_err(unwritable)?;
             outbox.place(&parcel)?.sync()?;
             is_kept |= parcel.name() == self.name;
         }
@@ -286,9 +286,9 @@ fn group<K: Ord>(items: &[Item], key: impl Fn(&Item) -> Option<K>) -> BTreeMap<K
     groups
 }
 
-/// Returns whether a file whose markers cannot be read is too old: its name says when the push was.
+/// Returns whether a file whose markers cannot be read is too old: its name says when the newest push was.
 fn is_push_too_old(name: &str, give_up_after: Duration) -> bool {
-    Outbox::push_of(name).and_then(PushId::time).is_none_or(|time| is_over(time, give_up_after))
+    Outbox::newest_push_of(name).and_then(PushId::time).is_none_or(|time| is_over(time, give_up_after))
 }
 
 /// What a clock that was set back has from the future is not old.

@@ -55,6 +55,14 @@ impl Share<'_> {
         self.left = left;
     }
 
+    /// Notes that what waits is in so many files fewer.
+    pub fn merged(&mut self, saved: usize) {
+        let saved = saved.min(self.left);
+        self.of.files.fetch_sub(saved, Relaxed);
+        self.of.left.fetch_sub(saved, Relaxed);
+        self.left -= saved;
+    }
+
     /// Notes that this many markers arrived.
     pub fn delivers(&self, markers: usize) {
         self.of.delivered.fetch_add(markers, Relaxed);
@@ -83,6 +91,8 @@ mod tests {
         one.leaves(4);
         two.leaves(7);
         assert_eq!(progress.now(), Moment { delivered: 20, files: 17, left: 11 });
+        two.merged(3);
+        assert_eq!(progress.now(), Moment { delivered: 20, files: 14, left: 8 });
         one.leaves(0);
         drop(two);
         assert_eq!(progress.now(), Moment { delivered: 20, files: 10, left: 0 });

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use crate::{
     facts::Facts,
     policy::{Draft, Kind, Value},
+    push::PushId,
     time::Timestamp,
 };
 
@@ -63,6 +64,11 @@ impl Signal {
             Self::Traces => "traces",
         }
     }
+
+    /// Returns the one that has this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Logs, Self::Traces].into_iter().find(|signal| signal.as_str() == name)
+    }
 }
 
 /// What is taken from the site and not from the push.
@@ -108,6 +114,14 @@ impl Marker {
             trace_id: TraceId::of(commit_id.unwrap_or(update.raw_new_id())),
             link: Traceparent::given(facts),
             attributes,
+        }
+    }
+
+    /// Returns the push that it comes from.
+    pub fn push_id(&self) -> Option<PushId> {
+        match self.attributes.get(name::PUSH_ID)? {
+            Value::Text(id) => id.parse().ok(),
+            _ => None,
         }
     }
 

@@ -3,6 +3,9 @@
 //! What is dropped is chosen by what it is worth: the oldest changes go before any release, deployment or
 //! rollback, of which a graph without them says something wrong. Each drop is in the journal. To make room
 //! at every push would cost each of them a look at every file, so more goes than must: a twentieth of the cap.
+//!
+//! Files that hold several pushes lose their changes too, though that makes no file less: what is left of them is small, and
+//! becomes one file again.
 
 use super::{
     Inbox, Journal, Outbox, State,
@@ -10,6 +13,7 @@ use super::{
     inbox::{Captured, Claim},
     journal::{Delivery, Record, Sent, Trouble},
     listing::Weight,
+    merge,
     outbox::Parcel,
 };
 use crate::{
@@ -40,18 +44,35 @@ pub fn make_room(state: &State, outbox: &Outbox, cap: SpoolCap) -> Result<usize,
         return Ok(0);
     };
     let mut dropped = 0;
-    for worth in [Worth::Changes, Worth::All] {
-        let mut after = String::new();
-        while excess.is_left() {
-            let names = outbox.after(&after, LISTED)?;
-            let Some(last) = names.last() else { break };
-            after.clone_from(last);
-            for name in &names {
-                if !excess.is_left() {
-                    break;
-                }
-                dropped += drop_markers(state, outbox, name, worth, cap, &mut excess)?;
+    loop {
+        dropped += drop_oldest(state, outbox, Worth::Changes, cap, &mut excess)?;
+        if excess.on_credit == 0 {
+            break;
+        }
+        merge::merge_all(outbox)?;
+        excess = Excess::beyond(outbox.weight()?, cap);
+    }
+    Ok(dropped + drop_oldest(state, outbox, Worth::All, cap, &mut excess)?)
+}
+
+fn drop_oldest(
+    state: &State,
+    outbox: &Outbox,
+    worth: Worth,
+    cap: SpoolCap,
+    excess: &mut Excess,
+) -> Result<usize, StateError> {
+    let mut dropped = 0;
+    let mut after = String::new();
+    while excess.is_left() {
+        let names = outbox.after(&after, LISTED)?;
+        let Some(last) = names.last() else { break };
+        after.clone_from(last);
+        for name in &names {
+            if !excess.is_left() {
+                break;
             }
+            dropped += drop_markers(state, outbox, name, worth, cap, excess)?;
         }
     }
     Ok(dropped)
@@ -69,17 +90,22 @@ fn drop_markers(
     let Ok(waiting) = outbox.read(name) else { return Ok(0) };
     let (goes, stays): (Vec<&Marker>, Vec<&Marker>) =
         waiting.markers.iter().partition(|marker| worth == Worth::All || marker.kind == Kind::Change);
-    // A change that leaves a release behind in its file makes room in bytes only.
-    if goes.is_empty() || (!stays.is_empty() && excess.bytes == 0) {
+    let is_merged = Outbox::push_of(name) != Outbox::newest_push_of(name);
+    // A change that leaves a release behind in its file makes room in bytes only, unless the rest becomes a part of another.
+    if goes.is_empty() || (!stays.is_empty() && excess.bytes == 0 && !is_merged) {
         return Ok(0);
     }
     let mut freed = outbox.weight_of(name)?;
     note(&state.journal(), outbox, goes.iter().map(|marker| marker.id).collect(), cap)?;
     if !stays.is_empty() {
-        let rest = Parcel::of_rest(name, waiting.only, &stays)
+        let rest = Parcel::of_some(name, waiting.only, &stays)
             .map_err(|err| StateError::in_dir(state.dir(), err))?;
         outbox.place(&rest)?.sync()?;
         freed = freed.without(outbox.weight_of(rest.name())?);
+        if is_merged && excess.files > 0 {
+            excess.files -= 1;
+            excess.on_credit += 1;
+        }
         if rest.name() == name {
             excess.free(freed);
             return Ok(goes.len());
@@ -166,16 +192,24 @@ fn may_be_more_than_a_change(captured: &Captured) -> bool {
 struct Excess {
     files: u64,
     bytes: u64,
+    /// How many files count as gone that will be once they are merged.
+    on_credit: u64,
 }
 
 impl Excess {
     /// Returns how much has to go, `None` if nothing has.
     fn of(weight: Weight, cap: SpoolCap) -> Option<Self> {
         let is_over = weight.files > cap.files || weight.bytes > cap.bytes;
-        is_over.then(|| Self {
+        is_over.then(|| Self::beyond(weight, cap))
+    }
+
+    /// Returns how much has to go until a twentieth of the cap is free.
+    fn beyond(weight: Weight, cap: SpoolCap) -> Self {
+        Self {
             files: weight.files.saturating_sub(cap.files - cap.files / 20),
             bytes: weight.bytes.saturating_sub(cap.bytes - cap.bytes / 20),
-        })
+            on_credit: 0,
+        }
     }
 
     fn is_left(self) -> bool {
@@ -197,9 +231,9 @@ mod tests {
         let cap = SpoolCap { files: 100, bytes: 1000 };
         let weight = |files, bytes| Weight { files, bytes };
         assert_eq!(Excess::of(weight(100, 1000), cap), None);
-        assert_eq!(Excess::of(weight(101, 10), cap), Some(Excess { files: 6, bytes: 0 }));
-        assert_eq!(Excess::of(weight(1, 1500), cap), Some(Excess { files: 0, bytes: 550 }));
-        let mut excess = Excess { files: 1, bytes: 10 };
+        assert_eq!(Excess::of(weight(101, 10), cap), Some(Excess { files: 6, bytes: 0, on_credit: 0 }));
+        assert_eq!(Excess::of(weight(1, 1500), cap), Some(Excess { files: 0, bytes: 550, on_credit: 0 }));
+        let mut excess = Excess { files: 1, bytes: 10, on_credit: 0 };
         excess.free(weight(5, 4));
         assert!(excess.is_left());
         excess.free(weight(0, 6));

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
+    time::SystemTime,
 };
 
 use rustix::fs::OFlags;
@@ -153,6 +154,45 @@ pub(super) fn write_new(
     parts: &[&[u8]],
     is_locked: bool,
 ) -> Result<Written, StateError> {
+    let lock = |file: &File, hidden: &Path| {
+        if !is_locked {
+            return Ok(());
+        }
+        fault::point(Step::Lock, hidden)
+            .and_then(|()| file.lock())
+            .map_err(|err| StateError::new("lock", hidden, err))
+    };
+    write_and_name(dir, name, parts, lock, |_, _| Ok(()))
+}
+
+/// Writes `parts` as the file `name` in `dir`, and returns when it is on disk and after that its name: nobody ever
+/// sees less than all of it, even if the machine dies. It has the date `modified`, if there is one.
+pub(super) fn write_durable(
+    dir: &Path,
+    name: &str,
+    parts: &[&[u8]],
+    modified: Option<SystemTime>,
+) -> Result<(), StateError> {
+    let sync = |file: &File, hidden: &Path| {
+        modified
+            .map_or(Ok(()), |modified| file.set_modified(modified))
+            .map_err(|err| StateError::new("date", hidden, err))?;
+        fault::point(Step::Sync, hidden)
+            .and_then(|()| file.sync_all())
+            .map_err(|err| StateError::new("synchronise", hidden, err))
+    };
+    write_and_name(dir, name, parts, |_, _| Ok(()), sync)?.sync_name()
+}
+
+/// Writes a file under a name that nobody lists, and then names it. `before` it is written and `before_name` something
+/// is done with it.
+fn write_and_name(
+    dir: &Path,
+    name: &str,
+    parts: &[&[u8]],
+    before: impl FnOnce(&File, &Path) -> Result<(), StateError>,
+    before_name: impl FnOnce(&File, &Path) -> Result<(), StateError>,
+) -> Result<Written, StateError> {
     let path = dir.join(name);
     let (mut file, hidden) = match create_hidden(dir, name) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
@@ -162,13 +202,10 @@ pub(super) fn write_new(
         created => created?,
     };
     let written = (|| {
-        if is_locked {
-            fault::point(Step::Lock, &hidden)
-                .and_then(|()| file.lock())
-                .map_err(|err| StateError::new("lock", &hidden, err))?;
-        }
+        before(&file, &hidden)?;
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
         write_all(&mut file, slices, &hidden)?;
+        before_name(&file, &hidden)?;
         rename(&hidden, &path)
     })();
     if let Err(err) = written {

@@ -219,7 +219,7 @@ pub struct Queue<'a> {
     pub from: Cow<'a, str>,
     /// Whether it was a dead letter, or else waited.
     pub was_dead: bool,
-    /// The push, if the file's name tells it.
+    /// The push, if the file's name tells it and it is the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<PushId>,
     /// The ids of the markers, as far as the file could be read.

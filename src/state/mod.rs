@@ -10,6 +10,8 @@ mod files;
 pub mod inbox;
 pub mod journal;
 mod listing;
+pub mod merge;
+mod name;
 pub mod outbox;
 mod pushed;
 pub mod queue;

@@ -3,13 +3,15 @@
 //! `new/` holds one file for each decided slice of a push, `<push id>.<first update>`: a line that
 //! says how many markers follow, then one marker a line, as JSON. Names sort by the time of the push.
 //! What is left of a file once a part of it went out is a file of its own, whose name goes on with the id of
-//! its first marker and, if the markers are to go out in one form alone, with that form.
+//! its first marker and, if the markers are to go out in one form alone, with that form. Markers of several pushes lie
+//! in one file once they have waited ([`super::merge`]): its name has the oldest push, and then the newest.
 
 use std::{
     fs::{File, OpenOptions},
     io::Read as _,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     files::{self, StateError, Written},
     listing::{self, Weight},
+    merge,
+    name::ParcelName,
 };
 use crate::{
     fault::{self, Step},
@@ -70,22 +74,18 @@ pub struct Lock {
 impl Parcel {
     /// Begins a parcel for the markers of the updates of a push from `from` on.
     pub fn new(push_id: PushId, from: usize) -> Self {
-        Self { name: format!("{push_id}.{from}"), only: None, count: 0, lines: Vec::new() }
+        Self { name: ParcelName::new(push_id, from).to_string(), only: None, count: 0, lines: Vec::new() }
     }
 
-    /// Makes a parcel of some markers of the file `name`, which are left to go out in one form or in all.
+    /// Makes a parcel of some markers of the file `name`, or of it and those that follow it, which are left to go out in
+    /// one form or in all.
     ///
     /// # Errors
     /// If a marker cannot be written as JSON.
-    pub fn of_rest(name: &str, only: Option<Signal>, markers: &[&Marker]) -> Result<Self, serde_json::Error> {
-        let whole: Vec<_> = name.split('.').take(2).collect();
-        let mut name = whole.join(".");
-        if let Some(first) = markers.first() {
-            name.push_str(&format!(".{}", first.id));
-        }
-        if let Some(only) = only {
-            name.push_str(&format!(".{}", only.as_str()));
-        }
+    pub fn of_some(name: &str, only: Option<Signal>, markers: &[&Marker]) -> Result<Self, serde_json::Error> {
+        // Markers in a file that somebody else named are markers all the same.
+        let of = name.parse().unwrap_or_else(|_| ParcelName::new(PushId::now(), 0));
+        let name = of.for_some(markers, only).to_string();
         let mut parcel = Self { name, only, count: 0, lines: Vec::new() };
         markers.iter().try_for_each(|marker| parcel.add(marker))?;
         Ok(parcel)
@@ -142,6 +142,12 @@ impl Outbox {
         files::write_new(&self.new_dir(), &parcel.name, &[&header, &parcel.lines], false)
     }
 
+    /// Puts markers that lie in other files into one, dated `modified`. It has its name once it is on disk.
+    pub(super) fn place_durably(&self, parcel: &Parcel, modified: SystemTime) -> Result<(), StateError> {
+        let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
+        files::write_durable(&self.new_dir(), &parcel.name, &[&header, &parcel.lines], Some(modified))
+    }
+
     /// Returns the names of the files that wait, oldest push first.
     ///
     /// # Errors
@@ -187,7 +193,7 @@ impl Outbox {
     pub fn newest(&self) -> Result<Option<Timestamp>, StateError> {
         let mut newest = None;
         listing::each(&self.new_dir(), |name| -> Result<_, StateError> {
-            newest = newest.max(Self::push_of(name));
+            newest = newest.max(Self::newest_push_of(name));
             Ok(())
         })?;
         Ok(newest.and_then(PushId::time))
@@ -201,9 +207,18 @@ impl Outbox {
         listing::count(&self.new_dir())
     }
 
-    /// Returns the push of a file.
+    /// Returns the push of a file, the oldest one if there are several.
     pub fn push_of(name: &str) -> Option<PushId> {
         name.split('.').next()?.parse().ok()
+    }
+
+    /// Returns the push of a file, the newest one if there are several.
+    pub fn newest_push_of(name: &str) -> Option<PushId> {
+        name.parse().map_or_else(|_| Self::push_of(name), |name: ParcelName| Some(name.newest()))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.new_dir().join(name).symlink_metadata().is_ok()
     }
 
     /// Returns since when a file waits: it was written then, or a person put it back.
@@ -253,7 +268,8 @@ impl Outbox {
         files::remove(&self.new_dir().join(name))
     }
 
-    /// Takes the right to deliver, `None` if another process has it.
+    /// Takes the right to deliver, `None` if another process has it. What one that died was merging is brought to its
+    /// end first.
     ///
     /// # Errors
     /// If the lock file cannot be made.
@@ -265,7 +281,12 @@ impl Outbox {
         let file = fault::point(Step::Create, &path)
             .and_then(|()| options.open(&path))
             .map_err(|err| StateError::new("open", &path, err))?;
-        Ok(files::try_lock(&file, &path)?.then(|| Lock { _file: file }))
+        if !files::try_lock(&file, &path)? {
+            return Ok(None);
+        }
+        // Where that cannot be done, some markers are there twice, with the same ids.
+        let _ = merge::finish(self);
+        Ok(Some(Lock { _file: file }))
     }
 
     /// Moves what was accepted before there was a destination to `destinations`.

@@ -15,6 +15,7 @@ use super::{
     files,
     inbox::Claim,
     listing,
+    name::ParcelName,
     outbox::Lock,
 };
 use crate::{
@@ -107,12 +108,24 @@ impl Entry {
         EntryId(id)
     }
 
-    /// Returns the push that it comes from, `None` for a file that somebody else put there.
+    /// Returns the push that it comes from, the oldest one if there are several; `None` for a file that somebody else
+    /// put there.
     pub fn push(&self) -> Option<PushId> {
         self.name_in_place().split('.').next()?.parse().ok()
     }
 
-    /// Returns when the push was captured.
+    /// Returns the newest push that it comes from if there are several.
+    pub fn last_push(&self) -> Option<PushId> {
+        let name: ParcelName = self.name_in_place().parse().ok()?;
+        name.last()
+    }
+
+    /// Returns the push that it comes from if there is no other.
+    pub fn only_push(&self) -> Option<PushId> {
+        self.push().filter(|_| self.last_push().is_none())
+    }
+
+    /// Returns when the push was captured, the oldest one if there are several.
     pub fn time(&self) -> Option<Timestamp> {
         self.push().and_then(PushId::time)
     }
@@ -124,16 +137,18 @@ impl Entry {
 
     /// Returns whether no reader will ever take it: somebody else put it there.
     pub fn is_stray(&self) -> bool {
-        let mut fields = self.name_in_place().split('.');
+        let name = self.name_in_place();
+        if !self.is_capture() {
+            return name.parse::<ParcelName>().is_err();
+        }
+        let mut fields = name.split('.');
         let has_push = fields.next().is_some_and(|push| push.parse::<PushId>().is_ok());
         let rest: Vec<&str> = fields.collect();
-        let is_number = |field: &&str| field.parse::<u64>().is_ok();
-        let is_ours = match (self.is_capture(), self.place, &*rest) {
-            (true, Place::Dead, rest) => rest.is_empty(),
-            (true, _, [next, tries]) => is_number(next) && is_number(tries),
-            (true, ..) => false,
-            // `<first update>`; of a rest also the id of its first marker and the form in which it is to go out.
-            (false, _, rest) => rest.first().is_some_and(is_number) && rest.len() <= 3,
+        let is_number = |field: &str| field.parse::<u64>().is_ok();
+        let is_ours = match (self.place, &*rest) {
+            (Place::Dead, rest) => rest.is_empty(),
+            (_, [next, tries]) => is_number(next) && is_number(tries),
+            _ => false,
         };
         !(has_push && is_ours)
     }

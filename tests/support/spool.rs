@@ -105,7 +105,7 @@ impl Ground {
     pub fn spool<'a>(&'a self, name: &str, backend: &'a Backend) -> Spool<'a> {
         let dir = self.spools.path().join(name);
         fs::create_dir(&dir).expect("a directory");
-        let spool = Spool { ground: self, backend, dir };
+        let spool = Spool { ground: self, backend, dir, merge_at: 64 };
         spool.configure("");
         spool
     }
@@ -139,6 +139,7 @@ pub struct Spool<'a> {
     ground: &'a Ground,
     pub backend: &'a Backend,
     dir: PathBuf,
+    merge_at: usize,
 }
 
 impl Spool<'_> {
@@ -147,10 +148,18 @@ impl Spool<'_> {
         let text = format!(
             "state_dir = \"state\"\n[reply]\nto_pusher = \"nothing\"\n[policy.limits]\ntime = \"20s\"\n\
              [[destination]]\nname = \"collector\"\nkind = \"otlp\"\nendpoint = \"{}\"\ncompression = \"none\"\n\
-             [delivery]\n{more}",
-            self.backend.endpoint()
+             [delivery]\n{more}\n[spool]\nmerge_at = {}\n",
+            self.backend.endpoint(),
+            self.merge_at
         );
         fs::write(self.config(), text).expect("the configuration");
+    }
+
+    /// Has two files that wait become one, as otherwise many do.
+    pub fn merging(mut self) -> Self {
+        self.merge_at = 2;
+        self.configure("");
+        self
     }
 
     /// Runs the hook with a fault, to its end.

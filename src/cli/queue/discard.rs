@@ -178,7 +178,7 @@ impl Dropping<'_> {
                 action: Action::Dropped,
                 from: (&*entry.from).into(),
                 was_dead: is_dead,
-                push: entry.push(),
+                push: entry.only_push(),
                 markers: if entry.is_capture() { Vec::new() } else { contents::marker_ids(&path) },
                 why: why.map(|why| why.why).unwrap_or_default().into(),
             })])

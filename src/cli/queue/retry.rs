@@ -106,7 +106,7 @@ fn retry(config: &Config, state: &State, entry: &Entry) -> anyhow::Result<()> {
         action: Action::PutBack,
         from: (&*entry.from).into(),
         was_dead: true,
-        push: entry.push(),
+        push: entry.only_push(),
         markers,
         why: why.into(),
     })])?;

@@ -81,17 +81,16 @@ fn print(state: &State, entry: &Entry, terminal: &Terminal) -> anyhow::Result<()
     say("id", &entry.id().to_string())?;
     say("where", &told::place(entry))?;
     say("file", &text::line_of(path.as_os_str().as_encoded_bytes(), MAX_VALUE))?;
-    if let Some(push) = entry.push() {
-        say("push", &push.to_string())?;
-    }
-    if let Some(time) = entry.time() {
-        say("captured", &format!("{} ({})", time.strftime("%Y-%m-%d %H:%M:%S"), ago(time, now)))?;
+    let when = |time: Timestamp| format!("{} ({})", time.strftime("%Y-%m-%d %H:%M:%S"), ago(time, now));
+    for (what, push) in [("push", entry.push()), ("last push", entry.last_push())] {
+        let Some(push) = push else { continue };
+        say(what, &push.to_string())?;
+        push.time().map_or(Ok(()), |time| say("captured", &when(time)))?;
     }
     if entry.place == Place::Dead {
         match state.dead_letters().why(&entry.name) {
             Some(why) => {
-                let since = format!("{} ({})", why.time.strftime("%Y-%m-%d %H:%M:%S"), ago(why.time, now));
-                say("dead since", &since)?;
+                say("dead since", &when(why.time))?;
                 say("reason", &text::line_of(&why.why, MAX_VALUE))?;
                 if let Some(next) = why.next.filter(|next| *next > 0) {
                     say("decided", &format!("{} of it", text::count(next, "update")))?;

@@ -38,8 +38,10 @@ pub(super) struct Json {
     /// The destination, or `inbox`.
     from: String,
     name: String,
+    /// The oldest push, and the newest if there are several.
     push: Option<PushId>,
-    /// When the push was captured.
+    last_push: Option<PushId>,
+    /// When the oldest push was captured.
     time: Option<Timestamp>,
     /// How many markers the file says that it holds, `null` for a captured push.
     markers: Option<usize>,
@@ -112,7 +114,8 @@ impl Told {
                 if groups.values().take(MAX_GROUPS).sum::<usize>() < *count {
                     named.push("…".into());
                 }
-                format!("{}: {}", text::count(*count, "marker"), named.join(", "))
+                let of = if self.entry.last_push().is_some() { " of several pushes" } else { "" };
+                format!("{}{of}: {}", text::count(*count, "marker"), named.join(", "))
             }
         }
     }
@@ -127,6 +130,7 @@ impl Told {
                 Place::Dead => "dead",
             },
             push: self.entry.push(),
+            last_push: self.entry.last_push(),
             time: self.entry.time(),
             markers: None,
             kinds: BTreeMap::new(),
