@@ -41,7 +41,7 @@ const SMALL: u64 = MAX_BYTES / 8;
 const MAX_SPAN: Duration = Duration::from_secs(3600);
 
 /// How many names are held at once.
-const LISTED: usize = 4096;
+const LISTED: usize = 16_384;
 
 /// The file beside the outbox that says what is being merged.
 const NOTE: &str = "merging";
@@ -73,6 +73,8 @@ pub(super) fn merge_all(outbox: &Outbox) -> Result<usize, StateError> {
 }
 
 fn merge_parts(outbox: &Outbox, largest: u64, fewest: usize) -> Result<usize, StateError> {
+    // One that failed before may work now.
+    finish(outbox)?;
     let mut saved = 0;
     let mut run = Run::default();
     let mut after = String::new();
