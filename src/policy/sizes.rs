@@ -23,7 +23,11 @@ struct Tally {
     text: usize,
     entries: usize,
     properties: usize,
+    followed: usize,
 }
+
+/// How many values that closures caught are looked at.
+const MAX_FOLLOWED: usize = 10_000;
 
 /// Measures a value.
 ///
@@ -84,11 +88,29 @@ impl Tally {
             return if self.text > MAX_TEXT { Err(too_large("the text of a value is")) } else { Ok(()) };
         }
         if let Some(function) = value.read_lock::<FnPtr>() {
-            // What a closure has caught is shared: a copy of it copies nothing.
-            return function
-                .iter_curry()
-                .filter(|caught| !caught.is_shared())
-                .try_for_each(|caught| self.add(caught, depth + 1));
+            return function.iter_curry().try_for_each(|caught| self.follow(caught, depth + 1));
+        }
+        Ok(())
+    }
+
+    /// Looks how deep closures are in closures. What they have caught is shared, so that a copy copies nothing; but it is
+    /// dropped link by link, down the stack.
+    fn follow(&mut self, caught: &Dynamic, depth: usize) -> Result<(), Box<EvalAltResult>> {
+        if depth > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.followed += 1;
+        if self.followed > MAX_FOLLOWED {
+            return Ok(());
+        }
+        if let Some(function) = caught.read_lock::<FnPtr>() {
+            return function.iter_curry().try_for_each(|caught| self.follow(caught, depth + 1));
+        }
+        if let Ok(array) = caught.as_array_ref() {
+            return array.iter().try_for_each(|entry| self.follow(entry, depth + 1));
+        }
+        if let Ok(map) = caught.as_map_ref() {
+            return map.values().try_for_each(|property| self.follow(property, depth + 1));
         }
         Ok(())
     }
