@@ -7,7 +7,7 @@ use std::{
 };
 
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Module, Position, Scope, Token,
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Position, Scope, Token,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LogicPackage, MoreStringPackage, Package as _,
@@ -133,8 +133,7 @@ impl Sandbox {
             || self.engine.call_fn_with_options(options, &mut scope, layer.ast(), function.as_str(), args);
         self.within_limits(deadline, call).map_err(|err| match err {
             Ended::Failed(err) => {
-                let begin = begin_of(layer.ast(), function.as_str());
-                ScriptError::from_eval(layer.name(), &err).or_in(function.as_str(), begin)
+                ScriptError::from_eval(layer.name(), &err).or_in(function.as_str(), layer.line_of(function))
             }
             Ended::Panicked(said) => ScriptError::from_panic(layer.name(), &said),
         })
@@ -201,17 +200,6 @@ fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>) {
 fn stopped(meter: &Meter, used_up: UsedUp) -> Box<EvalAltResult> {
     EvalAltResult::ErrorRuntime(Dynamic::from(meter.told(used_up)), Position::NONE).into()
 }
-
-/// Returns where a function begins.
-fn begin_of(ast: &AST, function: &str) -> Position {
-    let module: &Module = ast.as_ref();
-    let mut arities = 0..=MAX_ARITY;
-    let found = arities.find_map(|arity| module.get_script_fn(function, arity));
-    found.map_or(Position::NONE, |function| function.body.start_position())
-}
-
-/// How many parameters a function has that we call, at most.
-const MAX_ARITY: usize = 2;
 
 /// What scripts find beside the words of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

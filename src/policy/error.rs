@@ -87,9 +87,9 @@ impl ScriptError {
     }
 
     /// Names the function that ran, and where it begins, if nothing is known of the place.
-    pub(super) fn or_in(mut self, function: &str, begin: Position) -> Self {
-        if self.line.is_none() && begin.line().is_some() {
-            self.line = begin.line();
+    pub(super) fn or_in(mut self, function: &str, line: Option<usize>) -> Self {
+        if self.line.is_none() && line.is_some() {
+            self.line = line;
             self.message = format!("in `{function}`, which begins here: {}", self.message);
         }
         self
