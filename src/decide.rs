@@ -1,7 +1,7 @@
 //! From a push to markers: the one function that the hook, the deliverer, `scan`, `backfill` and
 //! `try` call.
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use crate::{
     config::{Config, ServiceRule},
@@ -163,11 +163,11 @@ impl<'a> Decider<'a> {
         self.policy.as_ref().ok()
     }
 
-    /// Decides some updates from the one at `from` on: at least one, unless the budget is used up.
-    pub fn decide(&self, from: usize, budget: Budget) -> Decided {
+    /// Decides the first of some updates: at least one, unless the budget is used up.
+    pub fn decide(&self, updates: Range<usize>, budget: Budget) -> Decided {
         let mut decided = Decided::default();
-        let end = self.push.updates().len().min(from.saturating_add(CHUNK));
-        for index in from..end {
+        let _confined = self.policy.as_ref().ok().and_then(Policy::confine);
+        for index in updates.take(CHUNK) {
             let deadline = match budget {
                 Budget::Push(deadline) => deadline,
                 Budget::Update => Deadline::after(self.config.limits.time),
@@ -266,6 +266,11 @@ impl<'a> Decider<'a> {
 }
 
 impl Verdict {
+    /// Returns the verdict of an update that nobody may try to decide again.
+    pub fn given_up(update: usize, why: String) -> Self {
+        Self::without(update, Outcome::Failed(why))
+    }
+
     fn without(update: usize, outcome: Outcome) -> Self {
         Self { update, by: None, outcome, markers: Vec::new(), missing: None, steps: Vec::new() }
     }

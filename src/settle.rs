@@ -11,7 +11,7 @@ use crate::{
     push::Push,
     state::{
         Capture, State, StateError, Written,
-        inbox::Captured,
+        inbox::{Captured, MAX_TRIES},
         journal::{Decision, Lines, Marked, Pushed, Record, Trouble, Verdict as Noted},
         outbox::Parcel,
     },
@@ -83,17 +83,26 @@ fn decide_rest(
     if capture.next() == 0 && !captured.malformed.is_empty() {
         state.journal().append(malformed(&captured, &repository))?;
     }
+    let mut settled = Settled::default();
+    let mut is_careful = capture.has_killed();
+    if capture.is_next_deadly() {
+        give_up_next(config, state, capture, &captured, &repository)?;
+        is_careful = false;
+    }
     let hook_page = captured.hook_page;
     let decider = Decider::new(config, captured.push, hook_page.clone());
     let push = decider.push();
     let mut heading = Some(Pushed::of(push, &repository, hook_page.as_deref(), decider.policy()));
     let end = push.updates().len();
-    let mut settled = Settled::default();
     let mut next = capture.next();
     while next < end && !settled.is_left {
         let mut slice = Slice::begin(push, &repository, next);
-        while next < end.min(slice.from + SLICE) && !settled.is_left {
-            let decided = decider.decide(next, budget);
+        let until = end.min(next + if is_careful { 1 } else { SLICE });
+        if is_careful {
+            capture.begin_alone()?;
+        }
+        while next < until && !settled.is_left {
+            let decided = decider.decide(next..until, budget);
             next += decided.verdicts.len();
             settled.is_left = decided.is_out_of_time;
             for verdict in decided.verdicts {
@@ -104,6 +113,7 @@ fn decide_rest(
                 settled.add(verdict);
             }
         }
+        capture.end_alone()?;
         let meanwhile = meanwhile.filter(|_| next == end && !slice.parcel.is_empty());
         settled.called_meanwhile = meanwhile.is_some();
         slice.write(config, state, meanwhile)?;
@@ -112,6 +122,28 @@ fn decide_rest(
         }
     }
     Ok(settled)
+}
+
+/// Notes that nothing becomes of the next update, which has killed its readers.
+fn give_up_next(
+    config: &Config,
+    state: &State,
+    capture: &mut Capture,
+    captured: &Captured,
+    repository: &str,
+) -> Result<(), StateError> {
+    let next = capture.next();
+    if next < captured.push.updates().len() {
+        let why = format!(
+            "its policy killed the process {MAX_TRIES} times, so it is passed over; \
+             look for what its scripts do, and report it: their limits should have stopped them"
+        );
+        let mut slice = Slice::begin(&captured.push, repository, next);
+        let verdict = Verdict::given_up(next, why);
+        slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
+        slice.write(config, state, None)?;
+    }
+    capture.advance(next + 1)
 }
 
 impl Settled {
@@ -131,14 +163,13 @@ impl Settled {
 struct Slice<'a> {
     push: &'a Push,
     repository: &'a str,
-    from: usize,
     parcel: Parcel,
     lines: Lines,
 }
 
 impl<'a> Slice<'a> {
     fn begin(push: &'a Push, repository: &'a str, from: usize) -> Self {
-        Self { push, repository, from, parcel: Parcel::new(push.id(), from), lines: Lines::now() }
+        Self { push, repository, parcel: Parcel::new(push.id(), from), lines: Lines::now() }
     }
 
     /// Notes the push itself, in front of its first decision.

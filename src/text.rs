@@ -99,8 +99,11 @@ pub fn split_meant(message: &str) -> (&str, Option<String>) {
         .map_or((message, None), |(message, near)| (message, Some(format!("did you mean {near}"))))
 }
 
-/// Returns the word of `known` that `word` was most likely meant to be.
+/// Returns the word of `known` that `word` was most likely meant to be; a long one was meant to be none.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > SHOWN {
+        return None;
+    }
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))

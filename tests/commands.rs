@@ -151,6 +151,10 @@ fn check_knows_what_is_wrong_with_a_configuration() {
             "[policy.limits]\nmemory = \"64MB\"\n".into(),
             ":2:10: expected a size such as \"512KiB\" or \"64MiB\", found `64MB`",
         ),
+        (
+            "[policy.limits]\nmemory = \"1MiB\"\n".into(),
+            ":2:10: `memory` is 1MiB, but a script needs 16MiB or more",
+        ),
         ("[[service]]\nrepository = \"a/*\"\nname = \"\"\n".into(), ":3:8: a service needs a name"),
     ] {
         sandbox.write("config.toml", &config);

@@ -255,13 +255,18 @@ fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
     let imports = format!("import \"lib/x\" as x; {decide}");
     let calls = "import \"lib/x\" as x; fn decide(update) { x::f() }".to_string();
     let catches = "fn decide(update) { try { import \"lib/x\" as x; } catch { } true }".to_string();
-    let steps = "more steps than [policy.limits] operations allows";
-    let time = "ran longer than [policy.limits] time";
+    let steps = "the limit of `[policy.limits] operations`";
+    let time = "the limit of `[policy.limits] time`";
     let recurses = "fn f(n) { if n > 0 { f(n - 1) } else { import \"lib/x\" as x; } }
                     fn decide(update) { f(20); true }";
     for (site, library, limits, why) in [
         (recurses.to_string(), "fn g(n) { if n > 0 { g(n - 1) } } g(5);", "", ""),
-        (recurses.to_string(), "fn g(n) { if n > 0 { g(n - 1) } } g(20);", "", "Stack overflow"),
+        (
+            recurses.to_string(),
+            "fn g(n) { if n > 0 { g(n - 1) } } g(20);",
+            "",
+            "call each other more than 32 deep",
+        ),
         (format!("loop {{ }} {decide}"), "", "", steps),
         (format!("let a = []; loop {{ a.push(1); }} {decide}"), "", "", "too large"),
         (imports.clone(), "loop { }", "", steps),

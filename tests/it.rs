@@ -10,6 +10,7 @@ mod captures; // what running Gitea servers handed to hooks, and what a person s
 mod check; // what check finds in scripts and services, with carets and as JSON
 mod commands; // status, log, check, deliver: answers, messages, exit status
 mod crash; // a process that dies at any step loses nothing
+mod deaths; // a policy that kills the process costs its own update, and nothing else
 mod delivery; // one bad marker, one bad form, one bad destination: each alone
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
 mod documents; // what the documents promise
@@ -22,6 +23,7 @@ mod imports; // what scripts import from their directory, and what stands outsid
 mod install; // install.sh, as the user that Gitea runs as
 mod layering; // the arrows between modules go one way
 mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook
+mod limits; // hostile scripts: each is stopped, and costs its own markers and nothing else
 mod load; // 64 pushers at once while the receiver goes up and down
 mod many_refs; // 100,000 updates in one push, and the budget
 mod merge; // what piles up while a destination is away: in few files, and nothing less

@@ -9,9 +9,9 @@ use std::{
 use crate::support::manifest_dir;
 
 /// The modules in order: each may import those before it only.
-const ORDER: [&str; 15] = [
-    "fault", "time", "text", "secret", "config", "push", "facts", "policy", "marker", "decide", "state",
-    "settle", "otlp", "delivery", "cli",
+const ORDER: [&str; 16] = [
+    "fault", "memory", "time", "text", "secret", "config", "push", "facts", "policy", "marker", "decide",
+    "state", "settle", "otlp", "delivery", "cli",
 ];
 
 /// Which crate may be named in which modules.

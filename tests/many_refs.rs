@@ -71,6 +71,6 @@ fn a_script_that_is_too_slow_for_one_update_fails_it_in_the_background() {
     let decision = sandbox.decisions().remove(0);
     assert_eq!(decision["outcome"], "failed");
     let why = decision["why"].as_str().expect("text");
-    assert!(why.contains("longer than [policy.limits] time; make it cheaper or raise the limit"), "{why}");
+    assert!(why.contains("longer than 50ms, the limit of `[policy.limits] time`"), "{why}");
     wait_until("the capture is gone", || sandbox.files("inbox").is_empty());
 }

@@ -87,7 +87,7 @@ pub(super) struct PolicyFile {
 pub(super) struct LimitsFile {
     pub operations: Option<u64>,
     pub time: Option<DurationText>,
-    pub memory: Option<SizeText>,
+    pub memory: Option<Spanned<SizeText>>,
 }
 
 #[derive(Debug, Deserialize)]

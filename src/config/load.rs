@@ -15,6 +15,7 @@ use super::{
         Config, DEFAULT_STATE_DIR, Delivery, Destination, HeaderValue, Limits, Reply, ServiceRule, SpoolCap,
     },
     problem::Problem,
+    units::{SizeText, size_text},
 };
 
 /// The environment variable that names the file.
@@ -173,7 +174,7 @@ impl Reading<'_> {
             limits: Limits {
                 operations: file.policy.limits.operations.unwrap_or(limits.operations),
                 time: file.policy.limits.time.map_or(limits.time, |text| text.0),
-                memory: file.policy.limits.memory.map_or(limits.memory, |text| text.0),
+                memory: file.policy.limits.memory.map_or(limits.memory, |text| self.memory(&text)),
             },
             services: file
                 .service
@@ -324,6 +325,16 @@ impl Reading<'_> {
     /// Returns the line, from 1 on, of a byte of the file.
     fn line(&self, at: usize) -> usize {
         self.source.get(..at).unwrap_or_default().matches('\n').count() + 1
+    }
+
+    fn memory(&mut self, text: &Spanned<SizeText>) -> u64 {
+        let bytes = text.get_ref().0;
+        if bytes < Limits::LEAST_MEMORY {
+            let least = size_text(Limits::LEAST_MEMORY);
+            let message = format!("`memory` is {}, but a script needs {least} or more", size_text(bytes));
+            self.complain(text, &message);
+        }
+        bytes
     }
 
     fn complain<T>(&mut self, at: &Spanned<T>, message: &str) {

@@ -129,8 +129,14 @@ pub struct Limits {
     pub operations: u64,
     /// Wall clock of one push in the hook, and of one update in the background.
     pub time: Duration,
-    /// Memory that scripts may add to the process, in bytes.
+    /// Memory that one call of a script may hold, the facts that it asks for included, in bytes.
     pub memory: u64,
+}
+
+impl Limits {
+    /// The least that a policy may have, in bytes: the largest value there may be, and what one step makes of
+    /// it, are some MiB.
+    pub const LEAST_MEMORY: u64 = 16 << 20;
 }
 
 impl Default for Limits {

@@ -12,4 +12,4 @@ pub use meant::{
     ServiceRule, Spans, SpoolCap,
 };
 pub use problem::Problem;
-pub use units::{duration, duration_text};
+pub use units::{duration, duration_text, size_text};

@@ -27,13 +27,21 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Returns a duration as it is written in the file, in the largest unit that it is a whole number of.
 pub fn duration_text(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    let (unit, factor) = DURATIONS
-        .iter()
-        .rev()
-        .find(|(_, factor)| milliseconds.is_multiple_of(u128::from(*factor)) && milliseconds > 0)
-        .unwrap_or(&("s", 1000));
-    format!("{}{unit}", milliseconds / u128::from(*factor))
+    if duration.is_zero() {
+        return "0s".into();
+    }
+    in_largest_unit(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS)
+}
+
+/// Returns a size as it is written in the file, in the largest unit that it is a whole number of.
+pub fn size_text(bytes: u64) -> String {
+    in_largest_unit(bytes, SIZES)
+}
+
+fn in_largest_unit(amount: u64, units: &[(&str, u64)]) -> String {
+    let is_whole = |(_, factor): &&(&str, u64)| amount.is_multiple_of(*factor) && amount > 0;
+    let (unit, factor) = units.iter().rev().find(is_whole).unwrap_or(&units[0]);
+    format!("{}{unit}", amount / factor)
 }
 
 /// Parses a size such as `64MiB`.

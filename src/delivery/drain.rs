@@ -106,7 +106,7 @@ fn settle_one(config: &Config, state: &State, name: &str) -> Result<bool, StateE
     let Claim::Ours(mut capture) = state.inbox().claim(name)? else {
         return Ok(false);
     };
-    let why = if capture.tries() > MAX_TRIES {
+    let why = if capture.is_deadly() {
         format!("its reader died {MAX_TRIES} times")
     } else {
         match capture.read() {

@@ -1,30 +1,54 @@
 //! The sandbox that scripts run in: no file, no network, no environment, no clock, and a limit
 //! on everything that can grow.
 
-use std::rc::Rc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
 
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, FuncArgs, Scope,
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Position, Scope, Token,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LogicPackage, MoreStringPackage, Package as _,
     },
 };
 
-use super::{Finding, ScriptError, api, imports::Imports, layer::Layer, lint, meter::Meter, trace::Function};
-use crate::{config::Limits, facts::MAX_FILE, time::Deadline};
+use super::{
+    Finding, ScriptError, api,
+    confine::Confined,
+    imports::Imports,
+    layer::Layer,
+    lint,
+    meter::{Meter, UsedUp},
+    natives,
+    sizes::{self, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT},
+    trace::Function,
+};
+use crate::{config::Limits, time::Deadline};
 
-/// The largest string that a script may build, in bytes: a file's text has to fit.
-const MAX_STRING: usize = MAX_FILE;
-/// The largest array that a script may build.
-const MAX_ARRAY: usize = 16_384;
-/// The largest object map that a script may build.
-const MAX_MAP: usize = 1024;
+/// How deep a script's functions may call each other. Each level takes some KiB of the stack.
+pub(super) const MAX_CALLS: usize = 32;
+/// How deep statements and expressions may be nested, outside of functions and in them; each `else if`, each operator of
+/// one expression and each `.` of one chain is a level. Parser and interpreter go down as deep.
+const MAX_NESTING: (usize, usize) = (64, 64);
+/// How many functions a script may define, closures included. Finding one is a look-up; the limit keeps what is
+/// compiled small.
+const MAX_FUNCTIONS: usize = 256;
+/// How many variables a script may have at one time. Finding one is a walk.
+pub(super) const MAX_VARIABLES: usize = 256;
+
+/// How many times its limit on memory a script may have when the process ends itself.
+const LAST_RESORT: u64 = 4;
+/// What the facts that a script asks for may take beside, in bytes.
+const ROOM_FOR_FACTS: u64 = 256 << 20;
 
 /// An engine with its limits.
 pub(super) struct Sandbox {
     engine: Engine,
     meter: Rc<Meter>,
+    library: Library,
+    memory: u64,
 }
 
 impl Sandbox {
@@ -34,29 +58,36 @@ impl Sandbox {
     /// Every limit is set because the defaults differ between
     /// debug and release builds, and most are "none".
     pub fn new(limits: &Limits, library: Library) -> Self {
+        // What the built-in policy holds is known; what it asks for is the repository's.
+        let memory = if library == Library::Full { limits.memory } else { u64::MAX };
+        let meter = Rc::new(Meter::new(&Limits { memory, ..*limits }));
         let mut engine = Engine::new_raw();
         if library == Library::Full {
             register_library(&mut engine);
+            natives::register(&mut engine, &meter);
             api::register_all(&mut engine);
         }
         engine
             .set_strict_variables(true)
             .set_fail_on_invalid_map_property(true)
-            .set_max_operations(limits.operations)
-            .set_max_call_levels(32)
-            .set_max_expr_depths(64, 32)
-            .set_max_functions(128)
-            .set_max_variables(256)
-            .set_max_string_size(MAX_STRING)
-            .set_max_array_size(MAX_ARRAY)
-            .set_max_map_size(MAX_MAP)
+            // The meter counts.
+            .set_max_operations(0)
+            .set_max_call_levels(MAX_CALLS)
+            .set_max_expr_depths(MAX_NESTING.0, MAX_NESTING.1)
+            .set_max_functions(MAX_FUNCTIONS)
+            .set_max_variables(MAX_VARIABLES)
+            .set_max_string_size(MAX_TEXT)
+            .set_max_array_size(MAX_ENTRIES)
+            .set_max_map_size(MAX_PROPERTIES)
             .disable_symbol("eval");
         api::register(&mut engine);
 
-        let meter = Rc::new(Meter::new(limits, library == Library::Full));
         let watching = meter.clone();
-        engine.on_progress(move |operations| watching.check(operations).map(Dynamic::from));
-        Self { engine, meter }
+        engine.on_progress(move |_| watching.step().map(|used_up| Dynamic::from(watching.told(used_up))));
+        if library == Library::Full {
+            watch_closely(&mut engine, &meter);
+        }
+        Self { engine, meter, library, memory }
     }
 
     /// Lets scripts import these.
@@ -66,6 +97,7 @@ impl Sandbox {
 
     /// Compiles a script; its errors name `file`.
     pub fn compile(&self, file: &str, source: &str) -> Result<AST, ScriptError> {
+        self.meter.begin_to_compile();
         let mut ast =
             self.engine.compile(source).map_err(|err| ScriptError::from_parse(file, source, &err))?;
         ast.set_source(file);
@@ -79,8 +111,10 @@ impl Sandbox {
 
     /// Does what a script does outside of its functions.
     pub fn run(&self, file: &str, ast: &AST, deadline: Deadline) -> Result<(), ScriptError> {
-        self.meter.begin(deadline);
-        self.engine.run_ast(ast).map_err(|err| ScriptError::from_eval(file, &err))
+        self.within_limits(deadline, || self.engine.run_ast(ast)).map_err(|err| match err {
+            Ended::Failed(err) => ScriptError::from_eval(file, &err),
+            Ended::Panicked(said) => ScriptError::from_panic(file, &said),
+        })
     }
 
     /// Calls a function of a layer's script.
@@ -91,14 +125,80 @@ impl Sandbox {
         args: impl FuncArgs,
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
-        self.meter.begin(deadline);
         // What stands outside of functions is done each time, within the same limits: its imports and constants
         // are what the function sees of it, and nothing is left over from one call to the next.
         let options = CallFnOptions::new().eval_ast(true);
-        self.engine
-            .call_fn_with_options(options, &mut Scope::new(), layer.ast(), function.as_str(), args)
-            .map_err(|err| ScriptError::from_eval(layer.name(), &err))
+        let mut scope = Scope::new();
+        let call =
+            || self.engine.call_fn_with_options(options, &mut scope, layer.ast(), function.as_str(), args);
+        self.within_limits(deadline, call).map_err(|err| match err {
+            Ended::Failed(err) => {
+                ScriptError::from_eval(layer.name(), &err).or_in(function.as_str(), layer.line_of(function))
+            }
+            Ended::Panicked(said) => ScriptError::from_panic(layer.name(), &said),
+        })
     }
+
+    fn within_limits<T>(
+        &self,
+        deadline: Deadline,
+        run: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
+    ) -> Result<T, Ended> {
+        self.meter.begin(deadline);
+        let ended = catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+            let said = panic.downcast_ref::<&str>().map(ToString::to_string);
+            Ended::Panicked(said.or_else(|| panic.downcast_ref().cloned()).unwrap_or_default())
+        })?;
+        match self.meter.ending() {
+            // A script may catch the error that was to end it, but has no more say.
+            Some(used_up) if ended.is_ok() => Err(Ended::Failed(stopped(&self.meter, used_up))),
+            _ => ended.map_err(Ended::Failed),
+        }
+    }
+
+    /// Holds the process to limits of its own while scripts of others run and their values live.
+    pub fn confine(&self) -> Option<Confined> {
+        let is_needed = self.library == Library::Full;
+        is_needed
+            .then(|| Confined::begin(self.memory.saturating_mul(LAST_RESORT).saturating_add(ROOM_FOR_FACTS)))
+    }
+}
+
+/// Why a script came to no end of its own.
+enum Ended {
+    Failed(Box<EvalAltResult>),
+    /// A function of ours or of the engine panicked, and said this.
+    Panicked(String),
+}
+
+/// Has the engine ask more often than between the steps of a script: at each token that is compiled, so that
+/// what takes the parser long is stopped, and before a variable is read.
+#[expect(deprecated, reason = "these are not deprecated, the crate marks so what it may still change")]
+fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>) {
+    // With `this`, a value could be changed and copied without a variable that is read.
+    engine.disable_symbol("this").disable_symbol("curry");
+    let compiling = meter.clone();
+    engine.on_parse_token(move |token, _, _| match compiling.token() {
+        Some(used_up) => Token::LexError(LexError::Runtime(compiling.told(used_up).to_string()).into()),
+        None => token,
+    });
+    let reading = meter.clone();
+    engine.on_var(move |name, _, ctx| {
+        if let Some(used_up) = reading.ending() {
+            return Err(stopped(&reading, used_up));
+        }
+        if reading.is_heavy()
+            && let Some(value) = ctx.scope().get(name)
+        {
+            sizes::check(value)?;
+        }
+        Ok(None)
+    });
+}
+
+/// Returns the error of a script that has used something up.
+fn stopped(meter: &Meter, used_up: UsedUp) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorRuntime(Dynamic::from(meter.told(used_up)), Position::NONE).into()
 }
 
 /// What scripts find beside the words of the host.
@@ -121,4 +221,25 @@ fn register_library(engine: &mut Engine) {
     BasicArrayPackage::new().register_into_engine(engine);
     BasicMapPackage::new().register_into_engine(engine);
     BasicIteratorPackage::new().register_into_engine(engine);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Level;
+
+    #[test]
+    fn a_panic_of_a_function_is_an_error_of_the_script() {
+        let mut sandbox = Sandbox::new(&Limits::default(), Library::Full);
+        sandbox.engine.register_fn("crash", || -> i64 { panic!("out of cheese") });
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("site.rhai");
+        std::fs::write(&path, "fn decide(update) { crash() }").expect("a script");
+        let layer = Layer::read(&sandbox, Level::Site, &path).expect("it compiles");
+        let call = || sandbox.call(&layer, Function::Decide, (1_i64,), Deadline::never());
+        for _ in 0..2 {
+            let err = call().expect_err("it panics").to_string();
+            assert!(err.contains("panic: out of cheese"), "{err}");
+        }
+    }
 }

@@ -4,7 +4,12 @@ use std::fmt;
 
 use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
 
-use super::{Finding, api, meter::UsedUp};
+use super::{
+    Finding, api,
+    engine::{MAX_CALLS, MAX_VARIABLES},
+    meter::{Told, UsedUp},
+    sizes,
+};
 use crate::text;
 
 /// How long a message may be, in characters: long enough to name every word that there is.
@@ -59,47 +64,35 @@ impl ScriptError {
     pub(super) fn from_eval(file: &str, err: &EvalAltResult) -> Self {
         let inner = err.unwrap_inner();
         let (file, at) = place_of(file, err);
-        let used_up = match inner {
-            EvalAltResult::ErrorTerminated(token, _) => token.clone().try_cast::<UsedUp>(),
+        let told = match inner {
+            EvalAltResult::ErrorTerminated(token, _) | EvalAltResult::ErrorRuntime(token, _) => {
+                token.clone().try_cast::<Told>()
+            }
             _ => None,
         };
-        let message = match inner {
-            EvalAltResult::ErrorTerminated(..) if used_up == Some(UsedUp::Memory) => {
-                "the script needs more than [policy.limits] memory; make it smaller or raise the limit"
-                    .to_string()
-            }
-            EvalAltResult::ErrorTerminated(..) => {
-                "the script ran longer than [policy.limits] time; make it cheaper or raise the limit".to_string()
-            }
-            EvalAltResult::ErrorTooManyOperations(_) => {
-                "the script took more steps than [policy.limits] operations allows; is there a loop without an end?"
-                    .to_string()
-            }
-            EvalAltResult::ErrorPropertyNotFound(word, _) => unknown_word(word),
-            EvalAltResult::ErrorDotExpr(said, _) => match unsettable(said) {
-                Some(word) => format!("`{}` cannot be set here", text::line(word)),
-                None => text::line(said),
-            },
-            EvalAltResult::ErrorRuntime(said, _) => text::line_of(said.to_string(), MAX_MESSAGE),
-            EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-                format!("there is no function `{}`", text::line(signature))
-            }
-            other => {
-                let mut other = other.to_string();
-                // The position is said once, in front.
-                if let Some(at) = other.rfind(" (line ") {
-                    other.truncate(at);
-                }
-                text::line(other)
-            }
-        };
+        let message = told.map_or_else(|| message(inner), |told| told.to_string());
         Self {
             file: file.to_string(),
             line: at.line(),
             column: at.position(),
             message,
-            is_out_of_time: used_up == Some(UsedUp::Time),
+            is_out_of_time: told.is_some_and(|told| told.used_up == UsedUp::Time),
         }
+    }
+
+    /// Returns the error of a script that a panic ended.
+    pub(super) fn from_panic(file: &str, said: &str) -> Self {
+        let why = "a mistake in gitea-lightstep ended the script, please report it with it: panic: ";
+        Self::at(file, None, format!("{why}{}", text::line(said)))
+    }
+
+    /// Names the function that ran, and where it begins, if nothing is known of the place.
+    pub(super) fn or_in(mut self, function: &str, line: Option<usize>) -> Self {
+        if self.line.is_none() && line.is_some() {
+            self.line = line;
+            self.message = format!("in `{function}`, which begins here: {}", self.message);
+        }
+        self
     }
 
     /// Returns whether the script was stopped because its time was up, so that it may do with more.
@@ -134,6 +127,44 @@ impl ScriptError {
             place.push_str(&format!(":{number}"));
         }
         place
+    }
+}
+
+/// Returns what the author of a script reads of an error.
+fn message(err: &EvalAltResult) -> String {
+    match err {
+        EvalAltResult::ErrorStackOverflow(_) => format!(
+            "the functions of the script call each other more than {MAX_CALLS} deep; \
+                 look for a function that calls itself"
+        ),
+        EvalAltResult::ErrorDataTooLarge(what, _) => format!("{what} too large: {}", sizes::allowed()),
+        EvalAltResult::ErrorTooManyVariables(_) => {
+            format!(
+                "the script has more than {MAX_VARIABLES} variables at one time; put some into an object map"
+            )
+        }
+        EvalAltResult::ErrorPropertyNotFound(word, _) => unknown_word(word),
+        EvalAltResult::ErrorDotExpr(said, _) => match unsettable(said) {
+            Some(word) => format!("`{}` cannot be set here", text::line(word)),
+            None => text::line(said),
+        },
+        EvalAltResult::ErrorRuntime(said, _) if sizes::check(said).is_ok() => {
+            text::line_of(said.to_string(), MAX_MESSAGE)
+        }
+        EvalAltResult::ErrorRuntime(..) => {
+            "the script threw a value that is too large to be shown".to_string()
+        }
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            format!("there is no function `{}`", text::line(signature))
+        }
+        other => {
+            let mut other = other.to_string();
+            // The position is said once, in front.
+            if let Some(at) = other.rfind(" (line ") {
+                other.truncate(at);
+            }
+            text::line(other)
+        }
     }
 }
 

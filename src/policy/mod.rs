@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod api;
+mod confine;
 mod draft;
 mod engine;
 mod error;
@@ -14,9 +15,11 @@ mod imports;
 mod layer;
 mod lint;
 mod meter;
+mod natives;
 mod origin;
 mod quote;
 mod reference;
+mod sizes;
 mod source;
 mod trace;
 
@@ -27,6 +30,7 @@ use std::{
 
 pub use answer::{Decision, Mark, Rule};
 use api::{MarkerView, UpdateView};
+pub use confine::Confined;
 pub use draft::{Draft, Kind, Partial, Value};
 use engine::{Library, Sandbox};
 pub use error::{PolicyError, ScriptError};
@@ -137,6 +141,12 @@ impl Policy {
         engine.run(layer.name(), layer.ast(), Deadline::after(limits.time))?;
         let findings = engine.lint(layer.ast());
         Ok(Checked { findings, without_a_say: layer.needs_a_say().err(), imports: imported })
+    }
+
+    /// Holds the process to limits of its own, if scripts of others have a say. It has to live as long as what
+    /// they answer.
+    pub fn confine(&self) -> Option<Confined> {
+        self.engine.confine()
     }
 
     /// Asks the most specific layer that has an opinion whether the update becomes markers.

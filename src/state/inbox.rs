@@ -1,7 +1,8 @@
 //! Captured pushes that are not decided yet.
 //!
 //! One file a push, `<push id>.<next update>.<tries>`: the name tells how far its decision got
-//! and how often a reader began it. The file is one line of JSON and then git's standard input as it
+//! and how often a reader began it. After a reader died over it, the updates are decided one by one, and `.alone` at the
+//! end says that the policy is at the next one: so it is known which of them kills. The file is one line of JSON and then git's standard input as it
 //! came, so that no byte of a ref's name is lost. Whoever works on a capture holds a lock on it, which
 //! dies with its holder.
 
@@ -24,7 +25,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How often a capture may kill its reader before it is put away.
+/// How often a capture, or one update of it, may kill its reader before it is put away.
 pub const MAX_TRIES: u32 = 3;
 
 const FORMAT: u32 = 1;
@@ -73,7 +74,11 @@ struct Name {
     push_id: PushId,
     next: usize,
     tries: u32,
+    is_alone: bool,
 }
+
+/// The end of the name of a capture whose next update is being decided by itself.
+const ALONE: &str = "alone";
 
 impl Name {
     fn parse(name: &str) -> Option<Self> {
@@ -82,14 +87,18 @@ impl Name {
             push_id: fields.next()?.parse().ok()?,
             next: fields.next()?.parse().ok()?,
             tries: fields.next()?.parse().ok()?,
+            is_alone: false,
         };
-        fields.next().is_none().then_some(parsed)
+        let last = fields.next();
+        let is_whole = last.is_none_or(|last| last == ALONE) && fields.next().is_none();
+        is_whole.then_some(Self { is_alone: last.is_some(), ..parsed })
     }
 }
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.push_id, self.next, self.tries)
+        write!(f, "{}.{}.{}", self.push_id, self.next, self.tries)?;
+        if self.is_alone { write!(f, ".{ALONE}") } else { Ok(()) }
     }
 }
 
@@ -127,7 +136,7 @@ impl Inbox {
             hook_page: hook_page.map(Path::to_path_buf),
             stdin_bytes: stdin.len() as u64,
         };
-        let name = Name { push_id, next: 0, tries: 0 };
+        let name = Name { push_id, next: 0, tries: 0, is_alone: false };
         let mut line = serde_json::to_vec(&header)
             .map_err(|err| StateError::new("write", &self.dir.join(name.to_string()), err.into()))?;
         line.push(b'\n');
@@ -188,9 +197,35 @@ impl Capture {
         self.name.next
     }
 
-    /// Returns how often a reader has begun with it since the last progress.
-    pub fn tries(&self) -> u32 {
-        self.name.tries
+    /// Returns whether a reader died over it, so that its updates are better decided one by one.
+    pub fn has_killed(&self) -> bool {
+        self.name.is_alone || self.name.tries > 1
+    }
+
+    /// Returns whether it has killed too many readers, and not the next update alone: it has to go as a whole.
+    pub fn is_deadly(&self) -> bool {
+        self.name.tries > MAX_TRIES && !self.name.is_alone
+    }
+
+    /// Returns whether its next update, begun by itself, has killed too many readers: it alone has to go.
+    pub fn is_next_deadly(&self) -> bool {
+        self.name.tries > MAX_TRIES && self.name.is_alone
+    }
+
+    /// Notes that the next update is being decided by itself.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn begin_alone(&mut self) -> Result<(), StateError> {
+        self.rename(Name { tries: self.name.tries.max(1), is_alone: true, ..self.name })
+    }
+
+    /// Notes that it is decided: what kills now is not its policy.
+    ///
+    /// # Errors
+    /// If the file cannot be renamed.
+    pub fn end_alone(&mut self) -> Result<(), StateError> {
+        self.rename(Name { is_alone: false, ..self.name })
     }
 
     /// Reads the push back.
@@ -236,9 +271,14 @@ impl Capture {
     /// # Errors
     /// If the file cannot be renamed.
     pub fn advance(&mut self, next: usize) -> Result<(), StateError> {
-        let name = Name { next, tries: 0, ..self.name };
-        files::rename(&self.path(), &self.dir.join(name.to_string()))?;
-        self.name = name;
+        self.rename(Name { next, tries: 0, is_alone: false, ..self.name })
+    }
+
+    fn rename(&mut self, name: Name) -> Result<(), StateError> {
+        if name != self.name {
+            files::rename(&self.path(), &self.dir.join(name.to_string()))?;
+            self.name = name;
+        }
         Ok(())
     }
 
@@ -247,11 +287,8 @@ impl Capture {
     ///
     /// # Errors
     /// If the file cannot be renamed.
-    pub fn give_back(self) -> Result<(), StateError> {
-        let Some(tries) = self.name.tries.checked_sub(1) else {
-            return Ok(());
-        };
-        files::rename(&self.path(), &self.dir.join(Name { tries, ..self.name }.to_string()))
+    pub fn give_back(mut self) -> Result<(), StateError> {
+        self.rename(Name { tries: self.name.tries.saturating_sub(1), ..self.name })
     }
 
     /// Drops the capture: everything in it is decided and written down.

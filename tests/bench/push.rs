@@ -9,6 +9,7 @@ mod backlog;
 mod explain;
 mod footprint;
 mod latency;
+mod limits;
 mod many_refs;
 mod support;
 mod trial;
@@ -27,7 +28,7 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --runs N     how often each push of many refs, and each drain, is repeated (default 5)
   --against FILE
                also time pushes with another build of gitea-lightstep, beside this one
-  --only PART  run one part alone: latency, footprint, many-refs, backlog, try or explain";
+  --only PART  run one part alone: latency, footprint, many-refs, backlog, try, explain or limits";
 
 /// What the command line asks for.
 struct Args {
@@ -74,6 +75,9 @@ fn main() -> ExitCode {
     if args.wants("explain") {
         explain::run(args.runs, &mut verdict);
     }
+    if args.wants("limits") {
+        limits::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -89,7 +93,8 @@ impl Args {
                 "--runs" => parsed.runs = count(value()?)?,
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
-                    part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain") => {
+                    part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain"
+                    | "limits") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("there is no part `{part}`")),

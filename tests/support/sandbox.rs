@@ -29,6 +29,7 @@ pub struct Sandbox {
 }
 
 /// What a command did.
+#[derive(Debug)]
 #[must_use = "assert what it printed or how it ended"]
 pub struct Ran {
     pub code: Option<i32>,

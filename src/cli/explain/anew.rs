@@ -55,7 +55,7 @@ pub(super) fn decide(config: &Config, story: &Story, git_dir: Option<GitDir>) ->
     let push = Push::new(decision.push, captured, source, vec![update]);
     let hook_page = known.and_then(|push| push.hook_page.as_deref()).map(PathBuf::from);
     let decider = Decider::new(config, push, hook_page).traced();
-    let mut decided = decider.decide(0, Budget::Update);
+    let mut decided = decider.decide(0..1, Budget::Update);
     let verdict = decided.verdicts.pop().ok_or("it was not decided")?;
     let scripts = decider.policy().map(Scripts::of).unwrap_or_default();
     let is_same_policy = story.scripts().map(|then| then == scripts);

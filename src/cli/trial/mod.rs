@@ -153,7 +153,7 @@ impl Stage<'_> {
 
     fn judge(&self, decider: &mut Decider<'_>, past: &Past) -> io::Result<Verdict> {
         decider.turn_to(self.push(past));
-        let mut decided = decider.decide(0, Budget::Update);
+        let mut decided = decider.decide(0..1, Budget::Update);
         decided.verdicts.pop().ok_or_else(|| io::Error::other("a push of one update was not decided"))
     }
 

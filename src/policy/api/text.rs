@@ -22,6 +22,10 @@ const MAX_REGEX: usize = 32 << 10;
 /// How much text a regular expression is tried on, in bytes.
 const MAX_SEARCHED: usize = 64 << 10;
 
+/// How long a wildcard times its text may be, in bytes: it may have to be tried anew at each place. A wildcard of 1 KiB
+/// and a path of 4 KiB fit, and take a few milliseconds at worst.
+const MAX_MATCH: usize = 4 << 20;
+
 /// How many regular expressions an engine keeps compiled.
 const MAX_KEPT: usize = 64;
 
@@ -90,7 +94,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         about: "Returns whether the text matches git's wildcards: `*` and `?` stop at a slash, `**` does not.",
         example: r#"glob("services/**", "services/a/b") && !glob("services/*", "services/a/b")"#,
         register: |engine, name| {
-            engine.register_fn(name, |pattern: &str, text: &str| is_match(pattern, text.as_bytes()));
+            engine.register_fn(name, |pattern: &str, text: &str| {
+                let is_bounded = pattern.len().saturating_mul(text.len()) <= MAX_MATCH;
+                let why = || {
+                    mistake(format!(
+                        "a wildcard is too long for its text: {} times {} bytes are more than {MAX_MATCH}",
+                        pattern.len(),
+                        text.len()
+                    ))
+                };
+                is_bounded.then(|| is_match(pattern, text.as_bytes())).ok_or_else(why)
+            });
         },
     },
     Function {
