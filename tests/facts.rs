@@ -1,6 +1,6 @@
 //! What the repository says of an update, with git itself as the oracle.
 
-use std::{collections::BTreeSet, ffi::OsString, rc::Rc};
+use std::{collections::BTreeSet, ffi::OsString, fs, rc::Rc};
 
 use gitea_lightstep::{
     facts::{Facts, MAX_VISITED, Repository},
@@ -208,6 +208,57 @@ fn ten_thousand_paths_end_the_list() {
     let tip = sandbox.git_in(&sandbox.bare(), &["rev-parse", "wide"]);
     let changed = facts(&sandbox, "refs/heads/wide", "", &tip).changed_paths().expect("readable");
     assert_eq!((changed.paths.len(), changed.is_truncated), (10_000, true));
+}
+
+#[test]
+fn what_replaces_an_object_does_not_speak_for_it() {
+    let sandbox = Sandbox::new();
+    let pushed = sandbox.commit("As it was pushed", &[]);
+    let other = sandbox.commit("As somebody would like it", &[]);
+    publish(&sandbox, false);
+    sandbox.git_in(&sandbox.bare(), &["replace", &pushed, &other]);
+    let commit =
+        facts(&sandbox, "refs/heads/main", "", &pushed).commit().expect("readable").expect("a commit");
+    assert_eq!(commit.title, "As it was pushed");
+}
+
+#[test]
+fn the_objects_are_where_commondir_says() {
+    let sandbox = Sandbox::with_object_format("sha256");
+    let id = sandbox.commit("Shared", &[]);
+    sandbox.git(&["push", "-q", "origin", "main"]);
+    for name in ["objects", "config"] {
+        fs::create_dir_all(sandbox.path("git/common")).expect("a directory");
+        fs::rename(sandbox.bare().join(name), sandbox.path("git/common").join(name)).expect("moved");
+    }
+    sandbox.write("git/acme/shop.git/commondir", "../../common\n");
+    let facts = facts(&sandbox, "refs/heads/main", "", &id);
+    assert_eq!(facts.commit().expect("readable").expect("a commit").title, "Shared");
+    assert!(facts.is_default_branch().expect("HEAD is its own"));
+}
+
+#[test]
+fn a_repository_that_says_what_nobody_knows_is_not_read() {
+    let sandbox = Sandbox::new();
+    let id = sandbox.commit("Unreadable", &[]);
+    sandbox.git(&["push", "-q", "origin", "main"]);
+    for (config, why) in [
+        ("[core]\nrepositoryFormatVersion = 2\n", "`core.repositoryFormatVersion` is 2, expected 0 or 1"),
+        (
+            "[core]\nrepositoryFormatVersion = 0\n[extensions]\nobjectFormat = sha256\n",
+            "`extensions.objectFormat` needs `core.repositoryFormatVersion` to be 1",
+        ),
+        (
+            "[core]\nrepositoryFormatVersion = 1\n[extensions]\nobjectFormat = md5\n",
+            "`extensions.objectFormat` is `md5`, expected `sha1` or `sha256`",
+        ),
+        ("[core", "failed to read its configuration: "),
+    ] {
+        sandbox.write("git/acme/shop.git/config", config);
+        let err = facts(&sandbox, "refs/heads/main", "", &id).commit().expect_err(config).to_string();
+        let opened = format!("failed to open the repository `{}`: ", sandbox.bare().display());
+        assert!(err.strip_prefix(&opened).is_some_and(|said| said.starts_with(why)), "{err}");
+    }
 }
 
 /// Numbers that are the same in every run (xorshift, Marsaglia 2003).

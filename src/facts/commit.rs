@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use bstr::ByteSlice as _;
 use gix::objs::{CommitRef, Kind, TagRef, commit::MessageRef};
 
 use super::{
@@ -88,11 +87,12 @@ pub(super) fn peel(repository: &Repository, id: ObjectId) -> Result<Target, Fact
             |err: &gix::Error| FactError::new(format!("failed to decode object {next}: {}", told(err)));
         match object.kind {
             Kind::Commit => {
-                let commit = object.try_to_commit_ref().map_err(|err| broken(&err))?;
+                let commit =
+                    CommitRef::from_bytes(&object.data, repository.hash()).map_err(|err| broken(&err))?;
                 return Ok(Target { tag: outermost, commit: Some(Rc::new(Commit::read(next, &commit)?)) });
             }
             Kind::Tag => {
-                let tag = object.try_to_tag_ref().map_err(|err| broken(&err))?;
+                let tag = TagRef::from_bytes(&object.data, repository.hash()).map_err(|err| broken(&err))?;
                 let target = own_id(&tag.target())?;
                 if outermost.is_none() {
                     outermost = Some(Tag::read(next, &tag));
@@ -144,7 +144,7 @@ impl Tag {
         Self {
             id,
             tagger: tag.tagger.map(|raw| Person::read(raw)),
-            message: text::bounded(tag.message.trim_end(), MAX_MESSAGE),
+            message: text::bounded(tag.message.trim_ascii_end(), MAX_MESSAGE),
             is_signed: tag.signature.is_some(),
         }
     }
@@ -158,8 +158,8 @@ impl Person {
         let time = signature.as_ref().and_then(|s| Timestamp::from_second(s.seconds()).ok());
         let (name, email) = signature.map_or((raw, &b""[..]), |s| (s.name.as_ref(), s.email.as_ref()));
         Self {
-            name: text::bounded(name.trim(), MAX_NAME),
-            email: text::bounded(email.trim(), MAX_NAME),
+            name: text::bounded(name.trim_ascii(), MAX_NAME),
+            email: text::bounded(email.trim_ascii(), MAX_NAME),
             time,
         }
     }

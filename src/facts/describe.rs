@@ -6,11 +6,12 @@ use std::{
 };
 
 use bstr::{BString, ByteSlice as _};
+use gix::revwalk::Graph;
 
 use super::{
     FactError, Repository,
     range::{MAX_VISITED, Time},
-    repository::{gix_id, told},
+    repository::{gix_id, own_id, told},
 };
 use crate::{push::ObjectId, text};
 
@@ -70,12 +71,12 @@ impl Repository {
         rank: impl Fn(&str) -> Option<R>,
     ) -> Result<Option<Description>, FactError> {
         let failed = |err: &gix::Error| FactError::new(format!("failed to describe {commit}: {}", told(err)));
-        let tags = self.tags(rank).map_err(|err| failed(&err))?;
+        let tags = self.versions(rank).map_err(|err| failed(&err))?;
         if tags.is_empty() {
             return Ok(None);
         }
-        let cache = self.gix.commit_graph_if_enabled().map_err(|err| failed(&err))?;
-        let mut graph = self.gix.revision_graph::<Reached>(cache.as_ref());
+        let cache = self.commit_graph().map_err(|err| failed(&err))?;
+        let mut graph = Graph::<Reached>::new(&self.objects, cache.as_ref());
         let start = gix_id(commit);
         let time = graph
             .lookup(&start)
@@ -124,14 +125,17 @@ impl Repository {
     }
 
     /// Returns the short names of the tags by the commits that they name in the end.
-    fn tags<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, gix::Error> {
+    fn versions<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, gix::Error> {
         let mut tags = Tags::new();
-        let references = self.gix.references()?;
-        for reference in references.tags()?.peeled()?.take(MAX_TAGS).flatten() {
-            let name = reference.name().shorten().to_owned();
-            let rank = name.to_str().ok().and_then(&rank);
-            let (Some(rank), Some(id)) = (rank, reference.try_id()) else { continue };
-            let id = id.detach();
+        for reference in self.tags()?.into_iter().take(MAX_TAGS).flatten() {
+            let name = reference.name.shorten().to_owned();
+            let Some(rank) = name.to_str().ok().and_then(&rank) else { continue };
+            // Packed refs tell what an annotated tag comes to. One that cannot be read names nothing.
+            let id = reference.peeled.or_else(|| {
+                let target = self.target(own_id(reference.target.try_id()?).ok()?).ok()?;
+                target.commit.as_ref().map(|commit| gix_id(commit.id))
+            });
+            let Some(id) = id else { continue };
             if tags.get(&id).is_none_or(|(known, _)| rank > *known) {
                 tags.insert(id, (rank, name));
             }

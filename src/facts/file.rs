@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use bstr::ByteSlice as _;
+use gix::{objs::TreeRefIter, odb::HeaderExt as _};
 
 use super::{
     FactError, Repository,
-    repository::{gix_id, own_id, told},
+    repository::{own_id, told},
 };
 use crate::push::ObjectId;
 
@@ -24,24 +25,22 @@ impl Repository {
             let path = crate::text::line(path);
             FactError::new(format!("failed to read `{path}` at {commit}: {}", told(err)))
         };
-        let tree = gix_id(self.commit(commit)?.tree);
-        if tree == gix::ObjectId::empty_tree(self.gix.object_hash()) {
-            return Ok(None);
-        }
-        let tree = self.gix.find_tree(tree).map_err(|err| failed(&err))?;
-        let entry = tree.lookup_entry(path.as_bytes().split_str("/")).map_err(|err| failed(&err))?;
-        let Some(entry) = entry.filter(|entry| entry.mode().is_blob()) else {
+        let tree = self.object(self.commit(commit)?.tree)?.data;
+        let entry = TreeRefIter::from_bytes(&tree, self.hash())
+            .lookup_entry(&self.objects, &mut Vec::new(), path.as_bytes().split_str("/"))
+            .map_err(|err| failed(&err))?;
+        let Some(entry) = entry.filter(|entry| entry.mode.is_blob()) else {
             return Ok(None);
         };
         // The size is known before the content is unpacked.
-        let size = self.gix.find_header(entry.object_id()).map_err(|err| failed(&err))?.size();
+        let size = self.objects.header(entry.oid).map_err(|err| failed(&err))?.size();
         if size > MAX_FILE as u64 {
             return Err(FactError::new(format!(
                 "`{}` has {size} bytes, the limit is {MAX_FILE}",
                 crate::text::line(path)
             )));
         }
-        let blob = self.object(own_id(entry.oid())?)?;
+        let blob = self.object(own_id(&entry.oid)?)?;
         Ok(Some(blob.data.to_str_lossy().into()))
     }
 }

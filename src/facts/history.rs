@@ -1,6 +1,7 @@
 //! What a repository's history was: the pushes that its commits and tags might have come with.
 
 use bstr::{BStr, BString, ByteSlice as _};
+use gix::{error::ResultExt as _, revwalk::Graph};
 
 use super::{
     FactError, Repository,
@@ -85,20 +86,20 @@ impl Repository {
         let failed = |err: &gix::Error| {
             FactError::new(format!("failed to walk the history of `{}`: {}", ref_name.to_text(), told(err)))
         };
-        let tip = self.gix.try_find_reference(ref_name.as_bstr()).map_err(|err| failed(&err))?.ok_or_else(
+        let tip = self.layout.refs().try_find(ref_name.as_bstr()).map_err(|err| failed(&err))?.ok_or_else(
             || FactError::new(format!("there is no `{}` in this repository", ref_name.to_text())),
         )?;
         let tip = tip
-            .target()
+            .target
             .try_id()
             .ok_or_else(|| {
                 FactError::new(format!("`{}` names another ref and no commit", ref_name.to_text()))
             })
             .and_then(own_id)?;
-        let cache = self.gix.commit_graph_if_enabled().map_err(|err| failed(&err))?;
-        let mut graph = self.gix.revision_graph::<()>(cache.as_ref());
+        let cache = self.commit_graph().map_err(|err| failed(&err))?;
+        let mut graph = Graph::<()>::new(&self.objects, cache.as_ref());
         let mut walked = Walked { past: Vec::new(), is_cut: false, is_shallow: false };
-        let is_shallow = self.gix.is_shallow().map_err(|err| failed(&err))?;
+        let is_shallow = self.layout.is_shallow();
         let mut next = Some(tip);
         while let Some(id) = next {
             if walked.past.len() == last {
@@ -130,18 +131,24 @@ impl Repository {
     /// Returns every tag as it was created, in the order of their names.
     pub(super) fn created_tags(&self) -> Result<Vec<Past>, FactError> {
         let failed = |err: &gix::Error| FactError::new(format!("failed to list the tags: {}", told(err)));
-        let references = self.gix.references().map_err(|err| failed(&err))?;
         let mut tags = Vec::new();
-        for tag in references.tags().map_err(|err| failed(&err))? {
+        for tag in self.tags().map_err(|err| failed(&err))? {
             let tag = tag.map_err(|err| failed(&err))?;
             // A tag that names another ref is no tag that anybody could have pushed.
-            let Some(id) = tag.target().try_id().map(own_id).transpose()? else { continue };
-            let update = RefName::new(tag.name().as_bstr()).and_then(|name| Update::new(name, null(id), id));
+            let Some(id) = tag.target.try_id().map(own_id).transpose()? else { continue };
+            let update = RefName::new(tag.name.as_bstr()).and_then(|name| Update::new(name, null(id), id));
             if let Some(update) = update {
                 tags.push(Past { update, time: self.time_of(id) });
             }
         }
         Ok(tags)
+    }
+
+    /// Returns the refs of all tags, in the order of their names, and what is wrong with those that cannot be read.
+    pub(super) fn tags(&self) -> Result<Vec<Result<gix::refs::Reference, gix::Error>>, gix::Error> {
+        let refs = self.layout.refs();
+        let refs = refs.iter()?;
+        Ok(refs.prefixed(b"refs/tags/".try_into()?).or_error()?.collect())
     }
 
     /// Returns when what a tag names was made.

@@ -15,7 +15,6 @@ impl Repository {
     pub fn commit_of(&self, digits: &str) -> Result<Option<ObjectId>, FactError> {
         let Ok(prefix) = gix::hash::Prefix::from_hex(digits) else { return Ok(None) };
         let found = self
-            .gix
             .objects
             .lookup_prefix(prefix, None)
             .map_err(|err| FactError::new(format!("failed to look for `{digits}`: {}", told(&err))))?;

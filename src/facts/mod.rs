@@ -7,6 +7,7 @@ mod describe;
 mod error;
 mod file;
 mod history;
+mod layout;
 mod lookup;
 mod message;
 mod paths;

@@ -8,7 +8,7 @@ use gix::{
     objs::TreeRefIter,
 };
 
-use super::{FactError, Repository, repository::gix_id};
+use super::{FactError, Repository};
 use crate::push::ObjectId;
 
 /// How many changed paths are listed; beyond it the list says that it was cut.
@@ -32,13 +32,13 @@ impl Repository {
     ) -> Result<ChangedPaths, FactError> {
         let old = base.map(|base| self.tree_of(base)).transpose()?.unwrap_or_default();
         let new = self.tree_of(commit)?;
-        let kind = self.gix.object_hash();
+        let kind = self.hash();
         let mut listed = Listed { recorder: Recorder::default(), found: ChangedPaths::default() };
         let outcome = gix::diff::tree(
             TreeRefIter::from_bytes(&old, kind),
             TreeRefIter::from_bytes(&new, kind),
             tree::State::default(),
-            &self.gix.objects,
+            &self.objects,
             &mut listed,
         );
         match outcome {
@@ -52,10 +52,7 @@ impl Repository {
 
     fn tree_of(&self, commit: ObjectId) -> Result<Vec<u8>, FactError> {
         let tree = self.commit(commit)?.tree;
-        if gix_id(tree) == gix::ObjectId::empty_tree(self.gix.object_hash()) {
-            return Ok(Vec::new());
-        }
-        Ok(self.object(tree)?.detach().data)
+        Ok(self.object(tree)?.data)
     }
 }
 

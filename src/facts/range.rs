@@ -2,6 +2,8 @@
 
 use std::{collections::BinaryHeap, rc::Rc};
 
+use gix::revwalk::Graph;
+
 use super::{
     Commit, FactError, Repository,
     repository::{gix_id, own_id, told},
@@ -125,8 +127,8 @@ impl Repository {
     pub(super) fn range(&self, old: Option<ObjectId>, new: ObjectId) -> Result<Range, FactError> {
         let failed =
             |err: &gix::Error| FactError::new(format!("failed to walk the history of {new}: {}", told(err)));
-        let cache = self.gix.commit_graph_if_enabled().map_err(|err| failed(&err))?;
-        let mut graph = self.gix.revision_graph::<Reach>(cache.as_ref());
+        let cache = self.commit_graph().map_err(|err| failed(&err))?;
+        let mut graph = Graph::<Reach>::new(&self.objects, cache.as_ref());
         let mut frontier = Frontier::default();
 
         let from_new = Reach { from_new: true, ..Reach::default() };

@@ -3,49 +3,60 @@
 use std::{
     cell::{OnceCell, RefCell},
     collections::HashMap,
+    fmt,
     path::Path,
     rc::Rc,
 };
 
 use bstr::{BStr, BString, ByteSlice as _};
+use gix::{
+    objs::FindExt as _,
+    odb::{pack::cache::object::MemoryCappedHashmap, store::init::Options},
+};
 
 use super::{
     FactError, Target,
     commit::{self, Commit},
+    layout::Layout,
 };
 use crate::push::{GitDir, ObjectId};
 
-/// No object above this size is read, so that a message of 100 MB costs no memory.
-pub const MAX_OBJECT: &str = "8m";
+/// No object above this size is read, in bytes, so that a message of 100 MB costs no memory.
+const MAX_OBJECT: usize = 8 << 20;
 
 /// How many peeled objects are remembered during a push of many refs.
 const REMEMBERED: usize = 4096;
 
 /// A repository that is open for reading.
 pub struct Repository {
-    pub(super) gix: gix::Repository,
+    pub(super) layout: Layout,
+    pub(super) objects: gix::odb::Handle,
     default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<Target>>>,
 }
 
 impl Repository {
     /// Opens the repository with its own configuration alone: no system or user file and no
-    /// environment has a say.
+    /// environment has a say. An object that `refs/replace` has another for is read as it was pushed, as git under
+    /// Gitea does: what can be pushed there must not change what a marker says.
     ///
     /// # Errors
     /// If it is no repository or cannot be read.
     pub fn open(dir: &GitDir) -> Result<Self, FactError> {
-        let options = gix::open::Options::isolated()
-            .open_path_as_is(true)
-            .config_overrides([format!("gitoxide.objects.allocLimit={MAX_OBJECT}")]);
-        let gix = gix::open_opts(dir.as_path(), options).map_err(|err| {
-            FactError::new(format!(
-                "failed to open the repository `{}`: {}",
-                dir.as_path().display(),
-                told(&err)
-            ))
-        })?;
-        Ok(Self { gix, default_branch: OnceCell::new(), targets: RefCell::default() })
+        let dir = dir.as_path();
+        let failed = |why: &dyn fmt::Display| {
+            FactError::new(format!("failed to open the repository `{}`: {why}", dir.display()))
+        };
+        let layout = Layout::of(dir).map_err(|err| failed(&err))?;
+        let options = Options {
+            use_multi_pack_index: layout.has_multi_pack_index,
+            alloc_limit_bytes: Some(MAX_OBJECT),
+            current_dir: Some(dir.into()),
+            ..Options::default()
+        };
+        let objects = gix::odb::at_opts(&layout.objects, layout.hash, None, options)
+            .map_err(|err| failed(&crate::text::line(err.to_string())))?;
+        Ok(Self { layout, objects, default_branch: OnceCell::new(), targets: RefCell::default() })
     }
 
     /// Finds the git directory of what a person calls a repository: a bare one, or a clone with its files.
@@ -70,7 +81,7 @@ impl Repository {
     /// Has objects that were read remembered in up to `bytes` of memory, for whoever reads a long history.
     #[must_use]
     pub fn with_cache(mut self, bytes: usize) -> Self {
-        self.gix.object_cache_size(bytes);
+        self.objects.set_object_cache(move || Box::new(MemoryCappedHashmap::new(bytes)));
         self
     }
 
@@ -79,11 +90,12 @@ impl Repository {
         // HEAD itself says it; what the branch names is of no interest here, and not read.
         let read = || {
             let head = self
-                .gix
-                .try_find_reference("HEAD")
+                .layout
+                .refs()
+                .try_find_loose("HEAD")
                 .map_err(|err| FactError::new(format!("failed to read HEAD: {}", told(&err))))?;
             let name =
-                head.as_ref().and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_owned()));
+                head.as_ref().and_then(|head| head.target.try_name().map(|name| name.as_bstr().to_owned()));
             Ok(name.and_then(|name| name.strip_prefix(b"refs/heads/").map(BString::from)))
         };
         match self.default_branch.get_or_init(read) {
@@ -113,11 +125,42 @@ impl Repository {
     }
 
     /// Reads the object `id`.
-    pub(super) fn object(&self, id: ObjectId) -> Result<gix::Object<'_>, FactError> {
-        self.gix
-            .find_object(gix_id(id))
-            .map_err(|err| FactError::new(format!("failed to read object {id}: {}", told(&err))))
+    pub(super) fn object(&self, id: ObjectId) -> Result<Object, FactError> {
+        let mut data = Vec::new();
+        // Every repository has this one, and none needs to hold it.
+        if gix_id(id) == gix::ObjectId::empty_tree(self.layout.hash) {
+            return Ok(Object { kind: gix::objs::Kind::Tree, data });
+        }
+        let kind = self
+            .objects
+            .find(&gix_id(id), &mut data)
+            .map_err(|err| FactError::new(format!("failed to read object {id}: {}", told(&err))))?
+            .kind;
+        Ok(Object { kind, data })
     }
+
+    /// Returns the format of ids.
+    pub(super) fn hash(&self) -> gix::hash::Kind {
+        self.layout.hash
+    }
+
+    /// Opens the file of the commit graph, if there is one and the repository wants it used.
+    pub(super) fn commit_graph(&self) -> Result<Option<gix::commitgraph::Graph>, gix::Error> {
+        if !self.layout.has_commit_graph {
+            return Ok(None);
+        }
+        let info = self.layout.objects.join("info");
+        match gix::commitgraph::Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)) {
+            Err(err) if err.is_not_found() => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+}
+
+/// An object of the repository.
+pub(super) struct Object {
+    pub kind: gix::objs::Kind,
+    pub data: Vec<u8>,
 }
 
 /// Returns our id of gix's.

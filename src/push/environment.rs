@@ -6,8 +6,6 @@
 
 use std::ffi::OsString;
 
-use bstr::ByteSlice as _;
-
 use super::{PushOptions, options};
 use crate::text;
 
@@ -66,7 +64,7 @@ impl<'a> Environment<'a> {
     /// Returns an allowed variable as bounded text; an empty one counts as absent.
     pub fn text(&self, name: &'static str) -> Option<String> {
         let value = self.raw(name)?;
-        let text = text::name(value.as_encoded_bytes().trim(), MAX_VALUE);
+        let text = text::name(value.as_encoded_bytes().trim_ascii(), MAX_VALUE);
         (!text.is_empty()).then_some(text)
     }
 
