@@ -1,7 +1,13 @@
 //! From a capture to the outbox: decide, write the markers down, note the verdicts, drop the
 //! capture. The hook does it within its budget, the deliverer with what a crash or the budget left.
 
-use std::{borrow::Cow, panic::resume_unwind, thread};
+use std::{
+    borrow::Cow,
+    mem,
+    panic::resume_unwind,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use crate::{
     config::{Config, UNASSIGNED},
@@ -39,6 +45,9 @@ pub struct Settled {
     pub called_meanwhile: bool,
 }
 
+/// What is done while the disk takes the last of the markers, which lie in the outbox by then.
+pub type Meanwhile<'a> = &'a (dyn Fn() + Sync);
+
 /// How many markers of one push are handed back to be told.
 pub const MAX_HANDED_BACK: usize = 16;
 
@@ -56,7 +65,7 @@ pub fn settle(
     mut capture: Capture,
     captured: Captured,
     budget: Budget,
-    meanwhile: Option<&dyn Fn()>,
+    meanwhile: Option<Meanwhile<'_>>,
 ) -> Result<Settled, StateError> {
     let settled = decide_rest(config, state, &mut capture, captured, budget, meanwhile).and_then(|settled| {
         if !settled.is_left {
@@ -77,7 +86,7 @@ fn decide_rest(
     capture: &mut Capture,
     captured: Captured,
     budget: Budget,
-    meanwhile: Option<&dyn Fn()>,
+    meanwhile: Option<Meanwhile<'_>>,
 ) -> Result<Settled, StateError> {
     let repository = captured.push.source().repository.full_name();
     if capture.next() == 0 && !captured.malformed.is_empty() {
@@ -120,6 +129,10 @@ fn decide_rest(
         if next < end {
             capture.advance(next)?;
         }
+    }
+    if matches!(budget, Budget::Push(_)) {
+        // The hook ends next. What a policy and a repository are made of goes with its process, at once.
+        mem::forget(decider);
     }
     Ok(settled)
 }
@@ -184,29 +197,43 @@ impl<'a> Slice<'a> {
         self.lines.add(noted(self.push, verdict, self.repository))
     }
 
-    /// Writes the markers and then the verdicts, and returns when the markers are on disk.
-    fn write(&self, config: &Config, state: &State, meanwhile: Option<&dyn Fn()>) -> Result<(), StateError> {
-        let placed = self.place(config, state)?;
+    /// Writes the markers and the verdicts, and returns when the markers are on disk.
+    fn write(
+        &self,
+        config: &Config,
+        state: &State,
+        meanwhile: Option<Meanwhile<'_>>,
+    ) -> Result<(), StateError> {
         let note = || state.journal().append_lines(&self.lines);
         let Some(meanwhile) = meanwhile else {
-            placed.iter().try_for_each(Written::sync)?;
+            self.place(config, state)?.iter().try_for_each(Written::sync)?;
             return note();
         };
-        thread::scope(|scope| {
-            let sync = || placed.iter().try_for_each(Written::sync_content);
-            let thread = fault::point(Step::Thread, state.dir())
-                .and_then(|()| thread::Builder::new().spawn_scoped(scope, sync));
+        // The names are asked for while the content is on its way, so that one commit of the disk holds both. What is
+        // noted of a push that the disk then does not take is noted once more when its capture is decided again.
+        let rest = |placed: &[Written]| {
             meanwhile();
-            // What is noted of a push that the disk then does not take is noted once more when its capture is
-            // decided again.
             let noted = note();
-            let names = placed.iter().try_for_each(Written::sync_name);
-            let content = match thread {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            placed.iter().try_for_each(Written::sync_name).and(noted)
+        };
+        thread::scope(|scope| {
+            // A thread takes as long to begin as the file to be written, so it is there when the file is.
+            let (hand_over, placed) = mpsc::sync_channel::<Arc<[Written]>>(1);
+            let thread = fault::point(Step::Thread, state.dir()).and_then(|()| {
+                thread::Builder::new()
+                    .spawn_scoped(scope, move || placed.recv().map_or(Ok(()), |placed| rest(&placed)))
+            });
+            let placed: Arc<[Written]> = self.place(config, state)?.into();
+            let sync = || placed.iter().try_for_each(Written::sync_content);
+            let Ok(thread) = thread else {
                 // The machine has no room for one more: it takes longer, then.
-                Err(_) => sync(),
+                let rest = rest(&placed);
+                return sync().and(rest);
             };
-            content.and(names).and(noted)
+            // It waits for nothing else, and is gone only if it panicked, which the end tells.
+            let _ = hand_over.send(placed.clone());
+            let content = sync();
+            content.and(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
         })
     }
 

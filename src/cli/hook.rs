@@ -5,11 +5,11 @@
 //! stderr.
 
 use std::{
-    cell::Cell,
     io::{self, Write as _},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -21,7 +21,7 @@ use crate::{
     decide::Budget,
     delivery::{self, Patience, Progress},
     push::{Environment, Push, PushId, Source, lines},
-    settle::{Settled, settle},
+    settle::{Meanwhile, Settled, settle},
     state::{
         State, cap,
         inbox::Captured,
@@ -31,7 +31,7 @@ use crate::{
     time::{Deadline, Timestamp},
 };
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct HookArgs {
     /// A policy script for this repository alone
     ///
@@ -69,7 +69,7 @@ pub(super) fn misused(why: &str) -> ExitCode {
 /// What is known of the push so far, for the journal.
 #[derive(Default)]
 struct Hook {
-    has_said: Cell<bool>,
+    has_said: AtomicBool,
     state: Option<State>,
     push: Option<PushId>,
     repository: Option<String>,
@@ -137,7 +137,7 @@ impl Hook {
         let budget = Budget::Push(Deadline::from(start, config.limits.time * 3 / 4));
         let detach = || self.detach(&config);
         let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
-        let meanwhile = is_detached.then_some(&detach as &dyn Fn());
+        let meanwhile = is_detached.then_some(&detach as Meanwhile<'_>);
         match settle(&config, &state, capture, captured, budget, meanwhile) {
             Ok(settled) => {
                 for line in reply::lines(&config.reply, &settled) {
@@ -197,7 +197,7 @@ impl Hook {
         });
         let noted = self.state.as_ref().map(|state| state.journal().append([record]));
         // One cause has many effects, of which the pusher needs the first only.
-        if !matches!(noted, Some(Ok(()))) && !self.has_said.replace(true) {
+        if !matches!(noted, Some(Ok(()))) && !self.has_said.swap(true, Ordering::Relaxed) {
             say(what);
         }
     }
