@@ -110,10 +110,15 @@ impl<'a> Decider<'a> {
     /// is told of each update that needs it.
     pub fn new(config: &'a Config, push: Push, hook_page: Option<std::path::PathBuf>) -> Self {
         let scripts = Scripts { dir: config.scripts.clone(), hook_page, draft: None };
+        Self::with_scripts(config, push, &scripts)
+    }
+
+    /// Does the same with scripts that are not those of the configuration.
+    pub fn with_scripts(config: &'a Config, push: Push, scripts: &Scripts) -> Self {
         Self {
             config,
             repository: Repository::open(&push.source().git_dir).map(Rc::new),
-            policy: Policy::load(&scripts, &push.source().repository, &config.limits),
+            policy: Policy::load(scripts, &push.source().repository, &config.limits),
             push: Rc::new(push),
             is_traced: false,
         }
