@@ -10,7 +10,7 @@ use crate::{
     policy::{
         Decision, Draft, Guarded, Kind, Partial, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace,
     },
-    push::Push,
+    push::{self, Push},
     time::Deadline,
 };
 
@@ -281,8 +281,7 @@ impl Verdict {
 /// the repository's name.
 fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
     let repository = &facts.push().source().repository;
-    let full_name = repository.full_name().to_lowercase();
-    let rules: Vec<_> = rules.iter().filter(|rule| matches(&rule.repository, full_name.as_bytes())).collect();
+    let rules: Vec<_> = rules.iter().filter(|rule| is_of(rule, repository)).collect();
     if rules.is_empty() {
         return vec![repository.name.clone()];
     }
@@ -300,6 +299,11 @@ fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
         rules.into_iter().filter(|rule| touches(rule)).map(|rule| rule.name.clone()).collect();
     names.dedup();
     names
+}
+
+/// Returns whether a `[[service]]` names the repository.
+pub fn is_of(rule: &ServiceRule, repository: &push::Repository) -> bool {
+    matches(&rule.repository, repository.full_name().to_lowercase().as_bytes())
 }
 
 fn matches(pattern: &str, text: &[u8]) -> bool {

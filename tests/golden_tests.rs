@@ -512,3 +512,159 @@ fn a_run_without_any_test_fails_and_says_where_it_looked() {
     sandbox.binary(&["test", "--json"]).succeeded();
     assert_eq!(fs::read_dir(sandbox.path("tmp")).expect("a directory").count(), 0, "nothing is left behind");
 }
+
+/// A sandbox in which the hook decides by the shop's script.
+fn pushed_shop() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/*\"\nname = \"checkout\"\npaths = [\"services/checkout/**\"]\n",
+    );
+    sandbox.write(
+        "scripts/acme/shop.rhai",
+        fs::read_to_string(manifest_dir().join("scripts/built-in.rhai")).expect("a script"),
+    );
+    sandbox
+}
+
+/// Returns the id of the newest push in the journal.
+fn newest_push(sandbox: &Sandbox) -> String {
+    sandbox.decisions().pop().expect("a decision")["push"].as_str().expect("an id").to_string()
+}
+
+#[test]
+fn a_push_that_happened_becomes_a_test() {
+    let sandbox = pushed_shop();
+    sandbox.commit(
+        "Before",
+        &[("README", "secret words"), ("services/checkout/pay.rs", "1"), ("Cargo.toml", "version = \"1\"")],
+    );
+    sandbox.push(&["main"]).succeeded();
+    let first = newest_push(&sandbox);
+    sandbox.git(&["checkout", "-q", "-b", "topic"]);
+    sandbox.commit("On the side", &[("services/checkout/card.rs", "1")]);
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.commit(
+        "Pay by \"card\"\n\nTicket: ACME-7",
+        &[("services/checkout/pay.rs", "more secret words"), ("Cargo.toml", "version = \"2\"")],
+    );
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "Merge the topic", "topic"]);
+    fs::remove_file(sandbox.path("clone/README")).expect("removed");
+    sandbox.commit("No README", &[]);
+    sandbox.push(&["-o", "deploy=prod", "main"]).succeeded();
+    let second = newest_push(&sandbox);
+    sandbox.git(&["tag", "-a", "-m", "Version 1", "checkout/v1.0.0"]);
+    sandbox.push(&["checkout/v1.0.0", "main~1:refs/heads/release"]).succeeded();
+    let third = newest_push(&sandbox);
+    sandbox
+        .push(&["--force", "main~2:main", ":release", "main:refs/heads/stable", "main:refs/tags/nightly"])
+        .succeeded();
+    let fourth = newest_push(&sandbox);
+    sandbox.git(&["reset", "-q", "--hard", "main~1"]);
+    sandbox.commit("Another way", &[("services/checkout/pay.rs", "3")]);
+    sandbox.push(&["--force", "main"]).succeeded();
+    let fifth = newest_push(&sandbox);
+
+    let printed = sandbox.binary(&["test", "--from", &second, "--with-file", "Cargo.toml"]);
+    assert_golden(&sandbox, "test/from.test.toml", &printed.succeeded().stdout);
+    assert!(!printed.stdout.contains("secret words"), "{}", printed.stdout);
+
+    let file = sandbox.path("scripts/acme/shop.test.toml");
+    let to = file.to_str().expect("text");
+    for push in [&first, &second, &third, &fourth, &fifth] {
+        sandbox.binary(&["test", "--from", push, "--to", to]).succeeded();
+    }
+    let ran = sandbox.binary(&["test"]);
+    assert!(
+        ran.succeeded().stdout.ends_with("5 passed, 0 failed\n"),
+        "{}\n{}",
+        ran.stdout,
+        fs::read_to_string(&file).expect("the tests")
+    );
+    // Another policy decides otherwise.
+    sandbox.write("scripts/acme/shop.rhai", "fn decide(update) { skip(\"not today\") }");
+    let ran = sandbox.binary(&["test"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stdout
+            .contains("- outcome = \"marked\"\n      + outcome = \"skipped\"\n      + why = \"not today\""),
+        "{}",
+        ran.stdout
+    );
+
+    let ran = sandbox.binary(&["test", "--from", &second, "--to", to]);
+    assert!(ran.stderr.contains("two tests are called `ann pushes main on "), "{}", ran.stderr);
+}
+
+/// A script that puts everything that a history can say into its markers.
+const EVERYTHING: &str = "fn decide(update) {
+    if update.is_deleted { return skip(`gone ${update.ref}`); }
+    // All that a new branch can be reached from would be a long test.
+    if update.is_created && !update.is_default_branch {
+        return skip(`${update.ref} ${update.changed_paths.to_array()} ${update.commit.title} ${update.committer.time}`);
+    }
+    // Commits of one second come in the order of their ids.
+    let titles = update.commits.map(|c| c.title + c.is_merge);
+    titles.sort();
+    skip(`${update.ref} ${update.is_created} ${update.is_rewind} ${update.commit_count} ${update.is_default_branch}`
+        + ` ${update.changed_paths.to_array()} ${titles} ${update.authors}`
+        + ` ${update.commit.title} ${update.commit.trailers.ticket} ${update.committer.time} ${update.push.options.deploy} ${update.push.pusher.name}`)
+}";
+
+#[test]
+fn what_a_policy_sees_of_a_test_is_what_it_saw_of_the_push() {
+    let sandbox = pushed_shop();
+    sandbox.write("scripts/acme/shop.rhai", EVERYTHING);
+    let file = sandbox.path("scripts/acme/shop.test.toml");
+    let note = |args: &[&str]| {
+        sandbox.push(args).succeeded();
+        let ran =
+            sandbox.binary(&["test", "--from", &newest_push(&sandbox), "--to", file.to_str().expect("text")]);
+        ran.succeeded();
+    };
+    sandbox.commit("One", &[("a/x", "1"), ("b", "1")]);
+    sandbox.commit("Two", &[("b", "2")]);
+    note(&["main"]);
+    sandbox.git(&["checkout", "-q", "-b", "topic"]);
+    sandbox.commit("Side one", &[("c", "1")]);
+    sandbox.commit("Side two", &[("c", "2")]);
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.commit("Three\n\nTicket: ACME-3", &[("a/x", "3")]);
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "Merge", "topic"]);
+    note(&["-o", "deploy=prod", "main"]);
+    sandbox.commit("Four", &[("d/e", "1")]);
+    note(&["main", "main~1:refs/heads/production"]);
+    note(&["main:production"]);
+    note(&["--force", "main~1:main"]);
+    note(&["main~1:refs/heads/new", ":production"]);
+    sandbox.git(&["checkout", "-q", "-b", "other", "main~1"]);
+    sandbox.commit("Five", &[("b", "5")]);
+    note(&["--force", "other:main"]);
+    let ran = sandbox.binary(&["test"]);
+    assert!(
+        ran.succeeded().stdout.ends_with(" passed, 0 failed\n"),
+        "{}\n{}",
+        ran.stdout,
+        fs::read_to_string(&file).expect("the tests")
+    );
+}
+
+#[test]
+fn a_push_that_is_not_known_is_no_test() {
+    let sandbox = pushed_shop();
+    let id = "019b7952-5c00-7000-8000-000000000001";
+    let ran = sandbox.binary(&["test", "--from", id]);
+    let expected = format!(
+        "gitea-lightstep: the journal knows no push `{id}`; `gitea-lightstep explain REPO` and `log --json` name those that it knows\n"
+    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), &*expected));
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let push = newest_push(&sandbox);
+    let ran = sandbox.binary(&["test", "--from", &push, "--to", "shop.toml"]);
+    assert!(ran.stderr.contains("`shop.toml` would not be found as a test"), "{}", ran.stderr);
+    fs::rename(sandbox.bare(), sandbox.path("moved.git")).expect("moved");
+    let ran = sandbox.binary(&["test", "--from", &push]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("failed to open the repository"), "{}", ran.stderr);
+    sandbox.binary(&["test", "--from", &push, "--git-dir", "moved.git"]).succeeded();
+    assert_eq!(sandbox.binary(&["test", "--from", "nonsense"]).code, Some(2));
+}

@@ -12,7 +12,7 @@ use super::{
     load::{self, Suite},
     run::{Ending, Tested, judge},
 };
-use crate::{marker::name, policy, state::journal::Verdict};
+use crate::{policy, state::journal::Verdict};
 
 /// A file with the expectations as they were found.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ fn verify(suite: &Suite, tested: &[Tested], blessed: &Blessed) -> anyhow::Result
 }
 
 /// Writes what was found into a test.
-fn expect(test: &mut Block<'_>, expectations: &[Expectation], found: &[Found]) {
+pub(super) fn expect(test: &mut Block<'_>, expectations: &[Expectation], found: &[Found]) {
     if let Some(stated) = test.table_mut().get_mut("expect")
         && !expectations.is_empty()
     {
@@ -265,8 +265,7 @@ fn new_marker(block: &mut Block<'_>, marker: &FoundMarker, found: &Found) {
     if let Some(environment) = &marker.environment {
         block.set("environment", names.abbreviate(environment));
     }
-    let commit_title = marker.attributes.get(name::COMMIT_TITLE);
-    if commit_title != Some(&policy::Value::Text(marker.title.clone())) {
+    if marker.has_own_title {
         block.set("title", names.abbreviate(&marker.title));
     }
     let mut own = InlineTable::new();

@@ -44,7 +44,7 @@ pub(super) struct TestFile {
     pub expect: OneOrMore<Expectation>,
 }
 
-/// A commit. `label`, `branch` and `tag` are how others name it.
+/// A commit. `label`, `branch`, `tag` and `refs` are how others name it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CommitFile {
@@ -56,6 +56,7 @@ pub(super) struct CommitFile {
     pub label: Option<Spanned<String>>,
     pub branch: Option<Spanned<String>>,
     pub tag: Option<Spanned<String>>,
+    pub refs: Vec<Spanned<String>>,
     pub merge: Option<Spanned<OneOrMore<String>>>,
     pub is_signed: bool,
 }

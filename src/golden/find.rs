@@ -57,7 +57,7 @@ impl Place {
 
     /// Takes a file that was named by itself. Its scripts are those of `scripts` if it is in there, else those of
     /// the directory that it is in; or of the one above, if that has a script of the site or of the owner.
-    pub(super) fn of_file(path: &Path, scripts: Option<&Path>) -> Self {
+    pub fn of_file(path: &Path, scripts: Option<&Path>) -> Self {
         if let Some(place) = scripts.and_then(|scripts| Self::inside(path, scripts)) {
             return place;
         }

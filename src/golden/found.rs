@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::names::Names;
 use crate::{
     decide::{Made, Verdict as Decided},
+    marker::name,
     policy::{Kind, Value},
     push::Update,
-    state::journal::Verdict,
+    state::journal::{Decision, Verdict},
 };
 
 /// What became of one update.
@@ -31,6 +32,8 @@ pub(super) struct FoundMarker {
     pub version: String,
     pub environment: Option<String>,
     pub title: String,
+    /// Whether the title is not just the commit's.
+    pub has_own_title: bool,
     pub by: String,
     pub attributes: BTreeMap<String, Value>,
 }
@@ -54,6 +57,29 @@ impl Found {
         }
     }
 
+    /// Puts into words what the journal says was decided.
+    pub fn noted(decision: &Decision<'_>, names: Names) -> Self {
+        let markers = decision.markers.iter().map(|marked| FoundMarker {
+            kind: marked.kind,
+            service: marked.service.to_string(),
+            version: marked.version.to_string(),
+            environment: marked.environment.as_deref().map(ToString::to_string),
+            title: String::new(),
+            // The journal keeps neither titles nor attributes.
+            has_own_title: false,
+            by: marked.by.to_string(),
+            attributes: BTreeMap::new(),
+        });
+        Self {
+            ref_name: decision.ref_name.to_string(),
+            outcome: decision.outcome,
+            why: decision.why.to_string(),
+            by: decision.by.as_deref().map(ToString::to_string),
+            markers: markers.collect(),
+            names,
+        }
+    }
+
     /// Returns the reason without the place in the script that a failure begins with: lines move.
     pub fn why_alone(&self) -> &str {
         match (self.outcome, self.why.split_once(": ")) {
@@ -65,7 +91,9 @@ impl Found {
 
 fn marker(made: Made, from_scripts: impl Fn(&str) -> String) -> FoundMarker {
     let marker = made.marker;
+    let commit_title = marker.attributes.get(name::COMMIT_TITLE);
     FoundMarker {
+        has_own_title: commit_title.is_none_or(|title| *title != Value::Text(marker.title.clone())),
         kind: marker.kind,
         service: marker.service,
         version: marker.version,

@@ -3,6 +3,7 @@
 //! that decides everything else.
 
 mod bless;
+mod captured;
 mod complaints;
 mod difference;
 mod edit;
@@ -13,11 +14,13 @@ mod found;
 mod load;
 mod names;
 mod plot;
+mod retold;
 mod run;
 mod scene;
 mod stage;
 
 pub use bless::Blessed;
+pub use captured::{Captured, Wish};
 pub use difference::{Difference, Line};
 pub use find::{Place, find};
 pub use load::Suite;

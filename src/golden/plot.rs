@@ -68,10 +68,11 @@ impl<'a, 'b> Plot<'a, 'b> {
             let parent = self.commit_at(&branch).or_else(|| self.commit_at(&self.head));
             let Some(number) = self.commit(file, parent) else { return };
             self.refs.insert(branch, Point::Commit(number));
-            if let Some(tag) = &file.tag
-                && let Some(name) = self.ref_name("refs/tags/", tag)
-            {
-                self.refs.insert(name, Point::Commit(number));
+            let tag = file.tag.iter().map(|tag| ("refs/tags/", tag));
+            for (prefix, written) in tag.chain(file.refs.iter().map(|name| ("", name))) {
+                if let Some(name) = self.ref_name(prefix, written) {
+                    self.refs.insert(name, Point::Commit(number));
+                }
             }
         }
     }
@@ -125,8 +126,8 @@ impl<'a, 'b> Plot<'a, 'b> {
         };
         let mut tip = start;
         for commit in &file.commits {
-            for key in [&commit.branch, &commit.tag].into_iter().flatten() {
-                self.complaints.at(key, "a commit of an update goes to the update's own ref; only one in `history` has `branch` or `tag`");
+            for key in commit.branch.iter().chain(&commit.tag).chain(&commit.refs) {
+                self.complaints.at(key, "a commit of an update goes to the update's own ref; only one in `history` has `branch`, `tag` or `refs`");
             }
             tip = Some(self.commit(commit, tip)?);
         }

@@ -1,5 +1,6 @@
 //! `test`: the policy's golden tests.
 
+mod from;
 mod junit;
 mod report;
 
@@ -12,6 +13,7 @@ use report::{Report, Word};
 use super::{Common, Ending, output, terminal::Terminal};
 use crate::{
     golden::{self, Place, Stage, Suite},
+    push::PushId,
     text,
 };
 
@@ -42,9 +44,29 @@ pub(super) struct TestArgs {
     /// Write the outcome to FILE as JUnit XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Print a test of the push PUSH_ID, as the journal has it, and run none
+    #[arg(
+        long,
+        value_name = "PUSH_ID",
+        conflicts_with_all = ["paths", "filter", "bless", "json", "junit"],
+        help_heading = "Write a test"
+    )]
+    from: Option<PushId>,
+    /// Put it into FILE, behind what is there, instead
+    #[arg(long, value_name = "FILE", requires = "from", help_heading = "Write a test")]
+    to: Option<PathBuf>,
+    /// Tell the content of the file at PATH, in every commit; other files are told by name alone
+    #[arg(long = "with-file", value_name = "PATH", requires = "from", help_heading = "Write a test")]
+    with_files: Vec<String>,
+    /// Read the repository in DIR; otherwise where the push went
+    #[arg(long, value_name = "DIR", requires = "from", help_heading = "Write a test")]
+    git_dir: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &TestArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+    if let Some(id) = args.from {
+        return from::run(id, args, common, terminal);
+    }
     let scripts = match &args.scripts {
         Some(scripts) => Some(scripts.clone()),
         None => common.load()?.scripts,
