@@ -10,7 +10,7 @@ use crate::{
     policy::{
         Decision, Draft, Guarded, Kind, Partial, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace,
     },
-    push::Push,
+    push::{self, Push},
     time::Deadline,
 };
 
@@ -110,10 +110,15 @@ impl<'a> Decider<'a> {
     /// is told of each update that needs it.
     pub fn new(config: &'a Config, push: Push, hook_page: Option<std::path::PathBuf>) -> Self {
         let scripts = Scripts { dir: config.scripts.clone(), hook_page, draft: None };
+        Self::with_scripts(config, push, &scripts)
+    }
+
+    /// Does the same with scripts that are not those of the configuration.
+    pub fn with_scripts(config: &'a Config, push: Push, scripts: &Scripts) -> Self {
         Self {
             config,
             repository: Repository::open(&push.source().git_dir).map(Rc::new),
-            policy: Policy::load(&scripts, &push.source().repository, &config.limits),
+            policy: Policy::load(scripts, &push.source().repository, &config.limits),
             push: Rc::new(push),
             is_traced: false,
         }
@@ -281,8 +286,7 @@ impl Verdict {
 /// the repository's name.
 fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
     let repository = &facts.push().source().repository;
-    let full_name = repository.full_name().to_lowercase();
-    let rules: Vec<_> = rules.iter().filter(|rule| matches(&rule.repository, full_name.as_bytes())).collect();
+    let rules: Vec<_> = rules.iter().filter(|rule| is_of(rule, repository)).collect();
     if rules.is_empty() {
         return vec![repository.name.clone()];
     }
@@ -300,6 +304,11 @@ fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
         rules.into_iter().filter(|rule| touches(rule)).map(|rule| rule.name.clone()).collect();
     names.dedup();
     names
+}
+
+/// Returns whether a `[[service]]` names the repository.
+pub fn is_of(rule: &ServiceRule, repository: &push::Repository) -> bool {
+    matches(&rule.repository, repository.full_name().to_lowercase().as_bytes())
 }
 
 fn matches(pattern: &str, text: &[u8]) -> bool {

@@ -47,6 +47,8 @@ pub mod state;
 
 pub mod settle;
 
+pub mod golden;
+
 pub mod otlp;
 
 pub mod delivery;

@@ -2,7 +2,6 @@
 //! capture. The hook does it within its budget, the deliverer with what a crash or the budget left.
 
 use std::{
-    borrow::Cow,
     mem,
     panic::resume_unwind,
     sync::{Arc, mpsc},
@@ -249,21 +248,15 @@ impl<'a> Slice<'a> {
 
 fn noted<'a>(push: &'a Push, verdict: &'a Verdict, repository: &'a str) -> Record<'a> {
     let update = &push.updates()[verdict.update];
-    let (outcome, why): (_, Cow<'_, str>) = match &verdict.outcome {
-        Outcome::Marked => (Noted::Marked, "".into()),
-        Outcome::Skipped(why) => (Noted::Skipped, why.as_str().into()),
-        Outcome::Refused(why) => (Noted::Refused, why.as_str().into()),
-        Outcome::Failed(why) => (Noted::Failed, why.as_str().into()),
-    };
     Record::Decision(Decision {
         push: push.id(),
         repository: repository.into(),
         ref_name: update.ref_name().to_text().into(),
         old_id: update.raw_old_id(),
         new_id: update.raw_new_id(),
-        outcome,
+        outcome: Noted::from(&verdict.outcome),
         by: verdict.by.as_ref().map(|rule| rule.to_string().into()),
-        why,
+        why: verdict.outcome.why().into(),
         missing: verdict.missing.as_ref().map(|err| err.to_string().into()),
         markers: verdict.markers.iter().map(|made| Marked::of(&made.marker, made.by.to_string())).collect(),
     })

@@ -153,6 +153,7 @@ fn the_readme_names_every_command_and_no_link_is_dead() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "docs/policy.md",
+        "docs/testing.md",
         "docs/wire.md",
         "docs/operations.md",
     ] {

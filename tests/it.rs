@@ -17,6 +17,7 @@ mod documents; // what the documents promise
 mod explain; // explain: the whole way of an update, in every state that it can be in
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
+mod golden_tests; // `test`: what a test can say, the difference, --bless, JUnit, the policies that are shipped
 mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod imports; // what scripts import from their directory, and what stands outside of functions

@@ -14,6 +14,7 @@ mod queue;
 mod reply;
 mod status;
 mod terminal;
+mod test;
 mod trial;
 mod turn;
 
@@ -92,6 +93,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Check the configuration and every script
     Check(check::CheckArgs),
+    /// Run the golden tests of policies: `*.test.toml` beside the scripts
+    Test(test::TestArgs),
     /// Show everything at work on a throw-away repository
     Demo(demo::DemoArgs),
 }
@@ -146,6 +149,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Try(args) => trial::run(args, &cli.common, &terminal),
         Command::Explain(args) => explain::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
+        Command::Test(args) => test::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
     };
     match ending {

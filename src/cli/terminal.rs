@@ -82,7 +82,21 @@ impl Terminal {
 
     /// Returns `text` in bold where the terminal can.
     pub fn bold(&self, text: &str) -> String {
-        if self.has_colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
+        self.styled("1", text)
+    }
+
+    /// Returns `text` in green where the terminal can.
+    pub fn green(&self, text: &str) -> String {
+        self.styled("32", text)
+    }
+
+    /// Returns `text` in red where the terminal can.
+    pub fn red(&self, text: &str) -> String {
+        self.styled("31", text)
+    }
+
+    fn styled(&self, style: &str, text: &str) -> String {
+        if self.has_colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_string() }
     }
 }
 

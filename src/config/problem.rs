@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! What is wrong with a configuration or another file of TOML, and where.
 
 use std::{
     fmt,
@@ -25,10 +25,15 @@ impl Problem {
 
     /// Returns a problem at the bytes `span` of the file's text.
     pub fn at(path: &Path, source: &str, span: Range<usize>, message: impl Into<String>) -> Self {
-        let before = source.get(..span.start).unwrap_or(source);
+        Self { path: path.into(), place: Some(Self::position(source, span.start)), message: message.into() }
+    }
+
+    /// Returns the line and the column of a byte of the file's text, each counted from 1, the column in characters.
+    pub fn position(source: &str, byte: usize) -> (usize, usize) {
+        let before = source.get(..byte).unwrap_or(source);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Self { path: path.into(), place: Some((line, column)), message: message.into() }
+        (line, column)
     }
 
     /// Returns the file.

@@ -15,6 +15,7 @@ use super::{
     listing,
 };
 use crate::{
+    decide::Outcome,
     marker::{Marker, MarkerId, TraceId},
     policy::Kind,
     push::{ObjectId, PushId},
@@ -150,6 +151,17 @@ impl Verdict {
             Self::Skipped => "skipped",
             Self::Refused => "refused",
             Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<&Outcome> for Verdict {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Marked => Self::Marked,
+            Outcome::Skipped(_) => Self::Skipped,
+            Outcome::Refused(_) => Self::Refused,
+            Outcome::Failed(_) => Self::Failed,
         }
     }
 }

@@ -1,0 +1,299 @@
+//! Expectations as they were found, put into the file in the place of those that failed. Everything else in it, its
+//! comments and its order stay as they are.
+
+use anyhow::{Context as _, ensure};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
+
+use super::{
+    difference::{is_value, pair},
+    edit::{Block, blocks, remove, spread},
+    expect::{Expectation, ExpectedMarker, ExpectedValue, is_place},
+    found::{Found, FoundMarker},
+    load::{self, Suite},
+    run::{Ending, Tested, judge},
+};
+use crate::{policy, state::journal::Verdict};
+
+/// A file with the expectations as they were found.
+#[derive(Debug)]
+pub struct Blessed {
+    /// The whole text, the old one if nothing was blessed.
+    pub text: String,
+    /// The tests that were blessed, in order.
+    pub names: Vec<String>,
+    /// The tests that were not, and why.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Blesses those `tested` that failed.
+pub(super) fn bless(suite: &Suite, tested: &[Tested]) -> anyhow::Result<Blessed> {
+    let mut document: DocumentMut = suite.source.parse().context("failed to read the file once more")?;
+    let mut blessed = Blessed { text: String::new(), names: Vec::new(), refused: Vec::new() };
+    for (test, tested) in suite.tests.iter().zip(tested) {
+        match why_not(test.expectations.as_slice(), tested) {
+            None => continue,
+            Some(Err(why)) => blessed.refused.push((test.name.clone(), why)),
+            Some(Ok(())) => {
+                let all = document.get_mut("test").map(blocks).unwrap_or_default();
+                let is_it = |block: &Block<'_>| block.text("name") == Some(&test.name);
+                let mut block = all.into_iter().find(is_it).context("a test is not in its file any more")?;
+                expect(&mut block, &test.expectations, &tested.found);
+                blessed.names.push(test.name.clone());
+            }
+        }
+    }
+    blessed.text = if blessed.names.is_empty() { suite.source.clone() } else { document.to_string() };
+    verify(suite, tested, &blessed)?;
+    Ok(blessed)
+}
+
+/// Returns whether a test may be blessed; `None` if there is no reason to.
+fn why_not(expectations: &[Expectation], tested: &Tested) -> Option<Result<(), String>> {
+    match &tested.ending {
+        Ending::Passed => return None,
+        Ending::Broken(why) => return Some(Err(why.clone())),
+        Ending::Differs(_) | Ending::Unexpecting(_) => {}
+    }
+    // A policy that fails is seldom what somebody wants.
+    let surprise = tested.found.iter().enumerate().find(|(nth, found)| {
+        let stated = expectations.get(*nth).and_then(Expectation::outcome);
+        found.outcome == Verdict::Failed && stated != Some(Verdict::Failed)
+    });
+    Some(match surprise {
+        Some((_, found)) => {
+            Err(format!("the policy fails: {}; say `outcome = \"failed\"` if it should", found.why))
+        }
+        None => Ok(()),
+    })
+}
+
+/// Reads the new text as a run would, and holds it beside what was found.
+fn verify(suite: &Suite, tested: &[Tested], blessed: &Blessed) -> anyhow::Result<()> {
+    let reread = load::parse(suite.place.clone(), blessed.text.clone());
+    let reread = reread.map_err(|problems| anyhow::anyhow!("the new text is wrong: {}", problems[0]))?;
+    for tested in tested.iter().filter(|tested| blessed.names.contains(&tested.name)) {
+        let test = reread.tests.iter().find(|test| test.name == tested.name);
+        let is_right =
+            test.is_some_and(|test| matches!(judge(&test.expectations, &tested.found), Ending::Passed));
+        ensure!(is_right, "the test `{}` would fail all the same", tested.name);
+    }
+    Ok(())
+}
+
+/// Writes what was found into a test.
+pub(super) fn expect(test: &mut Block<'_>, expectations: &[Expectation], found: &[Found]) {
+    if let Some(stated) = test.table_mut().get_mut("expect")
+        && !expectations.is_empty()
+    {
+        for (mut block, (expectation, found)) in
+            blocks(stated).into_iter().zip(expectations.iter().zip(found))
+        {
+            change(&mut block, expectation, found);
+        }
+        return;
+    }
+    let is_under_headers = test.table().get("update").is_some_and(|update| match update {
+        Item::Table(table) => !table.is_dotted(),
+        Item::ArrayOfTables(_) => true,
+        Item::None | Item::Value(_) => false,
+    });
+    let new = match (found, test) {
+        ([found], Block::Table(test)) => {
+            let mut table = Table::new();
+            table.set_dotted(!is_under_headers);
+            change(&mut Block::Table(&mut table), &Expectation::default(), found);
+            test.insert("expect", Item::Table(table));
+            return;
+        }
+        (found, Block::Table(test)) if is_under_headers => {
+            let mut tables = ArrayOfTables::new();
+            for found in found {
+                let mut table = Table::new();
+                change(&mut Block::Table(&mut table), &Expectation::default(), found);
+                tables.push(table);
+            }
+            test.insert("expect", Item::ArrayOfTables(tables));
+            return;
+        }
+        (found, test) => (found, test),
+    };
+    let (found, test) = new;
+    let mut all = Array::new();
+    for found in found {
+        let mut table = InlineTable::new();
+        change(&mut Block::Inline(&mut table), &Expectation::default(), found);
+        all.push(table);
+    }
+    spread(&mut all);
+    test.set("expect", all);
+}
+
+/// Changes one expectation where it is not what was found.
+fn change(block: &mut Block<'_>, stated: &Expectation, found: &Found) {
+    let is_new_outcome = stated.outcome() != Some(found.outcome);
+    if is_new_outcome {
+        block.set("outcome", found.outcome.as_str());
+    }
+    let why = found.names.abbreviate(found.why_alone());
+    let is_why = |stated: &str| {
+        let stated = found.names.expand(stated);
+        stated == found.why || stated == found.why_alone()
+    };
+    match &stated.why {
+        Some(stated) if is_why(stated) => {}
+        None if !is_new_outcome || why.is_empty() => {}
+        Some(_) if why.is_empty() => block.remove("why"),
+        Some(_) | None => block.set("why", why),
+    }
+    if let Some(by) = &stated.by {
+        match &found.by {
+            Some(found) if is_place(by, found) => {}
+            Some(found) => block.set("by", place(by, found)),
+            None => block.remove("by"),
+        }
+    }
+    if stated.markers.is_none() && !is_new_outcome {
+        return;
+    }
+    if found.markers.is_empty() {
+        if stated.markers.as_ref().is_some_and(|markers| !markers.is_empty()) {
+            block.remove("markers");
+        }
+        return;
+    }
+    let mut list = stated.markers.clone().unwrap_or_default();
+    list.retain(|_| block.table().contains_key("markers"));
+    if !block.table().contains_key("markers") {
+        block.set("markers", Array::new());
+    }
+    let Some(item) = block.table_mut().get_mut("markers") else { return };
+    markers(item, &list, found);
+}
+
+/// Changes the list of markers: those that differ where they stand, others go or are put in between.
+fn markers(item: &mut Item, stated: &[ExpectedMarker], found: &Found) {
+    let mut at = 0;
+    let mut is_changed = false;
+    for pair in pair(stated, &found.markers, &found.names) {
+        match pair {
+            (Some(expected), Some(marker)) => {
+                if let Some(mut block) = blocks(item).into_iter().nth(at) {
+                    change_marker(&mut block, expected, marker, found);
+                }
+                at += 1;
+            }
+            (Some(_), None) => {
+                is_changed = true;
+                match item {
+                    Item::ArrayOfTables(tables) => drop(tables.remove(at)),
+                    Item::Value(Value::Array(array)) => remove(array, at),
+                    _ => {}
+                }
+            }
+            (None, Some(marker)) => {
+                is_changed = true;
+                match item {
+                    Item::ArrayOfTables(tables) => {
+                        let mut table = Table::new();
+                        new_marker(&mut Block::Table(&mut table), marker, found);
+                        tables.insert(at, table);
+                    }
+                    Item::Value(Value::Array(array)) => {
+                        let mut table = InlineTable::new();
+                        new_marker(&mut Block::Inline(&mut table), marker, found);
+                        array.insert(at, table);
+                    }
+                    _ => {}
+                }
+                at += 1;
+            }
+            (None, None) => {}
+        }
+    }
+    if let Item::Value(Value::Array(array)) = item
+        && is_changed
+    {
+        spread(array);
+    }
+}
+
+fn change_marker(block: &mut Block<'_>, stated: &ExpectedMarker, marker: &FoundMarker, found: &Found) {
+    let names = &found.names;
+    if stated.kind.is_some_and(|kind| kind != marker.kind) {
+        block.set("kind", marker.kind.as_str());
+    }
+    for (key, stated, found) in [
+        ("service", &stated.service, &marker.service),
+        ("version", &stated.version, &marker.version),
+        ("title", &stated.title, &marker.title),
+    ] {
+        if stated.as_ref().is_some_and(|stated| names.expand(stated) != *found) {
+            block.set(key, names.abbreviate(found));
+        }
+    }
+    match (&stated.environment, &marker.environment) {
+        (Some(_), None) => block.remove("environment"),
+        (stated, Some(found))
+            if stated.as_ref().map(|stated| names.expand(stated)).as_ref() != Some(found) =>
+        {
+            block.set("environment", names.abbreviate(found));
+        }
+        _ => {}
+    }
+    if let Some(by) = stated.by.as_ref().filter(|by| !is_place(by, &marker.by)) {
+        block.set("by", place(by, &marker.by));
+    }
+    for (key, ExpectedValue::Value(value)) in &stated.attributes {
+        let found = marker.attributes.get(key);
+        if is_value(value, found, names) {
+            continue;
+        }
+        let Some(item) = block.table_mut().get_mut("attributes") else { continue };
+        let Some(mut attributes) = blocks(item).pop() else { continue };
+        match found {
+            Some(found) => attributes.set(key, attribute(found, |text| names.abbreviate(text))),
+            None => attributes.remove(key),
+        }
+    }
+}
+
+fn new_marker(block: &mut Block<'_>, marker: &FoundMarker, found: &Found) {
+    let names = &found.names;
+    block.set("kind", marker.kind.as_str());
+    block.set("service", names.abbreviate(&marker.service));
+    block.set("version", names.abbreviate(&marker.version));
+    if let Some(environment) = &marker.environment {
+        block.set("environment", names.abbreviate(environment));
+    }
+    if marker.has_own_title {
+        block.set("title", names.abbreviate(&marker.title));
+    }
+    let mut own = InlineTable::new();
+    for (key, value) in marker.attributes.iter().filter(|(key, _)| is_of_script(key)) {
+        own.insert(key, attribute(value, |text| names.abbreviate(text)));
+    }
+    if !own.is_empty() {
+        block.set("attributes", own);
+    }
+}
+
+/// Returns whether an attribute is one that only a script can have set.
+fn is_of_script(key: &str) -> bool {
+    !["vcs.", "user.", "gitea_lightstep."].iter().any(|prefix| key.starts_with(prefix))
+}
+
+fn attribute(value: &policy::Value, text: impl Fn(&str) -> String) -> Value {
+    match value {
+        policy::Value::Bool(bool) => (*bool).into(),
+        policy::Value::Int(int) => (*int).into(),
+        policy::Value::Float(float) => (*float).into(),
+        policy::Value::Text(value) => text(value).into(),
+        policy::Value::List(list) => list.iter().map(|item| text(item)).collect::<Array>().into(),
+    }
+}
+
+/// Returns a place with its line where the stated one has a line.
+fn place(stated: &str, found: &str) -> String {
+    let file = found.split(':').next().unwrap_or(found);
+    if stated.contains(':') { found.to_string() } else { file.to_string() }
+}

@@ -1,0 +1,214 @@
+//! A file of golden tests as written: what TOML and its types can say of it, nothing decided yet.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
+
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+
+use super::expect::Expectation;
+use crate::push::Transport;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SuiteFile {
+    pub repository: Option<Spanned<String>>,
+    pub policy: Option<Spanned<PathBuf>>,
+    pub hook_page: Option<Spanned<PathBuf>>,
+    pub default_branch: Option<Spanned<String>>,
+    pub service: Vec<ServiceFile>,
+    pub history: Option<Vec<CommitFile>>,
+    pub test: Vec<TestFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceFile {
+    pub name: Spanned<String>,
+    pub repository: Option<String>,
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestFile {
+    pub name: Spanned<String>,
+    pub repository: Option<Spanned<String>>,
+    pub default_branch: Option<Spanned<String>>,
+    pub history: Option<Vec<CommitFile>>,
+    #[serde(default)]
+    pub push: PushFile,
+    #[serde(default)]
+    pub update: OneOrMore<UpdateFile>,
+    #[serde(default)]
+    pub expect: OneOrMore<Expectation>,
+}
+
+/// A commit. `label`, `branch`, `tag` and `refs` are how others name it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CommitFile {
+    pub message: Option<String>,
+    pub author: Option<Spanned<String>>,
+    pub committer: Option<Spanned<String>>,
+    pub time: Option<TimeFile>,
+    pub files: BTreeMap<Spanned<String>, ContentFile>,
+    pub label: Option<Spanned<String>>,
+    pub branch: Option<Spanned<String>>,
+    pub tag: Option<Spanned<String>>,
+    pub refs: Vec<Spanned<String>>,
+    pub merge: Option<Spanned<OneOrMore<String>>>,
+    pub is_signed: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PushFile {
+    pub pusher: Option<PusherFile>,
+    pub pusher_id: Option<i64>,
+    pub options: BTreeMap<String, OptionFile>,
+    pub transport: Option<Transport>,
+    pub pull_request: Option<i64>,
+    pub is_merge: bool,
+    pub is_internal: bool,
+    pub is_wiki: bool,
+    pub is_deploy_key: bool,
+    pub actions_task: Option<i64>,
+    pub time: Option<TimeFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UpdateFile {
+    pub branch: Option<Spanned<String>>,
+    pub tag: Option<Spanned<String>>,
+    #[serde(rename = "ref")]
+    pub full_name: Option<Spanned<String>>,
+    pub to: Option<Spanned<String>>,
+    pub commits: Vec<CommitFile>,
+    pub annotated_tag: Option<TagFile>,
+    pub delete: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TagFile {
+    pub message: String,
+    pub tagger: Option<Spanned<String>>,
+    pub time: Option<TimeFile>,
+    pub is_signed: bool,
+}
+
+/// What a file holds, or that it is removed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the file's content as a string, or `false` for a file that is removed"
+)]
+pub(super) enum ContentFile {
+    Text(String),
+    #[serde(deserialize_with = "only_false")]
+    Removed,
+}
+
+/// Who pushed, or that nobody is known to have.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the pusher's login as a string, or `false` for a push outside of Gitea"
+)]
+pub(super) enum PusherFile {
+    Name(String),
+    #[serde(deserialize_with = "only_false")]
+    Nobody,
+}
+
+/// The value of a push option, or that it has none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected the option's value as a string, or `true` for `git push -o KEY`")]
+pub(super) enum OptionFile {
+    Value(String),
+    #[serde(deserialize_with = "only_true")]
+    Bare,
+}
+
+/// A point in time: TOML's own, or RFC 3339 in a string.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "WrittenTime")]
+pub(super) struct TimeFile(pub crate::time::Timestamp);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a time such as 2026-11-22T10:00:00Z")]
+enum WrittenTime {
+    Native(toml::value::Datetime),
+    Text(String),
+}
+
+impl TryFrom<WrittenTime> for TimeFile {
+    type Error = String;
+
+    fn try_from(written: WrittenTime) -> Result<Self, String> {
+        let text = match written {
+            WrittenTime::Native(time) => time.to_string(),
+            WrittenTime::Text(text) => text,
+        };
+        let wrong =
+            || format!("expected a time such as 2026-11-22T10:00:00Z, found `{}`", crate::text::line(&text));
+        text.parse().map(Self).map_err(|_| wrong())
+    }
+}
+
+fn only_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, false)
+}
+
+fn only_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, true)
+}
+
+fn only<'de, D: Deserializer<'de>>(deserializer: D, wanted: bool) -> Result<(), D::Error> {
+    let found = bool::deserialize(deserializer)?;
+    if found == wanted { Ok(()) } else { Err(de::Error::custom(format_args!("expected `{wanted}`"))) }
+}
+
+/// One, or a list of them: the brackets may be left out where there is one.
+#[derive(Clone, Debug)]
+pub(super) struct OneOrMore<T>(pub Vec<T>);
+
+impl<T> Default for OneOrMore<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrMoreVisitor(PhantomData))
+    }
+}
+
+struct OneOrMoreVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> de::Visitor<'de> for OneOrMoreVisitor<T> {
+    type Value = OneOrMore<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one, or an array of them")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        T::deserialize(de::value::StrDeserializer::new(text)).map(|one| OneOrMore(vec![one]))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(map)).map(|one| OneOrMore(vec![one]))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            all.push(one);
+        }
+        Ok(OneOrMore(all))
+    }
+}
