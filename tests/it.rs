@@ -35,4 +35,5 @@ mod secrets; // tokens: read once, read anew when refused, shown to nobody
 mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics
 mod trial; // try: a policy over real history, two policies side by side, nothing written
+mod tutorial; // every command of docs/tutorial.md prints what it says
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes
