@@ -36,7 +36,7 @@ impl Scene {
             &[("services/search/lib.rs", "1"), ("deploy/values.yaml", "image: shop\ntag: 1.3.0\n")],
         );
         sandbox.git(&["push", "-q", "origin", "--tags", "main:refs/heads/elsewhere"]);
-        sandbox.git(&["tag", "-a", "-m", "Checkout 1.3.0", "checkout/v1.3.0"]);
+        sandbox.git(&["tag", "-a", "-m", "Checkout 1.3.0", "-m", "Approved-by: Bo", "checkout/v1.3.0"]);
         let tag = sandbox.git(&["rev-parse", "checkout/v1.3.0"]);
         // The object is there, under a name that no example can see.
         sandbox.git(&["push", "-q", "origin", &format!("{tag}:refs/elsewhere/tag")]);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ffi::OsString, fs, rc::Rc};
 
 use gitea_lightstep::{
-    facts::{Facts, MAX_VISITED, Repository},
+    facts::{Facts, MAX_VISITED, Range, Repository},
     push::{Environment, ObjectId, Push, PushId, RefName, Source, Update},
     time::Timestamp,
 };
@@ -60,7 +60,7 @@ fn annotated_tags_are_followed_and_the_outermost_is_told() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Tagged", &[("a", "1")]);
     sandbox.git(&["tag", "-a", "inner", "-m", "Inside"]);
-    sandbox.git(&["tag", "-a", "v1.2.3", "-m", "Outside\n\nWith a body.", "inner"]);
+    sandbox.git(&["tag", "-a", "v1.2.3", "-m", "Outside\n\nWith a body.\n\nApproved-by: Bo", "inner"]);
     sandbox.git(&["tag", "light"]);
     let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]);
     sandbox.git(&["tag", "tree", &tree]);
@@ -71,7 +71,8 @@ fn annotated_tags_are_followed_and_the_outermost_is_told() {
     let outer = tag("v1.2.3");
     let target = outer.target().expect("readable");
     let told = target.tag.as_ref().expect("an annotated tag");
-    assert_eq!(told.message, "Outside\n\nWith a body.");
+    assert_eq!(told.message, "Outside\n\nWith a body.\n\nApproved-by: Bo");
+    assert_eq!(told.trailers, [("Approved-by".into(), "Bo".into())]);
     assert_eq!(told.tagger.as_ref().expect("a tagger").name, "Ann Author");
     assert_eq!(outer.commit_id().expect("readable").expect("a commit").to_string(), commit);
     assert_eq!(outer.version_tag().expect("a version").version().to_string(), "1.2.3");
@@ -316,6 +317,17 @@ fn a_description_is_the_one_that_git_gives() {
             let git = sandbox.git(&["describe", "--tags", "--abbrev=12", rev]);
             assert_eq!(described(rev), Some(git), "{rev}");
         }
+
+        let id = sandbox.git(&["rev-parse", "HEAD"]);
+        let since = facts(&sandbox, "refs/heads/main", "", &id).range_since_version().expect("readable");
+        let git = sandbox.git(&["rev-list", "v1.1.0..HEAD"]);
+        let listed = |range: &Range| -> BTreeSet<String> {
+            range.commits.iter().map(|commit| commit.id.to_string()).collect()
+        };
+        assert_eq!(listed(&since), git.lines().map(ToString::to_string).collect());
+        let id = sandbox.git(&["rev-parse", "v1.0.0"]);
+        let first = facts(&sandbox, "refs/tags/v1.0.0", "", &id).range_since_version().expect("readable");
+        assert_eq!(first.count, 1, "without a version before it, all of the history");
     }
 }
 

@@ -35,6 +35,8 @@ mod progress; // the bar on a terminal while a delivery takes its time
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
 mod secrets; // tokens: read once, read anew when refused, shown to nobody
+mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics
 mod trial; // try: a policy over real history, two policies side by side, nothing written
+mod tutorial; // every command of docs/tutorial.md prints what it says
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes

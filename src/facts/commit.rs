@@ -40,6 +40,8 @@ pub struct Tag {
     pub tagger: Option<Person>,
     /// The whole message, without a signature.
     pub message: String,
+    /// The trailers at the end of the message, in order.
+    pub trailers: Vec<(String, String)>,
     /// Whether it bears a signature; whose it is, and whether it is right, nobody has asked.
     pub is_signed: bool,
 }
@@ -110,19 +112,13 @@ pub(super) fn peel(repository: &Repository, id: ObjectId) -> Result<Target, Fact
 impl Commit {
     fn read(id: ObjectId, commit: &CommitRef<'_>) -> Result<Self, FactError> {
         let message = MessageRef::from_bytes(commit.message);
-        let trailers = message.body().map_or_else(Vec::new, |body| {
-            body.trailers()
-                .take(MAX_TRAILERS)
-                .map(|t| (text::bounded(t.token, MAX_TRAILER), text::bounded(&t.value, MAX_TRAILER)))
-                .collect()
-        });
         Ok(Self {
             id,
             author: Person::read(commit.author),
             committer: Person::read(commit.committer),
             title: text::bounded(message.summary().as_ref(), MAX_TITLE),
             message: text::bounded(commit.message, MAX_MESSAGE),
-            trailers,
+            trailers: trailers(&message),
             parents: commit.parents().map(|id| own_id(&id)).collect::<Result<_, _>>()?,
             is_signed: commit.extra_headers().pgp_signature().is_some(),
             tree: own_id(&commit.tree())?,
@@ -145,9 +141,20 @@ impl Tag {
             id,
             tagger: tag.tagger.map(|raw| Person::read(raw)),
             message: text::bounded(tag.message.trim_ascii_end(), MAX_MESSAGE),
+            trailers: trailers(&MessageRef::from_bytes(tag.message)),
             is_signed: tag.signature.is_some(),
         }
     }
+}
+
+/// Returns the trailers at the end of a message.
+fn trailers(message: &MessageRef<'_>) -> Vec<(String, String)> {
+    message.body().map_or_else(Vec::new, |body| {
+        body.trailers()
+            .take(MAX_TRAILERS)
+            .map(|t| (text::bounded(t.token, MAX_TRAILER), text::bounded(&t.value, MAX_TRAILER)))
+            .collect()
+    })
 }
 
 impl Person {

@@ -31,6 +31,8 @@ pub struct Description {
     pub tag: String,
     /// How many commits are in the commit's history and not in the tag's.
     pub distance: usize,
+    /// The commit that the tag names in the end.
+    pub tagged: ObjectId,
     commit: ObjectId,
 }
 
@@ -51,6 +53,7 @@ type Tags<R> = HashMap<gix::ObjectId, (R, BString)>;
 /// A tag that the walk has met.
 struct Candidate {
     tag: BString,
+    tagged: gix::ObjectId,
     distance: usize,
 }
 
@@ -93,7 +96,7 @@ impl Repository {
             {
                 reached.by |= 1 << candidates.len();
                 // Everything that was visited before, but for what the tag turns out to reach as well.
-                candidates.push(Candidate { tag: tag.clone(), distance: visited });
+                candidates.push(Candidate { tag: tag.clone(), tagged: id, distance: visited });
             }
             for (bit, candidate) in candidates.iter_mut().enumerate() {
                 candidate.distance += usize::from(reached.by & (1 << bit) == 0);
@@ -117,11 +120,12 @@ impl Repository {
         }
         // Of two that are equally near, the one that was met first, which is the newer one.
         let nearest = candidates.into_iter().min_by_key(|candidate| candidate.distance);
-        Ok(nearest.map(|candidate| Description {
-            tag: text::name(&candidate.tag, super::commit::MAX_NAME),
-            distance: candidate.distance,
-            commit,
-        }))
+        let describe = |candidate: Candidate| {
+            let tagged = own_id(&candidate.tagged)?;
+            let tag = text::name(&candidate.tag, super::commit::MAX_NAME);
+            Ok(Description { tag, distance: candidate.distance, tagged, commit })
+        };
+        nearest.map(describe).transpose()
     }
 
     /// Returns the short names of the tags by the commits that they name in the end.

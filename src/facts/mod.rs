@@ -54,7 +54,8 @@ pub struct Facts {
     range: OnceCell<Result<Rc<Range>, FactError>>,
     paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
     description: OnceCell<Result<Option<Description>, FactError>>,
-    previous_version: OnceCell<Result<Option<VersionTag>, FactError>>,
+    previous: OnceCell<Result<Option<Description>, FactError>>,
+    range_since_version: OnceCell<Result<Rc<Range>, FactError>>,
     files: RefCell<Files>,
 }
 
@@ -74,7 +75,8 @@ impl Facts {
             range: OnceCell::new(),
             paths: OnceCell::new(),
             description: OnceCell::new(),
-            previous_version: OnceCell::new(),
+            previous: OnceCell::new(),
+            range_since_version: OnceCell::new(),
             files: RefCell::default(),
         }
     }
@@ -235,6 +237,27 @@ impl Facts {
     /// # Errors
     /// If the tags or the history cannot be read.
     pub fn previous_version(&self) -> Result<Option<VersionTag>, FactError> {
+        Ok(self.previous()?.and_then(|found| VersionTag::parse(&found.tag)))
+    }
+
+    /// Returns the commits since the previous version; without one, all of the history. The walk ends after
+    /// [`MAX_VISITED`] commits.
+    ///
+    /// # Errors
+    /// If the tags or the history cannot be read.
+    pub fn range_since_version(&self) -> Result<Rc<Range>, FactError> {
+        let read = || {
+            let Some(commit) = self.commit_id()? else {
+                return Ok(Rc::new(Range::default()));
+            };
+            let previous = self.previous()?.map(|found| found.tagged);
+            Ok(Rc::new(self.repository()?.range(previous, commit)?))
+        };
+        self.range_since_version.get_or_init(read).clone()
+    }
+
+    /// Returns the tag of the previous version.
+    fn previous(&self) -> Result<Option<Description>, FactError> {
         let read = || {
             let Some(commit) = self.commit_id()? else { return Ok(None) };
             let own = self.version_tag();
@@ -248,10 +271,9 @@ impl Facts {
                 })?;
                 Some(tag.version().clone())
             };
-            let found = self.repository()?.describe(commit, rank)?;
-            Ok(found.and_then(|found| VersionTag::parse(&found.tag)))
+            self.repository()?.describe(commit, rank)
         };
-        self.previous_version.get_or_init(read).clone()
+        self.previous.get_or_init(read).clone()
     }
 
     /// Returns what the new commit is compared with: the old one, or else its first parent.

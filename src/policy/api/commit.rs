@@ -155,8 +155,15 @@ impl View for TagView {
             "message",
             Type::Text,
             "the message, without a signature",
-            r#"update.annotated_tag.message == "Checkout 1.3.0""#,
+            r#"update.annotated_tag.message.starts_with("Checkout 1.3.0")"#,
             |t| Ok(maybe(t.read(|tag| tag.message.clone()))),
+        ),
+        word(
+            "trailers",
+            Type::Object("texts"),
+            "the trailers at the end of the message, by their names in lower case",
+            r#"update.annotated_tag.trailers["approved-by"] == "Bo""#,
+            |t| Ok(maybe(t.read(|tag| Texts::of_trailers(&tag.trailers)))),
         ),
         word(
             "tagger",

@@ -40,6 +40,11 @@ impl PathsView {
         self.0.paths.iter().map(|path| path.to_str_lossy().into_owned())
     }
 
+    fn without(&self, pattern: &str) -> Self {
+        let kept = self.0.paths.iter().filter(|path| !is_match(pattern, path));
+        Self::new(Rc::new(ChangedPaths { paths: kept.cloned().collect(), is_truncated: self.0.is_truncated }))
+    }
+
     /// Returns the directories at `depth`, each once: the service of `services/checkout/pay.rs` is at 2.
     fn directories(&self, depth: i64) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
@@ -154,6 +159,16 @@ impl View for PathsView {
                     let found = paths.0.paths.iter().filter(|path| is_match(pattern, path));
                     Ok::<_, Box<EvalAltResult>>(list(found, |path| path.to_str_lossy().into_owned().into()))
                 });
+            },
+        },
+        Function {
+            name: "without",
+            takes: &[("pattern", Type::Text)],
+            gives: Type::Object("paths"),
+            about: "Returns the paths that do not match the wildcards, to be asked in turn.",
+            example: r#"!update.changed_paths.without("services/search/**").any("services/search/*")"#,
+            register: |engine, name| {
+                engine.register_fn(name, |paths: &mut Self, pattern: &str| paths.without(pattern));
             },
         },
         Function {

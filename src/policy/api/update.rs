@@ -14,7 +14,7 @@ use super::{
     word::{Function, Read, Type, View, Word, fact, list, maybe, number, word},
 };
 use crate::{
-    facts::{Commit, Facts, tickets},
+    facts::{Commit, Facts, Range, tickets},
     push::{ObjectId, RefKind},
 };
 
@@ -106,7 +106,7 @@ impl View for UpdateView {
             "annotated_tag",
             Type::Maybe(&Type::Object("tag")),
             "the tag object of an annotated tag",
-            r#"update.annotated_tag.message == "Checkout 1.3.0""#,
+            r#"update.annotated_tag.message.starts_with("Checkout 1.3.0")"#,
             |u| {
                 let target = fact(u.0.target())?;
                 Ok(maybe(target.tag.is_some().then(|| TagView::new(target))))
@@ -117,10 +117,7 @@ impl View for UpdateView {
             Type::List(&Type::Object("commit")),
             "the newest 250 commits that the push brought, newest first (walks history)",
             r#"update.commits.map(|commit| commit.title)[1] == "fix: pay by card""#,
-            |u| {
-                let range = fact(u.0.range())?;
-                Ok(list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone()))))
-            },
+            |u| Ok(commits(&*fact(u.0.range())?)),
         ),
         word(
             "commit_count",
@@ -172,6 +169,14 @@ impl View for UpdateView {
              only if the update names one (walks history, at most 10,000 commits)",
             r#"semver(update.version).bump_from(semver(update.previous_version)) == "minor""#,
             |u| Ok(maybe(fact(u.0.previous_version())?.map(|tag| tag.version().to_string()))),
+        ),
+        word(
+            "commits_since_version",
+            Type::List(&Type::Object("commit")),
+            "the newest 250 commits since `previous_version`, newest first; without one, of the whole history \
+             (walks history, at most 10,000 commits)",
+            r#"update.commits_since_version.map(|commit| commit.title).contains("fix: pay by card")"#,
+            |u| Ok(commits(&*fact(u.0.range_since_version())?)),
         ),
         word(
             "merged_pull_request",
@@ -260,6 +265,10 @@ impl View for UpdateView {
 
 fn id(id: Option<ObjectId>) -> Dynamic {
     maybe(id.map(|id| id.to_string()))
+}
+
+fn commits(range: &Range) -> Dynamic {
+    list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone())))
 }
 
 fn text(text: Option<Rc<str>>) -> Dynamic {
