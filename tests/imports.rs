@@ -116,7 +116,7 @@ fn a_mistake_in_an_imported_script_names_its_own_place() {
         ),
         (
             "fn of(update) { sub(update) }\nfn sub(update) { nobody(7) }",
-            "lib/teams.rhai:2:18: there is no function `nobody (i64)`",
+            "lib/teams.rhai:2:18: there is no function `nobody (number)`",
         ),
         ("fn of(update) { true", "lib/teams.rhai:1:21: Expecting ';' to terminate this statement"),
         ("const X = 1 / 0;\nfn of(update) { true }", "lib/teams.rhai:1:13: Division by zero: 1 / 0"),

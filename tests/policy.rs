@@ -199,7 +199,15 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
             "site.rhai: the array that `decide` returned must hold `mark(#{...})` only, found bool",
         ),
         ("fn decide(update) {\n    x\n}", "site.rhai:2:5: Undefined variable: x"),
-        ("fn decide(update) {\n    sleep(1)\n}", "site.rhai:2:5: there is no function `sleep (i64)`"),
+        (
+            "fn decide(update) {\n    glob(7, update.ref)\n}",
+            "site.rhai:2:5: `glob` takes pattern: text, text: text; found number, text",
+        ),
+        (
+            "fn decide(update) {\n    globb(\"a\", \"b\")\n}",
+            "site.rhai:2:5: there is no function `globb (text, text)`, did you mean `glob`?",
+        ),
+        ("fn decide(update) {\n    sleep(1)\n}", "site.rhai:2:5: there is no function `sleep (number)`"),
         ("fn decide(update) {\n    eval(\"1\")\n}", "site.rhai:2:5: reserved keyword 'eval' is disabled"),
         ("fn decide(update) {\n    throw \"no\"\n}", "site.rhai:2:5: no"),
         ("fn decide() { true }", "site.rhai:1:13: `decide` takes 1 parameter, found 0"),

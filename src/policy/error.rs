@@ -154,9 +154,7 @@ fn message(err: &EvalAltResult) -> String {
         EvalAltResult::ErrorRuntime(..) => {
             "the script threw a value that is too large to be shown".to_string()
         }
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            format!("there is no function `{}`", text::line(signature))
-        }
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => api::missing(signature),
         other => {
             let mut other = other.to_string();
             // The position is said once, in front.

@@ -13,14 +13,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    BINARY,
-    support::{
-        git::Git,
-        launcher::{self, Measured},
-        receiver::{self, Receiver},
-        verdict::{Verdict, mib},
-    },
+use crate::support::{
+    build,
+    git::Git,
+    launcher::{self, Measured},
+    receiver::{self, Receiver},
+    verdict::{Verdict, mib},
 };
 
 const MARKERS: usize = 100_000;
@@ -82,7 +80,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
             };
             // The receiver has the other core, or the other cores.
             let mut deliver = git.command("taskset", temp.path());
-            deliver.args(["--cpu-list", "0", BINARY, "deliver", "--config"]).arg(&config);
+            deliver.args(["--cpu-list", "0", build::installed(), "deliver", "--config"]).arg(&config);
 
             let outbox = state.join("outbox/bench/new");
             fs::create_dir_all(&outbox).expect("the directory is new");
@@ -114,7 +112,7 @@ fn fill(git: &Git, temp: &Path, spool: &Path) {
     let line = |nth| format!("{null} {} refs/tags/v1.0.{nth}\n", commits[nth % commits.len()]);
     let stdin = temp.join("updates");
     fs::write(&stdin, (0..MARKERS).map(line).collect::<String>()).expect("there is room");
-    let mut hook = git.command(BINARY, &bare);
+    let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
     launcher::measure(&hook, &stdin);
     fs::rename(temp.join("fill/outbox/unassigned/new"), spool).expect("the hook left it there");

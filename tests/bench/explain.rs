@@ -7,13 +7,11 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    BINARY,
-    support::{
-        git::Git,
-        launcher,
-        verdict::{Verdict, mib},
-    },
+use crate::support::{
+    build,
+    git::Git,
+    launcher,
+    verdict::{Verdict, mib},
 };
 
 /// How long the journal is, in lines, and how many repositories it tells of.
@@ -42,7 +40,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
         ("a commit in the middle", Some(commit.as_str())),
         ("nothing", Some("nothing")),
     ] {
-        let mut command = git.command(BINARY, temp.path());
+        let mut command = git.command(build::installed(), temp.path());
         command.args(["explain", "acme/shop-0"]).args(rev).arg("--config").arg(&config);
         let output = command.output().expect("it starts");
         let said = String::from_utf8_lossy(&output.stdout);

@@ -2,15 +2,12 @@
 
 use std::{fs, path::Path};
 
-use crate::{
-    BINARY,
-    support::{
-        elf,
-        git::Git,
-        launcher,
-        receiver::Receiver,
-        verdict::{Verdict, mib},
-    },
+use crate::support::{
+    build, elf,
+    git::Git,
+    launcher,
+    receiver::Receiver,
+    verdict::{Verdict, mib},
 };
 
 /// How much memory a hook may use, in MiB.
@@ -35,7 +32,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     fs::write(&stdin, format!("{} {} refs/heads/main\n", commits[1], commits[0]))
         .expect("the directory is new");
 
-    let mut hook = git.command(BINARY, &bare);
+    let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
     let measured: Vec<_> = (0..runs).map(|_| launcher::measure(&hook, &stdin)).collect();
     assert_eq!(receiver.served(), runs, "every push of one marker is one request");
@@ -43,7 +40,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     let background =
         measured.iter().filter_map(|run| run.background).map(|used| used.peak).max().unwrap_or(0);
     let cpu = measured.iter().map(|run| run.hook.cpu).min().unwrap_or_default();
-    let binary = elf::read(Path::new(BINARY));
+    let binary = elf::read(Path::new(build::installed()));
 
     println!("\n## One ordinary push, the largest of {runs} runs\n\n| | |\n|---|--:|");
     println!("| the hook's peak | {:.1} MiB |", mib(peak));

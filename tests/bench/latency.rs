@@ -7,15 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    BINARY,
-    support::{
-        git::Git,
-        hooks, process,
-        receiver::{Receiver, nobody},
-        stats::Times,
-        verdict::Verdict,
-    },
+use crate::support::{
+    build,
+    git::Git,
+    hooks, process,
+    receiver::{Receiver, nobody},
+    stats::Times,
+    verdict::Verdict,
 };
 
 /// Pushes of each variant before the first that counts.
@@ -56,11 +54,12 @@ pub fn run(rounds: usize, against: Option<&str>, verdict: &mut Verdict) {
         ("no hook", None),
         ("no-op `sh`", Some(hooks::NO_OP.to_string())),
         ("`bash` + `curl` relay", Some(hooks::relay(relayed.url()))),
-        ("ours", Some(hooks::wrapper(BINARY, &up))),
-        ("ours, receiver down", Some(hooks::wrapper(BINARY, &down))),
+        ("ours", Some(hooks::wrapper(build::installed(), &up))),
+        ("ours, receiver down", Some(hooks::wrapper(build::installed(), &down))),
         ("relay that asks `git log` too", Some(hooks::relay_with_git(relayed.url()))),
     ];
-    if let Some(binary) = against {
+    if let Some(build) = against {
+        let binary = &build::install(build);
         let other = config(temp.path(), "other", Receiver::start().url());
         hooks.push(("the other build", Some(hooks::wrapper(binary, &other))));
     }
@@ -90,9 +89,14 @@ pub fn run(rounds: usize, against: Option<&str>, verdict: &mut Verdict) {
     let pushes = WARM_UP + rounds;
     assert_eq!(relayed.served(), 2 * pushes, "each relay tells of every push");
     assert_eq!(received.served(), pushes, "every marker of ours arrives");
-    let waiting = fs::read_dir(temp.path().join("down/outbox/bench/new")).map_or(0, Iterator::count);
-    assert_eq!(waiting, pushes, "what cannot be sent waits");
+    assert_eq!(waiting(&temp.path().join("down/outbox/bench/new")), pushes, "what cannot be sent waits");
     report(&variants, rounds, verdict);
+}
+
+/// Returns how many markers are in the files of an outbox, in each of which one line says what follows.
+fn waiting(outbox: &Path) -> usize {
+    let files = fs::read_dir(outbox).expect("an outbox").map(|entry| entry.expect("an entry").path());
+    files.map(|file| fs::read_to_string(file).expect("a file of markers").lines().count() - 1).sum()
 }
 
 impl Variant {

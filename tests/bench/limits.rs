@@ -2,13 +2,11 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use crate::{
-    BINARY,
-    support::{
-        git::Git,
-        launcher::{self, Measured},
-        verdict::{Verdict, mib},
-    },
+use crate::support::{
+    build,
+    git::Git,
+    launcher::{self, Measured},
+    verdict::{Verdict, mib},
 };
 
 /// `[policy.limits] time`, the default.
@@ -55,7 +53,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     let stdin = temp.path().join("updates");
     fs::write(&stdin, format!("{} {} refs/heads/main\n", commits[1], commits[0])).expect("there is room");
     let config = temp.path().join("config.toml");
-    let mut hook = git.command(BINARY, &bare);
+    let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
 
     let worst = |script: &str| {

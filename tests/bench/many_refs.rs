@@ -8,13 +8,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    BINARY,
-    support::{
-        git::Git,
-        launcher::{self, Measured},
-        verdict::{Verdict, mib},
-    },
+use crate::support::{
+    build,
+    git::Git,
+    launcher::{self, Measured},
+    verdict::{Verdict, mib},
 };
 
 /// `[policy.limits] time`, of which the configuration here says nothing.
@@ -72,7 +70,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     // No destination, so what is measured is the decision alone, in the hook and behind it.
     let config = temp.path().join("config.toml");
     fs::write(&config, "state_dir = \"state\"\n").expect("the directory is new");
-    let mut hook = git.command(BINARY, &bare);
+    let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
 
     println!("\n## Many new refs in one push, the median of {runs} runs and in brackets the largest\n");

@@ -11,15 +11,13 @@ mod footprint;
 mod latency;
 mod limits;
 mod many_refs;
+mod policy;
 mod support;
 mod trial;
 
 use std::process::ExitCode;
 
 use support::{launcher, verdict::Verdict};
-
-/// The release binary that this run is about; cargo builds it with the bench.
-const BINARY: &str = env!("CARGO_BIN_EXE_gitea-lightstep");
 
 const USAGE: &str = "\
 Usage: cargo bench --bench push [-- OPTIONS]
@@ -28,7 +26,8 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --runs N     how often each push of many refs, and each drain, is repeated (default 5)
   --against FILE
                also time pushes with another build of gitea-lightstep, beside this one
-  --only PART  run one part alone: latency, footprint, many-refs, backlog, try, explain or limits";
+  --only PART  run one part alone: latency, footprint, many-refs, backlog, try, explain,
+               limits or policy";
 
 /// What the command line asks for.
 struct Args {
@@ -78,6 +77,9 @@ fn main() -> ExitCode {
     if args.wants("limits") {
         limits::run(args.runs, &mut verdict);
     }
+    if args.wants("policy") {
+        policy::run(&mut verdict);
+    }
     verdict.print()
 }
 
@@ -94,7 +96,7 @@ impl Args {
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
                     part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain"
-                    | "limits") => {
+                    | "limits" | "policy") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("there is no part `{part}`")),

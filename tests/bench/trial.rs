@@ -2,14 +2,12 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use crate::{
-    BINARY,
-    support::{
-        git::Git,
-        launcher::{self, Used},
-        stats::percentile,
-        verdict::{Verdict, mib},
-    },
+use crate::support::{
+    build,
+    git::Git,
+    launcher::{self, Used},
+    stats::percentile,
+    verdict::{Verdict, mib},
 };
 
 /// How long the history is, and how many of its commits are tagged.
@@ -45,7 +43,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     println!("\n## A policy over {COMMITS} commits and {TAGS} tags, the median of {runs} runs\n");
     println!("| policy | time, s | CPU, s | peak, MiB |\n|---|--:|--:|--:|");
     for (name, source) in POLICIES {
-        let mut command = git.command(BINARY, temp.path());
+        let mut command = git.command(build::installed(), temp.path());
         command.args(["try", "--all", "--config"]).arg(&config).arg(&bare);
         if !source.is_empty() {
             fs::write(&script, source).expect("there is room");
@@ -64,11 +62,10 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
         let (wall, cpu) = (median(&|used| used.wall.as_secs_f64()), median(&|used| used.cpu.as_secs_f64()));
         let peak = measured.iter().map(|used| mib(used.peak)).fold(0.0, f64::max);
         println!("| {name} | {wall:.2} | {cpu:.2} | {peak:.1} |");
-        // It is one thread that waits for nobody, so a busy neighbour is all that the wall clock adds.
         verdict.add(
-            format!("{COMMITS} commits are tried in under {CLAIM} s of CPU: {name}"),
-            format!("{cpu:.2} s"),
-            cpu < CLAIM,
+            format!("{COMMITS} commits are tried in under {CLAIM} s: {name}"),
+            format!("{wall:.2} s"),
+            wall < CLAIM,
         );
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod commit;
 mod marker;
+mod missing;
 mod paths;
 mod push;
 mod text;
@@ -17,6 +18,7 @@ use rhai::Engine;
 
 pub(super) use answers::{MarkAnswer, RefuseAnswer, SkipAnswer};
 pub(super) use marker::MarkerView;
+pub(super) use missing::missing;
 pub(super) use time::TimeView;
 pub(super) use update::UpdateView;
 pub(super) use version::VersionView;

@@ -1,5 +1,6 @@
 //! What the parts of the benchmark share.
 
+pub mod build;
 pub mod elf;
 pub mod git;
 pub mod hooks;
