@@ -5,7 +5,7 @@
 //! more where the disk is told of each block that is free again. While nothing can be sent anyway, that time costs nobody anything.
 //!
 //! A merge is four steps: a note of what becomes what, the new file, the parts go, the note goes. Each is on disk before the
-//! next. Whoever takes the outbox's lock ends what a process that died in between had begun ([`finish`]).
+//! next. Whoever takes the outbox's lock ends what a process that died in between had begun (`finish`).
 
 use std::{
     collections::HashSet,
