@@ -300,9 +300,13 @@ fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
                 || changed.paths.iter().any(|path| rule.paths.iter().any(|glob| matches(glob, path)))
         })
     };
-    let mut names: Vec<_> =
-        rules.into_iter().filter(|rule| touches(rule)).map(|rule| rule.name.clone()).collect();
-    names.dedup();
+    let mut names = Vec::new();
+    for rule in rules {
+        // Two rules may say which paths are one service's.
+        if !names.contains(&rule.name) && touches(rule) {
+            names.push(rule.name.clone());
+        }
+    }
     names
 }
 

@@ -337,6 +337,14 @@ fn a_monorepo_becomes_a_marker_for_each_service_it_touches() {
         bench.markers().iter().map(|m| m["id"].to_string()).collect();
     assert_eq!(distinct.len(), 2, "each has an id of its own");
 
+    // Two rules of one service, with another between them, are one service.
+    let twice = services("services/search/**")
+        + "[[service]]\nrepository = \"acme/shop\"\npaths = [\"services/**\"]\nname = \"checkout\"\n";
+    bench.sandbox.configure(&twice);
+    bench.decide();
+    let names: Vec<_> = bench.markers()[2..].iter().map(|marker| marker["service"].clone()).collect();
+    assert_eq!(names, ["checkout", "search"]);
+
     let only_mail =
         "[[service]]\nrepository = \"acme/shop\"\npaths = [\"services/mail/**\"]\nname = \"mail\"\n";
     bench.sandbox.configure(only_mail);
