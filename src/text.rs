@@ -1,7 +1,7 @@
 //! Text from strangers, made fit to be shown: names, messages and server answers are bytes that
 //! somebody else chose, and a terminal, a log line or a `remote:` line must not be steered by them.
 
-use std::fmt;
+use std::{any::Any, fmt};
 
 use bstr::ByteSlice as _;
 
@@ -84,6 +84,12 @@ impl fmt::Display for Hex<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns what a panic said, which is empty for one that said it in no words.
+pub fn said_by_panic(payload: &(dyn Any + Send)) -> &str {
+    let words = payload.downcast_ref::<&str>().copied();
+    words.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }
 
 /// Returns `1 marker`, `2 markers`: a number with its noun.

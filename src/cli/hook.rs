@@ -48,11 +48,9 @@ pub(super) fn run(args: &HookArgs, config_path: Option<&Path>) -> ExitCode {
     let mut hook = Hook::default();
     let ended = panic::catch_unwind(AssertUnwindSafe(|| hook.take(args, config_path)));
     if let Err(panic) = ended {
-        let said = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         hook.trouble(&format!(
             "this is a mistake in gitea-lightstep, please report it: panic: {}",
-            text::line(said)
+            text::line(text::said_by_panic(&*panic))
         ));
     }
     ExitCode::SUCCESS

@@ -135,12 +135,8 @@ fn change(block: &mut Block<'_>, stated: &Expectation, found: &Found) {
         block.set("outcome", found.outcome.as_str());
     }
     let why = found.names.abbreviate(found.why_alone());
-    let is_why = |stated: &str| {
-        let stated = found.names.expand(stated);
-        stated == found.why || stated == found.why_alone()
-    };
     match &stated.why {
-        Some(stated) if is_why(stated) => {}
+        Some(stated) if found.is_why(stated) => {}
         None if !is_new_outcome || why.is_empty() => {}
         Some(_) if why.is_empty() => block.remove("why"),
         Some(_) | None => block.set("why", why),

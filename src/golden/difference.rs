@@ -52,13 +52,9 @@ pub(super) fn compare(expectation: &Expectation, found: &Found) -> Option<Differ
     let outcome = expectation.outcome();
     let is_same = outcome.is_none_or(|outcome| outcome == found.outcome);
     lines.key("outcome", outcome.map(outcome_text), Some(outcome_text(found.outcome)), is_same);
-    let is_why = |stated: &str| {
-        let stated = found.names.expand(stated);
-        stated == found.why || stated == found.why_alone()
-    };
     let why = Some(&found.why).filter(|why| !why.is_empty());
     // Why it is something else is the first thing to be asked.
-    let is_why_same = expectation.why.as_deref().map_or(is_same, is_why);
+    let is_why_same = expectation.why.as_deref().map_or(is_same, |stated| found.is_why(stated));
     lines.key("why", expectation.why.as_deref().map(quoted), why.map(|why| lines.quoted(why)), is_why_same);
     let is_by_same = expectation
         .by

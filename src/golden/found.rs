@@ -87,6 +87,12 @@ impl Found {
             _ => &self.why,
         }
     }
+
+    /// Returns whether a reason that a test states is the one that was given, with or without that place.
+    pub fn is_why(&self, stated: &str) -> bool {
+        let stated = self.names.expand(stated);
+        stated == self.why || stated == self.why_alone()
+    }
 }
 
 fn marker(made: Made, from_scripts: impl Fn(&str) -> String) -> FoundMarker {

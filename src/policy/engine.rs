@@ -25,7 +25,7 @@ use super::{
     sizes::{self, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT},
     trace::Function,
 };
-use crate::{config::Limits, time::Deadline};
+use crate::{config::Limits, text, time::Deadline};
 
 /// How deep a script's functions may call each other. Each level takes some KiB of the stack.
 pub(super) const MAX_CALLS: usize = 32;
@@ -145,10 +145,8 @@ impl Sandbox {
         run: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
     ) -> Result<T, Ended> {
         self.meter.begin(deadline);
-        let ended = catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-            let said = panic.downcast_ref::<&str>().map(ToString::to_string);
-            Ended::Panicked(said.or_else(|| panic.downcast_ref().cloned()).unwrap_or_default())
-        })?;
+        let ended = catch_unwind(AssertUnwindSafe(run))
+            .map_err(|panic| Ended::Panicked(text::said_by_panic(&*panic).to_string()))?;
         match self.meter.ending() {
             // A script may catch the error that was to end it, but has no more say.
             Some(used_up) if ended.is_ok() => Err(Ended::Failed(stopped(&self.meter, used_up))),

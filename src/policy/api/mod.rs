@@ -23,7 +23,7 @@ pub(super) use time::TimeView;
 pub(super) use update::UpdateView;
 pub(super) use version::VersionView;
 pub use word::{Function, Object, Told, Type};
-use word::{View, register_functions, register_words};
+use word::{View, register_functions, register_ordered, register_words};
 
 /// How many results a function lists.
 const MAX_LIST: usize = 1000;
@@ -75,7 +75,7 @@ pub(super) fn register_all(engine: &mut Engine) {
     register_words::<marker::MarkerView>(engine);
     paths::register(engine);
     time::register(engine);
-    version::register(engine);
+    register_ordered::<version::VersionView>(engine);
     marker::register(engine);
     text::register(engine);
     for functions in [

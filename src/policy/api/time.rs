@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use rhai::{Engine, EvalAltResult};
 
-use super::word::{Function, Type, View, Word, mistake, word};
+use super::word::{Function, Type, View, Word, mistake, register_ordered, word};
 use crate::{config, time::Timestamp};
 
 /// A point in time in a script.
@@ -36,18 +36,11 @@ impl fmt::Display for TimeView {
 
 /// Makes the engine compare times and count with them.
 pub(super) fn register(engine: &mut Engine) {
+    register_ordered::<TimeView>(engine);
     engine
-        .register_fn("==", |a: TimeView, b: TimeView| a == b)
-        .register_fn("!=", |a: TimeView, b: TimeView| a != b)
-        .register_fn("<", |a: TimeView, b: TimeView| a < b)
-        .register_fn("<=", |a: TimeView, b: TimeView| a <= b)
-        .register_fn(">", |a: TimeView, b: TimeView| a > b)
-        .register_fn(">=", |a: TimeView, b: TimeView| a >= b)
         .register_fn("-", |a: TimeView, b: TimeView| a.0.as_second() - b.0.as_second())
         .register_fn("+", |time: TimeView, seconds: i64| time.plus(seconds))
-        .register_fn("-", |time: TimeView, seconds: i64| time.plus(seconds.saturating_neg()))
-        .register_fn("to_string", |time: &mut TimeView| time.to_string())
-        .register_fn("to_debug", |time: &mut TimeView| time.to_string());
+        .register_fn("-", |time: TimeView, seconds: i64| time.plus(seconds.saturating_neg()));
 }
 
 impl View for TimeView {

@@ -14,7 +14,7 @@ use super::{
     word::{Function, Read, Type, View, Word, fact, list, maybe, number, word},
 };
 use crate::{
-    facts::{Commit, Facts, Range, tickets},
+    facts::{Commit, FactError, Facts, Range, tickets},
     push::{ObjectId, RefKind},
 };
 
@@ -229,9 +229,7 @@ impl View for UpdateView {
             about: "Returns the text of a file at the new commit, `()` if it is not there. It may have 256 KiB.",
             example: r#"update.file("deploy/values.yaml").contains("tag: 1.3.0")"#,
             register: |engine, name| {
-                engine.register_fn(name, |update: &mut Self, path: &str| -> Read {
-                    Ok(text(fact(update.0.file(path))?))
-                });
+                engine.register_fn(name, |update: &mut Self, path: &str| text(update.0.file(path)));
             },
         },
         Function {
@@ -242,9 +240,7 @@ impl View for UpdateView {
                     new commit's first parent.",
             example: r#"update.file_before("deploy/values.yaml").contains("tag: 1.2.0")"#,
             register: |engine, name| {
-                engine.register_fn(name, |update: &mut Self, path: &str| -> Read {
-                    Ok(text(fact(update.0.file_before(path))?))
-                });
+                engine.register_fn(name, |update: &mut Self, path: &str| text(update.0.file_before(path)));
             },
         },
         Function {
@@ -271,6 +267,6 @@ fn commits(range: &Range) -> Dynamic {
     list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone())))
 }
 
-fn text(text: Option<Rc<str>>) -> Dynamic {
-    maybe(text.map(|text| ImmutableString::from(&*text)))
+fn text(read: Result<Option<Rc<str>>, FactError>) -> Read {
+    Ok(maybe(fact(read)?.map(|text| ImmutableString::from(&*text))))
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, rc::Rc};
 
-use rhai::{Dynamic, Engine, EvalAltResult};
+use rhai::{Dynamic, EvalAltResult};
 use semver::{Version, VersionReq};
 
 use super::word::{Function, Read, Type, View, Word, maybe, mistake, word};
@@ -36,19 +36,6 @@ impl VersionView {
         };
         maybe(bump.map(str::to_string))
     }
-}
-
-/// Makes the engine compare versions.
-pub(super) fn register(engine: &mut Engine) {
-    engine
-        .register_fn("==", |a: VersionView, b: VersionView| a == b)
-        .register_fn("!=", |a: VersionView, b: VersionView| a != b)
-        .register_fn("<", |a: VersionView, b: VersionView| a < b)
-        .register_fn("<=", |a: VersionView, b: VersionView| a <= b)
-        .register_fn(">", |a: VersionView, b: VersionView| a > b)
-        .register_fn(">=", |a: VersionView, b: VersionView| a >= b)
-        .register_fn("to_string", |version: &mut VersionView| version.to_string())
-        .register_fn("to_debug", |version: &mut VersionView| version.to_string());
 }
 
 fn part(part: u64) -> Read {

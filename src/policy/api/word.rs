@@ -146,6 +146,19 @@ pub(super) fn register_words<T: View>(engine: &mut Engine) {
         .register_indexer_get(|view: &mut T, word: ImmutableString| read(view, &word));
 }
 
+/// Makes the engine compare what has an order, and show it as text.
+pub(super) fn register_ordered<T: View + PartialOrd + fmt::Display>(engine: &mut Engine) {
+    engine
+        .register_fn("==", |a: T, b: T| a == b)
+        .register_fn("!=", |a: T, b: T| a != b)
+        .register_fn("<", |a: T, b: T| a < b)
+        .register_fn("<=", |a: T, b: T| a <= b)
+        .register_fn(">", |a: T, b: T| a > b)
+        .register_fn(">=", |a: T, b: T| a >= b)
+        .register_fn("to_string", |value: &mut T| value.to_string())
+        .register_fn("to_debug", |value: &mut T| value.to_string());
+}
+
 /// Makes the engine know the functions of a table.
 pub(super) fn register_functions(engine: &mut Engine, functions: &[Function]) {
     for function in functions {

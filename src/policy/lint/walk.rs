@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
 
     /// Looks at what is set: a variable, or a word of the marker.
     fn set(&mut self, target: &Expr, value: &Expr) {
-        let Expr::Dot(chain, flags, _) = target else {
+        let Expr::Dot(chain, ..) = target else {
             self.expression(target);
             return;
         };
@@ -190,9 +190,6 @@ impl<'a> Walk<'a> {
             self.expression(target);
             return;
         };
-        if !flags.contains(ASTFlags::BREAK) && !matches!(chain.rhs, Expr::Property(..)) {
-            return;
-        }
         let of = self.expression(&chain.lhs);
         let word = &*property.2;
         match of {
