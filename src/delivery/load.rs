@@ -166,12 +166,13 @@ impl Load {
                 ms,
             })
         }));
-        // What is due elsewhere goes first: its name may be the one that a rest gets.
+        // A rest may get the name of a file whose first marker is due in one before it. So what is due elsewhere goes first, and
+        // then the last file before the others.
         let (doubles, files): (Vec<_>, Vec<_>) = self.files.iter().partition(|file| file.is_double);
         for file in doubles {
             outbox.remove(&file.name)?;
         }
-        for file in files {
+        for file in files.into_iter().rev() {
             let noted = file.put_away(state, outbox)?;
             sum.noted = sum.noted.and(noted);
         }
@@ -211,13 +212,18 @@ impl File {
             state.dead_letters().bury_parcel(outbox, &parcel, &why)?;
             noted = noted.and(note_dead(state, outbox, &markers, &why));
         }
-        let mut is_kept = false;
-        for (only, markers) in group(&self.items, |item| item.rest(self.only)) {
-            let parcel = Parcel::of_some(&self.name, only, &markers).map_err(unwritable)?;
-            outbox.place(&parcel)?.sync()?;
-            is_kept |= parcel.name() == self.name;
+        let rests = group(&self.items, |item| item.rest(self.only)).into_iter();
+        let rests: Vec<_> = rests
+            .map(|(only, markers)| Parcel::of_some(&self.name, only, &markers).map_err(unwritable))
+            .collect::<Result<_, _>>()?;
+        // Another file of that name is not of this load. It stays, so all of this one does, and is sent once more.
+        if rests.iter().any(|rest| rest.name() != self.name && outbox.has(rest.name())) {
+            return Ok(noted);
         }
-        if !is_kept {
+        for rest in &rests {
+            outbox.place(rest)?.sync()?;
+        }
+        if rests.iter().all(|rest| rest.name() != self.name) {
             outbox.remove(&self.name)?;
         }
         Ok(noted)

@@ -217,7 +217,8 @@ impl Outbox {
         name.parse().map_or_else(|_| Self::push_of(name), |name: ParcelName| Some(name.newest()))
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    /// Returns whether something waits under this name.
+    pub fn has(&self, name: &str) -> bool {
         self.new_dir().join(name).symlink_metadata().is_ok()
     }
 
