@@ -34,7 +34,7 @@ mod policy; // scripts from files: decide, enrich, guard, layers, errors with po
 mod progress; // the bar on a terminal while a delivery takes its time
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
-mod rests; // what is left of a file never takes the name of another that waits
+mod rests; // no file of an outbox takes the place of another
 mod secrets; // tokens: read once, read anew when refused, shown to nobody
 mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics

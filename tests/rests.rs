@@ -1,9 +1,11 @@
-//! What is left of a file gets a name that tells of its first marker. Another file may have that name already: a push that
-//! was decided again, update by update, lies beside what was left of it before. Neither may take the other's place.
+//! No file of an outbox ever takes the place of another. A push that is decided again, after its reader died, gives files of the
+//! same names with more or less in them; and what is left of a file gets a name that tells of its first marker, which another may
+//! have. Whoever has read the one removes it by its name.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use crate::support::{
+    BINARY,
     backend::{Backend, Say},
     spool::{Ground, OUTBOX, Push, Spool},
 };
@@ -68,6 +70,40 @@ fn of_two_files_the_rest_of_one_may_have_the_name_of_the_other() {
         steps += 1;
     }
     assert!(steps >= 10, "{steps} steps only");
+}
+
+#[test]
+fn a_push_that_is_decided_again_replaces_nothing_that_is_on_its_way() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let (spool, push) = (ground.spool("on-its-way", &backend), ground.typical(0));
+    // Dead when its markers were written and its capture not yet gone.
+    let died = (1..50).find(|step| {
+        let is_killed = spool.hook(&push, &format!("kill@{step}")).is_killed();
+        assert!(is_killed, "the hook ends before both are there");
+        let is_it = (spool.files("inbox").len(), spool.files(OUTBOX).len()) == (1, 1);
+        if !is_it {
+            let _ = fs::remove_dir_all(spool.state());
+        }
+        is_it
+    });
+    died.expect("a step between");
+    // What a reader wrote that took the updates one by one.
+    let (name, text) = spool.files(OUTBOX).pop_first().expect("its markers");
+    let first: String = text.lines().skip(1).take(2).map(|marker| format!("{marker}\n")).collect();
+    let header = "{\"format\":1,\"markers\":2}\n";
+    fs::write(spool.state().join(OUTBOX).join(name), format!("{header}{first}")).expect("a file");
+
+    let capture = spool.files("inbox").pop_first().expect("its capture").0;
+    let (inbox, aside) = (spool.state().join("inbox").join(capture), spool.dir().join("capture"));
+    fs::rename(&inbox, &aside).expect("the capture is hidden");
+    let config = spool.dir().join("config.toml");
+    backend.before_answer(1, move || {
+        fs::rename(&aside, &inbox).expect("the capture is back");
+        let other = Command::new(BINARY).args(["deliver", "--config"]).arg(config).output();
+        assert!(other.expect("it runs").status.code().is_some());
+    });
+    spool.deliver("").was_a_good_delivery();
+    spool.holds_after_drain(&[push]);
 }
 
 #[test]

@@ -42,8 +42,6 @@ pub(super) struct Load {
 struct File {
     name: String,
     only: Option<Signal>,
-    /// Whether all of it is due elsewhere, or wanted no more.
-    is_double: bool,
     items: Vec<Item>,
 }
 
@@ -166,13 +164,7 @@ impl Load {
                 ms,
             })
         }));
-        // A rest may get the name of a file whose first marker is due in one before it. So what is due elsewhere goes first, and
-        // then the last file before the others.
-        let (doubles, files): (Vec<_>, Vec<_>) = self.files.iter().partition(|file| file.is_double);
-        for file in doubles {
-            outbox.remove(&file.name)?;
-        }
-        for file in files.into_iter().rev() {
+        for file in &self.files {
             let noted = file.put_away(state, outbox)?;
             sum.noted = sum.noted.and(noted);
         }
@@ -193,8 +185,7 @@ impl File {
             let is_touched = !legs.contains(&Leg::Due);
             Item { legs, marker, is_touched, has_arrived: false, rejected: None }
         };
-        let items: Vec<_> = waiting.markers.into_iter().map(&mut item).collect();
-        Self { name, only, is_double: items.iter().all(|item| item.is_touched), items }
+        Self { name, only, items: waiting.markers.into_iter().map(&mut item).collect() }
     }
 
     /// Whatever is new is written and synchronised before the file goes: a crash between leaves markers
@@ -212,20 +203,11 @@ impl File {
             state.dead_letters().bury_parcel(outbox, &parcel, &why)?;
             noted = noted.and(note_dead(state, outbox, &markers, &why));
         }
-        let rests = group(&self.items, |item| item.rest(self.only)).into_iter();
-        let rests: Vec<_> = rests
-            .map(|(only, markers)| Parcel::of_some(&self.name, only, &markers).map_err(unwritable))
-            .collect::<Result<_, _>>()?;
-        // Another file of that name is not of this load. It stays, so all of this one does, and is sent once more.
-        if rests.iter().any(|rest| rest.name() != self.name && outbox.has(rest.name())) {
-            return Ok(noted);
+        for (only, markers) in group(&self.items, |item| item.rest(self.only)) {
+            let parcel = Parcel::of_some(&self.name, only, &markers).map_err(unwritable)?;
+            outbox.place(&parcel)?.sync()?;
         }
-        for rest in &rests {
-            outbox.place(rest)?.sync()?;
-        }
-        if rests.iter().all(|rest| rest.name() != self.name) {
-            outbox.remove(&self.name)?;
-        }
+        outbox.remove(&self.name)?;
         Ok(noted)
     }
 }

@@ -100,15 +100,12 @@ fn drop_markers(
     if !stays.is_empty() {
         let rest = Parcel::of_some(name, waiting.only, &stays)
             .map_err(|err| StateError::in_dir(state.dir(), err))?;
-        outbox.place(&rest)?.sync()?;
-        freed = freed.without(outbox.weight_of(rest.name())?);
+        let placed = outbox.place(&rest)?;
+        placed.sync()?;
+        freed = freed.without(outbox.weight_of(&placed.name())?);
         if is_merged && excess.files > 0 {
             excess.files -= 1;
             excess.on_credit += 1;
-        }
-        if rest.name() == name {
-            excess.free(freed);
-            return Ok(goes.len());
         }
     }
     outbox.remove(name)?;

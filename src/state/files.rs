@@ -10,8 +10,12 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::fs::OFlags;
+use rustix::{
+    fs::{CWD, OFlags, RenameFlags, renameat_with},
+    io::Errno,
+};
 
+use super::name::ParcelName;
 use crate::fault::{self, Step};
 
 /// What could not be done to which file, and what the system said.
@@ -96,6 +100,11 @@ impl Written {
         self.path.parent().map_or(Ok(()), sync_dir)
     }
 
+    /// Returns the name that it has.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     pub(super) fn into_file(self) -> File {
         self.file
     }
@@ -162,7 +171,37 @@ pub(super) fn write_new(
             .and_then(|()| file.lock())
             .map_err(|err| StateError::new("lock", hidden, err))
     };
-    write_and_name(dir, name, parts, lock, |_, _| Ok(()))
+    write_and_name(dir, name, parts, lock, |_, hidden| {
+        let path = dir.join(name);
+        rename(hidden, &path)?;
+        Ok(path)
+    })
+}
+
+/// Writes `parts` as a file in `dir` that has the first of `names` which is free. None is ever taken from another file.
+pub(super) fn write_beside(
+    dir: &Path,
+    mut names: impl Iterator<Item = ParcelName>,
+    parts: &[&[u8]],
+) -> Result<Written, StateError> {
+    let first = names.next().map(|name| name.to_string()).unwrap_or_default();
+    write_and_name(
+        dir,
+        &first,
+        parts,
+        |_, _| Ok(()),
+        |_, hidden| {
+            let mut path = dir.join(&first);
+            loop {
+                match (rename_beside(hidden, &path), names.next()) {
+                    (Err(err), Some(next)) if err.kind() == io::ErrorKind::AlreadyExists => {
+                        path = dir.join(next.to_string());
+                    }
+                    (renamed, _) => return renamed.map(|()| path),
+                }
+            }
+        },
+    )
 }
 
 /// Writes `parts` as the file `name` in `dir`, and returns when it is on disk and after that its name: nobody ever
@@ -173,27 +212,28 @@ pub(super) fn write_durable(
     parts: &[&[u8]],
     modified: Option<SystemTime>,
 ) -> Result<(), StateError> {
-    let sync = |file: &File, hidden: &Path| {
-        modified
-            .map_or(Ok(()), |modified| file.set_modified(modified))
-            .map_err(|err| StateError::new("date", hidden, err))?;
+    let name_it = |file: &File, hidden: &Path| {
+        let failed = |verb, err| StateError::new(verb, hidden, err);
+        modified.map_or(Ok(()), |modified| file.set_modified(modified)).map_err(|err| failed("date", err))?;
         fault::point(Step::Sync, hidden)
             .and_then(|()| file.sync_all())
-            .map_err(|err| StateError::new("synchronise", hidden, err))
+            .map_err(|err| failed("synchronise", err))?;
+        let path = dir.join(name);
+        rename(hidden, &path)?;
+        Ok(path)
     };
-    write_and_name(dir, name, parts, |_, _| Ok(()), sync)?.sync_name()
+    write_and_name(dir, name, parts, |_, _| Ok(()), name_it)?.sync_name()
 }
 
-/// Writes a file under a name that nobody lists, and then names it. `before` it is written and `before_name` something
-/// is done with it.
+/// Writes a file under a name that nobody lists, made of `name`. `before` it is written something is done with it, and
+/// `name_it` gives it the name that it is to have.
 fn write_and_name(
     dir: &Path,
     name: &str,
     parts: &[&[u8]],
     before: impl FnOnce(&File, &Path) -> Result<(), StateError>,
-    before_name: impl FnOnce(&File, &Path) -> Result<(), StateError>,
+    name_it: impl FnOnce(&File, &Path) -> Result<PathBuf, StateError>,
 ) -> Result<Written, StateError> {
-    let path = dir.join(name);
     let (mut file, hidden) = match create_hidden(dir, name) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             make_dir(dir)?;
@@ -205,15 +245,16 @@ fn write_and_name(
         before(&file, &hidden)?;
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
         write_all(&mut file, slices, &hidden)?;
-        before_name(&file, &hidden)?;
-        rename(&hidden, &path)
+        name_it(&file, &hidden)
     })();
-    if let Err(err) = written {
-        // Half a file helps nobody; that it cannot be removed adds nothing to the error.
-        let _ = remove(&hidden);
-        return Err(err);
+    match written {
+        Ok(path) => Ok(Written { file, path }),
+        Err(err) => {
+            // Half a file helps nobody; that it cannot be removed adds nothing to the error.
+            let _ = remove(&hidden);
+            Err(err)
+        }
     }
-    Ok(Written { file, path })
 }
 
 /// Opens a file under a name that nobody lists: `.<name>.<process id>.<number>`.
@@ -288,6 +329,20 @@ pub(super) fn link(from: &Path, to: &Path) -> Result<(), StateError> {
     fault::point(Step::Rename, from)
         .and_then(|()| fs::hard_link(from, to))
         .map_err(|err| StateError::new("link", from, err))
+}
+
+/// Renames a file to a name that must not be taken.
+fn rename_beside(from: &Path, to: &Path) -> Result<(), StateError> {
+    fault::point(Step::Rename, from)
+        .and_then(|()| match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // NFS, for one, cannot do it in one step.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                fs::hard_link(from, to)?;
+                fs::remove_file(from)
+            }
+            renamed => Ok(renamed?),
+        })
+        .map_err(|err| StateError::new("rename", from, err))
 }
 
 /// Renames a file.

@@ -59,7 +59,7 @@ pub struct Waiting {
 /// Markers in the form in which they are kept, made once for all destinations.
 #[derive(Debug)]
 pub struct Parcel {
-    name: String,
+    name: ParcelName,
     only: Option<Signal>,
     count: usize,
     lines: Vec<u8>,
@@ -74,7 +74,7 @@ pub struct Lock {
 impl Parcel {
     /// Begins a parcel for the markers of the updates of a push from `from` on.
     pub fn new(push_id: PushId, from: usize) -> Self {
-        Self { name: ParcelName::new(push_id, from).to_string(), only: None, count: 0, lines: Vec::new() }
+        Self { name: ParcelName::new(push_id, from), only: None, count: 0, lines: Vec::new() }
     }
 
     /// Makes a parcel of some markers of the file `name`, or of it and those that follow it, which are left to go out in
@@ -85,8 +85,7 @@ impl Parcel {
     pub fn of_some(name: &str, only: Option<Signal>, markers: &[&Marker]) -> Result<Self, serde_json::Error> {
         // Markers in a file that somebody else named are markers all the same.
         let of = name.parse().unwrap_or_else(|_| ParcelName::new(PushId::now(), 0));
-        let name = of.for_some(markers, only).to_string();
-        let mut parcel = Self { name, only, count: 0, lines: Vec::new() };
+        let mut parcel = Self { name: of.for_some(markers, only), only, count: 0, lines: Vec::new() };
         markers.iter().try_for_each(|marker| parcel.add(marker))?;
         Ok(parcel)
     }
@@ -107,9 +106,9 @@ impl Parcel {
         self.count == 0
     }
 
-    /// Returns the name of the file that it becomes.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Returns the name of the file that it becomes, unless another has that.
+    pub fn name(&self) -> ParcelName {
+        self.name
     }
 
     pub(super) fn header(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -135,17 +134,25 @@ impl Outbox {
 
     /// Puts markers where a deliverer sees them. They are accepted once the file is synchronised.
     ///
+    /// It is a file of its own, whatever there is already of the same push: a deliverer may have read that one, and removes it
+    /// when its markers have arrived.
+    ///
     /// # Errors
     /// If the file cannot be written.
     pub fn place(&self, parcel: &Parcel) -> Result<Written, StateError> {
         let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
-        files::write_new(&self.new_dir(), &parcel.name, &[&header, &parcel.lines], false)
+        files::write_beside(&self.new_dir(), parcel.name.and_others(), &[&header, &parcel.lines])
     }
 
     /// Puts markers that lie in other files into one, dated `modified`. It has its name once it is on disk.
     pub(super) fn place_durably(&self, parcel: &Parcel, modified: SystemTime) -> Result<(), StateError> {
         let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
-        files::write_durable(&self.new_dir(), &parcel.name, &[&header, &parcel.lines], Some(modified))
+        files::write_durable(
+            &self.new_dir(),
+            &parcel.name.to_string(),
+            &[&header, &parcel.lines],
+            Some(modified),
+        )
     }
 
     /// Returns the names of the files that wait, oldest push first.
@@ -217,8 +224,7 @@ impl Outbox {
         name.parse().map_or_else(|_| Self::push_of(name), |name: ParcelName| Some(name.newest()))
     }
 
-    /// Returns whether something waits under this name.
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.new_dir().join(name).symlink_metadata().is_ok()
     }
 
@@ -302,7 +308,12 @@ impl Outbox {
                 .read_to_end(&mut content)
                 .map_err(|err| StateError::new("read", &path, err))?;
             for destination in destinations {
-                files::write_new(&destination.new_dir(), &name, &[&content], false)?.sync()?;
+                let dir = destination.new_dir();
+                match name.parse::<ParcelName>() {
+                    Ok(name) => files::write_beside(&dir, name.and_others(), &[&content])?.sync()?,
+                    // Nobody makes another file of a name that is not ours.
+                    Err(_) => files::write_new(&dir, &name, &[&content], false)?.sync()?,
+                }
             }
             self.remove(&name)?;
         }
