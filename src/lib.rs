@@ -53,4 +53,7 @@ pub mod otlp;
 
 pub mod delivery;
 
+// The way into a Gitea.
+pub mod install;
+
 pub mod cli;

@@ -1,7 +1,7 @@
 //! Text from strangers, made fit to be shown: names, messages and server answers are bytes that
 //! somebody else chose, and a terminal, a log line or a `remote:` line must not be steered by them.
 
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, os::unix::ffi::OsStrExt as _, path::Path};
 
 use bstr::ByteSlice as _;
 
@@ -37,6 +37,11 @@ pub fn name(bytes: &[u8], max: usize) -> String {
 /// character is written as an escape.
 pub fn line(bytes: impl AsRef<[u8]>) -> String {
     line_of(bytes, SHOWN)
+}
+
+/// Returns a path as one line, as [`line()`] does; the system takes none that is longer than this.
+pub fn path(path: &Path) -> String {
+    line_of(path.as_os_str().as_bytes(), 4096)
 }
 
 /// Returns `bytes` as one line of at most `max` characters, as [`line()`] does.

@@ -9,15 +9,16 @@ use std::{
 use crate::support::manifest_dir;
 
 /// The modules in order: each may import those before it only.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "fault", "memory", "time", "text", "secret", "config", "push", "facts", "policy", "marker", "decide",
-    "state", "settle", "golden", "otlp", "delivery", "cli",
+    "state", "settle", "golden", "otlp", "delivery", "install", "cli",
 ];
 
 /// Which crate may be named in which modules.
 /// Beside the facts, which only read, the golden tests name gix: they write the repositories that they are played in.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("gix", &["facts", "golden"]),
+    ("gix_config", &["install"]),
     ("rhai", &["policy"]),
     ("regex_lite", &["policy"]),
     ("ureq", &["delivery"]),

@@ -2,10 +2,13 @@
 
 mod age;
 mod check;
+mod covered;
 mod deliver;
 pub mod demo;
 mod explain;
+mod gitea;
 mod hook;
+mod install;
 mod log;
 mod output;
 mod place;
@@ -17,6 +20,7 @@ mod terminal;
 mod test;
 mod trial;
 mod turn;
+mod uninstall;
 
 use std::{
     ffi::OsString,
@@ -95,6 +99,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Run the golden tests of policies: `*.test.toml` beside the scripts
     Test(test::TestArgs),
+    /// Put the hook into Gitea: every repository is covered, those to come included
+    Install(install::InstallArgs),
+    /// Take out what install put in
+    Uninstall(uninstall::UninstallArgs),
     /// Show everything at work on a throw-away repository
     Demo(demo::DemoArgs),
 }
@@ -150,6 +158,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => explain::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
         Command::Test(args) => test::run(args, &cli.common, &terminal),
+        Command::Install(args) => install::run(args, &cli.common, &terminal),
+        Command::Uninstall(args) => uninstall::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
     };
     match ending {
@@ -182,6 +192,12 @@ fn answered(err: &clap::Error) -> ExitCode {
 }
 
 impl Common {
+    /// Returns the options that say how much is said.
+    fn words(&self) -> impl Iterator<Item = OsString> {
+        let said = [(self.verbose, "--verbose"), (self.quiet, "--quiet")];
+        said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.into())
+    }
+
     /// Loads the configuration.
     fn load(&self) -> anyhow::Result<Config> {
         config::load(config::find(self.config.as_deref()).as_deref()).context("the configuration is wrong")
@@ -206,10 +222,22 @@ fn own_state(config: &Config, command: &str) -> anyhow::Result<State> {
 
 /// Reads OWNER/NAME.
 fn repository(name: &str) -> Result<Repository, String> {
+    repository_names(name).map(|(owner, name)| Repository::named(Some(owner), name))
+}
+
+/// Reads OWNER/NAME as two names, each fit to be a directory's.
+fn repository_names(name: &str) -> Result<(String, String), String> {
     match name.split_once('/') {
-        Some((owner, name)) if !owner.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Repository::named(Some(owner.to_string()), name.to_string()))
+        Some((owner, name))
+            if [owner, name].iter().all(|name| !matches!(*name, "" | "." | "..")) && !name.contains('/') =>
+        {
+            Ok((owner.to_string(), name.to_string()))
         }
         _ => Err("expected OWNER/NAME, such as acme/shop".to_string()),
     }
+}
+
+/// Returns the options that name these repositories.
+fn repository_words(repositories: &[(String, String)]) -> impl Iterator<Item = OsString> {
+    repositories.iter().flat_map(|(owner, name)| ["--repository".into(), format!("{owner}/{name}").into()])
 }

@@ -1,0 +1,161 @@
+//! What an installed hook starts: our binary with our configuration, written as a file for `post-receive.d` (the
+//! wrapper) and as the command of a config hook, and read back from both.
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use bstr::ByteSlice as _;
+
+use crate::text;
+
+/// The wrapper as it is shipped, with the paths of a usual installation.
+const WRAPPER: &str = include_str!("../../hooks/gitea-lightstep");
+
+/// How each line of ours that makes a file ours begins; in a wrapper it is the second.
+pub const MARK: &str = "# gitea-lightstep: ";
+
+/// How the wrapper starts us.
+const WRAPPER_STARTS: &str = "exec \"$bin\" hook --config \"$config\"";
+
+/// The binary and the configuration that an installed hook is to run with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookCommand {
+    binary: PathBuf,
+    config: PathBuf,
+}
+
+/// Why a path cannot stand in a hook.
+#[derive(Debug)]
+pub struct UnfitPath {
+    path: PathBuf,
+    why: &'static str,
+}
+
+impl fmt::Display for UnfitPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` cannot stand in a hook: {}", text::path(&self.path), self.why)
+    }
+}
+
+impl std::error::Error for UnfitPath {}
+
+impl HookCommand {
+    /// Takes the two paths.
+    ///
+    /// # Errors
+    /// If one is relative, or has a control character in it: no shell and no configuration of git's would be in the
+    /// way, but what reads lines would.
+    pub fn new(binary: PathBuf, config: PathBuf) -> Result<Self, UnfitPath> {
+        for path in [&binary, &config] {
+            let bytes = path.as_os_str().as_bytes();
+            let why = if !path.is_absolute() {
+                "it is relative, and a hook runs in the repository"
+            } else if bytes.iter().any(u8::is_ascii_control) {
+                "it has a control character in it; move the file to a path without"
+            } else {
+                continue;
+            };
+            return Err(UnfitPath { path: path.clone(), why });
+        }
+        Ok(Self { binary, config })
+    }
+
+    /// Returns what is run.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Returns the configuration that it is given.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Returns the wrapper that starts this.
+    pub fn wrapper(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(WRAPPER.len() + 200);
+        for line in WRAPPER.lines() {
+            let name = ["bin=", "config="].into_iter().find(|name| line.starts_with(name));
+            match name {
+                Some(name) => {
+                    text.extend_from_slice(name.as_bytes());
+                    let path = if name == "bin=" { &self.binary } else { &self.config };
+                    text.extend_from_slice(&sh_quoted(path));
+                }
+                None => text.extend_from_slice(line.as_bytes()),
+            }
+            text.push(b'\n');
+        }
+        text
+    }
+
+    /// Returns the command of the config hook that starts this. git runs it with a shell, and as long as it succeeds Gitea's own
+    /// hook is run after it: so it does, also without the binary.
+    pub fn config_hook(&self) -> Vec<u8> {
+        let (binary, config) = (sh_quoted(&self.binary), sh_quoted(&self.config));
+        [b"test ! -x ", &*binary, b" || ", &binary, b" hook --config ", &config, b"; :"].concat()
+    }
+
+    /// Finds the two paths in a wrapper. One that was edited to start us in another way is none.
+    pub fn of_wrapper(text: &[u8]) -> Option<Self> {
+        if !text.lines().any(|line| line.ends_with(WRAPPER_STARTS.as_bytes())) {
+            return None;
+        }
+        let value = |name: &str| {
+            let mut values = text.lines().filter_map(|line| line.strip_prefix(name.as_bytes()));
+            let value = values.next().filter(|_| values.next().is_none())?;
+            let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte);
+            match sh_unquoted(value) {
+                Some((path, b"")) => Some(path),
+                Some(_) => None,
+                None => Some(value).filter(|value| value.iter().all(is_bare)).map(path_of),
+            }
+        };
+        Some(Self { binary: value("bin=")?, config: value("config=")? })
+    }
+
+    /// Finds the two paths in the command of a config hook, if it is the one that [`HookCommand::config_hook`] makes.
+    pub fn of_config_hook(command: &[u8]) -> Option<Self> {
+        let (binary, _) = sh_unquoted(command.strip_prefix(b"test ! -x ")?)?;
+        let (_, config) = command.split_once_str(" hook --config ")?;
+        let (config, _) = sh_unquoted(config)?;
+        Some(Self { binary, config }).filter(|read| read.config_hook() == command)
+    }
+}
+
+/// Returns whether the text of a file is a wrapper of ours, of whatever version.
+pub fn is_wrapper(text: &[u8]) -> bool {
+    text.lines().nth(1).is_some_and(|line| line.starts_with(MARK.as_bytes()))
+}
+
+/// Quotes a path so that a shell takes every byte of it as it is.
+fn sh_quoted(path: &Path) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    quoted.extend_from_slice(&path.as_os_str().as_bytes().replace("'", r"'\''"));
+    quoted.push(b'\'');
+    quoted
+}
+
+/// Reads what [`sh_quoted`] wrote at the beginning of a text, and returns the rest.
+fn sh_unquoted(text: &[u8]) -> Option<(PathBuf, &[u8])> {
+    let mut path = Vec::new();
+    let mut rest = text.strip_prefix(b"'")?;
+    loop {
+        let (part, after) = rest.split_once_str("'")?;
+        path.extend_from_slice(part);
+        match after.strip_prefix(br"\''") {
+            Some(next) => {
+                path.push(b'\'');
+                rest = next;
+            }
+            None => return Some((path_of(&path), after)),
+        }
+    }
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
+}

@@ -1,0 +1,245 @@
+//! The git that Gitea runs, and what it is able to.
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    str::FromStr,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use bstr::ByteSlice as _;
+use rustix::fs::{Access, access};
+
+use crate::{
+    fault::{self, Step},
+    text,
+    time::Deadline,
+};
+
+/// How long git may take to say its version, or what it thinks of a file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much of what it says is read, in bytes.
+const MAX_SAID: u64 = 4 << 10;
+
+/// A version of git's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GitVersion {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+impl GitVersion {
+    /// The first one that runs hooks which its configuration names.
+    pub const WITH_CONFIG_HOOKS: Self = Self { major: 2, minor: 54, patch: 0 };
+
+    /// Returns whether it runs hooks which its configuration names.
+    pub fn has_config_hooks(self) -> bool {
+        self >= Self::WITH_CONFIG_HOOKS
+    }
+}
+
+impl fmt::Display for GitVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl FromStr for GitVersion {
+    type Err = ();
+
+    /// Reads what `git version` prints. What comes after the numbers is a vendor's: `2.39.5 (Apple Git-154)`,
+    /// `2.45.1.windows.1`, `2.55.0-rc1`, `2.30.2.523.gabcdef`.
+    fn from_str(said: &str) -> Result<Self, ()> {
+        let number = said.strip_prefix("git version ").ok_or(())?;
+        let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+        let mut parts = number[..end].split('.').take_while(|part| !part.is_empty());
+        let mut next = || parts.next().map(|part| part.parse::<u32>().map_err(drop));
+        let (major, minor) = (next().ok_or(())??, next().ok_or(())??);
+        Ok(Self { major, minor, patch: next().transpose()?.unwrap_or(0) })
+    }
+}
+
+/// A git that can be run.
+#[derive(Clone, Debug)]
+pub struct Git {
+    program: PathBuf,
+}
+
+/// Why git did not do what it was asked.
+#[derive(Debug)]
+pub struct GitError {
+    program: PathBuf,
+    what: String,
+}
+
+impl fmt::Display for GitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", text::path(&self.program), self.what)
+    }
+}
+
+impl std::error::Error for GitError {}
+
+impl Git {
+    /// Takes a program by its path.
+    pub fn at(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    /// Looks for a program in the directories of a `PATH`, as Gitea does; a path is taken as it is.
+    pub fn find(name: &Path, path: &OsStr) -> Option<Self> {
+        if name.components().nth(1).is_some() {
+            return Some(Self::at(name.into()));
+        }
+        let is_program = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+        let dirs = std::env::split_paths(path).filter(|dir| dir.is_absolute());
+        dirs.map(|dir| dir.join(name)).find(is_program).map(Self::at)
+    }
+
+    /// Returns what is run.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Asks for the version.
+    ///
+    /// # Errors
+    /// If it cannot be run, does not answer, or says something else.
+    pub fn version(&self) -> Result<GitVersion, GitError> {
+        let said = self.run(&[OsStr::new("version")])?;
+        let said = said.stdout.to_str_lossy();
+        let line = said.lines().next().unwrap_or_default();
+        line.parse().map_err(|()| {
+            self.failed(format!(
+                "expected it to say `git version 2.…`, and it said `{}`; name Gitea's git with --git",
+                text::line(line)
+            ))
+        })
+    }
+
+    /// Returns what git has against a file of its configuration, `None` if it reads it.
+    ///
+    /// # Errors
+    /// If it cannot be run or does not answer.
+    pub fn refuses(&self, file: &Path) -> Result<Option<String>, GitError> {
+        // What is in the file may be secret, so only the names of keys are asked for, and not even these are kept.
+        let words = ["config", "--file"].map(OsStr::new);
+        let said = self.run(&[
+            words[0],
+            words[1],
+            file.as_os_str(),
+            OsStr::new("--name-only"),
+            OsStr::new("--list"),
+        ])?;
+        Ok((!said.is_success).then(|| text::line(said.stderr.trim_ascii())))
+    }
+
+    fn run(&self, args: &[&OsStr]) -> Result<Said, GitError> {
+        run(&self.program, args).map_err(|err| self.failed(format!("failed to run it: {err}")))
+    }
+
+    fn failed(&self, what: String) -> GitError {
+        GitError { program: self.program.clone(), what }
+    }
+}
+
+/// What a program said, as far as it was read.
+struct Said {
+    is_success: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Runs a program with nothing of our environment but the way to other programs.
+fn run(program: &Path, args: &[&OsStr]) -> io::Result<Said> {
+    fault::point(Step::Spawn, program)?;
+    let mut child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("LC_ALL", "C")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (sender, receiver) = mpsc::channel();
+    let streams: [Option<Box<dyn io::Read + Send>>; 2] = [
+        child.stdout.take().map(|stream| Box::new(stream) as _),
+        child.stderr.take().map(|stream| Box::new(stream) as _),
+    ];
+    for (nth, stream) in streams.into_iter().enumerate() {
+        let (Some(stream), sender) = (stream, sender.clone()) else { continue };
+        // The pipe may outlive the program, in a child of its own; then the thread stays behind.
+        thread::spawn(move || {
+            let mut said = Vec::new();
+            let mut stream = stream;
+            let read = stream.by_ref().take(MAX_SAID).read_to_end(&mut said);
+            // It would die of what nobody reads.
+            let _ = io::copy(&mut stream, &mut io::sink());
+            sender.send((nth, read.map(|_| said)))
+        });
+    }
+    let deadline = Deadline::after(PATIENCE);
+    let mut said = [Vec::new(), Vec::new()];
+    for _ in 0..2 {
+        let Ok((nth, part)) = receiver.recv_timeout(deadline.left()) else { break };
+        said[nth] = part?;
+    }
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if deadline.is_over() => {
+                child.kill()?;
+                child.wait()?;
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it ran on for {PATIENCE:?}")));
+            }
+            None => thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let [stdout, stderr] = said;
+    Ok(Said { is_success: status.success(), stdout, stderr })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_without_what_a_vendor_adds() {
+        for (said, expected) in [
+            ("git version 2.47.3", Some("2.47.3")),
+            ("git version 2.54.0", Some("2.54.0")),
+            ("git version 2.39.5 (Apple Git-154)", Some("2.39.5")),
+            ("git version 2.45.1.windows.1", Some("2.45.1")),
+            ("git version 2.55.0-rc1", Some("2.55.0")),
+            ("git version 2.55.0.rc1.12.gabcdef", Some("2.55.0")),
+            ("git version 2.30.2.523.gabcdef", Some("2.30.2")),
+            ("git version 3.0", Some("3.0.0")),
+            ("git version 2", None),
+            ("git version x", None),
+            ("git version 99999999999.1", None),
+            ("gitea version 1.27.0", None),
+            ("", None),
+        ] {
+            let version = said.parse::<GitVersion>().ok().map(|version| version.to_string());
+            assert_eq!(version.as_deref(), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn config_hooks_came_with_2_54() {
+        let has = |said: &str| said.parse::<GitVersion>().is_ok_and(GitVersion::has_config_hooks);
+        assert!(has("git version 2.54.0") && has("git version 2.55.0-rc1") && has("git version 3.0.0"));
+        assert!(!has("git version 2.53.9") && !has("git version 1.60.0"));
+    }
+}

@@ -1,0 +1,30 @@
+//! Into every repository of a Gitea, and out again: what `install`, `uninstall` and `doctor` know of it.
+
+mod at;
+mod block;
+mod command;
+mod covering;
+mod find;
+mod git;
+mod gitea;
+mod home;
+mod ini;
+mod process;
+mod slot;
+mod template;
+mod tree;
+mod user;
+
+pub use at::Obstacle;
+pub use block::{Block, GitConfig, Unfit};
+pub use command::{HookCommand, MARK, UnfitPath, is_wrapper};
+pub use covering::{Covered, CoveringError, Job, Place, TemplateCame, Way, in_some, install, uninstall};
+pub use find::{FindError, Found, find};
+pub use git::{Git, GitError, GitVersion};
+pub use gitea::{GIT_CONFIG, Gitea, GiteaError};
+pub use home::HomeError;
+pub use process::Process;
+pub use slot::NAME;
+pub use template::TEMPLATE;
+pub use tree::{Repository, Walked, Walking};
+pub use user::{RunUser, UnknownUser};

@@ -1,0 +1,173 @@
+//! All repositories of a Gitea: `ROOT/OWNER/NAME.git`, wikis included.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rustix::fs::FileType;
+
+use super::{
+    at::{Dir, Obstacle},
+    slot::{self, Act, Came},
+};
+
+/// The directory of all repositories, held open.
+#[derive(Debug)]
+pub(super) struct Repositories {
+    root: Dir,
+}
+
+/// A repository by its two names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    owner: OsString,
+    /// With `.git` at its end.
+    dir: OsString,
+}
+
+impl Repository {
+    /// Returns `OWNER/NAME.git`.
+    pub fn path(&self) -> PathBuf {
+        Path::new(&self.owner).join(&self.dir)
+    }
+}
+
+/// How far a walk is, for whoever watches it.
+#[derive(Debug, Default)]
+pub struct Walking {
+    done: AtomicUsize,
+    of: AtomicUsize,
+}
+
+impl Walking {
+    /// Returns how many repositories are done, and of how many.
+    pub fn now(&self) -> (usize, usize) {
+        (self.done.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed))
+    }
+}
+
+/// What came of a walk.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// In how many repositories all was as it is to be.
+    pub were_so: usize,
+    /// In how many it is now.
+    pub are_so: usize,
+    /// How many have no `post-receive.d`: Gitea runs no hook there.
+    pub without_delegate: usize,
+    /// Where it could not be done.
+    pub skipped: Vec<Obstacle>,
+}
+
+impl Repositories {
+    /// Opens the directory.
+    pub fn open(root: &Path) -> Result<Self, Obstacle> {
+        Ok(Self { root: Dir::open(root)? })
+    }
+
+    pub fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    /// Acts on every repository.
+    pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<Walked, Obstacle> {
+        let mut walked = Walked::default();
+        let mut owners = Vec::new();
+        for (owner, kind) in self.root.names()? {
+            if !may_be_opened(kind) {
+                continue;
+            }
+            match self.root.sub(&owner).and_then(|dir| dir.map(|dir| Ok((dir.names()?, dir))).transpose()) {
+                Ok(Some((names, dir))) => {
+                    let names = names.into_iter().filter(|(name, kind)| is_repository(name, *kind));
+                    let names: Vec<OsString> = names.map(|(name, _)| name).collect();
+                    walking.of.fetch_add(names.len(), Ordering::Relaxed);
+                    owners.push((dir.path().to_path_buf(), names));
+                }
+                // Deleted meanwhile.
+                Ok(None) => {}
+                Err(err) => walked.skip(act, err),
+            }
+        }
+        for (owner, names) in owners {
+            let Some(name) = owner.file_name() else { continue };
+            let dir = match self.root.sub(name) {
+                Ok(Some(dir)) => dir,
+                Ok(None) => continue,
+                Err(err) => {
+                    walked.skip(act, err);
+                    continue;
+                }
+            };
+            for name in names {
+                walked.add(act, act_in(&dir, &name, act, is_real));
+                walking.done.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(walked)
+    }
+
+    /// Finds one repository, whose names Gitea writes in lower case on disk.
+    pub fn find(&self, owner: &str, name: &str) -> Option<Repository> {
+        let is_there = |repository: &Repository| {
+            let owner = self.root.sub(&repository.owner).ok().flatten();
+            owner.is_some_and(|owner| owner.has(&repository.dir))
+        };
+        let named = |owner: String, name: String| Repository {
+            owner: owner.into(),
+            dir: format!("{}.git", name.trim_end_matches(".git")).into(),
+        };
+        let exact = named(owner.to_string(), name.to_string());
+        [exact, named(owner.to_lowercase(), name.to_lowercase())].into_iter().find(is_there)
+    }
+
+    /// Acts on these repositories alone.
+    pub fn act_on(&self, repositories: &[Repository], act: Act<'_>, is_real: bool) -> Walked {
+        let mut walked = Walked::default();
+        for repository in repositories {
+            let came = self.root.sub(&repository.owner).and_then(|owner| match owner {
+                Some(owner) => act_in(&owner, &repository.dir, act, is_real),
+                None => Ok(None),
+            });
+            walked.add(act, came);
+        }
+        walked
+    }
+}
+
+impl Walked {
+    fn add(&mut self, act: Act<'_>, came: Result<Option<Came>, Obstacle>) {
+        match came {
+            Ok(Some(Came::WasSo)) => self.were_so += 1,
+            Ok(Some(Came::IsSo)) => self.are_so += 1,
+            Ok(Some(Came::NoPlace)) => self.without_delegate += 1,
+            // Deleted or renamed meanwhile.
+            Ok(None) => {}
+            Err(err) => self.skip(act, err),
+        }
+    }
+
+    fn skip(&mut self, act: Act<'_>, obstacle: Obstacle) {
+        // What is not ours is not taken out, and nothing of ours is behind it.
+        if matches!(act, Act::Put(_)) || obstacle.is_failure() {
+            self.skipped.push(obstacle);
+        }
+    }
+}
+
+fn act_in(owner: &Dir, name: &OsStr, act: Act<'_>, is_real: bool) -> Result<Option<Came>, Obstacle> {
+    owner.sub(name)?.map(|repository| slot::act_in(&repository, act, is_real)).transpose()
+}
+
+fn is_repository(name: &OsStr, kind: FileType) -> bool {
+    let is_named_so = name.as_bytes().ends_with(b".git") && name.len() > b".git".len();
+    is_named_so && may_be_opened(kind)
+}
+
+/// Returns whether it is a directory, or stands where one should be.
+fn may_be_opened(kind: FileType) -> bool {
+    matches!(kind, FileType::Directory | FileType::Symlink)
+}
