@@ -81,9 +81,10 @@ impl Hook {
         let working_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let source = Source::read(&Environment::of_process(), &working_dir);
         let script = args.script.as_deref().map(|script| working_dir.join(script));
-        let Turn::Ours(hook_page) = Turn::of(source.git_dir.as_path(), script, config_path.as_deref()) else {
-            return;
-        };
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let turn = Turn::of(source.git_dir.as_path(), script, config_path.as_deref(), home.as_deref());
+        let Turn::Ours { page: hook_page, config: installed } = turn else { return };
+        let config_path = installed.or(config_path);
         let config = config::load(config_path.as_deref());
         let state = match &config {
             Ok(config) => State::at(&config.state_dir),

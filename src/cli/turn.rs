@@ -8,6 +8,9 @@
 //! 2. The page takes the push if it is run by the binary and with the configuration of the installed hook.
 //! 3. Otherwise the installed hook takes it, unless the page cannot recognise it: then the page does, and the
 //!    installed hook, which looks at itself as the page does, knows.
+//!
+//! Where the installed hook is a config hook, no file in the repository says so, and a git that is too old to run it says nothing at
+//! all. There the page takes the push whenever it is started, with the configuration of the config hook.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,7 +23,10 @@ use std::{
 use bstr::ByteSlice as _;
 use rustix::fs::{Access, access};
 
-use crate::config;
+use crate::{
+    config,
+    install::{self, HookCommand},
+};
 
 /// The page's file and the installed hook's, in the repository.
 const PAGE: &str = "hooks/post-receive.d/post-receive";
@@ -37,14 +43,16 @@ const MAX_LINE: usize = 255;
 /// How much of a file is read to recognise it, in bytes; the installed hook has 500.
 const MAX_READ: u64 = 8 << 10;
 
-/// How the installed hook starts us.
-const INSTALLED_STARTS: &str = "exec \"$bin\" hook --config \"$config\"";
-
 /// Whose turn it is.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// That of this process, with the script of the page if there is one.
-    Ours(Option<Script>),
+    /// That of this process.
+    Ours {
+        /// The script of the page, if there is one.
+        page: Option<Script>,
+        /// The configuration to take it with, if it is not that of this process.
+        config: Option<PathBuf>,
+    },
     /// That of the repository's other hook.
     Theirs,
 }
@@ -59,21 +67,27 @@ pub(super) struct Script {
 
 impl Turn {
     /// Tells whose turn it is. `script` is what this process was started with, by the page or by hand; `config` is
-    /// its configuration.
-    pub fn of(git_dir: &Path, script: Option<PathBuf>, config: Option<&Path>) -> Self {
+    /// its configuration, and `home` is where git finds its own.
+    pub fn of(git_dir: &Path, script: Option<PathBuf>, config: Option<&Path>, home: Option<&Path>) -> Self {
+        let ours = |page| Self::Ours { page, config: None };
         let page = Page::read(&git_dir.join(PAGE));
         match script {
             Some(script) => {
                 let Some(page) = page.filter(|page| is_same(&page.path, &script)) else {
-                    return Self::Ours(Some(Script { path: script, flaw: None }));
+                    return ours(Some(Script { path: script, flaw: None }));
                 };
                 match Installed::of(git_dir) {
                     Some(installed) if !page.is_run_as(&installed) => Self::Theirs,
-                    _ => Self::Ours(Some(page.into_script())),
+                    Some(_) => ours(Some(page.into_script())),
+                    None => {
+                        let hook = home.and_then(install::config_hook_in);
+                        let config = hook.map(|hook| hook.config().to_path_buf());
+                        Self::Ours { page: Some(page.into_script()), config }
+                    }
                 }
             }
             None => {
-                let Some(page) = page else { return Self::Ours(None) };
+                let Some(page) = page else { return ours(None) };
                 let this = Installed::this(config);
                 let is_seen =
                     || this.as_ref().is_some_and(|this| Installed::of(git_dir).as_ref() == Some(this));
@@ -81,7 +95,7 @@ impl Turn {
                 if page.is_started(git_dir) && (is_run_as_this || !is_seen()) {
                     return Self::Theirs;
                 }
-                Self::Ours(Some(page.into_script()))
+                ours(Some(page.into_script()))
             }
         }
     }
@@ -173,11 +187,9 @@ impl Installed {
     }
 
     fn read(path: &Path) -> Option<Self> {
-        let head = head_of(path)?;
-        let text = head.to_str().ok()?;
-        let (binary, config) = parse_installed(text)?;
-        let binary = fs::canonicalize(binary).ok().filter(|binary| is_executable(binary))?;
-        Some(Self { binary, config: config.into() })
+        let starts = HookCommand::of_wrapper(&head_of(path)?)?;
+        let binary = fs::canonicalize(starts.binary()).ok().filter(|binary| is_executable(binary))?;
+        Some(Self { binary, config: starts.config().into() })
     }
 }
 
@@ -185,24 +197,6 @@ impl PartialEq for Installed {
     fn eq(&self, other: &Self) -> bool {
         self.binary == other.binary && is_same(&self.config, &other.config)
     }
-}
-
-/// Finds the two paths in the text of an installed hook. One that was edited to start us in another way is
-/// nobody that the page knows, and says so of itself as well.
-fn parse_installed(text: &str) -> Option<(&str, &str)> {
-    if !text.lines().any(|line| line.ends_with(INSTALLED_STARTS)) {
-        return None;
-    }
-    let value = |name: &str| {
-        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
-        let value = values.next().filter(|_| values.next().is_none())?;
-        let is_bare = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-        match value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
-            Some(quoted) => Some(quoted).filter(|quoted| !quoted.contains('\'')),
-            None => Some(value).filter(|bare| bare.chars().all(is_bare)),
-        }
-    };
-    Some((value("bin=")?, value("config=")?))
 }
 
 /// Returns the beginning of a regular file.
@@ -269,25 +263,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse(head), expected, "{head:?}");
-        }
-    }
-
-    #[test]
-    fn the_installed_hook_is_recognised_as_it_is_installed() {
-        let wrapper = include_str!("../../hooks/gitea-lightstep");
-        let paths = ("/usr/local/bin/gitea-lightstep", "/etc/gitea-lightstep/config.toml");
-        assert_eq!(parse_installed(wrapper), Some(paths));
-        let quoted = wrapper
-            .replace("bin=/usr/local/bin/", "bin='/opt/my bin/")
-            .replace("step\nconfig=", "step'\nconfig=");
-        assert_eq!(parse_installed(&quoted), Some(("/opt/my bin/gitea-lightstep", paths.1)));
-        for (from, to) in [
-            ("exec \"$bin\"", "exec nice \"$bin\""),
-            ("bin=/usr", "bin=$HOME/usr"),
-            ("config=/etc", "config='/etc'/x"),
-            ("\nbin=", "\nbin=/other\nbin="),
-        ] {
-            assert_eq!(parse_installed(&wrapper.replace(from, to)), None, "{to}");
         }
     }
 

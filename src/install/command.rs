@@ -120,7 +120,8 @@ impl HookCommand {
     /// Finds the two paths in the command of a config hook, if it is the one that [`HookCommand::config_hook`] makes.
     pub fn of_config_hook(command: &[u8]) -> Option<Self> {
         let (binary, _) = sh_unquoted(command.strip_prefix(b"test ! -x ")?)?;
-        let (_, config) = command.split_once_str(" hook --config ")?;
+        // The binary's own name may hold these words, and comes twice.
+        let (_, config) = command.rsplit_once_str("' hook --config ")?;
         let (config, _) = sh_unquoted(config)?;
         Some(Self { binary, config }).filter(|read| read.config_hook() == command)
     }
@@ -158,4 +159,79 @@ fn sh_unquoted(text: &[u8]) -> Option<(PathBuf, &[u8])> {
 
 fn path_of(bytes: &[u8]) -> PathBuf {
     OsStr::from_bytes(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        ffi::OsString,
+        io::Write as _,
+        os::unix::ffi::OsStringExt as _,
+        process::{Command, Stdio},
+    };
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const BINARY: &str = "/usr/local/bin/gitea-lightstep";
+    const CONFIG: &str = "/etc/gitea-lightstep/config.toml";
+
+    fn read(wrapper: &str) -> Option<(String, String)> {
+        let command = HookCommand::of_wrapper(wrapper.as_bytes())?;
+        Some((command.binary().display().to_string(), command.config().display().to_string()))
+    }
+
+    #[test]
+    fn a_wrapper_is_recognised_as_it_is_installed() {
+        assert_eq!(read(WRAPPER), Some((BINARY.into(), CONFIG.into())));
+        assert!(is_wrapper(WRAPPER.as_bytes()));
+        let with_binary = |written: &str| read(&WRAPPER.replace(&format!("bin={BINARY}"), written));
+        assert_eq!(with_binary("bin='/opt/my bin/x'"), Some(("/opt/my bin/x".into(), CONFIG.into())));
+        assert_eq!(with_binary(r"bin='/opt/ann'\''s'\'''"), Some(("/opt/ann's'".into(), CONFIG.into())));
+        for wrong in ["bin=$HOME/x", "bin='/opt'/x", "bin='/opt", "bin=/other\nbin=/x", "BIN=/x"] {
+            assert_eq!(with_binary(wrong), None, "{wrong}");
+        }
+        assert_eq!(read(&WRAPPER.replace("exec \"$bin\"", "exec nice \"$bin\"")), None);
+        assert!(!is_wrapper(b"#!/bin/sh\n\n# gitea-lightstep: not in the second line\n"));
+    }
+
+    #[test]
+    fn a_path_that_no_line_can_hold_is_refused() {
+        for path in ["relative", "", "/with\nnewline", "/with\ttab", "/with\u{7f}"] {
+            let unfit = HookCommand::new(BINARY.into(), path.into()).expect_err("refused").to_string();
+            assert!(unfit.contains("cannot stand in a hook"), "{unfit}");
+        }
+    }
+
+    /// Absolute paths of every byte that one may have, and often of those that shells and git's configuration care for.
+    fn path() -> impl Strategy<Value = PathBuf> {
+        let byte = prop_oneof![
+            1 => (0x20u8..=0xff).prop_filter("no control character", |byte| *byte != 0x7f),
+            2 => prop::sample::select(&b"'\"\\$`;#! *~%&|<>(){}[]=-"[..]),
+        ];
+        vec(byte, 1..20).prop_map(|bytes| OsString::from_vec([b"/".to_vec(), bytes].concat()).into())
+    }
+
+    proptest! {
+        #[test]
+        fn both_forms_give_the_paths_back(binary in path(), config in path()) {
+            let command = HookCommand::new(binary, config).expect("fit");
+            prop_assert_eq!(HookCommand::of_wrapper(&command.wrapper()), Some(command.clone()));
+            prop_assert_eq!(HookCommand::of_config_hook(&command.config_hook()), Some(command));
+        }
+
+        #[test]
+        fn a_shell_takes_every_byte_as_it_is(path in path()) {
+            let script = [b"printf %s ", &*sh_quoted(&path)].concat();
+            let mut shell = Command::new("sh")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            shell.stdin.take().expect("a pipe").write_all(&script).expect("written");
+            let printed = shell.wait_with_output().expect("ends").stdout;
+            prop_assert_eq!(printed.as_bstr(), path.as_os_str().as_bytes().as_bstr());
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use std::{
     fmt, fs, io,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::Duration,
 };
@@ -22,6 +22,7 @@ use super::{
     git::{Git, GitVersion},
     gitea::Gitea,
     home::{Home, HomeError, Read},
+    place::{Place, Way},
     slot::{Act, Came},
     template::{self, Named, TEMPLATE},
     tree::{Repositories, Repository, Walked, Walking},
@@ -30,22 +31,6 @@ use crate::{text, time::Deadline};
 
 /// How long to wait for another installation that is at work.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Where a Gitea keeps its repositories, and git's configuration if it is known.
-#[derive(Clone, Debug)]
-pub struct Place {
-    root: PathBuf,
-    gitea: Option<Gitea>,
-}
-
-/// How a push comes to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// git runs us, because Gitea's git configuration says so.
-    ConfigHook,
-    /// Gitea's own hook runs a file of ours in each repository.
-    Files,
-}
 
 /// What became of the template for new repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,45 +106,6 @@ impl Covered {
             }
             Ok(_) => {}
             Err(err) => self.problems.push(err.to_string()),
-        }
-    }
-}
-
-impl Place {
-    /// Takes the place of a Gitea.
-    pub fn of(gitea: Gitea) -> Self {
-        Self { root: gitea.root().into(), gitea: Some(gitea) }
-    }
-
-    /// Takes a tree of repositories of which nothing else is known.
-    pub fn plain(root: PathBuf) -> Self {
-        Self { root, gitea: None }
-    }
-
-    /// Returns the directory of all repositories.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Returns the Gitea, if there is an app.ini.
-    pub fn gitea(&self) -> Option<&Gitea> {
-        self.gitea.as_ref()
-    }
-
-    /// Returns the way in which this git covers everything here.
-    pub fn way(&self, version: GitVersion) -> Way {
-        if self.gitea.is_some() && version.has_config_hooks() { Way::ConfigHook } else { Way::Files }
-    }
-
-    fn home(&self) -> Result<Option<Home>, Obstacle> {
-        self.gitea.as_ref().map_or(Ok(None), |gitea| Home::open(gitea.home()))
-    }
-
-    /// Opens the repositories, `None` if there are none yet because Gitea has not been started.
-    fn repositories(&self) -> Result<Option<Repositories>, Obstacle> {
-        match Repositories::open(&self.root) {
-            Err(err) if err.is_absence() && self.gitea.is_some() => Ok(None),
-            opened => opened.map(Some),
         }
     }
 }

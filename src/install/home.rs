@@ -11,9 +11,11 @@ use rustix::{
 };
 
 use super::{
-    at::{Content, Dir, Obstacle},
-    block::{Block, GitConfig, Unfit},
+    at::{self, Content, Dir, Obstacle},
+    block::Block,
+    command::HookCommand,
     git::{Git, GitError},
+    gitconfig::{GitConfig, Unfit},
     gitea::GIT_CONFIG,
 };
 use crate::{
@@ -45,6 +47,15 @@ pub struct Read {
     config: GitConfig,
     /// `None` if there is no file.
     content: Option<Content>,
+}
+
+/// Returns what the config hook of ours starts that git finds in this home, if there is one.
+pub fn config_hook_in(home: &Path) -> Option<HookCommand> {
+    let text = at::read_file(&home.join(GIT_CONFIG), MAX_FILE).ok()?;
+    match GitConfig::parse(text).ok()?.block()? {
+        Block::Hook(command) => Some(command),
+        Block::Template(_) | Block::Joined { .. } => None,
+    }
 }
 
 /// Why the file is left as it is.

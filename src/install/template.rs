@@ -6,7 +6,7 @@ use bstr::ByteSlice as _;
 
 use super::{
     at::{Dir, Obstacle},
-    block::GitConfig,
+    gitconfig::GitConfig,
     gitea::Gitea,
     slot::{self, Act, Came, HOOKS, POST_RECEIVE},
 };
