@@ -22,6 +22,7 @@ mod hook_page; // Gitea's text box in every form, beside the installed hook and 
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod imports; // what scripts import from their directory, and what stands outside of functions
 mod install; // install.sh, as the user that Gitea runs as
+mod installation; // install and uninstall: every state of a Gitea on disk, twice, killed at each step, and back
 mod layering; // the arrows between modules go one way
 mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook
 mod limits; // hostile scripts: each is stopped, and costs its own markers and nothing else

@@ -21,7 +21,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("gix_config", &["install"]),
     ("rhai", &["policy"]),
     ("regex_lite", &["policy"]),
-    ("ureq", &["delivery"]),
+    ("ureq", &["delivery", "install"]),
     ("prost", &["otlp", "cli"]),
     ("opentelemetry_proto", &["otlp", "cli"]),
     ("toml", &["config", "golden"]),

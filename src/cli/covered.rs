@@ -1,12 +1,16 @@
 //! What came of an installation or a removal, told to a person and as JSON.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use super::{Ending, gitea::Subject, terminal::Terminal};
 use crate::{
     install::{Covered, GitVersion, Gitea, Obstacle, Way},
+    state::purge::Purged,
     text,
 };
 
@@ -24,15 +28,22 @@ pub(super) struct Told<'a> {
     version: Option<GitVersion>,
     is_removal: bool,
     is_dry: bool,
+    /// The state directory, if it was to be removed, and what became of it if that was done.
+    state: Option<(PathBuf, Option<Purged>)>,
 }
 
 impl<'a> Told<'a> {
     pub fn install(subject: &'a Subject, covered: &'a Covered, version: GitVersion, is_dry: bool) -> Self {
-        Self { subject, covered, version: Some(version), is_removal: false, is_dry }
+        Self { subject, covered, version: Some(version), is_removal: false, is_dry, state: None }
     }
 
     pub fn uninstall(subject: &'a Subject, covered: &'a Covered, is_dry: bool) -> Self {
-        Self { subject, covered, version: None, is_removal: true, is_dry }
+        Self { subject, covered, version: None, is_removal: true, is_dry, state: None }
+    }
+
+    /// Adds what became of the state directory.
+    pub fn state(&mut self, dir: &Path, purged: Option<Purged>) {
+        self.state = Some((dir.into(), purged));
     }
 
     /// Prints it.
@@ -63,42 +74,77 @@ impl<'a> Told<'a> {
             line("git", format!("{version}: {}", self.why(version, way)));
         }
         if let Some((path, is_changed)) = &self.covered.git_config {
-            let (new, old) = match (self.is_removal, self.covered.way) {
-                (true, _) => ("the lines of ours are taken out", "no line of ours in it"),
-                (false, Some(Way::ConfigHook)) => ("the config hook is put in", "the config hook is in it"),
-                (false, _) => ("the template is named in it", "names the template"),
-            };
-            line("git's config", format!("{}: {}", text::path(path), if *is_changed { new } else { old }));
+            line("git's config", format!("{}: {}", text::path(path), self.what_of_git_config(*is_changed)));
         }
         if let Some(template) = &self.covered.template {
-            let is_taken = self.is_removal || self.covered.way == Some(Way::ConfigHook);
-            let what = match (is_taken, template.is_joined, template.is_changed) {
-                (true, true, _) => "the file of ours is taken out",
-                (true, false, _) => "is taken away",
-                (false, true, true) => "yours, with a file of ours in it now",
-                (false, true, false) => "yours, with a file of ours in it",
-                (false, false, true) => "is made: new repositories are covered",
-                (false, false, false) => "covers new repositories",
+            let what = match (self.is_taking(), template.is_joined, template.is_changed) {
+                (true, true, _) => self.tense("our file is taken out", "our file would be taken out"),
+                (true, false, _) => self.tense("removed", "would be removed"),
+                (false, true, true) => {
+                    self.tense("yours; our file is in it now", "yours; our file would be put into it")
+                }
+                (false, true, false) => "yours, with our file in it",
+                (false, false, true) => {
+                    self.tense("made, for new repositories", "would be made, for new repositories")
+                }
+                (false, false, false) => "for new repositories",
             };
             line("template", format!("{}: {what}", text::path(&template.dir)));
         }
-        line("repositories", self.repositories());
+        if self.covered.note.is_none() || self.covered.repositories.seen() > 0 {
+            line("repositories", self.repositories());
+        }
+        lines.extend(self.covered.note.clone());
+        let mut line = |label: &str, what: String| lines.push(format!("{label:WIDTH$} {what}"));
+        if let Some((dir, purged)) = &self.state {
+            let what = match purged {
+                None => "would be removed",
+                Some(Purged::Gone) => "removed",
+                Some(Purged::Emptied) => {
+                    "emptied; it stays, because the directory above belongs to somebody else"
+                }
+                Some(Purged::WasNone) => "was not there",
+            };
+            line("state", format!("{}: {what}", text::path(dir)));
+        }
         if self.is_dry {
-            lines.push("Nothing was changed: this is what would be done.".into());
+            lines.push("Nothing was changed.".into());
         }
         lines
     }
 
+    /// Returns whether files are taken out of repositories, because they are not used any more or at all.
+    fn is_taking(&self) -> bool {
+        self.is_removal || self.covered.way == Some(Way::ConfigHook)
+    }
+
+    fn tense(&self, is: &'static str, would_be: &'static str) -> &'static str {
+        if self.is_dry { would_be } else { is }
+    }
+
+    fn what_of_git_config(&self, is_changed: bool) -> &'static str {
+        match (self.is_removal, self.covered.way, is_changed) {
+            (true, _, true) => self.tense("our lines are taken out", "our lines would be taken out"),
+            (true, _, false) => "no line of ours in it",
+            (false, Some(Way::ConfigHook), true) => {
+                self.tense("has the config hook now", "would get the config hook")
+            }
+            (false, Some(Way::ConfigHook), false) => "has the config hook",
+            (false, _, true) => self.tense("names the template now", "would name the template"),
+            (false, _, false) => "names the template",
+        }
+    }
+
     fn why(&self, version: GitVersion, way: Way) -> String {
         match way {
-            Way::ConfigHook => "one config hook covers every repository".into(),
+            Way::ConfigHook => "has config hooks, and one covers every repository".into(),
             Way::Files if version.has_config_hooks() => {
                 "without an app.ini nobody knows where a config hook belongs, so each repository gets a file"
                     .into()
             }
             Way::Files => {
                 format!(
-                    "older than {}, which has config hooks, so each repository gets a file",
+                    "without config hooks, which came with {}, so each repository gets a file",
                     GitVersion::WITH_CONFIG_HOOKS
                 )
             }
@@ -107,14 +153,26 @@ impl<'a> Told<'a> {
 
     fn repositories(&self) -> String {
         let walked = &self.covered.repositories;
-        let is_taken = self.is_removal || self.covered.way == Some(Way::ConfigHook);
-        let mut parts = if is_taken {
-            vec![format!("{} had a file of ours", walked.are_so), format!("{} had none", walked.were_so)]
-        } else {
-            vec![format!("{} got the file", walked.are_so), format!("{} had it", walked.were_so)]
+        let taken = format!(
+            "{} {}",
+            self.tense("our file is taken out of", "our file would be taken out of"),
+            walked.are_so
+        );
+        let mut parts = match (self.is_removal, self.covered.way) {
+            (true, _) => vec![taken, format!("{} had none", walked.were_so + walked.without_delegate)],
+            (false, Some(Way::ConfigHook)) => {
+                let covered = format!("{} {}", walked.seen(), self.tense("covered", "would be covered"));
+                let taken = (walked.are_so > 0).then(|| format!("{taken} of them"));
+                [covered].into_iter().chain(taken).collect()
+            }
+            (false, _) => {
+                let (now, before) =
+                    if self.is_dry { ("would be covered", "are") } else { ("covered now", "before") };
+                vec![format!("{} {now}", walked.are_so), format!("{} {before}", walked.were_so)]
+            }
         };
-        if walked.without_delegate > 0 && !is_taken {
-            parts.push(format!("{} without a delegate yet, as pull mirrors are", walked.without_delegate));
+        if walked.without_delegate > 0 && !self.is_taking() {
+            parts.push(format!("{} without a delegate yet, like pull mirrors", walked.without_delegate));
         }
         if !walked.skipped.is_empty() {
             parts.push(format!("{} skipped", walked.skipped.len()));
@@ -142,7 +200,7 @@ impl<'a> Told<'a> {
     fn name_of(&self, obstacle: &Obstacle) -> String {
         let path = obstacle.path();
         let below = path.strip_prefix(self.subject.place.root()).unwrap_or(path);
-        let repository: std::path::PathBuf = below.components().take(2).collect();
+        let repository: PathBuf = below.components().take(2).collect();
         text::path(&repository)
     }
 
@@ -177,7 +235,11 @@ impl<'a> Told<'a> {
                 "without_delegate": walked.without_delegate,
                 "skipped": skipped,
             },
+            "note": self.covered.note,
             "problems": self.covered.problems,
+            "purged": self.state.as_ref().map(|(dir, purged)| {
+                json!({ "path": shown(dir), "gone": purged.map(|purged| purged != Purged::Emptied) })
+            }),
             "home": gitea.map(Gitea::home).map(shown),
         })
     }

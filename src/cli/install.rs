@@ -15,6 +15,7 @@ use super::{
     gitea::{GiteaArgs, Subject, Turn},
     progress::{HowFar, while_working},
     terminal::Terminal,
+    through_api::{self, ThroughApiArgs},
 };
 use crate::{
     config,
@@ -32,6 +33,8 @@ pub(super) struct InstallArgs {
     /// Only this repository, by a file in it (can be repeated)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository_names)]
     repositories: Vec<(String, String)>,
+    #[command(flatten)]
+    through_api: ThroughApiArgs,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -41,6 +44,17 @@ pub(super) struct InstallArgs {
 }
 
 pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+    if let Some(api) = args.through_api.api()? {
+        let (Some(binary), Some(config)) = (&args.binary, &common.config) else {
+            terminal.message(
+                "with --through-api, --binary and --config must say where the two are on Gitea's own machine",
+            );
+            return Ok(Ending::Misused);
+        };
+        let command = HookCommand::new(binary.clone(), config.clone())?;
+        let told = (args.dry_run, args.json);
+        return through_api::run(&api, &args.repositories, Some(&command), told, terminal);
+    }
     let words = || {
         let command = hook_command(args, common)?;
         let mut words: Vec<OsString> = vec!["install".into()];
@@ -69,7 +83,7 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         if args.repositories.is_empty() {
             install::install(job, &command, &git, version)
         } else {
-            install::in_some(job, &args.repositories, Some(&command))
+            install::install_in(job, &args.repositories, &command, version)
         }
     })?;
     Told::install(&subject, &covered, version, args.dry_run).print(args.json, terminal)

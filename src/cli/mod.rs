@@ -18,6 +18,7 @@ mod reply;
 mod status;
 mod terminal;
 mod test;
+mod through_api;
 mod trial;
 mod turn;
 mod uninstall;
@@ -100,8 +101,14 @@ enum Command {
     /// Run the golden tests of policies: `*.test.toml` beside the scripts
     Test(test::TestArgs),
     /// Put the hook into Gitea: every repository is covered, those to come included
+    ///
+    /// With git 2.54 or newer this is one config hook in Gitea's own .gitconfig. With an older git it is a file in each
+    /// repository and a template for new ones; run it again to cover what was adopted or restored since. What is right already is
+    /// not touched. The hook runs this binary with the configuration that --config names, or that is found as always.
     Install(install::InstallArgs),
     /// Take out what install put in
+    ///
+    /// Only what has our mark is taken out. The configuration and the binary stay, and so does the state without --purge.
     Uninstall(uninstall::UninstallArgs),
     /// Show everything at work on a throw-away repository
     Demo(demo::DemoArgs),

@@ -247,7 +247,8 @@ impl Dir {
             }
             created => created,
         };
-        let mut file = File::from(fd.map_err(|err| failed("create", err))?);
+        // It is the directory that is to blame.
+        let mut file = File::from(fd.map_err(|err| Obstacle::failed("write to", &self.path, err))?);
         // From here on it is removed if anything fails.
         let mut hidden = Hidden { dir: self, name: name.into(), file: None };
         fault::point(Step::Write, &path)

@@ -21,7 +21,7 @@ use super::{
     command::HookCommand,
     git::{Git, GitVersion},
     gitea::Gitea,
-    home::{Home, HomeError, Read},
+    home::{Home, HomeError, Read, config_hook_in},
     place::{Place, Way},
     slot::{Act, Came},
     template::{self, Named, TEMPLATE},
@@ -54,6 +54,8 @@ pub struct Covered {
     pub template: Option<TemplateCame>,
     /// What became of the repositories.
     pub repositories: Walked,
+    /// What else there is to know.
+    pub note: Option<String>,
     /// What else could not be done, each with what to do.
     pub problems: Vec<String>,
 }
@@ -182,37 +184,68 @@ pub fn uninstall(job: Job<'_>) -> Result<Covered, CoveringError> {
     Ok(covered)
 }
 
-/// Puts the wrapper into these repositories, or takes it out of them.
+/// Puts the wrapper into these repositories alone, unless git runs our config hook for all of them.
 ///
 /// # Errors
 /// If the repositories cannot be read.
-pub fn in_some(
+pub fn install_in(
     job: Job<'_>,
     names: &[(String, String)],
-    command: Option<&HookCommand>,
+    command: &HookCommand,
+    version: GitVersion,
 ) -> Result<Covered, CoveringError> {
-    let _lock = job.lock()?;
-    let mut covered = Covered::default();
-    let repositories = Repositories::open(job.place.root())?;
-    let mut found: Vec<Repository> = Vec::new();
-    for (owner, name) in names {
-        match repositories.find(owner, name) {
-            Some(repository) => found.push(repository),
-            None => covered.problems.push(format!(
-                "there is no repository `{}/{}` in `{}`",
-                text::line(owner),
-                text::line(name),
-                text::path(job.place.root())
-            )),
-        }
+    if let Some(path) = job.config_hook().filter(|_| version.has_config_hooks()) {
+        let note = format!(
+            "Nothing is to be done: the config hook in `{}` covers every repository.",
+            text::path(&path)
+        );
+        return Ok(Covered { note: Some(note), ..Covered::default() });
     }
-    let wrapper = command.map(HookCommand::wrapper);
-    let act = wrapper.as_deref().map_or(Act::Take, Act::Put);
-    covered.repositories = repositories.act_on(&found, act, job.is_real);
+    job.in_some(names, Act::Put(&command.wrapper()))
+}
+
+/// Takes the wrapper out of these repositories.
+///
+/// # Errors
+/// If the repositories cannot be read.
+pub fn uninstall_from(job: Job<'_>, names: &[(String, String)]) -> Result<Covered, CoveringError> {
+    let mut covered = job.in_some(names, Act::Take)?;
+    covered.note = job.config_hook().map(|path| {
+        format!(
+            "The config hook in `{}` covers every repository, these too; `git config hook.gitea-lightstep.enabled false` in a repository leaves it out.",
+            text::path(&path)
+        )
+    });
     Ok(covered)
 }
 
 impl Job<'_> {
+    /// Returns the configuration of git's that has our config hook in it, if one has.
+    fn config_hook(self) -> Option<PathBuf> {
+        let gitea = self.place.gitea()?;
+        config_hook_in(gitea.home()).map(|_| gitea.git_config())
+    }
+
+    fn in_some(self, names: &[(String, String)], act: Act<'_>) -> Result<Covered, CoveringError> {
+        let _lock = self.lock()?;
+        let mut covered = Covered::default();
+        let repositories = Repositories::open(self.place.root())?;
+        let mut found: Vec<Repository> = Vec::new();
+        for (owner, name) in names {
+            match repositories.find(owner, name) {
+                Some(repository) => found.push(repository),
+                None => covered.problems.push(format!(
+                    "there is no repository `{}/{}` in `{}`",
+                    text::line(owner),
+                    text::line(name),
+                    text::path(self.place.root())
+                )),
+            }
+        }
+        covered.repositories = repositories.act_on(&found, act, self.is_real);
+        Ok(covered)
+    }
+
     /// Keeps other installations away, until it is dropped.
     fn lock(self) -> Result<Option<OwnedFd>, CoveringError> {
         if !self.is_real {

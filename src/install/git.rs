@@ -15,11 +15,7 @@ use std::{
 use bstr::ByteSlice as _;
 use rustix::fs::{Access, access};
 
-use crate::{
-    fault::{self, Step},
-    text,
-    time::Deadline,
-};
+use crate::{text, time::Deadline};
 
 /// How long git may take to say its version, or what it thinks of a file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -159,7 +155,6 @@ struct Said {
 
 /// Runs a program with nothing of our environment but the way to other programs.
 fn run(program: &Path, args: &[&OsStr]) -> io::Result<Said> {
-    fault::point(Step::Spawn, program)?;
     let mut child = Command::new(program)
         .args(args)
         .env_clear()

@@ -85,7 +85,7 @@ impl fmt::Display for HomeError {
             Self::Obstacle(obstacle) => obstacle.fmt(f),
             Self::Link(path) => write!(
                 f,
-                "`{}` is a symbolic link, and what it names may be somebody else's; put the file itself in its place, or                  name the file's own directory as `[git] HOME_PATH`",
+                "`{}` is a symbolic link, and what it names may be somebody else's; put the file itself in its place, or name the file's own directory as `[git] HOME_PATH`",
                 text::path(path)
             ),
             Self::Unfit(path, unfit) => write!(f, "{}:{}: {unfit}", text::path(path), unfit.line()),

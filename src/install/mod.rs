@@ -1,5 +1,6 @@
 //! Into every repository of a Gitea, and out again: what `install`, `uninstall` and `doctor` know of it.
 
+mod api;
 mod at;
 mod block;
 mod command;
@@ -18,10 +19,13 @@ mod template;
 mod tree;
 mod user;
 
+pub use api::{Api, ApiCame, ApiError};
 pub use at::Obstacle;
 pub use block::Block;
 pub use command::{HookCommand, MARK, UnfitPath, is_wrapper};
-pub use covering::{Covered, CoveringError, Job, TemplateCame, in_some, install, uninstall};
+pub use covering::{
+    Covered, CoveringError, Job, TemplateCame, install, install_in, uninstall, uninstall_from,
+};
 pub use find::{FindError, Found, find};
 pub use git::{Git, GitError, GitVersion};
 pub use gitconfig::{GitConfig, Unfit};

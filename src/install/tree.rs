@@ -139,6 +139,11 @@ impl Repositories {
 }
 
 impl Walked {
+    /// Returns how many repositories were looked at.
+    pub fn seen(&self) -> usize {
+        self.were_so + self.are_so + self.without_delegate + self.skipped.len()
+    }
+
     fn add(&mut self, act: Act<'_>, came: Result<Option<Came>, Obstacle>) {
         match came {
             Ok(Some(Came::WasSo)) => self.were_so += 1,

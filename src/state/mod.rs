@@ -13,6 +13,7 @@ mod listing;
 pub mod merge;
 mod name;
 pub mod outbox;
+pub mod purge;
 mod pushed;
 pub mod queue;
 pub mod standing;

@@ -2,6 +2,7 @@
 //! before them, and what a crash is tried on.
 
 pub mod backend;
+pub mod estate;
 pub mod flicker;
 mod golden;
 pub mod hostile;

@@ -1,0 +1,450 @@
+//! `install` and `uninstall` on a Gitea on disk in every state, run by root or by its user: covered, covered again, pushed
+//! to, and as it was in the end.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
+    path::Path,
+};
+
+use serde_json::Value;
+
+use crate::support::{
+    Ran, assert_as_it_is,
+    estate::{Estate, Tree, assert_same, is_root},
+};
+
+/// Fills the estate to 300 repositories in every state that one can be in.
+fn in_every_state(estate: &Estate) {
+    for nth in 0..250 {
+        estate.repository(&format!("owner{}/repository{nth}.git", nth % 7));
+    }
+    for (nth, name) in [
+        "acme/shop.wiki.git",
+        "acme/.profile.git",
+        "acme/two words.git",
+        "acme/it's \"quoted\".git",
+        "acme/größe.git",
+        "acme/$(id);`id`.git",
+        "a.b/..c...git",
+        "-f/-rf.git",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        estate.repository(name);
+        // The user's own hooks, among them one that is made as Gitea's page makes it.
+        if nth % 2 == 0 {
+            estate
+                .sandbox
+                .executable(&format!("git/{name}/hooks/post-receive.d/post-receive"), "#!/bin/sh\nexit 0\n");
+            estate
+                .sandbox
+                .executable(&format!("git/{name}/hooks/post-receive.d/zz own"), "#!/bin/sh\nexit 3\n");
+        }
+    }
+    let plain = estate.repository("bytes/plain.git");
+    fs::rename(plain, estate.path("git/bytes").join(OsStr::from_bytes(b"caf\xe9.git"))).expect("renamed");
+    for nth in 0..30 {
+        // A pull mirror has no delegate.
+        estate.sandbox.write(&format!("git/mirrors/mirror{nth}.git/HEAD"), "ref: refs/heads/main\n");
+        if nth % 2 == 0 {
+            fs::create_dir_all(estate.path(&format!("git/mirrors/mirror{nth}.git/hooks")))
+                .expect("a directory");
+        }
+    }
+    // A link at each level, to what has all that a repository needs.
+    estate.repository("planted/target.git");
+    fs::rename(estate.path("git/planted"), estate.path("elsewhere")).expect("renamed");
+    let target = estate.path("elsewhere/target.git");
+    estate.link(estate.path("elsewhere"), "git/linked-owner");
+    for name in ["repository", "hooks", "dir", "file"] {
+        estate.repository(&format!("links/{name}.git"));
+    }
+    let replace = |name: &str, target: &Path| {
+        let place = estate.path("git/links").join(name);
+        if place.is_dir() {
+            fs::remove_dir_all(&place).expect("removed");
+        }
+        estate.link(target, &format!("git/links/{name}"));
+    };
+    replace("repository.git", &target);
+    replace("hooks.git/hooks", &target.join("hooks"));
+    replace("dir.git/hooks/post-receive.d", &target.join("hooks/post-receive.d"));
+    replace("file.git/hooks/post-receive.d/gitea-lightstep", &target.join("hooks/post-receive.d/gitea"));
+    estate.repository("links/dangling.git");
+    replace("dangling.git/hooks/post-receive.d/gitea-lightstep", Path::new("/nonexistent"));
+    // Things that are no repositories.
+    estate.sandbox.write("git/gitconfig", "");
+    estate.sandbox.write("git/acme/file.git", "");
+    estate.sandbox.write("git/acme/no repository/hooks/post-receive.d/gitea", "");
+    // Somebody else's file of our name, and what is none.
+    estate.repository("foreign/file.git");
+    estate
+        .sandbox
+        .executable("git/foreign/file.git/hooks/post-receive.d/gitea-lightstep", "#!/bin/sh\n# another\n");
+    estate.repository("foreign/large.git");
+    estate.sandbox.write("git/foreign/large.git/hooks/post-receive.d/gitea-lightstep", "#\n".repeat(20_000));
+    estate.repository("foreign/directory.git");
+    fs::create_dir(estate.wrapper("foreign/directory.git")).expect("a directory");
+    estate.hand_over();
+    let readonly = estate.repository("owner0/readonly.git").join("hooks/post-receive.d");
+    estate.hand_over();
+    estate.take_from_user(&readonly);
+}
+
+/// The repositories of [`in_every_state`] that cannot be covered, with the reason.
+const SKIPPED: [(&str, &str); 10] = [
+    ("foreign/directory.git/hooks/post-receive.d/gitea-lightstep", "is no file"),
+    ("foreign/file.git/hooks/post-receive.d/gitea-lightstep", "is not ours"),
+    ("foreign/large.git/hooks/post-receive.d/gitea-lightstep", "is not ours"),
+    ("linked-owner", "is a symbolic link"),
+    ("links/dangling.git/hooks/post-receive.d/gitea-lightstep", "is a symbolic link"),
+    ("links/dir.git/hooks/post-receive.d", "is a symbolic link"),
+    ("links/file.git/hooks/post-receive.d/gitea-lightstep", "is a symbolic link"),
+    ("links/hooks.git/hooks", "is a symbolic link"),
+    ("links/repository.git", "is a symbolic link"),
+    ("owner0/readonly.git/hooks/post-receive.d", "failed to write to `post-receive.d`: Permission denied"),
+];
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|err| panic!("{err}: {}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_end() {
+    let estate = Estate::new();
+    fs::write(estate.git_config(), "[user]\n\tname = Gitea").expect("written");
+    in_every_state(&estate);
+    let before = (estate.seen("git"), estate.seen("data"), estate.seen("elsewhere"));
+    let user = estate.uid();
+
+    let ran = estate.install(&["--json"]);
+    assert_eq!(ran.code, Some(1), "some could not be covered: {}", ran.stderr);
+    let said = json(&ran);
+    let repositories = &said["repositories"];
+    let root = estate.path("git").display().to_string();
+    let skipped: Vec<_> = repositories["skipped"].as_array().expect("a list").iter().collect();
+    let mut names: Vec<_> = skipped
+        .iter()
+        .map(|skipped| {
+            let path = skipped["path"].as_str().expect("text");
+            (path.strip_prefix(&format!("{root}/")).expect("below").to_string(), skipped["why"].to_string())
+        })
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), SKIPPED.len(), "{names:#?}");
+    for ((path, why), (expected, reason)) in names.iter().zip(SKIPPED) {
+        assert!(path == expected && why.contains(reason), "{path}: {why}, expected {expected}: {reason}");
+    }
+    // 250, eight of odd names, one of bytes, acme/shop.
+    assert_eq!(
+        (&repositories["changed"], &repositories["without_delegate"]),
+        (&260.into(), &30.into()),
+        "{said}"
+    );
+    assert_eq!((said["way"].as_str(), said["problems"].as_array().map(Vec::len)), (Some("files"), Some(0)));
+
+    // Each has it, whole, for everybody to run, and of Gitea's user. Nothing else came, and what was there was not touched.
+    let mut installed = estate.seen("git");
+    let wrapper = fs::read(estate.wrapper("acme/shop.git")).expect("the wrapper");
+    let mut count = 0;
+    installed.retain(|path, seen| {
+        let is_new = !before.0.contains_key(path);
+        if is_new {
+            assert!(path.ends_with("hooks/post-receive.d/gitea-lightstep"), "{}", path.display());
+            assert!(
+                seen.content == wrapper && seen.mode & 0o7777 == 0o755 && seen.uid == user,
+                "{}",
+                path.display()
+            );
+            count += 1;
+        }
+        // A directory that got a name has another time.
+        if seen.mode & 0o170_000 == 0o040_000 {
+            seen.modified = before.0.get(path).map_or((0, 0), |seen| seen.modified);
+        }
+        !is_new
+    });
+    assert_eq!(count, 260);
+    assert_same(&before.0, &installed, "what was there");
+    assert_same(&before.2, &estate.seen("elsewhere"), "nothing was written through a link");
+    assert!(estate.seen("data").values().all(|seen| seen.uid == user));
+
+    // The second time nothing changes, not even a time.
+    let (git, data) = (estate.seen("git"), estate.seen("data"));
+    let again = json(&estate.install(&["--json"]));
+    assert_eq!(
+        (&again["repositories"]["changed"], &again["repositories"]["unchanged"]),
+        (&0.into(), &260.into())
+    );
+    assert_eq!(
+        (&again["git_config"]["changed"], &again["template"]["changed"]),
+        (&false.into(), &false.into())
+    );
+    assert_same(&git, &estate.seen("git"), "the repositories");
+    assert_same(&data, &estate.seen("data"), "git's home");
+
+    assert_eq!(estate.push(&["main"]).succeeded().remote().len(), 1);
+    for repository in ["acme/shop.git", "acme/it's \"quoted\".git", "owner3/repository3.git"] {
+        estate.regenerate(repository);
+    }
+    let readonly = estate.path("git/owner0/readonly.git/hooks/post-receive.d");
+    estate.take_from_user(&readonly);
+    estate.commit("Two");
+    assert_eq!(estate.push(&["main"]).succeeded().remote().len(), 1);
+    assert_eq!(estate.sandbox.waiting("unassigned").len(), 2, "both pushes have their marker");
+    // A repository that is made now has it from the template.
+    let mut git = estate.command("git");
+    git.args(["init", "-q", "--bare", "git/acme/new.git"]);
+    estate.sandbox.run(&mut git, b"").succeeded();
+    assert_eq!(fs::read(estate.wrapper("acme/new.git")).expect("the wrapper"), wrapper);
+    fs::remove_dir_all(estate.path("git/acme/new.git")).expect("removed");
+    // One that was adopted has not, until install is run again.
+    estate.repository("acme/adopted.git");
+    estate.hand_over();
+    estate.take_from_user(&readonly);
+    assert_eq!(json(&estate.install(&["--json"]))["repositories"]["changed"], 1);
+    fs::remove_dir_all(estate.path("git/acme/adopted.git")).expect("removed");
+
+    let ran = estate.uninstall(&[]);
+    assert_eq!((ran.succeeded().code, ran.stderr.as_str()), (Some(0), ""));
+    let settled = |mut seen: Tree| {
+        // What git wrote of the pushes.
+        seen.retain(|path, _| path.starts_with("acme/shop.git/hooks") || !path.starts_with("acme/shop.git"));
+        seen.values_mut().for_each(|seen| seen.modified = (0, 0));
+        seen
+    };
+    assert_same(&settled(before.0), &settled(estate.seen("git")), "the repositories, in the end");
+    assert_same(&settled(before.1), &settled(estate.seen("data")), "git's home, in the end");
+    estate.commit("Three");
+    assert_eq!(estate.push(&["main"]).succeeded().remote().len(), 0);
+    assert_eq!(estate.sandbox.waiting("unassigned").len(), 2, "the state is kept");
+}
+
+impl Estate {
+    /// Returns what a person reads of a run, without what differs from machine to machine.
+    #[track_caller]
+    fn read_by_a_person(&self, name: &str, ran: &Ran) {
+        let version = self.sandbox.run(self.sandbox.command("git", &self.path("")).arg("version"), b"");
+        let version = version.stdout.trim().trim_start_matches("git version ").to_string();
+        let user = fs::metadata(self.home()).expect("metadata").uid();
+        let user = if user == 65534 { "nobody".to_string() } else { user.to_string() };
+        let text = format!("{}{}exit status {}\n", ran.stdout, ran.stderr, ran.code.unwrap_or(-1));
+        let text = text.replace(&version, "2.47.3").replace(&format!("user {user}"), "user USER");
+        assert_as_it_is(&self.sandbox, &format!("install/{name}.txt"), &text);
+    }
+}
+
+#[test]
+fn what_a_person_reads_is_short_and_says_what_is_so() {
+    let estate = Estate::new();
+    for nth in 0..5 {
+        estate.repository(&format!("acme/repository{nth}.git"));
+        estate.repository(&format!("acme/link{nth}.git"));
+        fs::remove_dir_all(estate.path(&format!("git/acme/link{nth}.git/hooks"))).expect("removed");
+        estate.link("/tmp", &format!("git/acme/link{nth}.git/hooks"));
+    }
+    estate.sandbox.write("git/acme/mirror.git/HEAD", "");
+    estate.hand_over();
+    let untouched = (estate.seen("git"), estate.seen("data"));
+    estate.read_by_a_person("files-dry-run", &estate.install(&["--dry-run"]));
+    assert_same(&untouched.0, &estate.seen("git"), "a dry run");
+    assert_same(&untouched.1, &estate.seen("data"), "a dry run");
+    estate.read_by_a_person("files", &estate.install(&[]));
+    estate.read_by_a_person("files-again-verbose", &estate.install(&["-v"]));
+    let quiet = estate.install(&["-q"]);
+    assert!(quiet.stdout.is_empty() && quiet.stderr.contains("skipped"), "{}{}", quiet.stdout, quiet.stderr);
+
+    let newer = estate.git_that_says("2.55.0");
+    let untouched = (estate.seen("git"), estate.seen("data"));
+    estate.read_by_a_person("config-dry-run", &estate.install(&["--git", &newer, "--dry-run"]));
+    assert_same(&untouched.0, &estate.seen("git"), "a dry run");
+    assert_same(&untouched.1, &estate.seen("data"), "a dry run");
+    estate.read_by_a_person("config", &estate.install(&["--git", &newer]));
+    estate.read_by_a_person("config-again", &estate.install(&["--git", &newer]));
+    estate.read_by_a_person(
+        "config-repository",
+        &estate.install(&["--git", &newer, "--repository", "acme/shop"]),
+    );
+    estate.read_by_a_person("uninstall-dry-run", &estate.uninstall(&["--dry-run"]));
+    estate.read_by_a_person("uninstall-repository", &estate.uninstall(&["--repository", "acme/shop"]));
+    estate.read_by_a_person("uninstall-config", &estate.uninstall(&[]));
+    estate.install(&[]).succeeded_or_found();
+    estate.read_by_a_person("uninstall-files", &estate.uninstall(&[]));
+    estate.read_by_a_person("uninstall-again", &estate.uninstall(&[]));
+    for command in ["install", "uninstall"] {
+        let help = estate.sandbox.run(&mut estate.lightstep(&[command, "--help"]), b"");
+        assert_as_it_is(&estate.sandbox, &format!("install/{command}-help.txt"), &help.succeeded().stdout);
+    }
+}
+
+#[test]
+fn one_way_takes_the_other_out() {
+    let estate = Estate::new();
+    fs::write(estate.git_config(), "[core]\n\tbare = true\n").expect("written");
+    estate.hand_over();
+    let before = (estate.lasting("git"), fs::read(estate.git_config()).expect("the file"));
+    let newer = estate.git_that_says("2.54.0");
+    let wrapper = estate.wrapper("acme/shop.git");
+    let template = estate.home().join("gitea-lightstep-template");
+    let config = || fs::read_to_string(estate.git_config()).expect("the file");
+
+    estate.install(&[]).succeeded();
+    assert!(
+        wrapper.exists()
+            && template.exists()
+            && config().contains("templateDir")
+            && !config().contains("[hook")
+    );
+    estate.install(&["--git", &newer]).succeeded();
+    assert!(!wrapper.exists() && !template.exists() && !config().contains("templateDir"));
+    let (binary, lightstep) = (estate.path("bin/gitea-lightstep"), estate.path("config.toml"));
+    let block = format!(
+        "[core]\n\tbare = true\n\
+         # gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.\n\
+         [hook \"gitea-lightstep\"]\n\
+         \tcommand = \"test ! -x '{0}' || '{0}' hook --config '{1}'; :\"\n\
+         \tevent = post-receive\n\
+         # gitea-lightstep: end.\n",
+        binary.display(),
+        lightstep.display()
+    );
+    assert_eq!(config(), block);
+    let unchanged = estate.seen("data");
+    estate.install(&["--git", &newer]).succeeded();
+    assert_same(&unchanged, &estate.seen("data"), "the second time");
+
+    estate.install(&[]).succeeded();
+    assert!(wrapper.exists() && template.exists() && !config().contains("[hook"));
+    estate.install(&["--git", &newer]).succeeded();
+    estate.uninstall(&[]).succeeded();
+    assert_same(&before.0, &estate.lasting("git"), "in the end");
+    assert_eq!(fs::read(estate.git_config()).expect("the file"), before.1);
+}
+
+#[test]
+fn a_template_directory_of_somebody_else_is_joined_and_left_as_it_was() {
+    let estate = Estate::new();
+    estate.sandbox.write("templates/bare/description", "Unnamed");
+    estate.sandbox.write("templates/full/hooks/post-receive.d/own", "own");
+    estate.sandbox.write("templates/full/hooks/update", "own");
+    estate.hand_over();
+    for (template, written) in [
+        ("templates/bare", estate.path("templates/bare").display().to_string()),
+        ("templates/full", "~/../../templates/full".to_string()),
+    ] {
+        let before = (estate.lasting("templates"), format!("[init]\n\ttemplateDir = {written}\n"));
+        fs::write(estate.git_config(), &before.1).expect("written");
+        estate.hand_over();
+        estate.install(&[]).succeeded();
+        let placed = estate.path(template).join("hooks/post-receive.d/gitea-lightstep");
+        assert_eq!(fs::metadata(&placed).expect("the wrapper").mode() & 0o777, 0o755);
+        assert!(!estate.home().join("gitea-lightstep-template").exists());
+        let unchanged = (estate.seen("templates"), estate.seen("data"));
+        estate.install(&[]).succeeded();
+        assert_same(&unchanged.0, &estate.seen("templates"), "the second time");
+        assert_same(&unchanged.1, &estate.seen("data"), "the second time");
+        let mut git = estate.command("git");
+        git.args(["init", "-q", "--bare", "git/acme/new.git"]);
+        estate.sandbox.run(&mut git, b"").succeeded();
+        assert!(estate.wrapper("acme/new.git").exists());
+        fs::remove_dir_all(estate.path("git/acme/new.git")).expect("removed");
+        estate.uninstall(&[]).succeeded();
+        assert_same(&before.0, &estate.lasting("templates"), "in the end");
+        assert_eq!(fs::read_to_string(estate.git_config()).expect("the file"), before.1);
+    }
+
+    // What Gitea itself will set when it starts is joined as well, before it does.
+    fs::remove_file(estate.git_config()).expect("removed");
+    estate
+        .app_ini(&format!("[git.config]\nINIT.templatedir = {}\n", estate.path("templates/bare").display()));
+    estate.hand_over();
+    let before = estate.lasting("templates");
+    estate.install(&[]).succeeded();
+    assert!(estate.path("templates/bare/hooks/post-receive.d/gitea-lightstep").exists());
+    // Now another one is named: the first is left, the second joined.
+    estate
+        .app_ini(&format!("[git.config]\nINIT.templatedir = {}\n", estate.path("templates/full").display()));
+    estate.install(&[]).succeeded();
+    assert!(!estate.path("templates/bare/hooks").exists());
+    assert!(estate.path("templates/full/hooks/post-receive.d/gitea-lightstep").exists());
+    // And then none, so that our own takes its place.
+    estate.app_ini("");
+    estate.install(&[]).succeeded();
+    assert_same(&before, &estate.lasting("templates"), "in the end");
+    assert!(estate.home().join("gitea-lightstep-template").exists());
+    estate.uninstall(&[]).succeeded();
+    assert_eq!(fs::read_dir(estate.home()).expect("the directory").count(), 0);
+
+    for (written, why) in [
+        ("templates", "make it absolute"),
+        ("/nonexistent/templates", "`/nonexistent/templates`: No such file or directory"),
+    ] {
+        fs::write(estate.git_config(), format!("[init]\n\ttemplateDir = {written}\n")).expect("written");
+        estate.hand_over();
+        let ran = estate.install(&[]);
+        assert_eq!(ran.code, Some(1));
+        assert!(
+            ran.stderr.contains("new repositories are not covered") && ran.stderr.contains(why),
+            "{}",
+            ran.stderr
+        );
+        assert!(estate.wrapper("acme/shop.git").exists(), "the rest goes on");
+    }
+}
+
+#[test]
+fn whoever_runs_it_nothing_of_giteas_is_roots() {
+    let estate = Estate::new();
+    // A strict umask changes nothing, nor does a home of root's.
+    let mut shell = estate.sandbox.command("sh", Path::new("/"));
+    shell.arg("-c").arg("umask 077; exec \"$0\" install \"$@\"").arg(estate.path("bin/gitea-lightstep"));
+    let ran =
+        estate.sandbox.run(shell.args(estate.options()).env("HOME", "/root").env("SECRET", "hush-hush"), b"");
+    ran.succeeded();
+    for (path, seen) in estate.seen("data").into_iter().chain(estate.seen("git")) {
+        assert_eq!(seen.uid, estate.uid(), "{}", path.display());
+        if path.ends_with("gitea-lightstep") || path.ends_with("post-receive.d") {
+            assert_eq!(seen.mode & 0o777, 0o755, "{}", path.display());
+        }
+    }
+    assert_eq!(fs::metadata(estate.git_config()).expect("the file").permissions().mode() & 0o777, 0o644);
+    estate.uninstall(&[]).succeeded();
+
+    // As the user itself.
+    let mut own = estate.command(estate.path("bin/gitea-lightstep"));
+    estate.sandbox.run(own.arg("install").args(estate.options()), b"").succeeded();
+    assert!(estate.wrapper("acme/shop.git").exists());
+
+    let refused = |args: &[&str], why: &str| {
+        let ran = estate.install(args);
+        assert_eq!(ran.code, Some(1), "{args:?}");
+        assert!(ran.stderr.contains(why), "{args:?}: {}", ran.stderr);
+    };
+    refused(&["--run-user", "nobody-of-this-name"], "there is no user `nobody-of-this-name` in /etc/passwd");
+    if is_root() {
+        let mut other = estate.command(estate.path("bin/gitea-lightstep"));
+        let ran = estate
+            .sandbox
+            .run(other.arg("install").args(estate.options()).args(["--run-user", "12345"]), b"");
+        assert!(ran.stderr.contains("run this as root or as `12345:12345`"), "{}", ran.stderr);
+        let ini = fs::read_to_string(estate.path("app.ini")).expect("app.ini");
+        for (run_user, why) in [
+            ("RUN_USER = root", "is root, as whom Gitea does not run; say --run-user"),
+            ("RUN_USER = who", "`RUN_USER` in `"),
+        ] {
+            fs::write(estate.path("app.ini"), ini.replace("RUN_USER = nobody", run_user)).expect("written");
+            refused(&[], why);
+        }
+        // Without one, the owner of the repositories is the user.
+        fs::write(estate.path("app.ini"), ini.replace("RUN_USER = nobody\n", "")).expect("written");
+        assert_eq!(json(&estate.install(&["--json"]))["run_user"], "nobody");
+    } else {
+        refused(&["--run-user", "12345"], "run this as root or as `12345:12345`");
+    }
+}

@@ -1,0 +1,289 @@
+//! A Gitea on disk, as `install` finds it: app.ini, git's home, repositories in every state. All of it belongs to a user
+//! of its own, as far as the tests may choose one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{BINARY, Ran, Sandbox};
+
+/// The user that Gitea runs as here, when the tests are run by root: nobody.
+const NOBODY: u32 = 65534;
+
+/// What Gitea puts beside our file, for us as good as its own.
+const GITEAS: &str = "#!/bin/sh\ncat >/dev/null\n";
+
+/// What runs the files of `<hook>.d`.
+const DELEGATE: &str = "#!/bin/sh\ndata=$(cat)\nfor hook in \"${GIT_DIR}/hooks/$(basename \"$0\").d\"/*; do\n    \
+                        test -x \"$hook\" && test -f \"$hook\" || continue\n    echo \"$data\" | \"$hook\" || exit\ndone\n";
+
+pub struct Estate {
+    pub sandbox: Sandbox,
+}
+
+/// Everything below a directory.
+pub type Tree = BTreeMap<PathBuf, Seen>;
+
+/// What there is of a path.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its kind and its permissions.
+    pub mode: u32,
+    pub uid: u32,
+    /// When it was changed, in seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// What is in a file, or where a link leads.
+    pub content: Vec<u8>,
+}
+
+/// Asserts that two trees are the same; else it names what differs.
+#[track_caller]
+pub fn assert_same(before: &Tree, after: &Tree, what: &str) {
+    let paths: BTreeSet<&PathBuf> = before.keys().chain(after.keys()).collect();
+    let differs = |path: &&&PathBuf| before.get(**path) != after.get(**path);
+    let told = |path: &PathBuf| {
+        let how = match (before.get(path), after.get(path)) {
+            (None, _) => "came",
+            (_, None) => "is gone",
+            (Some(before), Some(after)) if before.content != after.content => "has another content",
+            (Some(before), Some(after)) if before.modified != after.modified => "was written",
+            _ => "has another mode or owner",
+        };
+        format!("{} {how}", path.display())
+    };
+    let differences: Vec<_> = paths.iter().filter(differs).map(|path| told(path)).collect();
+    assert_eq!(differences, [""; 0], "{what}");
+}
+
+impl Estate {
+    /// Makes the estate with one repository that can be pushed to, acme/shop.
+    pub fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let estate = Self { sandbox };
+        fs::remove_file(estate.wrapper("acme/shop.git")).expect("the sandbox's own hook goes");
+        for dir in ["bin", "data/home"] {
+            fs::create_dir_all(estate.path(dir)).expect("a directory");
+        }
+        estate.repository("acme/shop.git");
+        estate.place_binary("bin/gitea-lightstep", BINARY);
+        estate.app_ini("");
+        estate.sandbox.commit("One", &[]);
+        estate.hand_over();
+        estate
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.sandbox.path(name)
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.path("data/home")
+    }
+
+    pub fn git_config(&self) -> PathBuf {
+        self.home().join(".gitconfig")
+    }
+
+    /// Returns where the wrapper of a repository is.
+    pub fn wrapper(&self, repository: &str) -> PathBuf {
+        self.path("git").join(repository).join("hooks/post-receive.d/gitea-lightstep")
+    }
+
+    /// Writes app.ini as Gitea has it, with `more` at its end.
+    pub fn app_ini(&self, more: &str) {
+        let user = if is_root() { "nobody" } else { &user_name(&self.sandbox) };
+        let text = format!(
+            "APP_NAME = Gitea: Git with a cup of tea\nRUN_USER = {user}\nWORK_PATH = {work}\n[server]\nAPP_DATA_PATH = data\n\
+             [repository]\nROOT = {work}/git\n[security]\nSECRET_KEY = `hush;hush`\n{more}",
+            work = self.path("").display().to_string().trim_end_matches('/'),
+        );
+        self.sandbox.write("app.ini", text);
+    }
+
+    /// Puts a program where everybody may run it.
+    pub fn place_binary(&self, name: &str, program: &str) {
+        let place = self.path(name);
+        fs::create_dir_all(place.parent().expect("a parent")).expect("a directory");
+        // A copy is a hundred megabytes.
+        if fs::hard_link(program, &place).is_err() {
+            fs::copy(program, &place).expect("a copy");
+        }
+    }
+
+    /// Makes a repository as Gitea has it on disk. It is too small to be pushed to.
+    pub fn repository(&self, name: &str) -> PathBuf {
+        let dir = self.path("git").join(name);
+        for hook in ["pre-receive", "update", "post-receive", "proc-receive"] {
+            self.sandbox.executable(&format!("git/{name}/hooks/{hook}"), DELEGATE);
+            self.sandbox.executable(&format!("git/{name}/hooks/{hook}.d/gitea"), GITEAS);
+        }
+        fs::write(dir.join("HEAD"), "ref: refs/heads/main\n").expect("a file");
+        dir
+    }
+
+    /// Rewrites what is Gitea's own in a repository, as `gitea admin regenerate hooks` does.
+    pub fn regenerate(&self, name: &str) {
+        for hook in ["pre-receive", "update", "post-receive", "proc-receive"] {
+            let dir = format!("git/{name}/hooks/{hook}.d");
+            for file in [format!("git/{name}/hooks/{hook}"), format!("{dir}/gitea")] {
+                let _ = fs::remove_file(self.path(&file));
+            }
+            self.sandbox.executable(&format!("git/{name}/hooks/{hook}"), DELEGATE);
+            self.sandbox.executable(&format!("{dir}/gitea"), GITEAS);
+            fs::set_permissions(self.path(&dir), fs::Permissions::from_mode(0o755)).expect("permissions");
+        }
+        self.hand_over();
+    }
+
+    /// Gives everything to the user of Gitea, and lets everybody in.
+    pub fn hand_over(&self) {
+        fs::set_permissions(self.path(""), fs::Permissions::from_mode(0o755)).expect("permissions");
+        if is_root() {
+            for path in everything_below(&self.path("")).into_iter().chain([self.path("")]) {
+                // The binary is a second name of the one under test.
+                if !path.starts_with(self.path("bin")) {
+                    lchown(path, Some(NOBODY), Some(NOBODY)).expect("a new owner");
+                }
+            }
+        }
+    }
+
+    /// Gives one path to root, or, where the tests may not, takes the right to write away.
+    pub fn take_from_user(&self, path: &Path) {
+        if is_root() {
+            chown(path, Some(0), Some(0)).expect("a new owner");
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(0o555)).expect("permissions");
+    }
+
+    pub fn link(&self, target: impl AsRef<Path>, name: &str) {
+        symlink(target, self.path(name)).expect("a link");
+    }
+
+    /// Returns the id of the user of Gitea.
+    pub fn uid(&self) -> u32 {
+        fs::metadata(self.home()).expect("metadata").uid()
+    }
+
+    /// Returns a command as the user of Gitea has it, with git's home.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = self.sandbox.command(&program.as_ref().display().to_string(), &self.path(""));
+        command.env_remove("GIT_CONFIG_GLOBAL").env("HOME", self.home());
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
+    /// Returns the command as whoever runs the tests has it, root perhaps.
+    pub fn lightstep(&self, args: &[&str]) -> Command {
+        let mut command =
+            self.sandbox.command(&self.path("bin/gitea-lightstep").display().to_string(), Path::new("/"));
+        command.args(args);
+        command
+    }
+
+    /// Returns the options that name this estate.
+    pub fn options(&self) -> [String; 4] {
+        let path = |name: &str| self.path(name).display().to_string();
+        ["--gitea-config".into(), path("app.ini"), "--config".into(), path("config.toml")]
+    }
+
+    pub fn install(&self, args: &[&str]) -> Ran {
+        self.run("install", args)
+    }
+
+    pub fn uninstall(&self, args: &[&str]) -> Ran {
+        self.run("uninstall", args)
+    }
+
+    fn run(&self, command: &str, args: &[&str]) -> Ran {
+        let mut lightstep = self.lightstep(&[command]);
+        self.sandbox.run(lightstep.args(self.options()).args(args), b"")
+    }
+
+    /// Makes a program that says it is this version of git, and otherwise is git.
+    pub fn git_that_says(&self, version: &str) -> String {
+        let name = format!("bin/git-{version}");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = version ]; then echo 'git version {version}'; else exec git \"$@\"; fi\n"
+        );
+        self.sandbox.executable(&name, &script);
+        self.path(&name).display().to_string()
+    }
+
+    /// Makes an empty commit in the clone, as the user of Gitea.
+    pub fn commit(&self, message: &str) {
+        let mut git = self.command("git");
+        git.current_dir(self.path("clone")).args(["commit", "-q", "--allow-empty", "-m", message]);
+        self.sandbox.run(&mut git, b"").succeeded();
+    }
+
+    /// Pushes to acme/shop as the user of Gitea does.
+    pub fn push(&self, args: &[&str]) -> Ran {
+        let mut git = self.command("git");
+        self.sandbox.run(git.current_dir(self.path("clone")).arg("push").arg("origin").args(args), b"")
+    }
+
+    /// Returns everything below a directory of the estate.
+    pub fn seen(&self, dir: &str) -> Tree {
+        let dir = self.path(dir);
+        let see = |path: PathBuf| {
+            let metadata = path.symlink_metadata().expect("metadata");
+            let content = if metadata.is_symlink() {
+                fs::read_link(&path).expect("a link").as_os_str().as_bytes().to_vec()
+            } else if metadata.is_file() {
+                fs::read(&path).expect("a file")
+            } else {
+                Vec::new()
+            };
+            let seen = Seen {
+                mode: metadata.mode(),
+                uid: metadata.uid(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                content,
+            };
+            (path.strip_prefix(&dir).expect("below").to_path_buf(), seen)
+        };
+        everything_below(&dir).into_iter().map(see).collect()
+    }
+
+    /// Returns everything below a directory of the estate without the times.
+    pub fn lasting(&self, dir: &str) -> Tree {
+        let mut seen = self.seen(dir);
+        seen.values_mut().for_each(|seen| seen.modified = (0, 0));
+        seen
+    }
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn user_name(sandbox: &Sandbox) -> String {
+    let mut id = sandbox.command("id", &sandbox.path(""));
+    sandbox.run(id.arg("-un"), b"").succeeded().stdout.trim().to_string()
+}
+
+fn everything_below(dir: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).expect("a directory") {
+            let entry = entry.expect("an entry");
+            if entry.file_type().expect("a type").is_dir() {
+                dirs.push(entry.path());
+            }
+            paths.push(entry.path());
+        }
+    }
+    paths
+}
