@@ -17,12 +17,14 @@ mod documents; // what the documents promise
 mod explain; // explain: the whole way of an update, in every state that it can be in
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
+mod git_home; // Gitea's .gitconfig and app.ini in every state: changed as git would, or left with a reason
 mod golden_tests; // `test`: what a test can say, the difference, --bless, JUnit, the policies that are shipped
 mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod imports; // what scripts import from their directory, and what stands outside of functions
 mod install; // install.sh, as the user that Gitea runs as
 mod installation; // install and uninstall: every state of a Gitea on disk, twice, killed at each step, and back
+mod interrupted; // install and uninstall that die at any step, and beside each other
 mod layering; // the arrows between modules go one way
 mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook
 mod limits; // hostile scripts: each is stopped, and costs its own markers and nothing else

@@ -160,10 +160,10 @@ impl Dir {
         }
     }
 
-    /// Opens a directory in this one, made with mode 0755 if it is not there, and returns whether it was made.
-    pub fn sub_or_made(&self, name: &str) -> Result<(Self, bool), Obstacle> {
+    /// Opens a directory in this one, made with mode 0755 if it is not there.
+    pub fn sub_or_made(&self, name: &str) -> Result<Self, Obstacle> {
         if let Some(there) = self.sub(name)? {
-            return Ok((there, false));
+            return Ok(there);
         }
         let path = self.path.join(name);
         let failed = |err: io::Error| Obstacle::failed("make", &path, err);
@@ -172,7 +172,7 @@ impl Dir {
         let made = self.sub(name)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         // Whatever the umask.
         fs::fchmod(&made.fd, Mode::from_raw_mode(0o755)).map_err(|err| failed(err.into()))?;
-        Ok((made, true))
+        Ok(made)
     }
 
     pub fn path(&self) -> &Path {
@@ -303,13 +303,6 @@ impl Dir {
     pub fn sync_names(&self) -> Result<(), Obstacle> {
         fault::point(Step::SyncDir, &self.path)
             .and_then(|()| Ok(fs::fsync(&self.fd)?))
-            .map_err(|err| Obstacle::failed("synchronise", &self.path, err))
-    }
-
-    /// Brings everything on this file system to disk: one wait for many small files.
-    pub fn sync_all(&self) -> Result<(), Obstacle> {
-        fault::point(Step::Sync, &self.path)
-            .and_then(|()| Ok(fs::syncfs(&self.fd)?))
             .map_err(|err| Obstacle::failed("synchronise", &self.path, err))
     }
 

@@ -152,10 +152,16 @@ pub fn install(
             job.each_repository(&mut covered, Act::Take)?;
         }
         Way::Files => {
-            let block = job.put_template(&mut covered, gitea, home.as_ref(), &wrapper)?;
+            let mut block = job.template_block(&mut covered, gitea, home.as_ref())?;
             job.leave_template(&mut covered, old.as_ref(), block.as_ref());
+            // What git is told to use is there before it is told. What somebody else has is changed after it is noted.
+            let is_ours = matches!(block, Some(Block::Template(_)));
+            if is_ours && !job.put_template(&mut covered, block.as_ref(), home.as_ref(), &wrapper) {
+                block = None;
+            }
             job.change(&mut covered, gitea, home.as_ref(), block.as_ref(), Some(git))?;
-            if !matches!(block, Some(Block::Template(_))) {
+            if !is_ours {
+                job.put_template(&mut covered, block.as_ref(), home.as_ref(), &wrapper);
                 job.take_template(&mut covered, home.as_ref());
             }
             job.each_repository(&mut covered, Act::Put(&wrapper))?;
@@ -303,54 +309,64 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Has new repositories covered, and returns what the block is to say of it.
-    fn put_template(
+    /// Tells how new repositories are to be covered, as the block says it.
+    fn template_block(
         self,
         covered: &mut Covered,
         gitea: &Gitea,
         home: Option<&Home>,
-        wrapper: &[u8],
     ) -> Result<Option<Block>, CoveringError> {
         let read = home.map(Home::read).transpose()?;
-        let old = read.as_ref().and_then(|read| read.config().block());
-        let named = Named::find(read.as_ref().map(Read::config), gitea);
-        let (dir, came, block) = match named {
-            None => {
-                let dir = gitea.home().join(TEMPLATE);
-                let came =
-                    home.map_or(Ok(Came::IsSo), |home| template::put(home.dir(), wrapper, self.is_real));
-                let block = Block::Template(dir.clone());
-                (dir, came, block)
-            }
-            Some(Named { dir: Some(dir), .. }) => {
-                let joined = template::join(&dir, wrapper, self.is_real);
-                let made_before = match &old {
-                    Some(Block::Joined { dir: before, made }) if *before == dir => *made,
-                    _ => 0,
-                };
-                let made = joined.as_ref().map_or(0, |(_, made)| *made).max(made_before);
-                let block = Block::Joined { dir: dir.clone(), made };
-                (dir, joined.map(|(came, _)| came), block)
-            }
-            Some(Named { written, .. }) => {
-                covered.problems.push(format!(
-                    "new repositories are not covered: git's `init.templateDir` is `{}`, of which nobody can say which \
-                     directory it is; make it absolute",
-                    text::line(written)
-                ));
-                return Ok(None);
-            }
+        let Some(named) = Named::find(read.as_ref().map(Read::config), gitea) else {
+            return Ok(Some(Block::Template(gitea.home().join(TEMPLATE))));
         };
-        let is_joined = matches!(block, Block::Joined { .. });
-        match came {
-            Ok(came) => {
-                let is_changed = came == Came::IsSo;
-                covered.template = Some(TemplateCame { dir, is_joined, is_changed });
-                Ok(Some(block))
-            }
+        let Some(dir) = named.dir else {
+            covered.problems.push(format!(
+                "new repositories are not covered: git's `init.templateDir` is `{}`, of which nobody can say which directory \
+                 it is; make it absolute",
+                text::line(&named.written)
+            ));
+            return Ok(None);
+        };
+        let made_before = match read.and_then(|read| read.config().block()) {
+            Some(Block::Joined { dir: before, made }) if before == dir => made,
+            _ => 0,
+        };
+        match template::missing(&dir) {
+            Ok(missing) => Ok(Some(Block::Joined { dir, made: missing.max(made_before) })),
             Err(err) => {
                 covered.problems.push(format!("new repositories are not covered: {err}"));
                 Ok(None)
+            }
+        }
+    }
+
+    /// Has the wrapper where the block says that new repositories get it from, and returns whether it is there.
+    fn put_template(
+        self,
+        covered: &mut Covered,
+        block: Option<&Block>,
+        home: Option<&Home>,
+        wrapper: &[u8],
+    ) -> bool {
+        let (dir, is_joined, came) = match (block, home) {
+            (Some(Block::Joined { dir, .. }), _) => (dir, true, template::join(dir, wrapper, self.is_real)),
+            (Some(Block::Template(dir)), Some(home)) => {
+                (dir, false, template::put(home.dir(), wrapper, self.is_real))
+            }
+            // It would be made with git's home.
+            (Some(Block::Template(dir)), None) => (dir, false, Ok(Came::IsSo)),
+            (Some(Block::Hook(_)) | None, _) => return false,
+        };
+        match came {
+            Ok(came) => {
+                let is_changed = came == Came::IsSo;
+                covered.template = Some(TemplateCame { dir: dir.clone(), is_joined, is_changed });
+                true
+            }
+            Err(err) => {
+                covered.problems.push(format!("new repositories are not covered: {err}"));
+                false
             }
         }
     }
@@ -375,9 +391,6 @@ impl Job<'_> {
     fn each_repository(self, covered: &mut Covered, act: Act<'_>) -> Result<(), Obstacle> {
         let Some(repositories) = self.place.repositories()? else { return Ok(()) };
         covered.repositories = repositories.act(act, self.is_real, self.walking)?;
-        if self.is_real && covered.repositories.are_so > 0 {
-            repositories.root().sync_all()?;
-        }
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub struct Gitea {
 }
 
 /// Why an app.ini cannot be used: which file, which line, what was expected.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GiteaError {
     config: PathBuf,
     line: Option<usize>,
@@ -123,7 +123,7 @@ impl Reading<'_> {
         let below_data = |section, key, default| match &data {
             Ok(data) => self.path(section, key, default, Some(data), "[server] APP_DATA_PATH"),
             // An absolute path needs no other.
-            Err(_) => self.path(section, key, default, None, "WORK_PATH"),
+            Err(err) => self.path(section, key, default, None, "").map_err(|_| err.clone()),
         };
         let home = below_data("git", "HOME_PATH", "home")?;
         let root = match self.ini.get("repository", "ROOT") {

@@ -188,6 +188,9 @@ impl Home {
     /// file before it is put in the place of the old one.
     pub fn change(&self, block: Option<&Block>, git: Option<&Git>, is_real: bool) -> Result<bool, HomeError> {
         const TRIES: usize = 5;
+        if is_real {
+            self.end_what_died()?;
+        }
         for _ in 0..TRIES {
             let read = self.read()?;
             if read.config.block().as_ref() == block && (block.is_some() || !read.config.has_block()) {
@@ -206,7 +209,6 @@ impl Home {
 
     /// Replaces the file that was read, and returns whether it was still the same.
     fn replace(&self, read: &Read, new: Option<&[u8]>, git: Option<&Git>) -> Result<bool, HomeError> {
-        self.end_what_died()?;
         let mode = read.content.as_ref().map_or(MODE, |content| content.mode);
         let hidden = self.dir.write_hidden(HIDDEN, new.unwrap_or_default(), mode)?;
         hidden.sync()?;

@@ -47,28 +47,32 @@ pub(super) fn put(home: &Dir, wrapper: &[u8], is_real: bool) -> Result<Came, Obs
             None => home.is_writable().map(|()| Came::IsSo),
         };
     }
-    let (template, _) = home.sub_or_made(TEMPLATE)?;
-    let (came, _) = put_into(&template, wrapper)?;
-    Ok(came)
+    put_into(&home.sub_or_made(TEMPLATE)?, wrapper)
 }
 
-/// Has the wrapper in the template directory of somebody else, and returns how many directories were made for it.
-pub(super) fn join(dir: &Path, wrapper: &[u8], is_real: bool) -> Result<(Came, u8), Obstacle> {
+/// Returns how many of the directories to the wrapper are missing in the template directory of somebody else.
+pub(super) fn missing(dir: &Path) -> Result<u8, Obstacle> {
+    match Dir::open(dir)?.sub(HOOKS)? {
+        None => Ok(2),
+        Some(hooks) => Ok(u8::from(hooks.sub(POST_RECEIVE)?.is_none())),
+    }
+}
+
+/// Has the wrapper in the template directory of somebody else.
+pub(super) fn join(dir: &Path, wrapper: &[u8], is_real: bool) -> Result<Came, Obstacle> {
     let template = Dir::open(dir)?;
     if is_real {
         return put_into(&template, wrapper);
     }
     match slot::act_in(&template, Act::Put(wrapper), false)? {
-        Came::NoPlace => template.is_writable().map(|()| (Came::IsSo, 0)),
-        came => Ok((came, 0)),
+        Came::NoPlace => template.is_writable().map(|()| Came::IsSo),
+        came => Ok(came),
     }
 }
 
-fn put_into(template: &Dir, wrapper: &[u8]) -> Result<(Came, u8), Obstacle> {
-    let (hooks, is_first_made) = template.sub_or_made(HOOKS)?;
-    let (dir, is_second_made) = hooks.sub_or_made(POST_RECEIVE)?;
-    let came = slot::act_on(&dir, Act::Put(wrapper), true)?;
-    Ok((came, u8::from(is_first_made) + u8::from(is_second_made)))
+fn put_into(template: &Dir, wrapper: &[u8]) -> Result<Came, Obstacle> {
+    let dir = template.sub_or_made(HOOKS)?.sub_or_made(POST_RECEIVE)?;
+    slot::act_on(&dir, Act::Put(wrapper), true)
 }
 
 /// Takes our own template directory away, and returns whether there was one. What others put into it stays.

@@ -68,11 +68,8 @@ impl Repositories {
         Ok(Self { root: Dir::open(root)? })
     }
 
-    pub fn root(&self) -> &Dir {
-        &self.root
-    }
-
-    /// Acts on every repository.
+    /// Acts on every repository. As Gitea's own hooks are not, the files are not brought to disk one by one: should the machine
+    /// die now, the next run replaces what it left.
     pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<Walked, Obstacle> {
         let mut walked = Walked::default();
         let mut owners = Vec::new();

@@ -256,6 +256,33 @@ impl Estate {
         everything_below(&dir).into_iter().map(see).collect()
     }
 
+    /// Makes a directory of the estate what it was, but for times.
+    pub fn restore(&self, dir: &str, tree: &Tree) {
+        let dir = self.path(dir);
+        let mut now = everything_below(&dir);
+        // What is below a directory comes after it.
+        now.sort();
+        for path in
+            now.into_iter().rev().filter(|path| !tree.contains_key(path.strip_prefix(&dir).expect("below")))
+        {
+            let kind = path.symlink_metadata().expect("metadata");
+            if kind.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }.expect("removed");
+        }
+        for (name, seen) in tree {
+            let path = dir.join(name);
+            if seen.mode & 0o170_000 == 0o040_000 {
+                fs::create_dir_all(&path).expect("a directory");
+            } else if fs::read(&path).ok().as_ref() != Some(&seen.content) {
+                let _ = fs::remove_file(&path);
+                fs::write(&path, &seen.content).expect("a file");
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(seen.mode & 0o7777)).expect("permissions");
+            if is_root() {
+                chown(&path, Some(seen.uid), Some(seen.uid)).expect("an owner");
+            }
+        }
+    }
+
     /// Returns everything below a directory of the estate without the times.
     pub fn lasting(&self, dir: &str) -> Tree {
         let mut seen = self.seen(dir);

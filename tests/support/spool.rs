@@ -446,7 +446,7 @@ fn is_whole(line: &str) -> bool {
 }
 
 /// The program with a fault in it, which cargo puts beside the program.
-fn faulty() -> String {
+pub fn faulty() -> String {
     let path = Path::new(BINARY).with_file_name("examples").join("faulty");
     assert!(path.exists(), "{} is missing: cargo build --example faulty", path.display());
     path.display().to_string()
