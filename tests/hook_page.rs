@@ -67,6 +67,28 @@ impl Bench {
         self.sandbox.executable(name, &text.replace(from, to));
     }
 
+    /// Has a config hook in the place of the installed one. The git here may not know config hooks, so what stands at the delegate's
+    /// place runs the command first, as git does, and then the delegate, unless git is to be too `old` for that.
+    fn with_config_hook(&self, is_old: bool) {
+        self.without(INSTALLED);
+        let config = self.sandbox.path("config.toml").display().to_string();
+        let command = format!("test ! -x '{BINARY}' || '{BINARY}' hook --config '{config}'; :");
+        self.sandbox.write(
+            "home/.gitconfig",
+            format!(
+                "# gitea-lightstep: begin. Made by `gitea-lightstep install`.\n[hook \"gitea-lightstep\"]\n\
+                 \tcommand = \"{command}\"\n\tevent = post-receive\n# gitea-lightstep: end.\n"
+            ),
+        );
+        if !is_old {
+            let delegate = fs::read_to_string(self.sandbox.path(DELEGATE)).expect("the delegate");
+            let first = format!("updates=$(cat)\nprintf '%s\\n' \"$updates\" | sh -c \"{command}\"\n");
+            let text = delegate.replace("updates=$(cat)\n", &first);
+            assert_ne!(text, delegate);
+            self.sandbox.executable(DELEGATE, &text);
+        }
+    }
+
     /// Pushes, and asserts that it was decided once, and by whom. Returns what the pusher read.
     #[track_caller]
     fn is_decided_once(&self, by: By, what: &str) -> String {
@@ -290,6 +312,54 @@ fn an_installed_hook_that_the_page_does_not_see_leaves_the_push_to_it() {
     bench.without(INSTALLED);
     bench.sandbox.executable(DELEGATE, &installed);
     bench.is_decided_once(By::Page, "no delegate");
+}
+
+#[test]
+fn the_page_and_a_config_hook_decide_an_update_once_with_the_installed_configuration() {
+    for is_old in [false, true] {
+        let what = |what: &str| format!("{what}, a git without config hooks: {is_old}");
+        let bench = Bench::new();
+        bench.with_config_hook(is_old);
+        is_quiet(&bench.is_decided_once(By::Page, &what("both")), "both");
+
+        // Whatever configuration the page would find by itself or names.
+        let mut bench = Bench::new();
+        bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other_of(&bench));
+        bench.with_config_hook(is_old);
+        is_quiet(&bench.is_decided_once(By::Page, &what("another configuration")), "another configuration");
+        bench.page(&format!("#!/usr/bin/env -S {BINARY} hook --config {}{POLICY}", other_of(&bench)));
+        let pushed = bench.sandbox.push(&["main:refs/heads/third"]);
+        pushed.succeeded();
+        assert_eq!(journal(&bench.sandbox.path("other/state")).len(), 0, "{}", what("one that is named"));
+        let decisions = bench.sandbox.decisions();
+        assert_eq!((decisions.len(), &decisions[2]["markers"][0]["service"]), (3, &"pasted".into()));
+
+        let mut bench = Bench::new();
+        bench.sandbox.unset("GITEA_LIGHTSTEP_CONFIG");
+        bench.with_config_hook(is_old);
+        bench.is_decided_once(By::Page, &what("no configuration"));
+
+        // A git without config hooks runs the page alone.
+        let bench = Bench::new();
+        bench.with_config_hook(is_old);
+        bench.edit("home/.gitconfig", BINARY, "/nonexistent");
+        bench.is_decided_once(By::Page, &what("without the binary"));
+    }
+
+    let bench = Bench::new();
+    bench.with_config_hook(false);
+    bench.not_executable(PAGE);
+    bench.is_decided_once(By::Page, "a page that does not run");
+
+    let bench = Bench::new();
+    bench.with_config_hook(false);
+    bench.without(PAGE);
+    bench.is_decided_once(By::NoPage, "the config hook alone");
+
+    let bench = Bench::new();
+    bench.with_config_hook(false);
+    bench.page(&format!("\u{feff}#!{BINARY} hook{POLICY}"));
+    bench.is_decided_once(By::Page, "a byte-order mark");
 }
 
 #[test]
