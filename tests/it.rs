@@ -17,9 +17,11 @@ mod documents; // what the documents promise
 mod explain; // explain: the whole way of an update, in every state that it can be in
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
 mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
+mod finding; // which Gitea install means, odd paths, single repositories, and what --purge removes
 mod git_home; // Gitea's .gitconfig and app.ini in every state: changed as git would, or left with a reason
 mod golden_tests; // `test`: what a test can say, the difference, --bless, JUnit, the policies that are shipped
 mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once
+mod hooks_api; // install and uninstall through the Git Hooks API of a scripted Gitea
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod imports; // what scripts import from their directory, and what stands outside of functions
 mod install; // install.sh, as the user that Gitea runs as

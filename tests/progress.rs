@@ -1,6 +1,7 @@
 //! The bar while a delivery takes its time: who sees it, and who does not.
 
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::Stdio,
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{BINARY, Sandbox, python, wait_until};
+use crate::support::{BINARY, Sandbox, estate::Estate, python, wait_until};
 
 /// A receiver that takes a request and answers only when it is told to, or after some time.
 struct Slow {
@@ -73,36 +74,57 @@ fn waiting_for(receiver: &Slow) -> Sandbox {
     sandbox
 }
 
+/// Runs a command on a terminal and returns what is shown. `go_on` is called once `bar` is.
+fn shown_on_terminal(sandbox: &Sandbox, args: &[&str], bar: &str, go_on: impl FnOnce()) -> String {
+    let mut command = python::on_terminal(sandbox, args, "");
+    // The bar has no colour that it could do without.
+    let mut child = command.env("NO_COLOR", "1").stdout(Stdio::piped()).spawn().expect("python");
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let mut output = child.stdout.take().expect("a pipe");
+    let reader = thread::spawn({
+        let shown = shown.clone();
+        move || {
+            let mut part = [0; 1024];
+            while let Ok(read @ 1..) = output.read(&mut part) {
+                shown.lock().expect("no panic").extend_from_slice(&part[..read]);
+            }
+        }
+    });
+    let text = || String::from_utf8_lossy(&shown.lock().expect("no panic")).into_owned();
+    wait_until("the bar is there", || text().contains(bar));
+    go_on();
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    reader.join().expect("no panic");
+    text()
+}
+
 #[test]
 fn a_slow_delivery_shows_a_bar_on_a_terminal_and_takes_it_away() {
     for args in [&["deliver"][..], &["deliver", "--follow", "--for", "30s"]] {
         let receiver = Slow::start(Duration::from_secs(60));
         let sandbox = waiting_for(&receiver);
-        let mut command = python::on_terminal(&sandbox, args, "");
-        // The bar has no colour that it could do without.
-        let mut child = command.env("NO_COLOR", "1").stdout(Stdio::piped()).spawn().expect("python");
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let mut output = child.stdout.take().expect("a pipe");
-        let reader = thread::spawn({
-            let shown = shown.clone();
-            move || {
-                let mut part = [0; 1024];
-                while let Ok(read @ 1..) = output.read(&mut part) {
-                    shown.lock().expect("no panic").extend_from_slice(&part[..read]);
-                }
-            }
-        });
-        let text = || String::from_utf8_lossy(&shown.lock().expect("no panic")).into_owned();
-        wait_until("the bar is there", || text().contains("] 0 of 1 files sent, 0 markers, "));
-        receiver.answer();
-        assert_eq!(child.wait().expect("it ends").code(), Some(0));
-        reader.join().expect("no panic");
-        let text = text();
+        let bar = "] 0 of 1 files sent, 0 markers, ";
+        let text = shown_on_terminal(&sandbox, args, bar, || receiver.answer());
         assert!(text.starts_with("[                    ] 0 of 1 files sent, 0 markers, "), "{text:?}");
         assert!(!text.contains("\x1b[3"), "no colour: {text:?}");
         // The line is wiped before the outcome is printed.
         assert!(text.ends_with("\r\x1b[2K1 marker delivered\r\n"), "{text:?}");
     }
+}
+
+#[test]
+fn a_slow_installation_shows_a_bar_too() {
+    let estate = Estate::new();
+    // It waits for another one.
+    let root = File::open(estate.path("git")).expect("the directory");
+    root.lock().expect("a lock");
+    let ini = estate.path("app.ini").display().to_string();
+    let binary = estate.path("bin/gitea-lightstep").display().to_string();
+    let args = ["install", "--gitea-config", &ini, "--binary", &binary];
+    let text = shown_on_terminal(&estate.sandbox, &args, "] 0 of 0 repositories, ", || {
+        root.unlock().expect("unlocked");
+    });
+    assert!(text.ends_with("repositories   1 covered now, 0 before\r\n"), "{text:?}");
 }
 
 #[test]

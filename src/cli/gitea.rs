@@ -61,22 +61,22 @@ pub(super) struct Subject {
     git: Option<PathBuf>,
 }
 
-/// Who goes on.
-pub(super) enum Turn {
+/// Which process does the work.
+pub(super) enum Worker {
     /// This process: it is of the user of Gitea.
-    Ours(Box<Subject>),
+    This(Box<Subject>),
     /// Another one went on in our place, and ended so.
-    Theirs(Ending),
+    Other(Ending),
 }
 
 impl GiteaArgs {
     /// Finds the Gitea. Root hands on to a process of the user of Gitea, which is told `words` besides: the command and
     /// its own options.
-    pub fn turn(
+    pub fn worker(
         &self,
         common: &Common,
         words: impl FnOnce() -> anyhow::Result<Vec<OsString>>,
-    ) -> anyhow::Result<Turn> {
+    ) -> anyhow::Result<Worker> {
         if self.as_run_user {
             // Whoever else is this user may not look into a process that root's terminal belongs to.
             let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -90,7 +90,7 @@ impl GiteaArgs {
         let run_user = self.run_user(&place, process.as_ref())?;
         let uid = geteuid().as_raw();
         if uid == run_user.uid() {
-            return Ok(Turn::Ours(Box::new(Subject { place, run_user, process, git: self.git.clone() })));
+            return Ok(Worker::This(Box::new(Subject { place, run_user, process, git: self.git.clone() })));
         }
         if uid != 0 || self.as_run_user {
             bail!(
@@ -104,7 +104,7 @@ impl GiteaArgs {
         let subject = Subject { place, run_user, process, git: self.git.clone() };
         words.extend(subject.words()?);
         words.extend(common.words());
-        become_user(&subject.run_user, &words).map(Turn::Theirs)
+        become_user(&subject.run_user, &words).map(Worker::Other)
     }
 
     fn place(&self, found: Option<&Found>, process: Option<&Process>) -> anyhow::Result<Place> {

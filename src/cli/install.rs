@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 use super::{
     Common, Ending,
     covered::Told,
-    gitea::{GiteaArgs, Subject, Turn},
+    gitea::{GiteaArgs, Subject, Worker},
     progress::{HowFar, while_working},
     terminal::Terminal,
     through_api::{self, ThroughApiArgs},
@@ -69,9 +69,9 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         words.extend(args.json.then(|| "--json".into()));
         Ok(words)
     };
-    let subject = match args.gitea.turn(common, words)? {
-        Turn::Ours(subject) => subject,
-        Turn::Theirs(ending) => return Ok(ending),
+    let subject = match args.gitea.worker(common, words)? {
+        Worker::This(subject) => subject,
+        Worker::Other(ending) => return Ok(ending),
     };
     let command = hook_command(args, common)?;
     may_run(&command, &subject)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     Common, Ending,
     covered::Told,
-    gitea::{GiteaArgs, Turn},
+    gitea::{GiteaArgs, Worker},
     install::watched,
     terminal::Terminal,
     through_api::{self, ThroughApiArgs},
@@ -58,9 +58,9 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         words.extend(flags.into_iter().filter(|(is_said, _)| *is_said).map(|(_, flag)| flag.into()));
         Ok(words)
     };
-    let subject = match args.gitea.turn(common, words)? {
-        Turn::Ours(subject) => subject,
-        Turn::Theirs(ending) => return Ok(ending),
+    let subject = match args.gitea.worker(common, words)? {
+        Worker::This(subject) => subject,
+        Worker::Other(ending) => return Ok(ending),
     };
     let state = match args.purge.then(|| meant_state(args, common, terminal)).transpose()? {
         Some(Err(ending)) => return Ok(ending),

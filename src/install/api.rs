@@ -73,14 +73,22 @@ impl Api {
     /// # Errors
     /// If the address is none.
     pub fn new(url: &str, token: Secret) -> Result<Self, ApiError> {
-        let wrong = |why: &str| ApiError(format!("`{}` is no address of a Gitea: {why}", text::line(url)));
-        let uri: Uri = url.parse().map_err(|_| wrong("expected a URL such as https://git.example.com"))?;
-        if !matches!(uri.scheme_str(), Some("https" | "http")) || uri.host().is_none_or(str::is_empty) {
-            return Err(wrong("expected a URL such as https://git.example.com"));
-        }
+        let wrong = || {
+            ApiError(format!(
+                "`{}` is no address of a Gitea, such as https://git.example.com",
+                text::line(url)
+            ))
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) || uri.query().is_some()
         {
-            return Err(wrong("expected nothing but host and path; the token is read from --token-file"));
+            // What is in there may be secret.
+            return Err(ApiError(
+                "the address of a Gitea is host and path alone, such as https://git.example.com; the token is read from --token-file".into(),
+            ));
+        }
+        if !matches!(uri.scheme_str(), Some("https" | "http")) || uri.host().is_none_or(str::is_empty) {
+            return Err(wrong());
         }
         let config = AgentConfig::builder()
             .timeout_connect(Some(MAX_CONNECT))

@@ -15,6 +15,7 @@ use super::{listener::Listener, wait_until};
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Request {
+    pub method: String,
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -137,7 +138,8 @@ fn serve(stream: TcpStream, shared: &Shared) {
 pub fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let path = line.split(' ').nth(1)?.to_string();
+    let (method, rest) = line.split_once(' ')?;
+    let (method, path) = (method.to_string(), rest.split(' ').next()?.to_string());
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -151,5 +153,5 @@ pub fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Requ
         .map_or(0, |(_, v)| v.parse().expect("a length"));
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { path, headers, body, connection })
+    Some(Request { method, path, headers, body, connection })
 }
