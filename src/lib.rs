@@ -17,6 +17,13 @@
 //!                                                             HTTP stays in here
 //! ```
 //!
+//! And beside it the way into a Gitea:
+//!
+//! ```text
+//! app.ini, git's version
+//!   -> install   a config hook in Gitea's .gitconfig, or a wrapper in each repository
+//! ```
+//!
 //! A module imports only from those above it or from the plain leaves ([`config`], [`fault`],
 //! [`memory`], [`secret`], [`text`], [`time`]); `tests/layering.rs` holds that.
 

@@ -53,7 +53,8 @@ impl Ini {
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut ini = Self::default();
         let mut section = DEFAULT_SECTION.to_string();
-        let mut lines = Lines { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 0 };
+        let mut lines =
+            Lines { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 0, has_end: false };
         while let Some(line) = lines.next() {
             let at = lines.line;
             let line = line.trim_start();
@@ -72,7 +73,8 @@ impl Ini {
                     }
                 }
                 Some(_) => {
-                    let (key, rest) = key(line).map_err(|what| Malformed { line: at, what })?;
+                    let (key, rest) =
+                        key(line, lines.has_end).map_err(|what| Malformed { line: at, what })?;
                     let text = value(rest, &mut lines).map_err(|what| Malformed { line: at, what })?;
                     // The last one counts.
                     ini.sections.entry(section.clone()).or_default().insert(key, Written { text, line: at });
@@ -128,6 +130,8 @@ fn named(section: &str) -> &str {
 struct Lines<'t> {
     rest: &'t str,
     line: usize,
+    /// Whether there was a newline at the end of the last one, which go-ini counts with it.
+    has_end: bool,
 }
 
 impl<'t> Lines<'t> {
@@ -135,33 +139,39 @@ impl<'t> Lines<'t> {
         if self.rest.is_empty() {
             return None;
         }
-        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
-        self.rest = rest;
+        let line = self.rest.split('\n').next()?;
+        self.has_end = line.len() < self.rest.len();
+        self.rest = &self.rest[line.len() + usize::from(self.has_end)..];
         self.line += 1;
         Some(line)
     }
 }
 
 /// Divides a line into its key and what comes after the delimiter.
-fn key(line: &str) -> Result<(String, &str), &'static str> {
+fn key(line: &str, has_end: bool) -> Result<(String, &str), &'static str> {
     let quote = ["\"\"\"", "\"", "`"].into_iter().find(|quote| line.starts_with(quote));
     // Less than a name between two of them is a pair of quotes and a third.
-    let quote = quote.map(|quote| if quote.len() == 3 && line.len() <= 6 { "\"" } else { quote });
+    let quote = quote
+        .map(|quote| if quote.len() == 3 && line.len() + usize::from(has_end) <= 6 { "\"" } else { quote });
     let (name, rest) = match quote {
         Some(quote) => line[quote.len()..].split_once(quote).ok_or("expected the quote that ends a key")?,
         None => ("", line),
     };
     let delimiter =
         rest.find(['=', ':']).ok_or("expected `KEY = VALUE`, `[SECTION]`, or a comment after `;` or `#`")?;
-    let name = if quote.is_some() { name } else { &rest[..delimiter] };
-    Ok((name.trim().to_string(), &rest[delimiter + 1..]))
+    let name = if quote.is_some() { name } else { &rest[..delimiter] }.trim();
+    if name.is_empty() {
+        return Err("expected the name of a key before `=`");
+    }
+    Ok((name.to_string(), &rest[delimiter + 1..]))
 }
 
 /// Reads what comes after the delimiter, and the lines after it that belong to it.
 fn value(rest: &str, lines: &mut Lines<'_>) -> Result<String, &'static str> {
     let text = rest.trim_start();
-    let quote =
-        ["\"\"\"", "`"].into_iter().find(|quote| text.starts_with(quote) && text.len() >= quote.len());
+    let quote = ["\"\"\"", "`"]
+        .into_iter()
+        .find(|quote| text.starts_with(quote) && (quote.len() == 1 || text.len() > 3 || lines.has_end));
     if let Some(quote) = quote {
         let inside = &text[quote.len()..];
         if let Some(end) = inside.rfind(quote) {
@@ -222,6 +232,7 @@ mod tests {
             ("K = \"a;b\"", "\"a"),
             ("K = \"\"\"a \" b\"\"\"", "a \" b"),
             ("K = \"\"\"a\nb\"\"\"", "a\nb"),
+            ("K = \"\"\"", "\"\"\""),
             ("K = `a\nb` ; c\nL = d", "a\nb"),
             ("K = a\\", "a\\"),
             ("K = a\nK = b", "b"),
@@ -236,6 +247,27 @@ mod tests {
         ] {
             assert_eq!(value_of(line), expected, "{line:?}");
         }
+    }
+
+    /// What go-ini 1.66.2 said of random texts, with the options that Gitea gives it: by section and key, or nothing where it
+    /// refuses the file.
+    const GO_INI: &str = include_str!("../../tests/fixtures/go-ini.jsonl");
+
+    #[test]
+    fn go_ini_says_the_same() {
+        type Said = BTreeMap<String, BTreeMap<String, String>>;
+        for line in GO_INI.lines() {
+            let (text, theirs): (String, Option<Said>) = serde_json::from_str(line).expect("JSON");
+            let ours = Ini::parse(&text).ok();
+            assert_eq!(ours.is_some(), theirs.is_some(), "{text:?}");
+            for (section, keys) in theirs.iter().flatten() {
+                for (key, expected) in keys {
+                    let value = ours.as_ref().and_then(|ours| ours.get(section, key)).map(|value| value.text);
+                    assert_eq!(&value.unwrap_or_default(), expected, "{text:?}, [{section}] {key}");
+                }
+            }
+        }
+        assert_eq!(GO_INI.lines().count(), 200);
     }
 
     #[test]
