@@ -180,10 +180,10 @@ fn paths_may_hold_what_shells_care_for_and_nothing_that_ends_a_line() {
     let binary = estate.path(&format!("{odd}/gitea-lightstep"));
     let ini = estate.path("app.ini");
     let run = |words: &[&str]| {
-        let mut lightstep = estate.lightstep(words);
+        let mut lightstep = estate.lightstep(&words[..1]);
         lightstep.arg("--gitea-config").arg(&ini).arg("--config").arg(&config);
         if words[0] == "install" {
-            lightstep.arg("--binary").arg(&binary);
+            lightstep.arg("--binary").arg(&binary).args(estate.with_git(&words[1..]));
         }
         estate.sandbox.run(&mut lightstep, b"")
     };

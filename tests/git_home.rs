@@ -34,7 +34,7 @@ fn the_file_keeps_its_bytes_its_mode_and_its_absence() {
             fs::set_permissions(estate.git_config(), fs::Permissions::from_mode(mode)).expect("permissions");
         }
         estate.hand_over();
-        for git in [&*newer, "git"] {
+        for git in [&*newer, &estate.older_git()] {
             estate.install(&["--git", git]).succeeded();
             let metadata = fs::metadata(estate.git_config()).expect("the file");
             let expected = if text.is_some() { mode } else { 0o644 };

@@ -18,7 +18,7 @@ const DIRS: [&str; 3] = ["git", "data", "templates"];
 /// Runs a command as the user of Gitea, with the options that name the estate.
 fn runs(estate: &Estate, words: &[&str]) {
     let mut lightstep = estate.command(estate.path("bin/gitea-lightstep"));
-    estate.sandbox.run(lightstep.args(words).args(estate.options()), b"").succeeded();
+    estate.sandbox.run(lightstep.args(estate.with_git(words)).args(estate.options()), b"").succeeded();
 }
 
 /// Has the program with a fault in it do something, as the user of Gitea, and returns whether the fault came.
@@ -26,7 +26,7 @@ fn dies_at(estate: &Estate, step: usize, words: &[&str]) -> bool {
     let report = estate.path("report");
     let _ = fs::remove_file(&report);
     let mut faulty = estate.command(estate.path("bin/faulty"));
-    faulty.args(words).args(estate.options());
+    faulty.args(estate.with_git(words)).args(estate.options());
     // The hook is to run the program without the fault.
     if words[0] == "install" {
         faulty.arg("--binary").arg(estate.path("bin/gitea-lightstep"));
@@ -115,7 +115,7 @@ fn whoever_comes_while_another_is_at_work_waits_for_it() {
     let newer = estate.git_that_says("2.55.0");
     let start = |args: &[&str]| {
         let mut lightstep: Command = estate.lightstep(&[args[0]]);
-        lightstep.args(estate.options()).args(&args[1..]);
+        lightstep.args(estate.options()).args(estate.with_git(&args[1..]));
         lightstep.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
     };
     for _ in 0..3 {
@@ -144,7 +144,12 @@ fn one_that_is_ended_by_its_user_is_ended_by_the_next() {
     estate.hand_over();
     let before = estate.lasting("git");
     let mut lightstep = estate.lightstep(&["install"]);
-    let mut child = lightstep.args(estate.options()).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut child = lightstep
+        .args(estate.options())
+        .args(estate.with_git(&[]))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
     crate::support::wait_until("the first is covered", || estate.wrapper("acme/r0.git").exists());
     let pid = child.id().to_string();
     // Of the group that a terminal would end, root's process and that of Gitea's user, this is the one that works.

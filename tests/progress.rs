@@ -120,7 +120,8 @@ fn a_slow_installation_shows_a_bar_too() {
     root.lock().expect("a lock");
     let ini = estate.path("app.ini").display().to_string();
     let binary = estate.path("bin/gitea-lightstep").display().to_string();
-    let args = ["install", "--gitea-config", &ini, "--binary", &binary];
+    let git = estate.older_git();
+    let args = ["install", "--gitea-config", &ini, "--binary", &binary, "--git", &git];
     let text = shown_on_terminal(&estate.sandbox, &args, "] 0 of 0 repositories, ", || {
         root.unlock().expect("unlocked");
     });

@@ -80,12 +80,9 @@ impl Block {
 /// How the note of a template directory begins that was joined.
 const JOINED: &str = "joined a template directory, directories made in it: ";
 
-/// Returns whether a line is one of the hook that we write, of whatever version: an `event` that was left without
-/// its `command` would fail every push.
-pub(super) fn is_line_of_hook(line: &[u8]) -> bool {
+/// Returns whether a line begins the section of our hook.
+pub(super) fn is_section_of_hook(line: &[u8]) -> bool {
     line == format!("[hook \"{HOOK}\"]").as_bytes()
-        || line.starts_with(b"\tcommand = ")
-        || line.starts_with(b"\tevent = ")
 }
 
 /// Quotes a value as git's configuration has it.

@@ -5,7 +5,7 @@ use std::{fmt, ops::Range};
 use bstr::{BString, ByteSlice as _};
 
 use super::{
-    block::{Block, END, HOOK, is_line_of_hook},
+    block::{Block, END, HOOK, is_section_of_hook},
     command::MARK,
     entries::{Entries, Unreadable},
 };
@@ -140,18 +140,25 @@ impl GitConfig {
     /// key behind the last one of its section, and that may be ours.
     fn kept_of_block(&self) -> Vec<u8> {
         let Some(range) = &self.block else { return Vec::new() };
-        let lines: Vec<&[u8]> = self.text[range.clone()].lines().collect();
         let own = Block::parse(&self.text[range.clone()]).map(|block| block.text());
         let own: Vec<&[u8]> = own.as_deref().unwrap_or_default().lines().collect();
-        let is_ours =
-            |line: &&&[u8]| own.contains(*line) || line.starts_with(MARK.as_bytes()) || is_line_of_hook(line);
-        let kept: Vec<&[u8]> = lines.iter().filter(|line| !is_ours(line)).copied().collect();
+        let is_section = |line: &[u8]| line.trim_ascii_start().starts_with(b"[");
+        let mut kept = Vec::new();
+        let mut is_in_hook = false;
+        for line in self.text[range.clone()].lines() {
+            if is_section(line) {
+                // All of our hook goes: an event that was left without its command would fail every push.
+                is_in_hook = is_section_of_hook(line);
+            }
+            if !is_in_hook && !own.contains(&line) && !line.starts_with(MARK.as_bytes()) {
+                kept.push(line);
+            }
+        }
         if kept.iter().all(|line| line.trim_ascii().is_empty()) {
             return Vec::new();
         }
-        let is_section = |line: &&[u8]| line.trim_ascii_start().starts_with(b"[");
         // Keys need the header that they stood under.
-        let header = own.iter().copied().filter(is_section).filter(|_| !is_section(&kept[0]));
+        let header = own.iter().copied().filter(|line| is_section(line) && !is_section(kept[0]));
         header.chain(kept.iter().copied()).collect::<Vec<_>>().join(&b'\n')
     }
 
@@ -317,6 +324,16 @@ mod tests {
                 assert!(!file.entries().iter().any(|entry| entry.starts_with(b"init.templatedir")));
             }
         }
+    }
+
+    #[test]
+    fn whatever_was_added_to_our_hook_goes_with_it() {
+        let text = parsed(b"[a]\n\tb = c\n").with(&blocks()[0]);
+        let file = File::holding(&text);
+        file.git(&["hook.gitea-lightstep.enabled", "false"]);
+        let config = parsed(&fs::read(file.path()).expect("the file"));
+        assert_eq!(config.block(), Some(blocks()[0].clone()));
+        assert_eq!(config.without().as_bstr(), "[a]\n\tb = c\n");
     }
 
     #[test]

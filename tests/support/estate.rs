@@ -75,6 +75,7 @@ impl Estate {
         estate.repository("acme/shop.git");
         estate.place_binary("bin/gitea-lightstep", BINARY);
         estate.app_ini("");
+        estate.git_that_says("2.47.3");
         estate.sandbox.commit("One", &[]);
         estate.hand_over();
         estate
@@ -99,7 +100,7 @@ impl Estate {
 
     /// Writes app.ini as Gitea has it, with `more` at its end.
     pub fn app_ini(&self, more: &str) {
-        let user = if is_root() { "nobody" } else { &user_name(&self.sandbox) };
+        let user = self.user();
         let text = format!(
             "APP_NAME = Gitea: Git with a cup of tea\nRUN_USER = {user}\nWORK_PATH = {work}\n[server]\nAPP_DATA_PATH = data\n\
              [repository]\nROOT = {work}/git\n[security]\nSECRET_KEY = `hush;hush`\n{more}",
@@ -168,6 +169,15 @@ impl Estate {
         symlink(target, self.path(name)).expect("a link");
     }
 
+    /// Returns the name of the user of Gitea.
+    pub fn user(&self) -> String {
+        if is_root() {
+            return "nobody".into();
+        }
+        let mut id = self.sandbox.command("id", &self.path(""));
+        self.sandbox.run(id.arg("-un"), b"").succeeded().stdout.trim().to_string()
+    }
+
     /// Returns the id of the user of Gitea.
     pub fn uid(&self) -> u32 {
         fs::metadata(self.home()).expect("metadata").uid()
@@ -197,6 +207,20 @@ impl Estate {
         ["--gitea-config".into(), path("app.ini"), "--config".into(), path("config.toml")]
     }
 
+    /// Returns a git without config hooks; the machine's may have them.
+    pub fn older_git(&self) -> String {
+        self.path("bin/git-2.47.3").display().to_string()
+    }
+
+    /// Returns these arguments, with the older git among them unless another is named.
+    pub fn with_git(&self, args: &[&str]) -> Vec<String> {
+        let mut args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        if !args.iter().any(|arg| arg == "--git") {
+            args.extend(["--git".into(), self.older_git()]);
+        }
+        args
+    }
+
     pub fn install(&self, args: &[&str]) -> Ran {
         self.run("install", args)
     }
@@ -207,7 +231,7 @@ impl Estate {
 
     fn run(&self, command: &str, args: &[&str]) -> Ran {
         let mut lightstep = self.lightstep(&[command]);
-        self.sandbox.run(lightstep.args(self.options()).args(args), b"")
+        self.sandbox.run(lightstep.args(self.options()).args(self.with_git(args)), b"")
     }
 
     /// Makes a program that says it is this version of git, and otherwise is git.
@@ -293,11 +317,6 @@ impl Estate {
 
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-fn user_name(sandbox: &Sandbox) -> String {
-    let mut id = sandbox.command("id", &sandbox.path(""));
-    sandbox.run(id.arg("-un"), b"").succeeded().stdout.trim().to_string()
 }
 
 fn everything_below(dir: &Path) -> Vec<PathBuf> {
