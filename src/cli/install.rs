@@ -74,7 +74,10 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         Worker::Other(ending) => return Ok(ending),
     };
     let command = hook_command(args, common)?;
-    may_run(&command, &subject)?;
+    // A dry run may come before either is in its place.
+    if !args.dry_run {
+        may_run(&command, &subject)?;
+    }
     let git = subject.git()?;
     let version = git.version()?;
     let walking = Walking::default();
