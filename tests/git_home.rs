@@ -98,6 +98,43 @@ fn a_file_that_cannot_be_changed_is_left_and_the_reason_told() {
 }
 
 #[test]
+fn a_file_that_cannot_be_changed_keeps_no_repository_from_being_covered() {
+    let estate = Estate::new();
+    estate.sandbox.write("data/real", "[a]\n");
+    estate.link("../real", "data/home/.gitconfig");
+    estate.hand_over();
+    let before = estate.lasting("data");
+    let ran = estate.install(&[]);
+    assert_eq!(ran.code, Some(1));
+    let why = ".gitconfig` is a symbolic link, and what it names may be somebody else's";
+    assert!(
+        ran.stderr.contains("new repositories are not covered: `") && ran.stderr.contains(why),
+        "{}",
+        ran.stderr
+    );
+    assert!(estate.wrapper("acme/shop.git").exists());
+    let ran = estate.uninstall(&[]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(why) && !estate.wrapper("acme/shop.git").exists(), "{}", ran.stderr);
+    crate::support::estate::assert_same(&before, &estate.lasting("data"), "in the end");
+}
+
+#[test]
+fn a_gitea_that_was_never_started_is_covered_by_its_git_configuration() {
+    let estate = Estate::new();
+    std::fs::rename(estate.path("git"), estate.path("later")).expect("renamed");
+    let ran = estate.install(&["--git", &estate.git_that_says("2.55.0")]);
+    assert!(
+        ran.succeeded().stdout.contains("/git` is not there yet; Gitea makes it when it is started."),
+        "{}",
+        ran.stdout
+    );
+    assert!(estate.git_config().exists());
+    estate.uninstall(&[]).succeeded();
+    assert!(!estate.git_config().exists());
+}
+
+#[test]
 fn a_file_that_is_mounted_by_itself_is_told_of() {
     let estate = Estate::new();
     estate.sandbox.write("data/mounted", "[a]\n");

@@ -21,10 +21,9 @@ use super::{
     command::HookCommand,
     git::{Git, GitVersion},
     gitea::Gitea,
-    home::{Home, HomeError, Read, config_hook_in},
+    home::{Home, HomeError, config_hook_in},
     place::{Place, Way},
-    slot::{Act, Came},
-    template::{self, Named, TEMPLATE},
+    slot::Act,
     tree::{Repositories, Repository, Walked, Walking},
 };
 use crate::{text, time::Deadline};
@@ -99,19 +98,6 @@ impl From<HomeError> for CoveringError {
     }
 }
 
-impl Covered {
-    fn template_taken(&mut self, dir: PathBuf, is_joined: bool, taken: Result<bool, Obstacle>) {
-        match taken {
-            // One that is in use is told of rather than one that was left.
-            Ok(true) if self.template.is_none() => {
-                self.template = Some(TemplateCame { dir, is_joined, is_changed: true });
-            }
-            Ok(_) => {}
-            Err(err) => self.problems.push(err.to_string()),
-        }
-    }
-}
-
 /// Something that is done to a Gitea.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
@@ -141,10 +127,10 @@ pub fn install(
         job.each_repository(&mut covered, Act::Put(&wrapper))?;
         return Ok(covered);
     };
-    let home = job.home_or_made(gitea)?;
-    let old = home.as_ref().map(Home::read).transpose()?.and_then(|read| read.config().block());
     match way {
         Way::ConfigHook => {
+            let home = job.home_or_made(gitea)?;
+            let old = home.as_ref().map(Home::read).transpose()?.and_then(|read| read.config().block());
             job.leave_template(&mut covered, old.as_ref(), None);
             job.change(&mut covered, gitea, home.as_ref(), Some(&Block::Hook(command.clone())), Some(git))?;
             job.take_template(&mut covered, home.as_ref());
@@ -152,17 +138,9 @@ pub fn install(
             job.each_repository(&mut covered, Act::Take)?;
         }
         Way::Files => {
-            let mut block = job.template_block(&mut covered, gitea, home.as_ref())?;
-            job.leave_template(&mut covered, old.as_ref(), block.as_ref());
-            // What git is told to use is there before it is told. What somebody else has is changed after it is noted.
-            let is_ours = matches!(block, Some(Block::Template(_)));
-            if is_ours && !job.put_template(&mut covered, block.as_ref(), home.as_ref(), &wrapper) {
-                block = None;
-            }
-            job.change(&mut covered, gitea, home.as_ref(), block.as_ref(), Some(git))?;
-            if !is_ours {
-                job.put_template(&mut covered, block.as_ref(), home.as_ref(), &wrapper);
-                job.take_template(&mut covered, home.as_ref());
+            // Whatever stands in the way of that, the repositories that there are can be covered.
+            if let Err(err) = job.cover_new_ones(&mut covered, gitea, &wrapper, git) {
+                covered.problems.push(format!("new repositories are not covered: {err}"));
             }
             job.each_repository(&mut covered, Act::Put(&wrapper))?;
         }
@@ -177,14 +155,10 @@ pub fn install(
 pub fn uninstall(job: Job<'_>) -> Result<Covered, CoveringError> {
     let _lock = job.lock()?;
     let mut covered = Covered::default();
-    if let Some(gitea) = job.place.gitea() {
-        let home = job.place.home()?;
-        let old = home.as_ref().map(Home::read).transpose()?.and_then(|read| read.config().block());
-        job.leave_template(&mut covered, old.as_ref(), None);
-        if home.is_some() {
-            job.change(&mut covered, gitea, home.as_ref(), None, None)?;
-        }
-        job.take_template(&mut covered, home.as_ref());
+    if let Some(gitea) = job.place.gitea()
+        && let Err(err) = job.uncover_home(&mut covered, gitea)
+    {
+        covered.problems.push(err.to_string());
     }
     job.each_repository(&mut covered, Act::Take)?;
     Ok(covered)
@@ -278,7 +252,7 @@ impl Job<'_> {
     }
 
     /// Opens git's home, which Gitea makes when it starts; before that it is made here.
-    fn home_or_made(self, gitea: &Gitea) -> Result<Option<Home>, Obstacle> {
+    pub(super) fn home_or_made(self, gitea: &Gitea) -> Result<Option<Home>, Obstacle> {
         if let Some(home) = Home::open(gitea.home())? {
             return Ok(Some(home));
         }
@@ -293,7 +267,19 @@ impl Job<'_> {
         Home::open(gitea.home())
     }
 
-    fn change(
+    /// Takes out what is in git's home.
+    fn uncover_home(self, covered: &mut Covered, gitea: &Gitea) -> Result<(), CoveringError> {
+        let Some(home) = self.place.home()? else { return Ok(()) };
+        let old = home.read().map(|read| read.config().block());
+        if let Ok(old) = &old {
+            self.leave_template(covered, old.as_ref(), None);
+        }
+        let changed = self.change(covered, gitea, Some(&home), None, None);
+        self.take_template(covered, Some(&home));
+        Ok(changed?)
+    }
+
+    pub(super) fn change(
         self,
         covered: &mut Covered,
         gitea: &Gitea,
@@ -309,87 +295,12 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Tells how new repositories are to be covered, as the block says it.
-    fn template_block(
-        self,
-        covered: &mut Covered,
-        gitea: &Gitea,
-        home: Option<&Home>,
-    ) -> Result<Option<Block>, CoveringError> {
-        let read = home.map(Home::read).transpose()?;
-        let Some(named) = Named::find(read.as_ref().map(Read::config), gitea) else {
-            return Ok(Some(Block::Template(gitea.home().join(TEMPLATE))));
-        };
-        let Some(dir) = named.dir else {
-            covered.problems.push(format!(
-                "new repositories are not covered: git's `init.templateDir` is `{}`, of which nobody can say which directory \
-                 it is; make it absolute",
-                text::line(&named.written)
-            ));
-            return Ok(None);
-        };
-        let made_before = match read.and_then(|read| read.config().block()) {
-            Some(Block::Joined { dir: before, made }) if before == dir => made,
-            _ => 0,
-        };
-        match template::missing(&dir) {
-            Ok(missing) => Ok(Some(Block::Joined { dir, made: missing.max(made_before) })),
-            Err(err) => {
-                covered.problems.push(format!("new repositories are not covered: {err}"));
-                Ok(None)
-            }
-        }
-    }
-
-    /// Has the wrapper where the block says that new repositories get it from, and returns whether it is there.
-    fn put_template(
-        self,
-        covered: &mut Covered,
-        block: Option<&Block>,
-        home: Option<&Home>,
-        wrapper: &[u8],
-    ) -> bool {
-        let (dir, is_joined, came) = match (block, home) {
-            (Some(Block::Joined { dir, .. }), _) => (dir, true, template::join(dir, wrapper, self.is_real)),
-            (Some(Block::Template(dir)), Some(home)) => {
-                (dir, false, template::put(home.dir(), wrapper, self.is_real))
-            }
-            // It would be made with git's home.
-            (Some(Block::Template(dir)), None) => (dir, false, Ok(Came::IsSo)),
-            (Some(Block::Hook(_)) | None, _) => return false,
-        };
-        match came {
-            Ok(came) => {
-                let is_changed = came == Came::IsSo;
-                covered.template = Some(TemplateCame { dir: dir.clone(), is_joined, is_changed });
-                true
-            }
-            Err(err) => {
-                covered.problems.push(format!("new repositories are not covered: {err}"));
-                false
-            }
-        }
-    }
-
-    /// Takes the wrapper out of a template directory that was joined before, unless it is in use. As long as it is in there,
-    /// the block in Gitea's git configuration says so.
-    fn leave_template(self, covered: &mut Covered, old: Option<&Block>, new: Option<&Block>) {
-        let Some(Block::Joined { dir, made }) = old else { return };
-        if matches!(new, Some(Block::Joined { dir: joined, .. }) if joined == dir) {
-            return;
-        }
-        covered.template_taken(dir.clone(), true, template::leave(dir, *made, self.is_real));
-    }
-
-    /// Takes away the template directory of our own.
-    fn take_template(self, covered: &mut Covered, home: Option<&Home>) {
-        let Some(home) = home else { return };
-        let dir = home.dir().path().join(TEMPLATE);
-        covered.template_taken(dir, false, template::take(home.dir(), self.is_real));
-    }
-
     fn each_repository(self, covered: &mut Covered, act: Act<'_>) -> Result<(), Obstacle> {
-        let Some(repositories) = self.place.repositories()? else { return Ok(()) };
+        let Some(repositories) = self.place.repositories()? else {
+            let root = text::path(self.place.root());
+            covered.note = Some(format!("`{root}` is not there yet; Gitea makes it when it is started."));
+            return Ok(());
+        };
         covered.repositories = repositories.act(act, self.is_real, self.walking)?;
         Ok(())
     }

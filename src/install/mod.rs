@@ -12,6 +12,7 @@ mod gitconfig;
 mod gitea;
 mod home;
 mod ini;
+mod new_ones;
 mod place;
 mod process;
 mod slot;
