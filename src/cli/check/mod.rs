@@ -18,6 +18,9 @@ use crate::{
     text,
 };
 
+/// The configuration to begin with; in the program, so that one binary is all that an installation needs.
+const SAMPLE: &str = include_str!("../../../docs/config.toml");
+
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// Check these scripts instead of the configured ones
@@ -31,6 +34,9 @@ pub(super) struct CheckArgs {
     /// Save it beside the scripts as gitea-lightstep.d.rhai.
     #[arg(long, conflicts_with_all = ["scripts", "json"])]
     definitions: bool,
+    /// Print a configuration to begin with, which has every key, and check nothing
+    #[arg(long, conflicts_with_all = ["scripts", "json", "definitions"])]
+    sample: bool,
 }
 
 /// What was looked at, and what is wrong.
@@ -43,6 +49,10 @@ struct Findings {
 pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
     if args.definitions {
         terminal.answer(policy::definitions().trim_end())?;
+        return Ok(Ending::Done);
+    }
+    if args.sample {
+        terminal.answer(SAMPLE.trim_end())?;
         return Ok(Ending::Done);
     }
     let mut findings = Findings::default();
