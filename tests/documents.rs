@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::support::{Sandbox, manifest_dir};
+use crate::support::{BINARY, Sandbox, manifest_dir};
 
 fn read(name: &str) -> String {
     fs::read_to_string(manifest_dir().join(name)).expect(name)
@@ -11,6 +11,7 @@ fn read(name: &str) -> String {
 #[test]
 fn the_sample_configuration_is_right_and_names_the_defaults() {
     let sandbox = Sandbox::new();
+    assert_eq!(sandbox.binary(&["check", "--sample"]).succeeded().stdout, read("docs/config.toml"));
     let sample = read("docs/config.toml").replace("/var/lib/gitea-lightstep", "state");
     sandbox.write("config.toml", &sample);
     sandbox.binary(&["check"]).succeeded();
@@ -43,14 +44,16 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
 }
 
 #[test]
-fn the_readmes_configuration_is_right() {
-    let sandbox = Sandbox::new();
-    sandbox.write("token", "t");
-    let toml = block(&read("README.md"), "toml")
-        .replace("/etc/gitea-lightstep/", "")
-        .replace("/var/lib/gitea-lightstep", "state");
-    sandbox.write("config.toml", toml);
-    sandbox.binary(&["check"]).succeeded();
+fn the_configurations_to_begin_with_are_right() {
+    for document in ["README.md", "docs/install.md"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("token", "t");
+        let toml = block(&read(document), "toml")
+            .replace("/etc/gitea-lightstep/", "")
+            .replace("/var/lib/gitea-lightstep", "state");
+        sandbox.write("config.toml", toml);
+        sandbox.binary(&["check"]).succeeded();
+    }
 }
 
 #[test]
@@ -147,26 +150,165 @@ fn the_readme_names_every_command_and_no_link_is_dead() {
             || readme.contains(&format!("-- {command}"));
         assert!(is_named, "README.md does not show `{command}`");
     }
-    for document in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "docs/tutorial.md",
-        "docs/policies.md",
-        "docs/policy.md",
-        "docs/testing.md",
-        "docs/wire.md",
-        "docs/operations.md",
-    ] {
-        let dir = manifest_dir().join(document);
-        for link in read(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if !link.starts_with("http") {
-                let target = dir.parent().expect("a directory").join(link);
-                assert!(target.exists(), "{document} links to {link}");
+    for document in documents() {
+        let dir = manifest_dir().join(&document);
+        for link in read(&document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { dir.clone() } else { dir.parent().expect("a directory").join(file) };
+            assert!(target.exists(), "{document} links to {link}");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).expect("text");
+                let headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(headings.into_iter().any(|anchor| anchor == heading), "{document} links to {link}");
             }
         }
     }
+}
+
+/// Returns every document of the project, by its path.
+fn documents() -> Vec<String> {
+    let mut found = Vec::new();
+    for dir in ["", "docs", "tests/bench"] {
+        for entry in fs::read_dir(manifest_dir().join(dir)).expect("a directory") {
+            let name = entry.expect("an entry").file_name().into_string().expect("text");
+            if name.ends_with(".md") {
+                found.push(if dir.is_empty() { name } else { format!("{dir}/{name}") });
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
+
+/// Returns what a heading is linked by.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// What stands for the id of a push.
+const SOME_PUSH: &str = "019aab0a-d2fb-7a26-ba8f-cd4f5a4c4d80";
+
+#[test]
+fn every_command_in_the_documents_is_one_that_is_taken() {
+    let sandbox = Sandbox::new();
+    let mut n_commands = 0;
+    for document in documents() {
+        let text = read(&document);
+        for words in commands_in(&text) {
+            let (program, args) = words.split_first().expect("a program");
+            // With this at the end nothing is done, but everything before it is read.
+            let args =
+                args.iter().map(|word| if word == "PUSH_ID" { SOME_PUSH } else { word }).chain(["--help"]);
+            let args: Vec<&str> = args.collect();
+            let mut command = match program.as_str() {
+                "install.sh" => {
+                    let mut command = sandbox.command("dash", &sandbox.path(""));
+                    command.arg(manifest_dir().join("install.sh"));
+                    command
+                }
+                _ => sandbox.command(BINARY, &sandbox.path("")),
+            };
+            let ran = sandbox.run(command.args(&args), b"");
+            assert!(
+                ran.code == Some(0) && ran.stdout.contains("Usage"),
+                "{document}: {words:?}: {}",
+                ran.stderr
+            );
+            n_commands += 1;
+        }
+    }
+    assert!(n_commands > 100, "{n_commands}");
+}
+
+#[test]
+fn commands_are_found_wherever_they_stand() {
+    let text = "Run `gitea-lightstep check` or\n```sh\nrunuser -u git -- gitea-lightstep queue list --dead  # all\n\
+                ./install.sh --root '/srv/my git' \\\n    --no-hook | tee log\n```\nWith `gitea-lightstep` alone, nothing.\n```text\n\
+                * * * * * git /usr/bin/gitea-lightstep deliver >/dev/null\n```\n";
+    let found: Vec<String> = commands_in(text).iter().map(|words| words.join("|")).collect();
+    let expected = [
+        "gitea-lightstep|check",
+        "gitea-lightstep|queue|list|--dead",
+        "install.sh|--root|/srv/my git|--no-hook",
+        "gitea-lightstep|deliver",
+    ];
+    assert_eq!(found, expected);
+}
+
+/// Returns the commands of ours that stand in a document, in blocks and in lines, as words; the first is the program.
+fn commands_in(document: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    let mut is_block = false;
+    for line in document.replace("\\\n", " ").lines() {
+        if line.trim_start().starts_with("```") {
+            is_block = !is_block;
+        } else if is_block {
+            commands.extend(command_in(line));
+        } else {
+            commands.extend(
+                line.split('`').skip(1).step_by(2).filter(|span| is_ours(span)).filter_map(command_in),
+            );
+        }
+    }
+    commands
+}
+
+/// Returns whether it begins with a program of ours, rather than names one.
+fn is_ours(span: &str) -> bool {
+    let first = span.trim_start_matches("$ ").split(' ').next().unwrap_or_default();
+    ["gitea-lightstep", "install.sh"].contains(&first.rsplit('/').next().unwrap_or_default())
+}
+
+/// Returns the words of the first command of ours in a line, to its end or where the shell has something else to do.
+fn command_in(line: &str) -> Option<Vec<String>> {
+    let words = words_of(line);
+    let name = |word: &String| word.rsplit('/').next().unwrap_or_default().to_string();
+    let is_program = |word: &String| ["gitea-lightstep", "install.sh"].contains(&name(word).as_str());
+    let at = words.iter().position(is_program)?;
+    let ends = |word: &&String| {
+        !["|", "||", "&&", ";", "#"].contains(&word.as_str())
+            && !word.starts_with(['>', '<'])
+            && *word != "2>&1"
+    };
+    let mut command: Vec<String> = words[at..].iter().take_while(ends).cloned().collect();
+    // A sentence's or a list's own signs.
+    if let Some(last) = command.last_mut() {
+        *last = last.trim_end_matches([';', ')']).to_string();
+    }
+    command[0] = name(&command[0]);
+    let is_command = command.get(1).is_some_and(|word| {
+        word != "..." && word != "hook" && word != "=" && !word.starts_with(['|', '-', ':'])
+    });
+    // A page's first line, a name alone, a file that is copied or changed: nothing is run there.
+    let is_run = at == 0 || ["--", "$", "git", "gitea", "sh", "-c"].contains(&words[at - 1].as_str());
+    (is_run && (is_command || command[0] == "install.sh")).then_some(command)
+}
+
+/// Returns the words of a line as a shell reads them, quotes away.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ' ' | '\t') => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 #[test]

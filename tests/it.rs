@@ -24,7 +24,9 @@ mod hook_page; // Gitea's text box in every form, beside the installed hook and 
 mod hooks_api; // install and uninstall through the Git Hooks API of a scripted Gitea
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
 mod imports; // what scripts import from their directory, and what stands outside of functions
-mod install; // install.sh, as the user that Gitea runs as
+mod install_in_image; // install.sh where nothing is but busybox: containers, crond, systemd
+mod install_killed; // install.sh stopped at every step: all as before, or completed by the next run
+mod install_sh; // install.sh under dash and busybox ash, as root and as the user that Gitea runs as
 mod installation; // install and uninstall: every state of a Gitea on disk, twice, killed at each step, and back
 mod interrupted; // install and uninstall that die at any step, and beside each other
 mod layering; // the arrows between modules go one way

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod estate;
 pub mod flicker;
 mod golden;
+pub mod host;
 pub mod hostile;
 mod listener;
 pub mod nginx;
