@@ -403,16 +403,21 @@ take() {
     say "removed        $1"
 }
 
-# commit: from here on all is done, and there is nothing to undo.
+# commit: all is done. What was kept goes with one command, so that it can be put back as long as it has not gone.
 commit() {
     doing="remove what was kept of the files that were replaced"
-    # A signal between the first of them and the last would leave only some to be put back; after it, there is nothing to stop.
+    # After this there is nothing to stop.
     trap '' HUP INT TERM
     set -f
     IFS=$line_feed
-    for entry in $all_kept; do
-        as=${entry%% *}
-        at rm -f "${entry#* }"
+    for as in - +; do
+        set --
+        for entry in $all_kept; do
+            if [ "${entry%% *}" = "$as" ]; then set -- "$@" "${entry#* }"; fi
+        done
+        [ $# -gt 0 ] || continue
+        at rm -f "$@"
+        undo=''
     done
     unset IFS
     set +f
@@ -508,9 +513,14 @@ check_binary() {
     esac
 }
 
+# run PROGRAM ARGUMENT...: what the run user can replace, root does not run.
+run() {
+    if $is_theirs && [ "$1" = "$installed" ]; then become "$@"; else "$@"; fi
+}
+
 # hook_tool PROGRAM install|uninstall [OPTION]...: the binary's own, told what we were told.
 hook_tool() {
-    program=$1
+    tool=$1
     shift
     set -- "$@" --config "$config"
     [ "$1" != install ] || set -- "$@" --binary "$installed"
@@ -518,14 +528,16 @@ hook_tool() {
     [ -z "$told_run_user" ] || set -- "$@" --run-user "$told_run_user"
     [ -z "$root" ] || set -- "$@" --root "$root"
     [ -z "$git" ] || set -- "$@" --git "$git"
-    "$program" "$@"
+    run "$tool" "$@"
 }
 
-# find_run_user PROGRAM: whom Gitea runs as, in $run_user, $run_uid, $run_gid and $run_group.
+# find_run_user PROGRAM: whom Gitea runs as, in $run_user, $run_uid, $run_gid and $run_group; and whether the installed
+# binary is in that user's hands.
 find_run_user() {
     doing="find the user that Gitea runs as"
     told_run_user=$run_user
     is_named=true
+    is_theirs=false
     if [ "$uid" -ne 0 ]; then
         # In a container a user may have no name.
         run_user=$(id -un 2>/dev/null) || run_user=$uid
@@ -533,6 +545,11 @@ find_run_user() {
         run_gid=$(id -g)
         run_group=$(id -gn 2>/dev/null) || run_group=$run_gid
         return
+    fi
+    if [ -z "$run_user" ] && [ "$1" = "$installed" ]; then
+        # It may be in the hands of its owner, and then that is the run user.
+        run_user=$(stat -L -c %U "$installed")
+        [ "$run_user" != root ] || run_user=''
     fi
     if [ -z "$run_user" ] && [ -n "$1" ]; then
         answer=$(hook_tool "$1" uninstall --dry-run --json) || true
@@ -554,10 +571,12 @@ find_run_user() {
                 fail "there is no user $run_user; name the one that Gitea runs as with --run-user"
             run_gid=$(id -g "$run_user")
             run_group=$(id -gn "$run_user")
-            # The binary knows the users of /etc/passwd only.
-            [ -z "$told_run_user" ] || told_run_user=$run_uid:$run_gid
+            # The binary knows the users of that file only.
+            if [ -n "$told_run_user" ] && ! grep -q "^$run_user:" /etc/passwd; then told_run_user=$run_uid:$run_gid; fi
             ;;
     esac
+    writer_of "${installed%/*}"
+    [ "$as" = - ] || is_theirs=true
 }
 
 # --- The pieces ---
@@ -584,16 +603,15 @@ put_binary() {
         place "$installed"
     fi
     say "binary         $installed ($how)"
-    writer_of "${installed%/*}"
-    if ! $is_container && { [ "$as" = + ] || [ "$uid" -ne 0 ]; }; then
-        tell "note: $run_user may write to ${installed%/*}, so that whoever breaks into Gitea can replace the binary, which root may run too; installed by root into /usr/local it is out of reach"
+    if ! $is_container && { $is_theirs || [ "$uid" -ne 0 ]; }; then
+        tell "note: $run_user may write to ${installed%/*}, so that whoever breaks into Gitea can replace the binary; installed by root into /usr/local it is out of reach"
     fi
 }
 
 # read_config PROGRAM: where the configuration that is there has the state, in $state, or nothing if it does not say.
 read_config() {
     doing="read $config"
-    answer=$("$1" status --json --config "$config" 2>/dev/null) || true
+    answer=$(run "$1" status --json --config "$config" 2>/dev/null) || true
     swap "$answer" '\"' '"'
     state=${swapped#*\"state_dir\": \"}
     state=${state%%\","$line_feed"*}
@@ -944,7 +962,9 @@ put_timer() {
 take_timer() {
     for unit in deliver.timer install.timer deliver.service install.service; do
         file=$units_dir/gitea-lightstep-$unit
-        if [ -z "$units_dir" ] || [ ! -e "$file" ] || ! is_ours "$file"; then continue; fi
+        [ -n "$units_dir" ] || break
+        $is_dry_run || sweep "$file"
+        if [ ! -e "$file" ] || ! is_ours "$file"; then continue; fi
         if $is_dry_run; then
             say "would remove   $file"
             continue
@@ -965,6 +985,9 @@ take_timer() {
         doing="have systemd read its units again"
         systemctl daemon-reload
     fi
+    for file in "$cron_file" "$crontab"; do
+        if [ -n "$file" ] && ! $is_dry_run; then sweep "$file"; fi
+    done
     if [ -n "$cron_file" ] && [ -e "$cron_file" ] && is_ours "$cron_file"; then
         if $is_dry_run; then say "would remove   $cron_file"; else take "$cron_file"; fi
     fi
@@ -992,22 +1015,27 @@ tell_hook() {
     found=true
 }
 
+# look_for_hook PROGRAM: whether something of ours is in Gitea, which is what could be taken out, in $is_hooked.
+look_for_hook() {
+    doing="see whether the hook is in Gitea"
+    answer=$(hook_tool "$1" uninstall --dry-run --json) || [ -n "$answer" ] ||
+        fail "what is in Gitea cannot be seen, for the reason above; --no-hook leaves it alone"
+    case $answer in
+        *'"changed":true'* | *'"changed":'[1-9]*) is_hooked=true ;;
+        *) is_hooked=false ;;
+    esac
+}
+
 put_hook() {
     $is_hook || return 0
     if $is_dry_run; then
         hook_tool "$binary" install --dry-run || found=true
         return
     fi
-    doing="see whether the hook is in Gitea"
-    # What is to be taken out is there.
-    answer=$(hook_tool "$installed" uninstall --dry-run --json) || [ -n "$answer" ] ||
-        fail "the hook cannot be put into Gitea, for the reason above; --no-hook leaves it alone"
+    look_for_hook "$installed"
     doing="put the hook into Gitea"
     as=-
-    case $answer in
-        *'"changed":true'* | *'"changed":'[1-9]*) ;;
-        *) note hook - ;;
-    esac
+    $is_hooked || note hook -
     if answer=$(hook_tool "$installed" install); then say "$answer"; else tell_hook "put into"; fi
 }
 
@@ -1060,9 +1088,10 @@ uninstall() {
             ! $is_purge || set -- "$@" --purge
             ! $is_yes || set -- "$@" --yes
             ! $is_dry_run || set -- "$@" --dry-run
+            look_for_hook "$program"
             doing="take the hook out of Gitea"
             as=-
-            $is_dry_run || note no_hook -
+            if $is_hooked && ! $is_dry_run; then note no_hook -; fi
             if answer=$(hook_tool "$program" "$@"); then say "$answer"; else tell_hook "taken out of"; fi
         else
             found=true
@@ -1080,16 +1109,15 @@ uninstall() {
     commit
     if $is_dry_run; then return; fi
     # Those that were made here, if nothing else is in them; who made them is not written down anywhere.
-    if ! $is_purge; then state_dir=''; fi
-    for dir in "${installed%/*}" "$prefix" "${config%/*}" "$state_dir" "${state_dir%/*}"; do
+    set -- "${installed%/*}" "$prefix"
+    ! $is_purge || set -- "$@" "${config%/*}" "$state_dir" "${state_dir%/*}"
+    for dir; do
         case $dir in
             '' | / | /bin | /data | /etc | /home | /opt | /root | /srv | /tmp | /usr | /usr/bin | /usr/local | /usr/local/bin | \
                 /var | /var/lib | /var/lib/gitea | "${data_dir:-/}") ;;
             *)
                 [ -d "$dir" ] || continue
-                as=-
-                if [ "$uid" -eq 0 ]; then writer_of "${dir%/*}"; fi
-                at rmdir "$dir" 2>/dev/null || true
+                (writer_of "${dir%/*}" && at rmdir "$dir") 2>/dev/null || true
                 ;;
         esac
     done

@@ -44,8 +44,10 @@ const COMMANDS: [&str; 20] = [
 ];
 
 /// What may fail without harm: what is the same is written once more, what cannot be linked is copied, and whether the
-/// binary before took the configuration (asked as the run user), and where the state is, is not known then.
-const TOLERATED: [&str; 5] = ["cmp", "ln", "runuser", "gitea-lightstep check", "gitea-lightstep status"];
+/// binary before took the configuration (asked as the run user), and where the state is, is not known then; who Gitea runs
+/// as, the owner of the state tells too (`uninstall`, when it is only asked that).
+const TOLERATED: [&str; 6] =
+    ["cmp", "ln", "runuser", "gitea-lightstep check", "gitea-lightstep status", "gitea-lightstep uninstall"];
 
 /// Counts, and does at the n-th command what it was told to. Of the user that Gitea runs as, it cannot kill what belongs
 /// to root.
@@ -74,10 +76,19 @@ exec COMMAND "$@"
 /// What is on the machine.
 type Listing = BTreeMap<PathBuf, String>;
 
+/// What install.sh is stopped at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    FirstInstallation,
+    Upgrade,
+    Removal,
+}
+
 /// A machine on which install.sh is stopped.
 struct Stopping {
     host: Host,
     who: Who,
+    task: Task,
     binary: String,
     before: Listing,
     after: Listing,
@@ -86,8 +97,8 @@ struct Stopping {
 }
 
 impl Stopping {
-    /// Makes the machine, and runs install.sh undisturbed to see what it does; `is_upgrade`, there is an older one on it.
-    fn new(is_upgrade: bool) -> Self {
+    /// Makes the machine, and runs install.sh undisturbed to see what it does.
+    fn new(task: Task) -> Self {
         let who = Who::everybody()[0];
         let host = Host::new();
         let open = |name: &str, text: &str| {
@@ -109,14 +120,16 @@ impl Stopping {
         let mut stopping = Self {
             host,
             who,
+            task: Task::FirstInstallation,
             binary: one,
             before: Listing::new(),
             after: Listing::new(),
             commands: Vec::new(),
         };
-        if is_upgrade {
+        if task != Task::FirstInstallation {
             stopping.run(0, "").succeeded();
             stopping.binary = two;
+            stopping.task = task;
         }
         stopping.host.save("before");
         stopping.before = stopping.host.listing(false);
@@ -141,6 +154,7 @@ impl Stopping {
         command.args(["-c", "SCRIPT=$$; export SCRIPT; exec \"$@\"", "sh"]).arg(which("dash"));
         command.arg(manifest_dir().join("install.sh")).args(self.host.places());
         command.args(["--binary", &self.binary, "--cron-dir", &self.host.text("srv/cron")]);
+        command.args((self.task == Task::Removal).then_some("--uninstall"));
         command
             .env("PATH", &shims)
             .env("SHIMS", &shims)
@@ -216,8 +230,12 @@ impl Stopping {
                 missing.retain(|path| !path.starts_with("gitea"));
                 assert_eq!((ran.code, missing.len()), (Some(1), 0), "{what}");
             } else if ran.code == Some(0) {
+                // Empty directories are removed when all is done; that one stays is no reason to take everything back.
+                let is_removal = self.task == Task::Removal;
+                missing.retain(|path| !is_removal || !listing[&PathBuf::from(path)].starts_with("40755 "));
                 assert_eq!(missing, [""; 0], "{what}");
-                assert!(TOLERATED.iter().any(|name| what.contains(&format!("({name})"))), "{what}");
+                let is_tolerated = TOLERATED.iter().any(|name| what.contains(&format!("({name})")));
+                assert!(is_tolerated || is_removal && difference(listing, &self.after) != [""; 0], "{what}");
             } else {
                 assert_eq!(ran.code, Some(1), "{what}");
                 self.is_undone(what, ran, listing);
@@ -249,22 +267,22 @@ fn difference(one: &Listing, other: &Listing) -> Vec<String> {
 
 #[test]
 fn a_first_installation_that_is_killed_is_completed_by_the_next() {
-    Stopping::new(false).killed();
+    Stopping::new(Task::FirstInstallation).killed();
 }
 
 #[test]
 fn an_upgrade_that_is_killed_is_completed_by_the_next() {
-    Stopping::new(true).killed();
+    Stopping::new(Task::Upgrade).killed();
 }
 
 #[test]
 fn a_first_installation_that_is_stopped_leaves_nothing() {
-    stopped_in_turns(&Stopping::new(false));
+    stopped_in_turns(&Stopping::new(Task::FirstInstallation));
 }
 
 #[test]
 fn an_upgrade_that_is_stopped_leaves_what_was_there() {
-    stopped_in_turns(&Stopping::new(true));
+    stopped_in_turns(&Stopping::new(Task::Upgrade));
 }
 
 /// The two signals go the same way through the script; the long run has each of them at each command.
@@ -277,17 +295,32 @@ fn stopped_in_turns(stopping: &Stopping) {
 
 #[test]
 fn a_first_installation_that_fails_leaves_nothing() {
-    Stopping::new(false).failing();
+    Stopping::new(Task::FirstInstallation).failing();
 }
 
 #[test]
 fn an_upgrade_that_fails_leaves_what_was_there() {
-    Stopping::new(true).failing();
+    Stopping::new(Task::Upgrade).failing();
+}
+
+#[test]
+fn a_removal_that_is_killed_is_completed_by_the_next() {
+    Stopping::new(Task::Removal).killed();
+}
+
+#[test]
+fn a_removal_that_is_stopped_leaves_what_was_there() {
+    stopped_in_turns(&Stopping::new(Task::Removal));
+}
+
+#[test]
+fn a_removal_that_fails_leaves_what_was_there() {
+    Stopping::new(Task::Removal).failing();
 }
 
 #[test]
 fn where_there_are_no_links_and_no_room_what_was_there_stays() {
-    let stopping = Stopping::new(true);
+    let stopping = Stopping::new(Task::Upgrade);
     for never in ["ln", "ln cp"] {
         stopping.host.restore("before");
         let ran = stopping.run_without(never, 0, "");

@@ -391,6 +391,31 @@ fn root_does_not_follow_a_link_that_the_run_user_planted() {
 }
 
 #[test]
+fn root_does_not_run_what_the_run_user_can_replace() {
+    if !is_root() {
+        return;
+    }
+    for shell in SHELLS {
+        let host = host_for(Who::RunUser);
+        host.install(Who::RunUser, shell, &["--binary", &host.stand_in("one/gitea-lightstep", "one")])
+            .succeeded();
+        // Somebody got into Gitea, and waits for root.
+        let log = host.sandbox.path("tmp/who");
+        let real = host.real_binary();
+        let trap = format!("#!/bin/sh\nid -u >>'{}'\nexec '{}' \"$@\"\n", log.display(), real.display());
+        let installed = host.place("srv/usr/bin/gitea-lightstep");
+        fs::write(&installed, trap).expect("written");
+        let two = host.stand_in("two/gitea-lightstep", "two");
+        let ran = host.install(Who::Root, shell, &["--binary", &two, "--dry-run"]);
+        assert!(ran.succeeded().stdout.contains("(replaced)"), "{}", ran.stdout);
+        let ran = host.install(Who::Root, shell, &["--uninstall"]);
+        ran.succeeded();
+        let who = fs::read_to_string(&log).expect("it was run");
+        assert!(who.lines().all(|uid| uid == host.user.uid.to_string()), "{who}");
+    }
+}
+
+#[test]
 fn a_release_has_the_binary_beside_the_script_and_a_checkout_builds_one() {
     let who = Who::everybody()[0];
     let host = host_for(who);
