@@ -1117,7 +1117,7 @@ uninstall() {
                 /var | /var/lib | /var/lib/gitea | "${data_dir:-/}") ;;
             *)
                 [ -d "$dir" ] || continue
-                (writer_of "${dir%/*}" && at rmdir "$dir") 2>/dev/null || true
+                if (writer_of "${dir%/*}" && at rmdir "$dir") 2>/dev/null; then say "removed        $dir"; fi
                 ;;
         esac
     done

@@ -230,6 +230,17 @@ fn a_binary_that_does_not_take_the_configuration_is_taken_back() {
 }
 
 #[test]
+fn what_waits_is_not_purged_unasked() {
+    let who = Who::everybody()[0];
+    let host = host_for(who);
+    host.install(who, SHELLS[0], &["--binary", &host.stand_in("one/gitea-lightstep", "one")]).succeeded();
+    host.push().succeeded();
+    refused(&host, &["--uninstall", "--purge"], 1, "say --yes if that is meant");
+    host.install(who, SHELLS[1], &["--uninstall", "--purge", "--yes"]).succeeded();
+    assert!(!host.place("srv/var").exists());
+}
+
+#[test]
 fn the_cron_file_runs_what_it_says() {
     let who = Who::everybody()[0];
     for shell in SHELLS {
