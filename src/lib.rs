@@ -25,7 +25,7 @@
 //! ```
 //!
 //! A module imports only from those above it or from the plain leaves ([`config`], [`fault`],
-//! [`memory`], [`secret`], [`text`], [`time`]); `tests/layering.rs` holds that.
+//! [`memory`], [`names`], [`regular`], [`secret`], [`text`], [`time`]); `tests/layering.rs` holds that.
 
 // One file may have it, and says why.
 #![deny(unsafe_code)]
@@ -33,9 +33,12 @@
 // Leaves.
 pub mod fault;
 pub mod memory;
+pub mod regular;
 pub mod secret;
 pub mod text;
 pub mod time;
+
+pub mod names;
 
 pub mod config;
 

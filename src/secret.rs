@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
     io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::time::Deadline;
+use crate::{regular, time::Deadline};
 
 /// How large a secret may be, in bytes.
 const MAX_SECRET: u64 = 16 << 10;
@@ -127,7 +127,7 @@ fn missing(what: &str) -> io::Error {
 }
 
 fn read_file(path: &Path) -> io::Result<String> {
-    bounded(fs::File::open(path)?)
+    bounded(regular::open(path)?)
 }
 
 /// Whoever waits here holds an outbox's lock, and a command may wait for ever: for a network, or for a

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::support::{BINARY, Sandbox, manifest_dir};
+use crate::support::{BINARY, Sandbox, manifest_dir, tls::Authority};
 
 fn read(name: &str) -> String {
     fs::read_to_string(manifest_dir().join(name)).expect(name)
@@ -27,6 +27,7 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
     sandbox.write("config.toml", &all);
     sandbox.write("token", "t");
     sandbox.write("authorization", "a");
+    sandbox.write("ca.pem", Authority::new("The CA of the sample").pem());
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     sandbox.binary(&["check"]).succeeded();
     for key in [
@@ -35,6 +36,8 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
         "trace_link",
         "operations",
         "headers",
+        "ca_file",
+        "proxy",
         "compression",
         "public_url",
         "older_than",

@@ -45,6 +45,7 @@ mod rests; // no file of an outbox takes the place of another
 mod secrets; // tokens: read once, read anew when refused, shown to nobody
 mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics
+mod tls; // certificates from internal CAs and bad ones, proxies: what is trusted, and what is said
 mod trial; // try: a policy over real history, two policies side by side, nothing written
 mod tutorial; // every command of docs/tutorial.md prints what it says
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes

@@ -9,19 +9,21 @@ use std::{
 use crate::support::manifest_dir;
 
 /// The modules in order: each may import those before it only.
-const ORDER: [&str; 18] = [
-    "fault", "memory", "time", "text", "secret", "config", "push", "facts", "policy", "marker", "decide",
-    "state", "settle", "golden", "otlp", "delivery", "install", "cli",
+const ORDER: [&str; 20] = [
+    "fault", "memory", "regular", "time", "text", "secret", "names", "config", "push", "facts", "policy",
+    "marker", "decide", "state", "settle", "golden", "otlp", "delivery", "install", "cli",
 ];
 
 /// Which crate may be named in which modules.
 /// Beside the facts, which only read, the golden tests name gix: they write the repositories that they are played in.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("gix", &["facts", "golden"]),
     ("gix_config", &["install"]),
     ("rhai", &["policy"]),
     ("regex_lite", &["policy"]),
+    ("resolv_conf", &["names"]),
     ("ureq", &["delivery", "install"]),
+    ("rustls", &["delivery"]),
     ("prost", &["otlp", "cli"]),
     ("opentelemetry_proto", &["otlp", "cli"]),
     ("toml", &["config", "golden"]),

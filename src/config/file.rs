@@ -35,6 +35,8 @@ pub(super) struct LightstepFile {
     pub protocol: Option<Protocol>,
     pub compression: Option<Compression>,
     pub spans: Option<Spans>,
+    pub ca_file: Option<Spanned<PathBuf>>,
+    pub proxy: Option<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -56,6 +58,8 @@ pub(super) struct DestinationFile {
     #[serde(default)]
     pub headers: BTreeMap<Spanned<String>, HeaderFile>,
     pub spans: Option<Spans>,
+    pub ca_file: Option<Spanned<PathBuf>>,
+    pub proxy: Option<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -10,13 +10,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    file::{ConfigFile, DestinationFile, HeaderFile, LightstepFile, Region},
-    meant::{
-        Config, DEFAULT_STATE_DIR, Delivery, Destination, HeaderValue, Limits, Reply, ServiceRule, SpoolCap,
-    },
+    file::ConfigFile,
+    meant::{Config, DEFAULT_STATE_DIR, Delivery, Limits, Reply, ServiceRule, SpoolCap},
     problem::Problem,
     units::{SizeText, size_text},
 };
+use crate::regular;
 
 /// The environment variable that names the file.
 pub const VARIABLE: &str = "GITEA_LIGHTSTEP_CONFIG";
@@ -26,9 +25,6 @@ const SYSTEM_FILE: &str = "/etc/gitea-lightstep/config.toml";
 
 /// How large the file may be, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-
-/// How long a destination's name may be: it is the name of a directory.
-const MAX_NAME: usize = 64;
 
 /// The outbox of markers that were made before there was a destination.
 pub const UNASSIGNED: &str = "unassigned";
@@ -112,7 +108,7 @@ pub fn state_dir_of_broken(path: Option<&Path>) -> PathBuf {
 fn read(path: &Path) -> Result<String, Problem> {
     use std::io::Read as _;
     let mut source = String::new();
-    fs::File::open(path)
+    regular::open(path)
         .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut source))
         .map_err(|err| Problem::with_file(path, format!("failed to read the configuration: {err}")))?;
     if source.len() as u64 > MAX_FILE {
@@ -130,10 +126,10 @@ fn absolute_dir_of(path: &Path) -> PathBuf {
 }
 
 /// One file on its way to a config, with the problems found so far.
-struct Reading<'a> {
-    path: &'a Path,
-    source: &'a str,
-    problems: Vec<Problem>,
+pub(super) struct Reading<'a> {
+    pub path: &'a Path,
+    pub source: &'a str,
+    pub problems: Vec<Problem>,
 }
 
 impl Reading<'_> {
@@ -215,113 +211,6 @@ impl Reading<'_> {
         }
     }
 
-    /// The preset: hosts, paths and header from reference/lightstep.md, section 1d.
-    fn lightstep(
-        &mut self,
-        file: LightstepFile,
-        span: std::ops::Range<usize>,
-        dir: &Path,
-    ) -> Option<Destination> {
-        let endpoint = match (&file.region, &file.endpoint) {
-            (Some(_), Some(endpoint)) => {
-                self.complain(endpoint, "`region` and `endpoint` exclude each other; keep one");
-                return None;
-            }
-            (_, Some(endpoint)) => self.url(endpoint)?,
-            (Some(region), None) => Self::host(*region.get_ref()).to_string(),
-            (None, None) => Self::host(Region::Us).to_string(),
-        };
-        if endpoint.starts_with("http://") && !is_loopback(&endpoint) {
-            let message = "the access token would cross the network in the clear; use https://";
-            self.problems.push(Problem::at(self.path, self.source, span.clone(), message));
-        }
-        let Some(token) = file.token else {
-            let message =
-                "[lightstep] needs the project's access token, such as `token = { file = \"/etc/...\" }`";
-            self.problems.push(Problem::at(self.path, self.source, span, message));
-            return None;
-        };
-        let token = HeaderValue::Secret(token.relative_to(dir));
-        Some(Destination {
-            name: "lightstep".into(),
-            logs_url: format!("{endpoint}/v1/logs"),
-            traces_url: format!("{endpoint}/v1/traces"),
-            headers: vec![("lightstep-access-token".into(), token)],
-            protocol: file.protocol.unwrap_or_default(),
-            compression: file.compression.unwrap_or_default(),
-            spans: file.spans.unwrap_or_default(),
-        })
-    }
-
-    fn host(region: Region) -> &'static str {
-        match region {
-            Region::Us => "https://ingest.lightstep.com:443",
-            Region::Eu => "https://ingest.eu.lightstep.com:443",
-        }
-    }
-
-    fn destination(&mut self, file: DestinationFile, dir: &Path) -> Option<Destination> {
-        let name = file.name.get_ref();
-        let is_name = !name.is_empty()
-            && name.len() <= MAX_NAME
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
-        if !is_name || [UNASSIGNED, INBOX].contains(&name.as_str()) {
-            self.complain(
-                &file.name,
-                &format!(
-                    "a destination's name has 1 to {MAX_NAME} of a-z, 0-9, `-` and `_`, \
-                     and is neither `{UNASSIGNED}` nor `{INBOX}`"
-                ),
-            );
-        }
-        let endpoint = self.url(&file.endpoint)?;
-        let mut headers = Vec::new();
-        for (key, value) in file.headers {
-            let is_token = !key.get_ref().is_empty()
-                && key
-                    .get_ref()
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-            if !is_token {
-                self.complain(&key, "a header's name has letters, digits and `-` only");
-            }
-            let value = match value {
-                HeaderFile::Text(text) => HeaderValue::Text(text),
-                HeaderFile::Secret(source) => HeaderValue::Secret(source.relative_to(dir)),
-            };
-            headers.push((key.into_inner().to_lowercase(), value));
-        }
-        Some(Destination {
-            name: file.name.into_inner(),
-            logs_url: format!("{endpoint}/v1/logs"),
-            traces_url: format!("{endpoint}/v1/traces"),
-            headers,
-            protocol: file.protocol.unwrap_or_default(),
-            compression: file.compression.unwrap_or_default(),
-            spans: file.spans.unwrap_or_default(),
-        })
-    }
-
-    /// Checks an address and drops the slashes at its end.
-    fn url(&mut self, url: &Spanned<String>) -> Option<String> {
-        let text = url.get_ref();
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let is_url = rest.is_some_and(|rest| {
-            let host = rest.split('/').next().unwrap_or_default();
-            !host.is_empty()
-                && !host.contains('@')
-                && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"<>".contains(&b))
-        });
-        if !is_url {
-            self.complain(
-                url,
-                "expected an address such as \"https://host:4318\", without user, query or fragment",
-            );
-            return None;
-        }
-        Some(text.trim_end_matches('/').to_string())
-    }
-
     /// Returns the line, from 1 on, of a byte of the file.
     fn line(&self, at: usize) -> usize {
         self.source.get(..at).unwrap_or_default().matches('\n').count() + 1
@@ -337,45 +226,16 @@ impl Reading<'_> {
         bytes
     }
 
-    fn complain<T>(&mut self, at: &Spanned<T>, message: &str) {
+    pub fn complain<T>(&mut self, at: &Spanned<T>, message: &str) {
         self.problems.push(Problem::at(self.path, self.source, at.span(), message));
     }
 }
 
-fn is_loopback(endpoint: &str) -> bool {
-    let host = endpoint.trim_start_matches("http://").split(['/', ':']).next().unwrap_or_default();
-    host == "localhost" || host.starts_with("127.") || endpoint.starts_with("http://[::1]")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-
-    fn lightstep(more: &str) -> Destination {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("config.toml");
-        fs::write(&path, format!("[lightstep]\ntoken = {{ env = \"T\" }}\n{more}")).expect("written");
-        load(Some(&path)).expect("valid").destinations.remove(0)
-    }
-
-    #[test]
-    fn the_preset_knows_lightsteps_hosts() {
-        let urls = |more| {
-            let destination = lightstep(more);
-            [destination.logs_url, destination.traces_url]
-        };
-        let us = ["https://ingest.lightstep.com:443/v1/logs", "https://ingest.lightstep.com:443/v1/traces"];
-        let eu =
-            ["https://ingest.eu.lightstep.com:443/v1/logs", "https://ingest.eu.lightstep.com:443/v1/traces"];
-        assert_eq!(urls(""), us);
-        assert_eq!(urls("region = \"us\"\n"), us);
-        assert_eq!(urls("region = \"eu\"\n"), eu);
-        assert_eq!(
-            urls("endpoint = \"https://satellite.example.com/base/\"\n")[0],
-            "https://satellite.example.com/base/v1/logs"
-        );
-        assert_eq!(lightstep("").headers[0].0, "lightstep-access-token");
-    }
 
     #[test]
     fn the_state_directory_of_a_broken_file_is_found_if_its_line_is_whole() {

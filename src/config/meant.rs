@@ -75,6 +75,10 @@ pub struct Destination {
     pub compression: Compression,
     /// Which markers are also a span.
     pub spans: Spans,
+    /// The file with the CAs that the certificate of the back end may come from; else those of the machine and Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// The address of the HTTP proxy that leads there.
+    pub proxy: Option<String>,
 }
 
 /// The value of a header.

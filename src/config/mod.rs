@@ -1,5 +1,6 @@
 //! The configuration: the file as written (`file`), then the config as meant ([`Config`]).
 
+mod destination;
 mod file;
 mod load;
 mod meant;

@@ -9,10 +9,12 @@ use std::{
 };
 
 use flate2::{Compression as Level, write::GzEncoder};
-use ureq::{Agent, Timeout, config::Config as AgentConfig, http::HeaderMap};
+use ureq::{Timeout, http::HeaderMap};
 
 use super::{
+    connection::{Connection, MAX_ANSWER_HEAD},
     credentials::Credentials,
+    handshake,
     retry::{self, Outcome},
 };
 use crate::{
@@ -26,19 +28,14 @@ use crate::{
 /// How much of an answer's body is read, in bytes.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// How large an answer's status line and headers may be together, in bytes. (Their number is limited in
-/// ureq-proto, to 128.)
-const MAX_ANSWER_HEAD: usize = 16 << 10;
-
-/// How long a connection may take to be there, TLS included. It is shorter than what a request may take,
-/// so that an address which swallows packets leaves time for the next one of the same name.
-const MAX_CONNECT: Duration = Duration::from_secs(5);
+/// How much is told of why there is no answer, in characters.
+const MAX_FAULT: usize = 600;
 
 /// A destination and the connection to it, which is kept open between requests.
 pub(super) struct Client<'a> {
     destination: &'a Destination,
     credentials: Credentials<'a>,
-    agent: Agent,
+    connection: Connection<'a>,
     timeout: Duration,
     /// Whether a request was answered before, so that the next may meet a connection which is just closing.
     is_used: Cell<bool>,
@@ -56,30 +53,25 @@ struct Answer {
 /// Why there is no answer.
 struct Fault {
     why: String,
-    /// Whether the server hung up, as it may do with a connection that was idle.
-    is_hung_up: bool,
+    kind: FaultKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FaultKind {
+    /// The server hung up, as it may do with a connection that was idle.
+    HungUp,
+    /// The server's certificate comes from nobody who is trusted.
+    Distrust,
+    Other,
 }
 
 impl<'a> Client<'a> {
     /// Connects to nothing yet. `timeout` is for all that one [`Client::post`] does.
     pub fn new(destination: &'a Destination, timeout: Duration) -> Self {
-        let config = AgentConfig::builder()
-            .timeout_connect(Some(timeout.min(MAX_CONNECT)))
-            .http_status_as_error(false)
-            // A redirect would carry the token to whoever the answer names.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            // An answer is a few bytes; one that had to be unpacked could be a bomb.
-            .accept_encoding("identity")
-            .max_response_header_size(MAX_ANSWER_HEAD)
-            .max_idle_connections(1)
-            .build();
         Self {
             destination,
             credentials: Credentials::new(&destination.headers),
-            agent: config.new_agent(),
+            connection: Connection::new(destination, timeout),
             timeout,
             is_used: Cell::new(false),
         }
@@ -87,8 +79,9 @@ impl<'a> Client<'a> {
 
     /// Sends one request and says what became of it.
     ///
-    /// It is sent a second time, at once, if a connection that was used before turns out to be closed, and
-    /// if the answer is 401 or 403, with the secrets read anew.
+    /// It is sent a second time, at once, if a connection that was used before turns out to be closed, if others may be
+    /// trusted than those who do not know the server's certificate, and if the answer is 401 or 403, with the secrets read
+    /// anew.
     pub fn post(&self, signal: Signal, body: Vec<u8>) -> Outcome {
         let deadline = Deadline::after(self.timeout);
         let body = match self.destination.compression {
@@ -104,7 +97,12 @@ impl<'a> Client<'a> {
             },
         };
         let mut answer = self.exchange(signal, &body, deadline);
-        if matches!(&answer, Err(fault) if fault.is_hung_up && self.is_used.get()) {
+        let is_worth_another = |fault: &Fault| match fault.kind {
+            FaultKind::HungUp => self.is_used.get(),
+            FaultKind::Distrust => self.connection.trusts_others(),
+            FaultKind::Other => false,
+        };
+        if answer.as_ref().err().is_some_and(is_worth_another) {
             answer = self.exchange(signal, &body, deadline);
         }
         if matches!(&answer, Ok(Answer { status: 401 | 403, .. })) && self.credentials.are_secret() {
@@ -113,7 +111,16 @@ impl<'a> Client<'a> {
         }
         match answer {
             Ok(answer) => self.outcome(signal, &answer),
-            Err(fault) => Outcome::Retry { after: None, why: self.shown(fault.why) },
+            Err(mut fault) => {
+                if fault.kind == FaultKind::Distrust {
+                    fault.why.push_str(&self.connection.remedy());
+                }
+                // Most of it is our own, and the end of it says what to do.
+                Outcome::Retry {
+                    after: None,
+                    why: text::line_of(self.credentials.mask(fault.why), MAX_FAULT),
+                }
+            }
         }
     }
 
@@ -122,13 +129,13 @@ impl<'a> Client<'a> {
             Signal::Logs => &self.destination.logs_url,
             Signal::Traces => &self.destination.traces_url,
         };
-        fault::point(Step::Send, url.as_ref())
-            .map_err(|err| Fault { why: err.to_string(), is_hung_up: false })?;
-        let request = self.agent.post(url).content_type(otlp::content_type(self.destination.protocol));
+        fault::point(Step::Send, url.as_ref()).map_err(|err| Fault::other(err.to_string()))?;
+        let agent = self.connection.agent().map_err(Fault::other)?;
+        let request = agent.post(url).content_type(otlp::content_type(self.destination.protocol));
         let mut request = self
             .credentials
             .apply(request, deadline, |request, name, value| request.header(name, value))
-            .map_err(|why| Fault { why, is_hung_up: false })?;
+            .map_err(Fault::other)?;
         if self.destination.compression == Compression::Gzip {
             request = request.header("content-encoding", "gzip");
         }
@@ -180,11 +187,24 @@ impl<'a> Client<'a> {
 
     fn fault(&self, err: &ureq::Error) -> Fault {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        let is_hung_up = matches!(err, ureq::Error::Io(err)
-            if matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof));
+        let handshake = match err {
+            ureq::Error::Io(err) => handshake::error(err),
+            ureq::Error::Rustls(err) => Some(err),
+            _ => None,
+        };
+        let kind = match err {
+            ureq::Error::Io(err)
+                if matches!(err.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) =>
+            {
+                FaultKind::HungUp
+            }
+            _ if handshake.is_some_and(handshake::is_distrust) => FaultKind::Distrust,
+            _ => FaultKind::Other,
+        };
         let why = match err {
-            ureq::Error::Timeout(Timeout::Connect) => {
-                format!("no connection within {:?}", self.timeout.min(MAX_CONNECT))
+            _ if let Some(err) = handshake => handshake::told(err),
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                format!("no connection within {:?}", self.connection.timeout())
             }
             ureq::Error::Timeout(_) => format!("no answer within {:?}", self.timeout),
             ureq::Error::Protocol(err) => format!("the answer is not HTTP/1.1: {err}"),
@@ -195,14 +215,28 @@ impl<'a> Client<'a> {
                 "the connection was closed before the answer was there".into()
             }
             ureq::Error::Io(err) => err.to_string(),
+            ureq::Error::ConnectProxyFailed(why) if why.contains(" 407/") => {
+                "HTTP 407: it wants a name and a password, which cannot be given; let it take this machine without".into()
+            }
+            ureq::Error::Other(err) => err.to_string(),
             other => other.to_string(),
         };
-        Fault { why, is_hung_up }
+        let why = match &self.destination.proxy {
+            Some(proxy) => format!("through the proxy {proxy}: {why}"),
+            None => why,
+        };
+        Fault { why, kind }
     }
 
     /// Makes a stranger's text fit to be shown, with no secret of ours in it.
     fn shown(&self, text: String) -> String {
         text::line(self.credentials.mask(text))
+    }
+}
+
+impl Fault {
+    fn other(why: String) -> Self {
+        Self { why, kind: FaultKind::Other }
     }
 }
 

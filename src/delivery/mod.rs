@@ -1,14 +1,18 @@
 //! Sending what is in the spool: the inbox first, then each destination's outbox. HTTP stays in here.
 
+mod connection;
 mod courier;
 mod credentials;
 mod detach;
 mod drain;
+mod handshake;
 mod http;
 mod load;
 mod progress;
 mod retry;
+mod trust;
 
 pub use detach::{detach, leave};
 pub use drain::{Drained, Patience, drain};
 pub use progress::{Moment, Progress};
+pub use trust::check_ca_file;

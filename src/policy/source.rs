@@ -1,8 +1,9 @@
 //! A script as it lies on the disk: read with a limit, hashed, and made ready to be compiled.
 
-use std::{fs, io::Read as _, path::Path};
+use std::{io::Read as _, path::Path};
 
 use super::{PolicyError, ScriptHash};
+use crate::regular;
 
 /// How large a script may be, in bytes.
 const MAX_SCRIPT: u64 = 256 << 10;
@@ -29,12 +30,7 @@ impl Source {
         let name = path.display().to_string();
         let unreadable = |why: String| PolicyError::Unreadable { path: name.clone(), why };
         let mut bytes = Vec::new();
-        let is_file = fs::metadata(path).map(|file| file.is_file());
-        // To open a named pipe would wait for whoever writes into it.
-        if !is_file.map_err(|err| unreadable(err.to_string()))? {
-            return Err(unreadable("it is no file".to_string()));
-        }
-        let read = fs::File::open(path).and_then(|file| file.take(MAX_SCRIPT + 1).read_to_end(&mut bytes));
+        let read = regular::open(path).and_then(|file| file.take(MAX_SCRIPT + 1).read_to_end(&mut bytes));
         read.map_err(|err| unreadable(err.to_string()))?;
         if bytes.len() as u64 > MAX_SCRIPT {
             return Err(unreadable(format!("the script is larger than {} KiB", MAX_SCRIPT >> 10)));

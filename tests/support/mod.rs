@@ -9,11 +9,13 @@ pub mod host;
 pub mod hostile;
 mod listener;
 pub mod nginx;
+pub mod proxy;
 pub mod python;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
 pub mod spool;
+pub mod tls;
 
 pub use golden::{assert_as_it_is, assert_golden};
 pub use sandbox::{BINARY, Ran, Sandbox, manifest_dir, wait_until};

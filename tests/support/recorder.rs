@@ -2,15 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    io::{BufRead, BufReader, Read, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use super::{listener::Listener, wait_until};
+use super::{listener::Listener, tls::Identity, wait_until};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -46,6 +45,12 @@ pub struct Recorder {
     shared: Arc<Shared>,
 }
 
+impl Shared {
+    fn judging(judge: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self { requests: Mutex::default(), judge: Box::new(judge), connections: AtomicUsize::new(0) }
+    }
+}
+
 impl Answer {
     pub fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
@@ -73,17 +78,31 @@ impl Recorder {
 
     /// Starts a receiver that looks at each request before it answers.
     pub fn judging(judge: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        let shared = Arc::new(Shared {
-            requests: Mutex::default(),
-            judge: Box::new(judge),
-            connections: AtomicUsize::new(0),
-        });
+        let shared = Arc::new(Shared::judging(judge));
         let serving = shared.clone();
         Self { listener: Listener::start(move |stream| serve(stream, &serving)), shared }
     }
 
+    /// Starts a receiver that takes everything, over TLS.
+    pub fn with_tls(identity: &Identity) -> Self {
+        let shared = Arc::new(Shared::judging(|_| Answer::status(200)));
+        let (serving, identity) = (shared.clone(), identity.clone());
+        let serve_tls = move |stream| {
+            // Who does not trust us says goodbye instead of a request.
+            if let Some(stream) = identity.accept(stream) {
+                serve(stream, &serving);
+            }
+        };
+        Self { listener: Listener::start(serve_tls), shared }
+    }
+
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.listener.address())
+    }
+
+    /// Returns the port of loopback.
+    pub fn port(&self) -> u16 {
+        self.listener.address().rsplit(':').next().expect("a port").parse().expect("a number")
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -115,9 +134,8 @@ impl Request {
     }
 }
 
-fn serve(stream: TcpStream, shared: &Shared) {
+fn serve(stream: impl Read + Write, shared: &Shared) {
     let connection = shared.connections.fetch_add(1, Ordering::SeqCst);
-    let mut writer = stream.try_clone().expect("a second handle");
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader, connection) {
         let answer = (shared.judge)(&request);
@@ -128,6 +146,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        let writer = reader.get_mut();
         if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&answer.body)).is_err() {
             return;
         }
@@ -135,7 +154,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
 }
 
 /// Reads a request, `None` at the end of a connection.
-pub fn read(reader: &mut BufReader<TcpStream>, connection: usize) -> Option<Request> {
+pub fn read(reader: &mut impl BufRead, connection: usize) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let (method, rest) = line.split_once(' ')?;

@@ -14,6 +14,7 @@ use problem::{Problem, Sources};
 use super::{Common, Ending, terminal::Terminal};
 use crate::{
     config::{self, Config, HeaderValue, Limits, ServiceRule},
+    delivery,
     policy::{self, Policy},
     text,
 };
@@ -78,6 +79,7 @@ impl Findings {
         match config::load(path.as_deref()) {
             Ok(config) => {
                 self.secrets(&config);
+                self.trusted(&config);
                 self.services(&config);
                 Some(config)
             }
@@ -100,6 +102,15 @@ impl Findings {
                     );
                     self.problems.push(Problem::with(self.checked.first().cloned(), message));
                 }
+            }
+        }
+    }
+
+    fn trusted(&mut self, config: &Config) {
+        for destination in &config.destinations {
+            if let Some(Err(why)) = destination.ca_file.as_deref().map(delivery::check_ca_file) {
+                let message = format!("destination `{}`: `ca_file`: {why}", destination.name);
+                self.problems.push(Problem::with(self.checked.first().cloned(), message));
             }
         }
     }
