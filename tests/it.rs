@@ -20,6 +20,7 @@ mod faults; // a full disk, no descriptors, a state directory that goes away: wh
 mod finding; // which Gitea install means, odd paths, single repositories, and what --purge removes
 mod git_home; // Gitea's .gitconfig and app.ini in every state: changed as git would, or left with a reason
 mod golden_tests; // `test`: what a test can say, the difference, --bless, JUnit, the policies that are shipped
+mod hang; // a hook that hangs, wherever it does: the push goes on, and what was captured is there
 mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once
 mod hooks_api; // install and uninstall through the Git Hooks API of a scripted Gitea
 mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever

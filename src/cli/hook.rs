@@ -5,28 +5,29 @@
 //! stderr.
 
 use std::{
-    io::{self, Write as _},
+    io,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::Arc,
     time::Instant,
 };
 
 use clap::Args;
 
-use super::{reply, turn::Turn};
+use super::{
+    notes::{Notes, write_line},
+    reply,
+    turn::Turn,
+    watch::{Stage, Watch},
+};
 use crate::{
     config::{self, Config, DeliveryMode, SpoolCap},
     decide::Budget,
     delivery::{self, Patience, Progress},
     push::{Environment, Push, PushId, Source, lines},
     settle::{Meanwhile, Settled, settle},
-    state::{
-        State, cap,
-        inbox::Captured,
-        journal::{Record, Trouble},
-    },
+    state::{State, cap, inbox::Captured},
     text,
     time::{Deadline, Timestamp},
 };
@@ -45,10 +46,12 @@ pub(super) struct HookArgs {
 pub(super) fn run(args: &HookArgs, config_path: Option<&Path>) -> ExitCode {
     // A panic's own message would reach the pusher.
     panic::set_hook(Box::new(|_| {}));
-    let mut hook = Hook::default();
+    let start = Instant::now();
+    let notes = Arc::new(Notes::default());
+    let hook = Hook { watch: Watch::begin(notes.clone(), start), notes, start };
     let ended = panic::catch_unwind(AssertUnwindSafe(|| hook.take(args, config_path)));
     if let Err(panic) = ended {
-        hook.trouble(&format!(
+        hook.notes.trouble(&format!(
             "this is a mistake in gitea-lightstep, please report it: panic: {}",
             text::line(text::said_by_panic(&*panic))
         ));
@@ -58,25 +61,25 @@ pub(super) fn run(args: &HookArgs, config_path: Option<&Path>) -> ExitCode {
 
 /// Ends a hook whose arguments nobody understands: the wrapper was edited by hand.
 pub(super) fn misused(why: &str) -> ExitCode {
+    let notes = Arc::new(Notes::default());
+    let _watch = Watch::begin(notes.clone(), Instant::now());
     let _ = lines::drain(io::stdin().lock());
     let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("wrong arguments");
-    say(&format!("this push has no markers: {}", text::line(why.trim_start_matches("error: "))));
+    notes.say(&format!("this push has no markers: {}", text::line(why.trim_start_matches("error: "))));
     ExitCode::SUCCESS
 }
 
-/// What is known of the push so far, for the journal.
-#[derive(Default)]
+/// A push in the hands of its hook.
 struct Hook {
-    has_said: AtomicBool,
-    state: Option<State>,
-    push: Option<PushId>,
-    repository: Option<String>,
+    watch: Watch,
+    notes: Arc<Notes>,
+    start: Instant,
 }
 
 impl Hook {
-    fn take(&mut self, args: &HookArgs, config_path: Option<&Path>) {
-        let start = Instant::now();
+    fn take(&self, args: &HookArgs, config_path: Option<&Path>) {
         let (stdin, dropped, read) = lines::drain(io::stdin().lock());
+        self.watch.reaches(Stage::Capturing);
         let config_path = config::find(config_path);
         let working_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let source = Source::read(&Environment::of_process(), &working_dir);
@@ -90,17 +93,16 @@ impl Hook {
             Ok(config) => State::at(&config.state_dir),
             Err(_) => State::at(&config::state_dir_of_broken(config_path.as_deref())),
         };
-        self.state = Some(state.clone());
-
         let push_id = PushId::now();
-        self.push = Some(push_id);
-        self.repository = Some(source.repository.full_name());
+        let _ = self.notes.state.set(state.clone());
+        let _ = self.notes.push.set(push_id);
+        let _ = self.notes.repository.set(source.repository.full_name());
         if let Err(err) = read {
-            self.trouble(&format!("standard input ended early: {err}"));
+            self.notes.trouble(&format!("standard input ended early: {err}"));
         }
         if dropped > 0 {
             let limit = lines::MAX_STDIN >> 20;
-            self.trouble(&format!(
+            self.notes.trouble(&format!(
                 "{dropped} bytes of standard input beyond the limit of {limit} MiB were passed over"
             ));
         }
@@ -112,15 +114,16 @@ impl Hook {
         let time = Timestamp::now();
         let capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
             Ok(capture) => capture,
-            Err(err) => return self.trouble(&format!("this push has no markers: {err}")),
+            Err(err) => return self.notes.trouble(&format!("this push has no markers: {err}")),
         };
+        self.watch.reaches(Stage::Captured);
         if let (Some(path), Some(flaw)) = (&hook_page, flaw.flatten()) {
-            self.trouble(&format!("`{}`: {flaw}", path.display()));
+            self.notes.trouble(&format!("`{}`: {flaw}", path.display()));
         }
         let config = match config {
             Ok(config) => config,
             Err(err) => {
-                self.trouble(&format!(
+                self.notes.trouble(&format!(
                     "this push waits in the inbox until the configuration is right: {err}"
                 ));
                 drop(capture);
@@ -128,24 +131,26 @@ impl Hook {
             }
         };
 
+        self.watch.allow(config.limits.time);
         let lines = lines::parse(&stdin);
         drop(stdin);
         let push = Push::new(push_id, time, source, lines.updates);
         let captured = Captured { push, hook_page, malformed: lines.malformed };
         // A quarter of the budget is for what comes after: writing down what was decided, and leaving.
-        let budget = Budget::Push(Deadline::from(start, config.limits.time * 3 / 4));
+        let budget = Budget::Push(Deadline::from(self.start, config.limits.time * 3 / 4));
         let detach = || self.detach(&config);
         let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
         let meanwhile = is_detached.then_some(&detach as Meanwhile<'_>);
         match settle(&config, &state, capture, captured, budget, meanwhile) {
             Ok(settled) => {
+                self.watch.reaches(if settled.is_left { Stage::Captured } else { Stage::Settled });
                 for line in reply::lines(&config.reply, &settled) {
                     write_line(&line);
                 }
                 self.send(&config, &state, &settled);
             }
             Err(err) => {
-                self.trouble(&format!("this push waits in the inbox: {err}"));
+                self.notes.trouble(&format!("this push waits in the inbox: {err}"));
                 self.make_room(&state, config.spool);
             }
         }
@@ -154,7 +159,7 @@ impl Hook {
     /// Keeps an inbox that nobody empties from filling the disk.
     fn make_room(&self, state: &State, cap: SpoolCap) {
         if let Err(err) = cap::make_room_in_inbox(state, cap) {
-            self.trouble(&err.to_string());
+            self.notes.trouble(&err.to_string());
         }
     }
 
@@ -164,7 +169,7 @@ impl Hook {
             return self.detach(config);
         }
         let has_work = if config.destinations.is_empty() {
-            self.push.is_some_and(is_time_for_a_look)
+            self.notes.push.get().copied().is_some_and(is_time_for_a_look)
         } else {
             settled.marked > 0 || has_backlog(config, state)
         };
@@ -172,10 +177,11 @@ impl Hook {
             return;
         }
         if config.delivery.mode == DeliveryMode::Inline {
+            self.watch.allow(config.delivery.timeout);
             match delivery::drain(config, state, Patience::Once, &Progress::default()) {
                 Ok(drained) if drained.left == 0 => return,
                 Ok(_) => {}
-                Err(err) => self.trouble(&err.to_string()),
+                Err(err) => self.notes.trouble(&err.to_string()),
             }
         }
         self.detach(config);
@@ -183,21 +189,7 @@ impl Hook {
 
     fn detach(&self, config: &Config) {
         if let Err(err) = delivery::detach(config) {
-            self.trouble(&format!("failed to start the delivery, the next push will try again: {err}"));
-        }
-    }
-
-    /// Notes what went wrong.
-    fn trouble(&self, what: &str) {
-        let record = Record::Trouble(Trouble {
-            push: self.push,
-            repository: self.repository.as_deref().map(Into::into),
-            what: what.into(),
-        });
-        let noted = self.state.as_ref().map(|state| state.journal().append([record]));
-        // One cause has many effects, of which the pusher needs the first only.
-        if !matches!(noted, Some(Ok(()))) && !self.has_said.swap(true, Ordering::Relaxed) {
-            say(what);
+            self.notes.trouble(&format!("failed to start the delivery, the next push will try again: {err}"));
         }
     }
 }
@@ -211,13 +203,4 @@ fn is_time_for_a_look(push: PushId) -> bool {
 fn has_backlog(config: &Config, state: &State) -> bool {
     let waits = |listed: Result<Vec<String>, _>| listed.is_ok_and(|names| !names.is_empty());
     waits(state.inbox().list()) || config.destinations.iter().any(|d| waits(state.outbox(&d.name).list()))
-}
-
-fn say(what: &str) {
-    write_line(&format!("gitea-lightstep: {what}"));
-}
-
-/// Writes one line to the pusher; that nobody reads it is no error.
-fn write_line(line: &str) {
-    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }

@@ -10,6 +10,7 @@ mod gitea;
 mod hook;
 mod install;
 mod log;
+mod notes;
 mod output;
 mod place;
 mod progress;
@@ -21,6 +22,7 @@ mod test;
 mod through_api;
 mod trial;
 mod turn;
+mod watch;
 mod uninstall;
 
 use std::{

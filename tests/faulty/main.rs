@@ -6,6 +6,8 @@
 //! | value | what happens |
 //! |---|---|
 //! | `kill@7` | the 7th step kills the process |
+//! | `stall@7` | the 7th step never comes to an end, as on a file system whose server is gone |
+//! | `stall@7+` | and no step after it does, in any thread |
 //! | `ENOSPC@7` | the 7th step at which the system could say so fails with that error |
 //! | `ENOSPC@7+` | and so does each one after it |
 //! | `short@2` | the 2nd write takes the first few bytes, then the disk is full |
@@ -45,6 +47,7 @@ struct Plan {
 #[derive(Clone, Copy)]
 enum Act {
     Kill,
+    Stall,
     Fail(Errno),
     /// The rest of a write fails with an error, or kills the process.
     Cut(Option<Errno>),
@@ -68,6 +71,7 @@ fn parse(plan: &str) -> Option<Plan> {
     let (act, nth) = plan.split_once('@')?;
     let act = match act {
         "kill" => Act::Kill,
+        "stall" => Act::Stall,
         "short" => Act::Cut(Some(Errno::NOSPC)),
         "torn" => Act::Cut(None),
         "ENOSPC" => Act::Fail(Errno::NOSPC),
@@ -100,6 +104,8 @@ fn is_meant(act: Act, step: Step, what: &Path) -> bool {
     use Step::*;
     match act {
         Act::Kill | Act::Fail(Errno::IO) => true,
+        // To start something, no disk is needed that could fail to answer.
+        Act::Stall => !matches!(step, Spawn | Thread),
         Act::Cut(_) => step == Write,
         Act::Fail(Errno::MFILE) => matches!(step, List | Create | Open | SyncDir | Send | Spawn),
         Act::Fail(Errno::AGAIN) => matches!(step, Spawn | Thread),
@@ -120,6 +126,7 @@ fn happen(plan: &Plan, nth: usize, step: Step, what: &Path) -> io::Result<()> {
     }
     match plan.act {
         Act::Kill => die(),
+        Act::Stall => stall(),
         Act::Fail(errno) => Err(errno.into()),
         Act::Cut(_) if !IS_CUT.swap(true, Ordering::SeqCst) => {
             let there = fs::metadata(what).map_or(0, |file| file.len());
@@ -140,6 +147,10 @@ fn limit_files(bytes: Option<u64>) -> io::Result<()> {
 fn die() -> io::Result<()> {
     kill_process(getpid(), Signal::KILL)?;
     // The signal is on its way.
+    stall()
+}
+
+fn stall() -> io::Result<()> {
     loop {
         std::thread::park();
     }

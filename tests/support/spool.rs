@@ -105,7 +105,7 @@ impl Ground {
     pub fn spool<'a>(&'a self, name: &str, backend: &'a Backend) -> Spool<'a> {
         let dir = self.spools.path().join(name);
         fs::create_dir(&dir).expect("a directory");
-        let spool = Spool { ground: self, backend, dir, merge_at: 64 };
+        let spool = Spool { ground: self, backend, dir, merge_at: 64, policy_time: "20s" };
         spool.configure("");
         spool
     }
@@ -140,19 +140,28 @@ pub struct Spool<'a> {
     pub backend: &'a Backend,
     dir: PathBuf,
     merge_at: usize,
+    policy_time: &'static str,
 }
 
 impl Spool<'_> {
     /// Writes the configuration, with `more` in `[delivery]`.
     pub fn configure(&self, more: &str) {
         let text = format!(
-            "state_dir = \"state\"\n[reply]\nto_pusher = \"nothing\"\n[policy.limits]\ntime = \"20s\"\n\
+            "state_dir = \"state\"\n[reply]\nto_pusher = \"nothing\"\n[policy.limits]\ntime = \"{}\"\n\
              [[destination]]\nname = \"collector\"\nkind = \"otlp\"\nendpoint = \"{}\"\ncompression = \"none\"\n\
              [delivery]\n{more}\n[spool]\nmerge_at = {}\n",
+            self.policy_time,
             self.backend.endpoint(),
             self.merge_at
         );
         fs::write(self.config(), text).expect("the configuration");
+    }
+
+    /// Gives the policy of a push so long, and its hook as much more.
+    pub fn with_policy_time(mut self, time: &'static str) -> Self {
+        self.policy_time = time;
+        self.configure("");
+        self
     }
 
     /// Has two files that wait become one, as otherwise many do.
