@@ -9,6 +9,7 @@ mod cap; // a spool that is full drops what is worth least, and says so
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
 mod check; // what check finds in scripts and services, with carets and as JSON
 mod commands; // status, log, check, deliver: answers, messages, exit status
+mod config_hook; // git 2.54 and newer: the hook in Gitea's .gitconfig, in every bad state of our binary
 mod crash; // a process that dies at any step loses nothing
 mod deaths; // a policy that kills the process costs its own update, and nothing else
 mod delivery; // one bad marker, one bad form, one bad destination: each alone

@@ -14,6 +14,7 @@ pub mod python;
 pub mod recorder;
 pub mod rotel;
 mod sandbox;
+pub mod sid;
 pub mod spool;
 pub mod tls;
 

@@ -6,12 +6,15 @@ use super::{BINARY, Ran, Sandbox, manifest_dir};
 
 /// Returns the interpreter of the environment that `tests/run` makes.
 pub fn python() -> PathBuf {
-    let python = match std::env::var_os("GITEA_LIGHTSTEP_TEST_ENV") {
-        Some(dir) => PathBuf::from(dir).join("bin/python"),
-        None => manifest_dir().join("target/test-env/bin/python"),
-    };
+    let python = test_env().join("bin/python");
     assert!(python.exists(), "{} is missing: run tests/run once", python.display());
     python
+}
+
+/// Returns the directory that `tests/run` fills with what it installs for the tests.
+pub fn test_env() -> PathBuf {
+    let named = std::env::var_os("GITEA_LIGHTSTEP_TEST_ENV").map(PathBuf::from);
+    named.unwrap_or_else(|| manifest_dir().join("target/test-env"))
 }
 
 /// Runs a script of `tests/support`.

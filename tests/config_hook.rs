@@ -1,0 +1,223 @@
+//! The hook in Gitea's own `.gitconfig`, which git 2.54 and newer run: before Gitea's hook, and in every state of our binary
+//! without harm to it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::support::{
+    BINARY, Ran, Sandbox,
+    recorder::{Answer, Recorder},
+    sid,
+    spool::faulty,
+    wait_until,
+};
+
+/// What came of a push that succeeded.
+struct Pushed {
+    ran: Ran,
+    /// Whether we had our turn before Gitea had its own.
+    is_after_us: bool,
+}
+
+/// A repository as Gitea keeps it, with our hook in its user's `.gitconfig` instead of in the repository.
+struct Served {
+    sandbox: Sandbox,
+    git: PathBuf,
+    pushes: usize,
+}
+
+impl Served {
+    /// Has `binary` be the hook, with this git.
+    fn new(git: PathBuf, binary: &Path) -> Self {
+        let sandbox = Sandbox::new();
+        fs::remove_file(sandbox.bare().join("hooks/post-receive.d/gitea-lightstep"))
+            .expect("the wrapper goes");
+        // What Gitea does in its own hook is done if this file is there, and it tells whether we had our turn before.
+        let journal = sandbox.state().join("journal");
+        let own = format!(
+            "#!/bin/sh\ncat >'{told}'\nif [ -d '{journal}' ]; then echo after us >>'{told}'; fi\n",
+            told = sandbox.path("gitea-was-told").display(),
+            journal = journal.display()
+        );
+        sandbox.executable("git/acme/shop.git/hooks/post-receive.d/gitea", &own);
+        let served = Self { sandbox, git, pushes: 0 };
+        served.install(binary, "");
+        served
+    }
+
+    /// Writes the block as `gitea-lightstep install` does, and more behind it.
+    fn install(&self, binary: &Path, more: &str) {
+        let (binary, config) = (binary.display(), self.sandbox.path("config.toml"));
+        let block = format!(
+            "# gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.\n\
+             [hook \"gitea-lightstep\"]\n\
+             \tcommand = \"test ! -x '{binary}' || '{binary}' hook --config '{}'; :\"\n\
+             \tevent = post-receive\n\
+             # gitea-lightstep: end.\n{more}",
+            config.display()
+        );
+        self.sandbox.write("home/.gitconfig", block);
+    }
+
+    /// Pushes a commit to the default branch, and asserts that the push succeeds and that Gitea's own hook has had it.
+    #[track_caller]
+    fn push(&mut self, more: &[(&str, &str)]) -> Pushed {
+        let told = self.sandbox.path("gitea-was-told");
+        let _ = fs::remove_file(&told);
+        self.pushes += 1;
+        let commit = self.sandbox.commit(&format!("Push {}", self.pushes), &[]);
+        let git = self.git.to_str().expect("text");
+        let mut push = self.sandbox.command(git, &self.sandbox.path("clone"));
+        push.env_remove("GIT_CONFIG_GLOBAL").args(["push", "origin", "main"]).envs(more.iter().copied());
+        let ran = self.sandbox.run(&mut push, b"");
+        ran.succeeded();
+        let told = fs::read_to_string(told).expect("Gitea's own hook has run");
+        assert!(told.contains(&format!("{commit} refs/heads/main\n")), "{told}");
+        Pushed { ran, is_after_us: told.ends_with("after us\n") }
+    }
+}
+
+#[test]
+fn a_push_runs_our_hook_and_then_giteas() {
+    let mut served = Served::new(sid::git(), Path::new(BINARY));
+    let recorder = Recorder::start([]);
+    served.sandbox.deliver_to(&recorder.endpoint(), "");
+    let Pushed { ran, is_after_us } = served.push(&[]);
+    assert!(is_after_us);
+    let remote = ran.remote();
+    assert!(remote.len() == 1 && remote[0].starts_with("gitea-lightstep: change shop "), "{}", ran.stderr);
+    recorder.wait_for(1);
+    assert_eq!(served.sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn an_older_git_does_not_know_the_block_and_takes_no_harm() {
+    let mut served = Served::new("git".into(), Path::new(BINARY));
+    let mut git = served.sandbox.command("git", &served.sandbox.path(""));
+    let version = served.sandbox.run(git.arg("version"), b"").stdout;
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok()).expect("a version");
+    let Pushed { ran, is_after_us } = served.push(&[]);
+    // The machine may have a newer one by now, which then does what newer ones do.
+    let is_old = version.starts_with("git version 2.") && minor < 54;
+    assert_eq!(is_after_us, !is_old, "{version}");
+    assert_eq!(ran.remote().is_empty(), is_old, "{}", ran.stderr);
+    assert_eq!(served.sandbox.state().exists(), !is_old);
+}
+
+#[test]
+fn whatever_became_of_our_binary_the_push_goes_on_and_gitea_has_it() {
+    let mut served = Served::new(sid::git(), Path::new("/nonexistent/gitea-lightstep"));
+    let Pushed { ran, .. } = served.push(&[]);
+    assert_eq!(ran.remote(), [""; 0], "it is missing");
+
+    served.sandbox.write("stub", "#!/bin/sh\nexit 0\n");
+    served.install(&served.sandbox.path("stub"), "");
+    assert_eq!(served.push(&[]).ran.remote(), [""; 0], "it is not executable");
+
+    for stub in
+        ["exit 3", "kill -KILL $$", "kill -TERM $$", "cat >/dev/null; exit 70", "exec no-such-interpreter"]
+    {
+        served.sandbox.executable("stub", &format!("#!/bin/sh\n{stub}\n"));
+        served.push(&[]);
+    }
+    served.sandbox.executable("stub", "#!/nonexistent/sh\n");
+    served.push(&[]);
+    served.sandbox.write("stub", b"\x7fELF and no more");
+    served.push(&[]);
+}
+
+#[test]
+fn a_hook_that_is_killed_at_any_of_its_steps_keeps_nobody_from_anything() {
+    let mut served = Served::new(sid::git(), Path::new(&faulty()));
+    let recorder = Recorder::start([]);
+    served.sandbox.deliver_to(&recorder.endpoint(), "");
+    let mut kills = 0;
+    for step in [1, 3, 5, 8, 11, 14, 17] {
+        let report = served.sandbox.path("report").display().to_string();
+        let fault = format!("kill@{step}");
+        served.push(&[("GITEA_LIGHTSTEP_FAULT", &fault), ("GITEA_LIGHTSTEP_FAULT_REPORT", &report)]);
+        kills += usize::from(fs::remove_file(report).is_ok());
+    }
+    assert!(kills > 4, "it was killed {kills} times");
+    // What was captured by then is not lost.
+    served.install(Path::new(BINARY), "");
+    served.push(&[]);
+    served.sandbox.wait_for_deliverers_to_end();
+    assert_eq!(served.sandbox.files("inbox"), [""; 0]);
+    assert!(served.sandbox.decisions().len() > kills / 2);
+}
+
+#[test]
+fn a_hook_that_hangs_ends_and_the_push_goes_on() {
+    let mut served = Served::new(sid::git(), Path::new(BINARY));
+    served.sandbox.configure("[policy.limits]\ntime = \"1s\"\n");
+    served.push(&[]);
+    served.install(Path::new(&faulty()), "");
+    // It is captured, and then the disk does not answer any more.
+    let Pushed { ran, .. } = served.push(&[("GITEA_LIGHTSTEP_FAULT", "stall@5+")]);
+    assert!((Duration::from_secs(10)..Duration::from_secs(40)).contains(&ran.took), "{:?}", ran.took);
+    let remote = ran.remote();
+    let told = "gitea-lightstep: this push waits in the inbox: its hook was not done within 11s; ";
+    assert!(remote.len() == 1 && remote[0].starts_with(told), "{}", ran.stderr);
+    assert_eq!(served.sandbox.files("inbox").len(), 1);
+
+    served.install(Path::new(BINARY), "");
+    served.push(&[]);
+    served.sandbox.binary(&["deliver"]).succeeded_or_found();
+    assert_eq!(served.sandbox.waiting("unassigned").len(), 3, "all are there");
+}
+
+/// Serves a push as Gitea does: it reads receive-pack's stderr to its end before it is done.
+const SERVER: &str = r#"#!/bin/sh
+# What ssh is given: a host, and a command for it.
+eval "set -- $2"
+exec 3>&1
+{ "$GIT" receive-pack "$2" 2>&1 >&3 3>&-; } | cat >"$STDERR"
+"#;
+
+#[test]
+fn whoever_waits_for_the_end_of_receive_packs_stderr_is_not_kept_waiting() {
+    let mut served = Served::new(sid::git(), Path::new(BINARY));
+    let sandbox = &served.sandbox;
+    // The delivery lives until the push is over, whenever that is.
+    let is_over = sandbox.path("the-push-is-over");
+    let seen = is_over.clone();
+    let recorder = Recorder::judging(move |_| {
+        wait_until("the push is over", || seen.exists());
+        Answer::status(200)
+    });
+    sandbox.deliver_to(&recorder.endpoint(), "");
+    // A hook beside ours sees what hooks are handed.
+    let descriptors = sandbox.path("descriptors");
+    let probe = format!(
+        "[hook \"probe\"]\n\tcommand = \"ls -l /proc/self/fd >'{}'; :\"\n\tevent = post-receive\n",
+        descriptors.display()
+    );
+    served.install(Path::new(BINARY), &probe);
+    sandbox.executable("server", SERVER);
+    let bare = sandbox.bare().display().to_string();
+    sandbox.git(&["remote", "set-url", "origin", &format!("gitea.invalid:{bare}")]);
+    let (server, stderr) =
+        (sandbox.path("server").display().to_string(), sandbox.path("stderr").display().to_string());
+    let git = served.git.display().to_string();
+    let more =
+        [("GIT_SSH", server.as_str()), ("GIT_SSH_VARIANT", "simple"), ("GIT", &git), ("STDERR", &stderr)];
+    let Pushed { is_after_us, .. } = served.push(&more);
+    assert!(is_after_us);
+    assert!(served.sandbox.deliverer().is_some(), "the delivery is still at work");
+    fs::write(is_over, "").expect("written");
+    recorder.wait_for(1);
+
+    let descriptors = fs::read_to_string(descriptors).expect("the probe's list");
+    let inherited = descriptors.lines().filter(|line| line.contains("pipe:")).filter(|line| {
+        let number = line.split_whitespace().rev().nth(2).and_then(|word| word.parse::<u32>().ok());
+        number.is_some_and(|number| number > 2)
+    });
+    assert!(
+        inherited.count() > 0,
+        "this git hands hooks no pipe beside 0, 1 and 2, and nothing is tested: {descriptors}"
+    );
+}
