@@ -8,6 +8,7 @@ mod bad_input; // whatever goes wrong, the push succeeds and the journal says wh
 mod cap; // a spool that is full drops what is worth least, and says so
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
 mod check; // what check finds in scripts and services, with carets and as JSON
+mod chroot; // the static binary where there is nothing: no bash, no curl, no CA files, names from anywhere
 mod commands; // status, log, check, deliver: answers, messages, exit status
 mod config_hook; // git 2.54 and newer: the hook in Gitea's .gitconfig, in every bad state of our binary
 mod crash; // a process that dies at any step loses nothing

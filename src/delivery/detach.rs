@@ -7,7 +7,7 @@
 use std::{
     ffi::OsString,
     io,
-    path::Path,
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -17,7 +17,8 @@ use crate::{
     fault::{self, Step},
 };
 
-/// What the detached process gets of the environment, beside what a configured secret needs.
+/// What the detached process gets of the environment, beside what a configured secret needs. Where CAs are, is for OpenSSL's
+/// variables to say here as everywhere; no variable names a proxy.
 const ALLOWED: [&str; 8] =
     ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR"];
 
@@ -29,7 +30,8 @@ const ALLOWED: [&str; 8] =
 /// If it cannot be started. Nothing is lost by that: the next push starts one again.
 pub fn detach(config: &Config) -> io::Result<()> {
     close_fds::set_fds_cloexec_threadsafe(3, &[]);
-    let mut command = Command::new(own_binary());
+    let binary = own_binary();
+    let mut command = Command::new(&binary);
     command.arg("deliver").arg("--detached");
     if let Some(path) = &config.path {
         command.arg("--config").arg(path);
@@ -40,7 +42,7 @@ pub fn detach(config: &Config) -> io::Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    fault::point(Step::Spawn, own_binary())?;
+    fault::point(Step::Spawn, &binary)?;
     command.spawn().map(drop)
 }
 
@@ -62,9 +64,12 @@ const NICE: i32 = 10;
 /// pusher does, and markers of pushes that come close together share a request.
 const HEAD_START: Duration = Duration::from_millis(50);
 
-/// An upgrade may replace the binary while it runs; this name stays right.
-fn own_binary() -> &'static Path {
-    Path::new("/proc/self/exe")
+/// An upgrade may replace the binary while it runs; the name in `/proc` stays right. Where nobody mounted that, who started us said
+/// where we are.
+fn own_binary() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    let named = || std::env::args_os().next().map(PathBuf::from).filter(|named| named.is_absolute());
+    if running.exists() { running } else { named().unwrap_or(running) }
 }
 
 fn environment(config: &Config) -> Vec<(OsString, OsString)> {

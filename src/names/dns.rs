@@ -1,15 +1,11 @@
 //! The name servers of `/etc/resolv.conf` (resolv.conf(5)), asked over UDP, and over TCP where an answer is longer.
 
 use std::{
-    fs,
     hash::{BuildHasher as _, RandomState},
-    io::{self, ErrorKind, Read as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    io::{self, ErrorKind},
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
-
-use resolv_conf::{Config, ScopedIp};
 
 use super::{
     exchange::{is_timeout, over_tcp, over_udp},
@@ -17,14 +13,7 @@ use super::{
 };
 use crate::{text, time::Deadline};
 
-const PORT: u16 = 53;
-
-/// How many servers and domains are taken from the file.
-const MAX_SERVERS: usize = 3;
-const MAX_DOMAINS: usize = 32;
-
-/// How much of the file is read, in bytes.
-const MAX_FILE: u64 = 64 << 10;
+pub(super) const PORT: u16 = 53;
 
 /// How long a question may at least be on its way, however little time there is for all of them.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
@@ -32,16 +21,16 @@ const LEAST_WAIT: Duration = Duration::from_millis(100);
 /// What may be asked, whom, and how.
 #[derive(Debug)]
 pub(super) struct Dns {
-    servers: Vec<SocketAddr>,
+    pub servers: Vec<SocketAddr>,
     /// What is tried behind a name.
-    domains: Vec<String>,
+    pub domains: Vec<String>,
     /// How many dots a name has that is first tried as it is.
-    dots: usize,
+    pub dots: usize,
     /// How often each server is asked.
-    attempts: usize,
+    pub attempts: usize,
     /// How long an answer is waited for at most.
-    timeout: Duration,
-    is_over_tcp: bool,
+    pub timeout: Duration,
+    pub is_over_tcp: bool,
 }
 
 /// Why there is no address.
@@ -54,25 +43,6 @@ pub(super) enum Unanswered {
 }
 
 impl Dns {
-    /// Reads the file. What is wrong in it is passed over; without one, this machine's own server is asked.
-    pub fn of_system(path: &Path) -> Self {
-        let mut text = Vec::new();
-        let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
-        let (mut conf, _) =
-            if read.is_ok() { Config::parse_with_errors(&text) } else { <(Config, Vec<_>)>::default() };
-        if conf.nameservers.is_empty() {
-            conf.nameservers.push(ScopedIp::V4(Ipv4Addr::LOCALHOST));
-        }
-        Self {
-            servers: conf.nameservers.iter().take(MAX_SERVERS).map(address).collect(),
-            domains: conf.get_last_search_or_domain().take(MAX_DOMAINS).cloned().collect(),
-            dots: conf.ndots.min(15) as usize,
-            attempts: conf.attempts.clamp(1, 5) as usize,
-            timeout: Duration::from_secs(conf.timeout.clamp(1, 30).into()),
-            is_over_tcp: conf.use_vc,
-        }
-    }
-
     /// Returns the servers, for a message.
     pub fn servers(&self) -> String {
         let servers: Vec<_> = self.servers.iter().map(shown).collect();
@@ -102,7 +72,7 @@ impl Dns {
         Err(failure.map_or(Unanswered::Unknown, Unanswered::Failed))
     }
 
-    fn candidates(&self, name: &str) -> Vec<String> {
+    pub fn candidates(&self, name: &str) -> Vec<String> {
         let with_domains = self.domains.iter().map(|domain| format!("{name}.{}", domain.trim_matches('.')));
         if name.ends_with('.') {
             vec![name.to_string()]
@@ -211,22 +181,6 @@ fn question(name: &str, family: Family) -> Option<Question> {
     Question::new(random as u16, name, family)
 }
 
-fn address(server: &ScopedIp) -> SocketAddr {
-    match server {
-        ScopedIp::V4(address) => (*address, PORT).into(),
-        ScopedIp::V6(address, zone) => {
-            let zone = zone.as_deref().map_or(0, zone_id);
-            std::net::SocketAddrV6::new(*address, PORT, 0, zone).into()
-        }
-    }
-}
-
-/// Returns the number of a network interface, 0 if there is none of that name.
-fn zone_id(zone: &str) -> u32 {
-    let named = || fs::read_to_string(format!("/sys/class/net/{zone}/ifindex")).ok()?.trim().parse().ok();
-    zone.parse().ok().or_else(|| if zone.contains('/') { None } else { named() }).unwrap_or(0)
-}
-
 fn shown(server: &SocketAddr) -> String {
     if server.port() == PORT { server.ip().to_string() } else { server.to_string() }
 }
@@ -245,7 +199,7 @@ fn meaning(code: u8) -> String {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write as _,
+        io::{Read as _, Write as _},
         net::{TcpListener, UdpSocket},
         sync::mpsc,
         thread,
@@ -417,20 +371,5 @@ mod tests {
         let dns = dns(&[server.address]);
         assert_eq!(lookup(&dns, "otlp.test"), expected());
         assert_eq!(lookup(&Dns { is_over_tcp: true, ..dns }, "otlp.test"), expected());
-    }
-
-    #[test]
-    fn the_file_is_read_as_far_as_it_is_right() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("resolv.conf");
-        let text = "nameserver 192.0.2.1\nnonsense\nnameserver fe80::1%lo\nnameserver what?\nnameserver ::1\n\
-                    nameserver 192.0.2.4\nsearch corp.example example\noptions ndots:5 timeout:2 attempts:3 use-vc\n";
-        fs::write(&path, text).expect("written");
-        let dns = Dns::of_system(&path);
-        assert_eq!(dns.servers(), "192.0.2.1, fe80::1, ::1");
-        assert_eq!(dns.servers[1].to_string(), "[fe80::1%1]:53", "the number of the interface");
-        assert_eq!(dns.candidates("a.b"), ["a.b.corp.example", "a.b.example", "a.b"]);
-        assert_eq!((dns.attempts, dns.timeout, dns.is_over_tcp), (3, Duration::from_secs(2), true));
-        assert_eq!(Dns::of_system(&dir.path().join("absent")).servers(), "127.0.0.1");
     }
 }

@@ -5,6 +5,7 @@
 //! dns` on glibc 2.43, the binary from 2.36). So `nsswitch.conf` is not read, and who is known by mDNS, LDAP or NIS alone
 //! is not found.
 
+mod conf;
 mod dns;
 mod exchange;
 mod hosts;

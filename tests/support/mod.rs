@@ -8,6 +8,7 @@ mod golden;
 pub mod host;
 pub mod hostile;
 mod listener;
+pub mod nameserver;
 pub mod nginx;
 pub mod proxy;
 pub mod python;

@@ -10,6 +10,12 @@ pub fn git() -> PathBuf {
     there("bin/git")
 }
 
+/// Returns a directory with git, its libraries and a static busybox: a root file system to copy.
+#[track_caller]
+pub fn root() -> PathBuf {
+    there("root")
+}
+
 #[track_caller]
 fn there(name: &str) -> PathBuf {
     let path = test_env().join("sid").join(name);
