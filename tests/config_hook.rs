@@ -9,6 +9,7 @@ use std::{
 
 use crate::support::{
     BINARY, Ran, Sandbox,
+    estate::Estate,
     recorder::{Answer, Recorder},
     sid,
     spool::faulty,
@@ -50,16 +51,7 @@ impl Served {
 
     /// Writes the block as `gitea-lightstep install` does, and more behind it.
     fn install(&self, binary: &Path, more: &str) {
-        let (binary, config) = (binary.display(), self.sandbox.path("config.toml"));
-        let block = format!(
-            "# gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.\n\
-             [hook \"gitea-lightstep\"]\n\
-             \tcommand = \"test ! -x '{binary}' || '{binary}' hook --config '{}'; :\"\n\
-             \tevent = post-receive\n\
-             # gitea-lightstep: end.\n{more}",
-            config.display()
-        );
-        self.sandbox.write("home/.gitconfig", block);
+        self.sandbox.write("home/.gitconfig", block(binary, &self.sandbox.path("config.toml")) + more);
     }
 
     /// Pushes a commit to the default branch, and asserts that the push succeeds and that Gitea's own hook has had it.
@@ -78,6 +70,44 @@ impl Served {
         assert!(told.contains(&format!("{commit} refs/heads/main\n")), "{told}");
         Pushed { ran, is_after_us: told.ends_with("after us\n") }
     }
+}
+
+/// Returns what `gitea-lightstep install` writes.
+fn block(binary: &Path, config: &Path) -> String {
+    let (binary, config) = (binary.display(), config.display());
+    format!(
+        "# gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.\n\
+         [hook \"gitea-lightstep\"]\n\
+         \tcommand = \"test ! -x '{binary}' || '{binary}' hook --config '{config}'; :\"\n\
+         \tevent = post-receive\n\
+         # gitea-lightstep: end.\n"
+    )
+}
+
+#[test]
+fn what_install_writes_is_run_in_old_and_new_repositories_and_taken_out_again() {
+    let estate = Estate::new();
+    let git = sid::git();
+    let named = git.display().to_string();
+    estate.install(&["--git", &named]).succeeded();
+    let written = fs::read_to_string(estate.git_config()).expect("Gitea's .gitconfig");
+    let (binary, config) = (estate.path("bin/gitea-lightstep"), estate.path("config.toml"));
+    assert_eq!(written, block(&binary, &config));
+
+    let run = |args: &[&str]| {
+        let mut git = estate.command(&git);
+        estate.sandbox.run(git.current_dir(estate.path("clone")).args(args), b"")
+    };
+    run(&["push", "origin", "main"]).succeeded();
+    run(&["init", "-q", "--bare", "../git/acme/later.git"]).succeeded();
+    assert_eq!(run(&["push", "../git/acme/later.git", "main"]).succeeded().remote().len(), 1);
+    assert_eq!(estate.sandbox.decisions().len(), 2);
+
+    estate.uninstall(&["--git", &named]).succeeded();
+    estate.commit("Without us");
+    assert_eq!(run(&["push", "origin", "main"]).succeeded().remote(), [""; 0]);
+    assert_eq!(run(&["push", "../git/acme/later.git", "main"]).succeeded().remote(), [""; 0]);
+    assert_eq!(estate.sandbox.decisions().len(), 2);
 }
 
 #[test]

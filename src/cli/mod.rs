@@ -22,8 +22,8 @@ mod test;
 mod through_api;
 mod trial;
 mod turn;
-mod watch;
 mod uninstall;
+mod watch;
 
 use std::{
     ffi::OsString,

@@ -63,23 +63,7 @@ impl<'a> Connection<'a> {
         }
         let proxy = self.destination.proxy.as_deref().map(Proxy::new).transpose();
         let proxy = proxy.map_err(|err| format!("the proxy's address cannot be used: {err}"))?;
-        let config = AgentConfig::builder()
-            .timeout_resolve(Some(self.timeout))
-            .timeout_connect(Some(self.timeout))
-            .http_status_as_error(false)
-            // A redirect would carry the token to whoever the answer names.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // Never the environment's: whose environment a hook has depends on how the push came.
-            .proxy(proxy)
-            .tls_config(TlsConfig::builder().root_certs(self.roots()?).build())
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            // An answer is a few bytes; one that had to be unpacked could be a bomb.
-            .accept_encoding("identity")
-            .max_response_header_size(MAX_ANSWER_HEAD)
-            .max_idle_connections(1)
-            .build();
-        let agent = Agent::with_parts(config, DefaultConnector::new(), Names);
+        let agent = agent(self.timeout, None, proxy, self.roots()?);
         Ok(self.agent.borrow_mut().insert(agent).clone())
     }
 
@@ -92,9 +76,8 @@ impl<'a> Connection<'a> {
             return Ok(certificates.into());
         }
         if !self.trusts_built_in.get() {
-            let certificates = Trust::of_machine().certificates;
-            if !certificates.is_empty() {
-                return Ok(certificates.into());
+            if let Some(roots) = roots_of_machine() {
+                return Ok(roots);
             }
             self.trusts_built_in.set(true);
         }
@@ -127,6 +110,38 @@ impl<'a> Connection<'a> {
         }
         remedy
     }
+}
+
+/// Returns what makes requests to a server that is no destination, such as a Gitea with its API: each takes `timeout` at most,
+/// and comes from CAs of the machine, or of Mozilla if it has none.
+pub fn agent_for_others(connect: Duration, timeout: Duration) -> Agent {
+    agent(connect, Some(timeout), None, roots_of_machine().unwrap_or(RootCerts::WebPki))
+}
+
+fn roots_of_machine() -> Option<RootCerts> {
+    let certificates = Trust::of_machine().certificates;
+    (!certificates.is_empty()).then(|| certificates.into())
+}
+
+fn agent(connect: Duration, timeout: Option<Duration>, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
+    let config = AgentConfig::builder()
+        .timeout_resolve(Some(connect))
+        .timeout_connect(Some(connect))
+        .timeout_global(timeout)
+        .http_status_as_error(false)
+        // A redirect would carry the token to whoever the answer names.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // Never the environment's: whose environment a hook has depends on how the push came.
+        .proxy(proxy)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        // An answer is a few bytes; one that had to be unpacked could be a bomb.
+        .accept_encoding("identity")
+        .max_response_header_size(MAX_ANSWER_HEAD)
+        .max_idle_connections(1)
+        .build();
+    Agent::with_parts(config, DefaultConnector::new(), Names)
 }
 
 /// Our own way from names to addresses, for ureq.

@@ -12,6 +12,7 @@ mod progress;
 mod retry;
 mod trust;
 
+pub use connection::agent_for_others;
 pub use detach::{detach, leave};
 pub use drain::{Drained, Patience, drain};
 pub use progress::{Moment, Progress};

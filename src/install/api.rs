@@ -10,12 +10,12 @@ use std::{
 use serde::Deserialize;
 use ureq::{
     Agent, Body,
-    config::Config as AgentConfig,
     http::{Response, Uri},
 };
 
 use super::command::{HookCommand, is_wrapper};
 use crate::{
+    delivery,
     fault::{self, Step},
     secret::Secret,
     text,
@@ -25,8 +25,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_CONNECT: Duration = Duration::from_secs(5);
 
-/// How much of an answer is read, in bytes: its headers, and its body.
-const MAX_ANSWER_HEAD: usize = 16 << 10;
+/// How much of the body of an answer is read, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
 /// A Gitea that is reached by HTTP.
@@ -90,20 +89,8 @@ impl Api {
         if !matches!(uri.scheme_str(), Some("https" | "http")) || uri.host().is_none_or(str::is_empty) {
             return Err(wrong());
         }
-        let config = AgentConfig::builder()
-            .timeout_connect(Some(MAX_CONNECT))
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            // A redirect would carry the token to whoever the answer names.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            // One that had to be unpacked could be a bomb.
-            .accept_encoding("identity")
-            .max_response_header_size(MAX_ANSWER_HEAD)
-            .build();
-        Ok(Self { agent: config.new_agent(), base: format!("{}/api/v1", url.trim_end_matches('/')), token })
+        let agent = delivery::agent_for_others(MAX_CONNECT, PATIENCE);
+        Ok(Self { agent, base: format!("{}/api/v1", url.trim_end_matches('/')), token })
     }
 
     /// Has the hook in the slot of a repository.
