@@ -293,6 +293,15 @@ fn purging_removes_the_state_and_nothing_else() {
     let ran = estate.uninstall(&["--purge", "--yes", "--json"]);
     assert_eq!(json(ran.succeeded())["purged"]["gone"], true);
     assert!(!state.exists() && estate.path("precious/file").exists());
+    // Relative paths and our variable mean the same to the process of Gitea's user, whose directory and environment are others.
+    for (words, variable) in [(&["--config", "config.toml"][..], ""), (&[], "config.toml")] {
+        estate.sandbox.write("state/journal/2026-11.jsonl", "");
+        estate.hand_over();
+        let mut lightstep = estate.lightstep(&["uninstall", "--purge", "--gitea-config", "app.ini"]);
+        lightstep.current_dir(estate.path("")).env("GITEA_LIGHTSTEP_CONFIG", variable);
+        estate.sandbox.run(lightstep.args(words), b"").succeeded();
+        assert!(!state.exists(), "{words:?}");
+    }
     let again = estate.uninstall(&["--purge"]);
     assert!(again.succeeded().stdout.contains("was not there"), "{}", again.stdout);
     if is_root() {

@@ -13,6 +13,7 @@ use super::{
     through_api::{self, ThroughApiArgs},
 };
 use crate::{
+    config,
     install::{self, Job, Walking},
     state::{State, queue::Place},
     text,
@@ -48,7 +49,10 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
     let words = || {
         let mut words: Vec<OsString> = vec!["uninstall".into()];
         words.extend(super::repository_words(&args.repositories));
-        words.extend(common.config.iter().flat_map(|config| ["--config".into(), config.into()]));
+        if let Some(config) = config::find(common.config.as_deref()) {
+            // The other process has another working directory, and not our environment.
+            words.extend(["--config".into(), std::path::absolute(config)?.into()]);
+        }
         let flags = [
             (args.purge, "--purge"),
             (args.yes, "--yes"),
