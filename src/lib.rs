@@ -66,4 +66,6 @@ pub mod delivery;
 // The way into a Gitea.
 pub mod install;
 
+pub mod doctor;
+
 pub mod cli;

@@ -15,6 +15,7 @@ mod crash; // a process that dies at any step loses nothing
 mod deaths; // a policy that kills the process costs its own update, and nothing else
 mod delivery; // one bad marker, one bad form, one bad destination: each alone
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
+mod doctor; // doctor: each cause of "no marker came" that it knows, and a Gitea where all is well
 mod documents; // what the documents promise
 mod explain; // explain: the whole way of an update, in every state that it can be in
 mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256

@@ -9,19 +9,20 @@ use std::{
 use crate::support::manifest_dir;
 
 /// The modules in order: each may import those before it only.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "fault", "memory", "regular", "time", "text", "secret", "names", "config", "push", "facts", "policy",
-    "marker", "decide", "state", "settle", "golden", "otlp", "delivery", "install", "cli",
+    "marker", "decide", "state", "settle", "golden", "otlp", "delivery", "install", "doctor", "cli",
 ];
 
 /// Which crate may be named in which modules.
 /// Beside the facts, which only read, the golden tests name gix: they write the repositories that they are played in.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("gix", &["facts", "golden"]),
     ("gix_config", &["install"]),
     ("rhai", &["policy"]),
     ("regex_lite", &["policy"]),
     ("resolv_conf", &["names"]),
+    ("rustls", &["delivery"]),
     ("ureq", &["delivery", "install"]),
     ("rustls", &["delivery"]),
     ("prost", &["otlp", "cli"]),

@@ -5,6 +5,7 @@ mod check;
 mod covered;
 mod deliver;
 pub mod demo;
+mod doctor;
 mod explain;
 mod gitea;
 mod hook;
@@ -112,6 +113,8 @@ enum Command {
     ///
     /// Only what has our mark is taken out. The configuration and the binary stay, and so does the state without --purge.
     Uninstall(uninstall::UninstallArgs),
+    /// Find out why no marker came: everything that is known to go wrong, each with what to do
+    Doctor(doctor::DoctorArgs),
     /// Show everything at work on a throw-away repository
     Demo(demo::DemoArgs),
 }
@@ -169,6 +172,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Test(args) => test::run(args, &cli.common, &terminal),
         Command::Install(args) => install::run(args, &cli.common, &terminal),
         Command::Uninstall(args) => uninstall::run(args, &cli.common, &terminal),
+        Command::Doctor(args) => doctor::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
     };
     match ending {

@@ -39,6 +39,8 @@ pub(super) struct Client<'a> {
     timeout: Duration,
     /// Whether a request was answered before, so that the next may meet a connection which is just closing.
     is_used: Cell<bool>,
+    /// What time it was there when it last answered.
+    clock: Cell<Option<Timestamp>>,
 }
 
 /// An answer, as far as it came.
@@ -74,7 +76,13 @@ impl<'a> Client<'a> {
             connection: Connection::new(destination, timeout),
             timeout,
             is_used: Cell::new(false),
+            clock: Cell::new(None),
         }
+    }
+
+    /// Returns what time the last answer says that it was where it came from (RFC 9110, 6.6.1).
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.clock.get()
     }
 
     /// Sends one request and says what became of it.
@@ -147,7 +155,9 @@ impl<'a> Client<'a> {
         // What is not read whole is dropped, and its connection is closed with it.
         let is_whole = rest.with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body).is_ok();
         let is_whole = fault::point(Step::Acknowledge, url.as_ref()).is_ok() && is_whole;
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, is_whole })
+        let answer = Answer { status: head.status.as_u16(), headers: head.headers, body, is_whole };
+        self.clock.set(answer.header("date").and_then(|date| retry::http_date(&date)));
+        Ok(answer)
     }
 
     fn outcome(&self, signal: Signal, answer: &Answer) -> Outcome {
@@ -201,8 +211,8 @@ impl<'a> Client<'a> {
             _ if handshake.is_some_and(handshake::is_distrust) => FaultKind::Distrust,
             _ => FaultKind::Other,
         };
-        let why = match err {
-            _ if let Some(err) = handshake => handshake::told(err),
+        let why = || {
+            match err {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 format!("no connection within {:?}", self.connection.timeout())
             }
@@ -220,7 +230,9 @@ impl<'a> Client<'a> {
             }
             ureq::Error::Other(err) => err.to_string(),
             other => other.to_string(),
+        }
         };
+        let why = handshake.map_or_else(why, handshake::told);
         let why = match &self.destination.proxy {
             Some(proxy) => format!("through the proxy {proxy}: {why}"),
             None => why,

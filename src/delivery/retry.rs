@@ -47,15 +47,14 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = match value.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let at = jiff::fmt::rfc2822::DateTimeParser::new()
-                .relaxed_weekday(true)
-                .parse_timestamp(value)
-                .ok()?;
-            Duration::try_from(at.duration_since(now)).unwrap_or_default()
-        }
+        Err(_) => Duration::try_from(http_date(value)?.duration_since(now)).unwrap_or_default(),
     };
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// Reads a date in a header (RFC 9110, 5.6.7).
+pub fn http_date(value: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim()).ok()
 }
 
 /// Exponential backoff with full jitter: each wait is drawn evenly from nothing to a bound that

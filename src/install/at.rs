@@ -4,14 +4,11 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
     os::{
         fd::OwnedFd,
-        unix::{
-            ffi::OsStrExt as _,
-            fs::{MetadataExt as _, OpenOptionsExt as _},
-        },
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
 };
@@ -24,7 +21,7 @@ use rustix::{
 use super::command::MARK;
 use crate::{
     fault::{self, Step},
-    text,
+    regular, text,
 };
 
 /// A directory, held open.
@@ -125,6 +122,15 @@ impl fmt::Display for Obstacle {
 }
 
 impl std::error::Error for Obstacle {}
+
+/// What there is of a name, without following a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub kind: FileType,
+    /// The permissions alone.
+    pub mode: u32,
+    pub owner: u32,
+}
 
 /// A file as it was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -295,8 +301,14 @@ impl Dir {
     }
 
     fn kind_of(&self, name: &OsStr) -> Option<FileType> {
-        let stat = fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some(FileType::from_raw_mode(stat.st_mode))
+        self.entry(name).map(|entry| entry.kind)
+    }
+
+    /// Returns what there is of a name, `None` if there is nothing; `.` is the directory itself.
+    pub fn entry(&self, name: impl AsRef<OsStr>) -> Option<Entry> {
+        let stat = fs::statat(&self.fd, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        Some(Entry { kind, mode: stat.st_mode & 0o7777, owner: stat.st_uid })
     }
 
     /// Brings the names in this directory to disk.
@@ -357,12 +369,7 @@ impl Drop for Hidden<'_> {
 
 /// Reads a file that the administrator named, of at most `max` bytes.
 pub(super) fn read_file(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    bounded(&file, max)
+    bounded(&regular::open(path)?, max)
 }
 
 fn bounded(file: &File, max: u64) -> io::Result<Vec<u8>> {

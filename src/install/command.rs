@@ -22,7 +22,7 @@ pub const MARK: &str = "# gitea-lightstep: ";
 const WRAPPER_STARTS: &str = "exec \"$bin\" hook --config \"$config\"";
 
 /// The binary and the configuration that an installed hook is to run with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HookCommand {
     binary: PathBuf,
     config: PathBuf,
@@ -130,6 +130,21 @@ impl HookCommand {
 /// Returns whether the text of a file is a wrapper of ours, of whatever version.
 pub fn is_wrapper(text: &[u8]) -> bool {
     text.lines().nth(1).is_some_and(|line| line.starts_with(MARK.as_bytes()))
+}
+
+/// Finds what Gitea's own hook starts, in the text of `post-receive.d/gitea`: `'/usr/local/bin/gitea' hook --config=...`.
+pub(super) fn program_of(text: &[u8]) -> Option<PathBuf> {
+    text.lines().find_map(|line| {
+        let (program, rest) = match sh_unquoted(line) {
+            Some(quoted) => quoted,
+            None => {
+                let end = line.find_byte(b' ')?;
+                let bare = line[..end].trim_with(|c| c == '"');
+                (path_of(bare), &line[end..])
+            }
+        };
+        (rest.starts_with(b" hook ") && program.is_absolute()).then_some(program)
+    })
 }
 
 /// Quotes a path so that a shell takes every byte of it as it is.

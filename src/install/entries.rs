@@ -31,6 +31,16 @@ impl Entry {
         self.is_in(section, subsection) && self.key.eq_ignore_ascii_case(key)
     }
 
+    /// Returns the name of the hook that it is about, if it is about one.
+    pub fn hook(&self) -> Option<&BString> {
+        self.subsection.as_ref().filter(|_| self.section == "hook")
+    }
+
+    /// Returns whether it is a key of this name, in whatever section.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.key.eq_ignore_ascii_case(key)
+    }
+
     /// Returns whether it is in this section, be it with a key or the section itself.
     pub fn is_in(&self, section: &str, subsection: Option<&str>) -> bool {
         self.section == section

@@ -3,25 +3,19 @@
 use std::{
     ffi::OsStr,
     fmt,
-    io::{self, Read as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     str::FromStr,
-    sync::mpsc,
-    thread,
     time::Duration,
 };
 
 use bstr::ByteSlice as _;
 use rustix::fs::{Access, access};
 
-use crate::{text, time::Deadline};
+use super::program::{self, Said};
+use crate::text;
 
 /// How long git may take to say its version, or what it thinks of a file.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How much of what it says is read, in bytes.
-const MAX_SAID: u64 = 4 << 10;
 
 /// A version of git's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,72 +131,20 @@ impl Git {
         Ok((!said.is_success).then(|| text::line(said.stderr.trim_ascii())))
     }
 
+    /// Runs it with nothing of our environment but the way to other programs, and with no configuration.
     fn run(&self, args: &[&OsStr]) -> Result<Said, GitError> {
-        run(&self.program, args).map_err(|err| self.failed(format!("failed to run it: {err}")))
+        let mut command = program::bare(&self.program);
+        command
+            .args(args)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .current_dir("/");
+        program::run(&mut command, PATIENCE).map_err(|err| self.failed(format!("failed to run it: {err}")))
     }
 
     fn failed(&self, what: String) -> GitError {
         GitError { program: self.program.clone(), what }
     }
-}
-
-/// What a program said, as far as it was read.
-struct Said {
-    is_success: bool,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-/// Runs a program with nothing of our environment but the way to other programs.
-fn run(program: &Path, args: &[&OsStr]) -> io::Result<Said> {
-    let mut child = Command::new(program)
-        .args(args)
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .env("LC_ALL", "C")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let (sender, receiver) = mpsc::channel();
-    let streams: [Option<Box<dyn io::Read + Send>>; 2] = [
-        child.stdout.take().map(|stream| Box::new(stream) as _),
-        child.stderr.take().map(|stream| Box::new(stream) as _),
-    ];
-    for (nth, stream) in streams.into_iter().enumerate() {
-        let (Some(stream), sender) = (stream, sender.clone()) else { continue };
-        // The pipe may outlive the program, in a child of its own; then the thread stays behind.
-        thread::spawn(move || {
-            let mut said = Vec::new();
-            let mut stream = stream;
-            let read = stream.by_ref().take(MAX_SAID).read_to_end(&mut said);
-            // It would die of what nobody reads.
-            let _ = io::copy(&mut stream, &mut io::sink());
-            sender.send((nth, read.map(|_| said)))
-        });
-    }
-    let deadline = Deadline::after(PATIENCE);
-    let mut said = [Vec::new(), Vec::new()];
-    for _ in 0..2 {
-        let Ok((nth, part)) = receiver.recv_timeout(deadline.left()) else { break };
-        said[nth] = part?;
-    }
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if deadline.is_over() => {
-                child.kill()?;
-                child.wait()?;
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it ran on for {PATIENCE:?}")));
-            }
-            None => thread::sleep(Duration::from_millis(1)),
-        }
-    };
-    let [stdout, stderr] = said;
-    Ok(Said { is_success: status.success(), stdout, stderr })
 }
 
 #[cfg(test)]

@@ -72,39 +72,56 @@ impl Repositories {
     /// die now, the next run replaces what it left.
     pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<Walked, Obstacle> {
         let mut walked = Walked::default();
+        self.each(walking, |opened| match opened {
+            Ok(repository) => walked.add(act, slot::act_in(repository, act, is_real).map(Some)),
+            Err(err) => walked.skip(act, err),
+        })?;
+        Ok(walked)
+    }
+
+    /// Shows `visit` every repository, and what stands where one should be.
+    pub fn each(
+        &self,
+        walking: &Walking,
+        mut visit: impl FnMut(Result<&Dir, Obstacle>),
+    ) -> Result<(), Obstacle> {
         let mut owners = Vec::new();
         for (owner, kind) in self.root.names()? {
             if !may_be_opened(kind) {
                 continue;
             }
-            match self.root.sub(&owner).and_then(|dir| dir.map(|dir| Ok((dir.names()?, dir))).transpose()) {
-                Ok(Some((names, dir))) => {
+            match self.root.sub(&owner).and_then(|dir| dir.map(|dir| dir.names()).transpose()) {
+                Ok(Some(names)) => {
                     let names = names.into_iter().filter(|(name, kind)| is_repository(name, *kind));
                     let names: Vec<OsString> = names.map(|(name, _)| name).collect();
                     walking.of.fetch_add(names.len(), Ordering::Relaxed);
-                    owners.push((dir.path().to_path_buf(), names));
+                    owners.push((owner, names));
                 }
                 // Deleted meanwhile.
                 Ok(None) => {}
-                Err(err) => walked.skip(act, err),
+                Err(err) => visit(Err(err)),
             }
         }
         for (owner, names) in owners {
-            let Some(name) = owner.file_name() else { continue };
-            let dir = match self.root.sub(name) {
+            let dir = match self.root.sub(&owner) {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
                 Err(err) => {
-                    walked.skip(act, err);
+                    visit(Err(err));
                     continue;
                 }
             };
             for name in names {
-                walked.add(act, act_in(&dir, &name, act, is_real));
+                match dir.sub(&name) {
+                    Ok(Some(repository)) => visit(Ok(&repository)),
+                    // Deleted or renamed meanwhile.
+                    Ok(None) => {}
+                    Err(err) => visit(Err(err)),
+                }
                 walking.done.fetch_add(1, Ordering::Relaxed);
             }
         }
-        Ok(walked)
+        Ok(())
     }
 
     /// Finds one repository, whose names Gitea writes in lower case on disk.

@@ -282,7 +282,7 @@ impl Outbox {
     /// If the lock file cannot be made.
     pub fn try_lock(&self) -> Result<Option<Lock>, StateError> {
         files::make_dir(&self.dir)?;
-        let path = self.dir.join("lock");
+        let path = self.lock_path();
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = fault::point(Step::Create, &path)
@@ -294,6 +294,11 @@ impl Outbox {
         // Where that cannot be done, some markers are there twice, with the same ids.
         let _ = merge::finish(self);
         Ok(Some(Lock { _file: file }))
+    }
+
+    /// Returns the file whose lock is that right.
+    pub fn lock_path(&self) -> PathBuf {
+        self.dir.join("lock")
     }
 
     /// Moves what was accepted before there was a destination to `destinations`.

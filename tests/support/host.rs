@@ -122,6 +122,13 @@ impl Host {
         fs::write(self.app_ini(), text).expect("app.ini");
     }
 
+    /// Writes a file on the machine, which keeps its owner and mode if it is there.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.place(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+
     /// Gives a file, or a directory with all that is in it, to the user that Gitea runs as.
     pub fn give_to_run_user(&self, path: &Path) {
         if is_root() {

@@ -42,7 +42,7 @@ pub(super) struct CheckArgs {
 
 /// What was looked at, and what is wrong.
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     checked: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -56,23 +56,47 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
         terminal.answer(SAMPLE.trim_end())?;
         return Ok(Ending::Done);
     }
-    let mut findings = Findings::default();
-    let config = findings.config(common);
-    let limits = config.as_ref().map_or_else(Limits::default, |config| config.limits);
-    let dir = config.as_ref().and_then(|config| config.scripts.as_deref());
-    if args.scripts.is_empty() {
-        if let Some(dir) = dir {
-            let scripts = scripts::find(dir, &mut findings.problems);
-            let imported = findings.scripts(&scripts, Some(dir), &limits);
-            findings.problems.extend(scripts::unreachable(dir, &scripts, &imported));
-        }
+    let findings = if args.scripts.is_empty() {
+        Findings::of_all(common).1
     } else {
-        findings.scripts(&args.scripts, dir, &limits);
-    }
+        let mut findings = Findings::default();
+        let config = findings.config(common);
+        let limits = config.as_ref().map_or_else(Limits::default, |config| config.limits);
+        findings.scripts(
+            &args.scripts,
+            config.as_ref().and_then(|config| config.scripts.as_deref()),
+            &limits,
+        );
+        findings
+    };
     findings.show(args.json, terminal)
 }
 
 impl Findings {
+    /// Checks the configuration and every script, and returns the configuration unless it is wrong.
+    pub fn of_all(common: &Common) -> (Option<Config>, Self) {
+        let mut findings = Self::default();
+        let config = findings.config(common);
+        if let Some(config) = &config
+            && let Some(dir) = &config.scripts
+        {
+            let scripts = scripts::find(dir, &mut findings.problems);
+            let imported = findings.scripts(&scripts, Some(dir), &config.limits);
+            findings.problems.extend(scripts::unreachable(dir, &scripts, &imported));
+        }
+        (config, findings)
+    }
+
+    /// Returns how many files were looked at.
+    pub fn checked(&self) -> usize {
+        self.checked.len()
+    }
+
+    /// Returns each problem on a line, and what to do about it.
+    pub fn brief(&self) -> impl Iterator<Item = (String, Option<&str>)> {
+        self.problems.iter().map(|problem| (problem.brief(), problem.fix.as_deref()))
+    }
+
     fn config(&mut self, common: &Common) -> Option<Config> {
         let path = config::find(common.config.as_deref());
         self.checked.extend(path.as_ref().map(|path| path.display().to_string()));

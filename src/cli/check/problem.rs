@@ -46,6 +46,13 @@ impl Problem {
         Self { line: Some(line), ..Self::with(Some(file), message) }
     }
 
+    /// Returns the problem on a line: `FILE:LINE:COLUMN: what is wrong`.
+    pub fn brief(&self) -> String {
+        let place = [self.file.clone(), self.line.map(|n| n.to_string()), self.column.map(|n| n.to_string())];
+        let parts = place.into_iter().flatten().chain([format!(" {}", self.message)]);
+        text::line_of(parts.collect::<Vec<_>>().join(":").trim_start(), MAX_LINE)
+    }
+
     /// Returns the problem with what to do.
     pub fn fixed_by(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());

@@ -3,21 +3,18 @@
 
 use std::{
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
-use bstr::ByteSlice as _;
 use rustix::fs::{Access, access};
 
 use super::git::Git;
+use crate::install::{HookCommand, NAME};
 
 const DELEGATE: &str = include_str!("delegate.sh");
 const GITEA: &str = include_str!("gitea.sh");
-
-/// The wrapper as it is installed, but for its two paths.
-const WRAPPER: &str = include_str!("../../../hooks/gitea-lightstep");
 
 /// Who pushes, by the login.
 pub(super) const PUSHER: &str = "ann";
@@ -50,8 +47,8 @@ impl Bare {
 
     /// Puts our hook beside Gitea's, the way it is installed.
     pub fn install(&self, binary: &Path, config: &Path) -> anyhow::Result<()> {
-        let wrapper = wrapper(binary, config);
-        write_program(&self.hooks().join("post-receive.d/gitea-lightstep"), &wrapper)
+        let command = HookCommand::new(binary.into(), config.into())?;
+        write_program(&self.hooks().join("post-receive.d").join(NAME), &command.wrapper())
     }
 
     /// Returns what Gitea tells the hooks of an SSH push.
@@ -83,29 +80,6 @@ impl Bare {
     }
 }
 
-/// Fills the two paths into the wrapper.
-fn wrapper(binary: &Path, config: &Path) -> Vec<u8> {
-    let mut filled = Vec::new();
-    for line in WRAPPER.lines() {
-        if line.starts_with("bin=") {
-            filled.extend_from_slice(b"bin=");
-            filled.extend(quoted(binary));
-        } else if line.starts_with("config=") {
-            filled.extend_from_slice(b"config=");
-            filled.extend(quoted(config));
-        } else {
-            filled.extend_from_slice(line.as_bytes());
-        }
-        filled.push(b'\n');
-    }
-    filled
-}
-
-/// Quotes a path for a shell: nothing in it is special but the quote itself.
-fn quoted(path: &Path) -> Vec<u8> {
-    [b"'", path.as_os_str().as_bytes().replace("'", r"'\''").as_slice(), b"'"].concat()
-}
-
 pub(super) fn make_dir(dir: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("failed to make `{}`", dir.display()))
 }
@@ -123,19 +97,4 @@ fn write_program(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wrapper_takes_paths_that_a_shell_would_trip_over() {
-        let filled = wrapper(Path::new("/opt/it's here/$bin"), Path::new("/etc/a\nb.toml"));
-        let filled = String::from_utf8(filled).expect("text");
-        assert!(filled.contains("\nbin='/opt/it'\\''s here/$bin'\n"), "{filled}");
-        assert!(filled.contains("\nconfig='/etc/a\nb.toml'\n"), "{filled}");
-        assert_eq!(filled.matches("bin=").count(), 1);
-        assert_eq!(filled.matches("config=").count(), 1);
-    }
 }
