@@ -1061,7 +1061,13 @@ install() {
         say ""
         say "Next: name a destination in the configuration. A token belongs into a file of its own, which"
         say "$run_user must be able to read: ${config%/*}/token, group $run_group, mode 640."
-        say "Then \`gitea-lightstep check$options\` and \`gitea-lightstep doctor$options\` say whether all is well."
+        program=gitea-lightstep
+        if [ "$prefix" != /usr/local ]; then
+            in_sh "$installed"
+            program=$quoted
+        fi
+        [ -z "$gitea_config" ] || { in_sh "$gitea_config" && gitea_options=" --gitea-config $quoted"; }
+        say "Then \`$program check$options\` and \`$program doctor$options${gitea_options:-}\` say whether all is well."
     fi
 }
 

@@ -231,11 +231,12 @@ fn show(checks: &[Check], as_json: bool, terminal: &Terminal) -> anyhow::Result<
         terminal.answer(serde_json::json!({ "findings": findings, "checks": checks }))?;
     } else {
         for check in checks {
-            let mark = if check.is_well() { terminal.green("well ") } else { terminal.red("found") };
+            let line = format!("{:<14} {}", check.name, check.seen);
+            let line = line.trim_end();
             if check.is_well() {
-                terminal.say(format_args!("{mark}  {:<14} {}", check.name, check.seen))?;
+                terminal.say(format_args!("{}  {line}", terminal.green("well ")))?;
             } else {
-                terminal.answer(format_args!("{mark}  {:<14} {}", check.name, check.seen))?;
+                terminal.answer(format_args!("{}  {line}", terminal.red("found")))?;
             }
             for finding in &check.findings {
                 terminal.answer(format_args!("         {}", finding.what))?;
