@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{regular, time::Deadline};
+use crate::{child, regular, time::Deadline};
 
 /// How large a secret may be, in bytes.
 const MAX_SECRET: u64 = 16 << 10;
@@ -147,16 +147,8 @@ fn run(words: &[String], time: Duration) -> io::Result<String> {
     }
     let deadline = Deadline::after(time);
     let printed = receiver.recv_timeout(deadline.left());
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if deadline.is_over() => {
-                child.kill()?;
-                child.wait()?;
-                return Err(io::Error::new(ErrorKind::TimedOut, format!("the command ran on for {time:?}")));
-            }
-            None => thread::sleep(Duration::from_millis(1)),
-        }
+    let Some(status) = child::wait(&mut child, deadline)? else {
+        return Err(io::Error::new(ErrorKind::TimedOut, format!("the command ran on for {time:?}")));
     };
     match printed {
         // A command that is not read to its end dies of that, and its status would hide why.

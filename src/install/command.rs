@@ -177,7 +177,7 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         ffi::OsString,
         io::Write as _,
@@ -220,7 +220,7 @@ mod tests {
     }
 
     /// Absolute paths of every byte that one may have, and often of those that shells and git's configuration care for.
-    fn path() -> impl Strategy<Value = PathBuf> {
+    pub(in crate::install) fn path() -> impl Strategy<Value = PathBuf> {
         let byte = prop_oneof![
             1 => (0x20u8..=0xff).prop_filter("no control character", |byte| *byte != 0x7f),
             2 => prop::sample::select(&b"'\"\\$`;#! *~%&|<>(){}[]=-"[..]),

@@ -213,18 +213,17 @@ fn line_of(text: &[u8], at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use std::{
-        ffi::OsString,
         fs,
-        os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+        os::unix::ffi::OsStrExt as _,
         path::{Path, PathBuf},
         process::Command,
     };
 
-    use proptest::{collection::vec, prelude::*};
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::install::HookCommand;
+    use crate::install::{HookCommand, command::tests::path};
 
     /// A file that git is asked about.
     struct File {
@@ -363,14 +362,6 @@ mod tests {
         }
         // Of another case it is another hook.
         parsed(b"[hook \"Gitea-Lightstep\"]\n\tcommand = true\n");
-    }
-
-    fn path() -> impl Strategy<Value = PathBuf> {
-        let byte = prop_oneof![
-            1 => (0x20u8..=0xff).prop_filter("no control character", |byte| *byte != 0x7f),
-            2 => prop::sample::select(&b"'\"\\$`;#! *~%&|<>(){}[]=-"[..]),
-        ];
-        vec(byte, 1..20).prop_map(|bytes| OsString::from_vec([b"/".to_vec(), bytes].concat()).into())
     }
 
     proptest! {

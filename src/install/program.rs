@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::time::Deadline;
+use crate::{child, time::Deadline};
 
 /// How much of what a program says is read, in bytes.
 const MAX_SAID: u64 = 4 << 10;
@@ -61,16 +61,8 @@ pub fn run(command: &mut Command, patience: Duration) -> io::Result<Said> {
         let Ok((nth, part)) = receiver.recv_timeout(deadline.left()) else { break };
         said[nth] = part?;
     }
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if deadline.is_over() => {
-                child.kill()?;
-                child.wait()?;
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it ran on for {patience:?}")));
-            }
-            None => thread::sleep(Duration::from_millis(1)),
-        }
+    let Some(status) = child::wait(&mut child, deadline)? else {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it ran on for {patience:?}")));
     };
     let [stdout, stderr] = said;
     Ok(Said { is_success: status.success(), stdout, stderr })
