@@ -5,6 +5,7 @@ mod support;
 
 mod api; // what scripts can call and read: every example is true
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
+mod brought; // what a deployment brings, over random histories, with git and plain counting as the oracles
 mod cap; // a spool that is full drops what is worth least, and says so
 mod captures; // what running Gitea servers handed to hooks, and what a person says of it
 mod check; // what check finds in scripts and services, with carets and as JSON

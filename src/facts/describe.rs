@@ -10,7 +10,8 @@ use gix::revwalk::Graph;
 
 use super::{
     FactError, Repository,
-    range::{MAX_VISITED, Time},
+    ancestry::Time,
+    range::MAX_VISITED,
     repository::{gix_id, own_id, told},
 };
 use crate::{push::ObjectId, text};

@@ -4,7 +4,9 @@
 //! needs its objects and its HEAD, and finding out about the rest takes the hook a tenth of its time.
 
 use std::{
-    fs, io,
+    collections::HashSet,
+    fmt, fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +17,9 @@ use gix::{
 };
 
 use super::{FactError, repository::told};
+
+/// How large the list of a shallow clone's edge may be, in bytes.
+const MAX_SHALLOW: u64 = 8 << 20;
 
 /// What has to be known to read a repository.
 pub(super) struct Layout {
@@ -60,6 +65,22 @@ impl Layout {
             return Store::at_opts(dir, self.hash, options);
         }
         Store::for_linked_worktree_opts(dir, self.common.clone(), self.hash, options)
+    }
+
+    /// Returns the commits whose parents were not fetched: none in a repository that has all of its history.
+    pub fn shallow(&self) -> Result<HashSet<gix::ObjectId>, FactError> {
+        let wrong = |why: &dyn fmt::Display| FactError::new(format!("failed to read `shallow`: {why}"));
+        let file = match fs::File::open(self.common.join("shallow")) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            opened => opened.map_err(|err| wrong(&err))?,
+        };
+        let mut text = Vec::new();
+        file.take(MAX_SHALLOW + 1).read_to_end(&mut text).map_err(|err| wrong(&err))?;
+        if text.len() as u64 > MAX_SHALLOW {
+            return Err(wrong(&format!("it is larger than {MAX_SHALLOW} bytes")));
+        }
+        let id = |line| gix::ObjectId::from_hex(line).map_err(|_| wrong(&"a line of it is no id"));
+        text.lines().filter(|line| !line.is_empty()).map(id).collect()
     }
 
     /// Returns whether the repository has only a part of its history (`git clone --depth`).

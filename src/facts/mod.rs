@@ -2,6 +2,8 @@
 //!
 //! Ids come from the push, never from reading refs: another push may have moved the ref since.
 
+mod ancestry;
+mod brought;
 mod commit;
 mod describe;
 mod error;
@@ -15,6 +17,7 @@ mod pull_request;
 mod range;
 mod repository;
 mod version;
+mod walk;
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -24,6 +27,7 @@ use std::{
 
 use bstr::ByteSlice as _;
 
+pub use brought::{Brought, MAX_VISITED_SINCE, Relation};
 pub use commit::{Commit, Person, Tag, Target};
 pub use describe::Description;
 pub use error::FactError;
@@ -34,11 +38,15 @@ pub use paths::{ChangedPaths, MAX_PATHS};
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
 pub use repository::Repository;
 pub use version::VersionTag;
+pub use walk::Patience;
 
 use crate::push::{MergeStep, ObjectId, PullRequest, Push, RefKind, Update};
 
 /// How many files of one update are remembered.
 const MAX_FILES: usize = 16;
+
+/// How many ranges since what ran before are remembered: services are seldom all at different commits.
+const MAX_BROUGHT: usize = 16;
 
 /// Files by commit and path.
 type Files = HashMap<(ObjectId, String), Option<Rc<str>>>;
@@ -57,6 +65,7 @@ pub struct Facts {
     previous: OnceCell<Result<Option<Description>, FactError>>,
     range_since_version: OnceCell<Result<Rc<Range>, FactError>>,
     files: RefCell<Files>,
+    brought: RefCell<Vec<(ObjectId, Rc<Brought>)>>,
 }
 
 impl Facts {
@@ -78,6 +87,7 @@ impl Facts {
             previous: OnceCell::new(),
             range_since_version: OnceCell::new(),
             files: RefCell::default(),
+            brought: RefCell::default(),
         }
     }
 
@@ -254,6 +264,39 @@ impl Facts {
             Ok(Rc::new(self.repository()?.range(previous, commit)?))
         };
         self.range_since_version.get_or_init(read).clone()
+    }
+
+    /// Returns what a deployment of the new commit brings where `old` runs; with `paths`, globs as in `[[service]]`, only
+    /// what touches them ([`Brought::is_filtered`]). It is remembered once it is whole.
+    ///
+    /// # Errors
+    /// If patience ends ([`FactError::is_out_of_time`]), the update names no commit, or one on the way is missing or broken.
+    pub fn brought_since(
+        &self,
+        old: ObjectId,
+        paths: &[String],
+        patience: Patience,
+    ) -> Result<Rc<Brought>, FactError> {
+        let new = self
+            .commit_id()?
+            .ok_or_else(|| FactError::new("the ref names no commit, so it brings nothing"))?;
+        let known =
+            self.brought.borrow().iter().find(|(since, _)| *since == old).map(|(_, brought)| brought.clone());
+        let brought = match known {
+            Some(brought) => brought,
+            None => {
+                let brought = Rc::new(self.repository()?.brought_between(old, new, patience)?);
+                let mut remembered = self.brought.borrow_mut();
+                if !brought.is_truncated && remembered.len() < MAX_BROUGHT {
+                    remembered.push((old, brought.clone()));
+                }
+                brought
+            }
+        };
+        if paths.is_empty() {
+            return Ok(brought);
+        }
+        Ok(Rc::new(self.repository()?.only_touching(&brought, paths, patience)?))
     }
 
     /// Returns the tag of the previous version.

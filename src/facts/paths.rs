@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use bstr::{BStr, BString, ByteSlice as _};
+use bstr::{BStr, BString};
 use gix::{
     diff::tree::{self, Recorder, Visit, visit},
     objs::TreeRefIter,
 };
 
-use super::{FactError, Repository};
+use super::{Commit, FactError, Repository};
 use crate::push::ObjectId;
 
 /// How many changed paths are listed; beyond it the list says that it was cut.
@@ -30,23 +30,68 @@ impl Repository {
         base: Option<ObjectId>,
         commit: ObjectId,
     ) -> Result<ChangedPaths, FactError> {
+        let mut found = ChangedPaths::default();
+        self.compare(base, commit, |path| {
+            if found.paths.len() == MAX_PATHS {
+                found.is_truncated = true;
+                return ControlFlow::Break(());
+            }
+            found.paths.push(path.to_owned());
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// Returns whether a commit differs from its first parent in a path that one of `globs` matches. In a shallow clone
+    /// a parent may be missing; everything in the commit is a change then.
+    pub(super) fn touches(
+        &self,
+        commit: &Commit,
+        globs: &[String],
+        is_shallow: bool,
+    ) -> Result<bool, FactError> {
+        let mut base = commit.parents.first().copied();
+        if is_shallow && base.is_some_and(|parent| self.commit(parent).is_err()) {
+            base = None;
+        }
+        let mut is_touched = false;
+        self.compare(base, commit.id, |path| {
+            is_touched = globs.iter().any(|glob| {
+                gix_glob::wildmatch(
+                    glob.as_str().into(),
+                    path,
+                    gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL,
+                )
+            });
+            if is_touched { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(is_touched)
+    }
+
+    /// Tells `each` path in which two commits differ, until it has heard enough.
+    fn compare(
+        &self,
+        base: Option<ObjectId>,
+        commit: ObjectId,
+        each: impl FnMut(&BStr) -> ControlFlow<()>,
+    ) -> Result<(), FactError> {
         let old = base.map(|base| self.tree_of(base)).transpose()?.unwrap_or_default();
         let new = self.tree_of(commit)?;
         let kind = self.hash();
-        let mut listed = Listed { recorder: Recorder::default(), found: ChangedPaths::default() };
+        let mut told = Told { recorder: Recorder::default(), each, is_over: false };
         let outcome = gix::diff::tree(
             TreeRefIter::from_bytes(&old, kind),
             TreeRefIter::from_bytes(&new, kind),
             tree::State::default(),
             &self.objects,
-            &mut listed,
+            &mut told,
         );
         match outcome {
-            Err(err) if !listed.found.is_truncated => Err(FactError::new(format!(
+            Err(err) if !told.is_over => Err(FactError::new(format!(
                 "failed to compare the trees of {commit}: {}",
                 crate::text::line(err.to_string())
             ))),
-            _ => Ok(listed.found),
+            _ => Ok(()),
         }
     }
 
@@ -56,13 +101,14 @@ impl Repository {
     }
 }
 
-/// Keeps the paths of files; the recorder does the bookkeeping of where the walk is.
-struct Listed {
+/// Hands on the paths of files; the recorder does the bookkeeping of where the walk is.
+struct Told<F> {
     recorder: Recorder,
-    found: ChangedPaths,
+    each: F,
+    is_over: bool,
 }
 
-impl Visit for Listed {
+impl<F: FnMut(&BStr) -> ControlFlow<()>> Visit for Told<F> {
     fn pop_front_tracked_path_and_set_current(&mut self) {
         self.recorder.pop_front_tracked_path_and_set_current();
     }
@@ -84,11 +130,11 @@ impl Visit for Listed {
         if change.entry_mode().is_tree() {
             return ControlFlow::Continue(());
         }
-        if self.found.paths.len() == MAX_PATHS {
-            self.found.is_truncated = true;
-            return ControlFlow::Break(());
+        let said = (self.each)(self.recorder.path());
+        self.is_over = said.is_break();
+        match said {
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            ControlFlow::Break(()) => ControlFlow::Break(()),
         }
-        self.found.paths.push(self.recorder.path().as_bstr().to_owned());
-        ControlFlow::Continue(())
     }
 }
