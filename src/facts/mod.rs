@@ -5,6 +5,7 @@
 mod ancestry;
 mod brought;
 mod commit;
+mod contents;
 mod describe;
 mod error;
 mod file;
@@ -29,6 +30,7 @@ use bstr::ByteSlice as _;
 
 pub use brought::{Brought, MAX_VISITED_SINCE, Relation};
 pub use commit::{Commit, Person, Tag, Target};
+pub use contents::{Contents, MAX_TOLD};
 pub use describe::Description;
 pub use error::FactError;
 pub use file::MAX_FILE;
