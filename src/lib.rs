@@ -48,6 +48,8 @@ pub mod push;
 
 pub mod facts;
 
+pub mod service;
+
 pub mod policy;
 
 pub mod marker;

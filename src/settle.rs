@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     config::{Config, UNASSIGNED},
-    decide::{Budget, Decider, Outcome, Verdict},
+    decide::{Budget, Decider, Deployed, Outcome, Place, Verdict},
     fault::{self, Step},
     marker::Marker,
     push::Push,
@@ -98,7 +98,8 @@ fn decide_rest(
         is_careful = false;
     }
     let hook_page = captured.hook_page;
-    let decider = Decider::new(config, captured.push, hook_page.clone());
+    let memory = state.memory();
+    let decider = Decider::new(config, captured.push, hook_page.clone(), &memory);
     let push = decider.push();
     let mut heading = Some(Pushed::of(push, &repository, hook_page.as_deref(), decider.policy()));
     let end = push.updates().len();
@@ -176,12 +177,19 @@ struct Slice<'a> {
     push: &'a Push,
     repository: &'a str,
     parcel: Parcel,
+    deployed: Vec<(Place, Deployed)>,
     lines: Lines,
 }
 
 impl<'a> Slice<'a> {
     fn begin(push: &'a Push, repository: &'a str, from: usize) -> Self {
-        Self { push, repository, parcel: Parcel::new(push.id(), from), lines: Lines::now() }
+        Self {
+            push,
+            repository,
+            parcel: Parcel::new(push.id(), from),
+            deployed: Vec::new(),
+            lines: Lines::now(),
+        }
     }
 
     /// Notes the push itself, in front of its first decision.
@@ -192,12 +200,31 @@ impl<'a> Slice<'a> {
     fn add(&mut self, verdict: &Verdict) -> Result<(), serde_json::Error> {
         for made in &verdict.markers {
             self.parcel.add(&made.marker)?;
+            self.deployed.extend(made.deployed.clone());
         }
         self.lines.add(noted(self.push, verdict, self.repository))
     }
 
-    /// Writes the markers and the verdicts, and returns when the markers are on disk.
+    /// Writes the markers and the verdicts, and returns when the markers are on disk. What runs where is remembered after
+    /// that; if it cannot be, the markers are as good without.
     fn write(
+        &self,
+        config: &Config,
+        state: &State,
+        meanwhile: Option<Meanwhile<'_>>,
+    ) -> Result<(), StateError> {
+        self.write_markers(config, state, meanwhile)?;
+        match state.memory().remember(&self.deployed) {
+            Ok(()) => Ok(()),
+            Err(err) => state.journal().append([Record::Trouble(Trouble {
+                push: Some(self.push.id()),
+                repository: Some(self.repository.into()),
+                what: format!("what runs where now is not remembered: {err}").into(),
+            })]),
+        }
+    }
+
+    fn write_markers(
         &self,
         config: &Config,
         state: &State,

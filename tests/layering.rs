@@ -9,10 +9,10 @@ use std::{
 use crate::support::manifest_dir;
 
 /// The modules in order: each may import those before it only.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "fault", "memory", "regular", "time", "child", "text", "secret", "names", "config", "push", "facts",
-    "policy", "marker", "decide", "state", "settle", "golden", "otlp", "delivery", "install", "doctor",
-    "cli",
+    "service", "policy", "marker", "decide", "state", "settle", "golden", "otlp", "delivery", "install",
+    "doctor", "cli",
 ];
 
 /// Which crate may be named in which modules.

@@ -17,6 +17,7 @@ mod place;
 mod progress;
 mod queue;
 mod reply;
+mod resource;
 mod status;
 mod terminal;
 mod test;
@@ -99,6 +100,11 @@ enum Command {
     Try(trial::TryArgs),
     /// Show the whole way of an update: who pushed, which rules spoke, what was sent
     Explain(explain::ExplainArgs),
+    /// Print who a build or a deploy of a commit is: OTEL_RESOURCE_ATTRIBUTES and TRACEPARENT
+    ///
+    /// They are those of the commit's markers. No server is asked, and a checkout is enough; without a configuration the
+    /// repository's own .gitea/lightstep.toml says which services there are.
+    Resource(resource::ResourceArgs),
     /// Check the configuration and every script
     Check(check::CheckArgs),
     /// Run the golden tests of policies: `*.test.toml` beside the scripts
@@ -168,6 +174,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Log(args) => log::run(args, &cli.common, &terminal),
         Command::Try(args) => trial::run(args, &cli.common, &terminal),
         Command::Explain(args) => explain::run(args, &cli.common, &terminal),
+        Command::Resource(args) => resource::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
         Command::Test(args) => test::run(args, &cli.common, &terminal),
         Command::Install(args) => install::run(args, &cli.common, &terminal),

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    meant::{Compression, DeliveryMode, Protocol, ReplyTo, Spans},
+    meant::{Compression, DeliveryMode, Emails, Protocol, ReplyTo, Spans},
+    service::ServiceFile,
     units::{DurationText, SizeText},
 };
 use crate::secret::SecretSource;
@@ -23,6 +24,7 @@ pub(super) struct ConfigFile {
     pub spool: SpoolFile,
     pub delivery: DeliveryFile,
     pub status: StatusFile,
+    pub people: PeopleFile,
     pub reply: ReplyFile,
 }
 
@@ -83,6 +85,7 @@ pub(super) enum HeaderFile {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PolicyFile {
     pub scripts: Option<PathBuf>,
+    pub repository_services: Vec<String>,
     pub limits: LimitsFile,
 }
 
@@ -92,15 +95,6 @@ pub(super) struct LimitsFile {
     pub operations: Option<u64>,
     pub time: Option<DurationText>,
     pub memory: Option<Spanned<SizeText>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServiceFile {
-    pub repository: String,
-    #[serde(default)]
-    pub paths: Vec<String>,
-    pub name: Spanned<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +118,12 @@ pub(super) struct DeliveryFile {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct StatusFile {
     pub older_than: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PeopleFile {
+    pub emails: Option<Emails>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::{
     file::ConfigFile,
-    meant::{Config, DEFAULT_STATE_DIR, Delivery, Limits, Reply, ServiceRule, SpoolCap},
+    meant::{Config, DEFAULT_STATE_DIR, Delivery, Limits, Reply, SpoolCap},
     problem::Problem,
     units::{SizeText, size_text},
 };
@@ -172,21 +172,14 @@ impl Reading<'_> {
                 time: file.policy.limits.time.map_or(limits.time, |text| text.0),
                 memory: file.policy.limits.memory.map_or(limits.memory, |text| self.memory(&text)),
             },
-            services: file
-                .service
-                .into_iter()
-                .map(|rule| {
-                    if rule.name.get_ref().trim().is_empty() {
-                        self.complain(&rule.name, "a service needs a name");
-                    }
-                    ServiceRule {
-                        line: self.line(rule.name.span().start),
-                        repository: rule.repository.to_lowercase(),
-                        paths: rule.paths,
-                        name: rule.name.into_inner(),
-                    }
-                })
+            services: file.service.into_iter().filter_map(|service| self.service(service)).collect(),
+            repository_services: file
+                .policy
+                .repository_services
+                .iter()
+                .map(|pattern| pattern.to_lowercase())
                 .collect(),
+            emails: file.people.emails.unwrap_or_default(),
             spool: SpoolCap {
                 files: file.spool.files.unwrap_or(spool.files),
                 bytes: file.spool.bytes.map_or(spool.bytes, |text| text.0),
@@ -212,7 +205,7 @@ impl Reading<'_> {
     }
 
     /// Returns the line, from 1 on, of a byte of the file.
-    fn line(&self, at: usize) -> usize {
+    pub fn line(&self, at: usize) -> usize {
         self.source.get(..at).unwrap_or_default().matches('\n').count() + 1
     }
 

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+use super::service::ServiceRule;
 use crate::secret::SecretSource;
 
 /// Where state is kept when no file says otherwise.
@@ -27,6 +28,10 @@ pub struct Config {
     pub limits: Limits,
     /// Which paths of which repositories are which services.
     pub services: Vec<ServiceRule>,
+    /// Wildcards over `owner/name`, in lower case: the repositories that may define services in a file of their own.
+    pub repository_services: Vec<String>,
+    /// What becomes of people's mail addresses.
+    pub emails: Emails,
     /// How much may wait.
     pub spool: SpoolCap,
     /// How many small files that wait for a destination become one, 2 or more.
@@ -49,6 +54,8 @@ impl Default for Config {
             scripts: None,
             limits: Limits::default(),
             services: Vec::new(),
+            repository_services: Vec::new(),
+            emails: Emails::default(),
             spool: SpoolCap::default(),
             merge_at: 64,
             delivery: Delivery::default(),
@@ -149,19 +156,6 @@ impl Default for Limits {
     }
 }
 
-/// One `[[service]]`: what is called what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceRule {
-    /// Wildcards over `owner/name`, in lower case.
-    pub repository: String,
-    /// Wildcards over paths; none stands for the whole repository.
-    pub paths: Vec<String>,
-    /// `service.name`.
-    pub name: String,
-    /// The line of the file that names it.
-    pub line: usize,
-}
-
 /// How much may wait, for each destination and in the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpoolCap {
@@ -175,6 +169,20 @@ impl Default for SpoolCap {
     fn default() -> Self {
         Self { files: 100_000, bytes: 1 << 30 }
     }
+}
+
+/// What a marker says of people's mail addresses, which are personal data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Emails {
+    /// A hash of each, with a key that stays in the state directory: whoever has the markers can tell one person from
+    /// another, and cannot find out an address by trying.
+    #[default]
+    Hashed,
+    /// The addresses themselves.
+    Plain,
+    /// Nothing.
+    None,
 }
 
 /// How markers are sent.

@@ -298,7 +298,8 @@ impl<'a> Courier<'a> {
     }
 
     fn exchange(&self, markers: &[&Marker], signal: Signal) -> Outcome {
-        match otlp::encode(signal, markers, Timestamp::now(), self.destination.protocol) {
+        let Destination { protocol, spans, .. } = self.destination;
+        match otlp::encode(signal, markers, Timestamp::now(), *protocol, *spans) {
             Ok(body) => self.client.post(signal, body),
             Err(err) => Outcome::Refused { status: 0, why: format!("failed to encode: {err}") },
         }

@@ -24,13 +24,14 @@ pub enum Probed {
 /// Sends a request with nothing in it, and returns what came of it and what time it is there.
 pub fn probe(destination: &Destination, timeout: Duration) -> (Probed, Option<Timestamp>) {
     let client = Client::new(destination, timeout);
-    let probed = match otlp::encode(Signal::Logs, &[], Timestamp::now(), destination.protocol) {
-        Ok(body) => match client.post(Signal::Logs, body) {
-            Outcome::Accepted { .. } => Probed::Takes,
-            Outcome::Retry { why, .. } => Probed::Later(why),
-            Outcome::Refused { status, why } => Probed::Refuses { status, why },
-        },
-        Err(err) => Probed::Later(format!("failed to encode: {err}")),
-    };
+    let probed =
+        match otlp::encode(Signal::Logs, &[], Timestamp::now(), destination.protocol, destination.spans) {
+            Ok(body) => match client.post(Signal::Logs, body) {
+                Outcome::Accepted { .. } => Probed::Takes,
+                Outcome::Retry { why, .. } => Probed::Later(why),
+                Outcome::Refused { status, why } => Probed::Refuses { status, why },
+            },
+            Err(err) => Probed::Later(format!("failed to encode: {err}")),
+        };
     (probed, client.clock())
 }

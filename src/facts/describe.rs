@@ -9,7 +9,7 @@ use bstr::{BString, ByteSlice as _};
 use gix::revwalk::Graph;
 
 use super::{
-    FactError, Repository,
+    FactError, Repository, VersionTag,
     ancestry::Time,
     range::MAX_VISITED,
     repository::{gix_id, own_id, told},
@@ -129,18 +129,39 @@ impl Repository {
         nearest.map(describe).transpose()
     }
 
+    /// Returns the versions that tags give to `commit` itself, in the order of the tags' names.
+    ///
+    /// # Errors
+    /// If the tags cannot be listed.
+    pub(super) fn version_tags_of(&self, commit: ObjectId) -> Result<Vec<VersionTag>, FactError> {
+        let failed = |err: &gix::Error| FactError::new(format!("failed to list the tags: {}", told(err)));
+        let mut tags = Vec::new();
+        for reference in self.tags().map_err(|err| failed(&err))?.into_iter().take(MAX_TAGS).flatten() {
+            let tag = reference.name.shorten().to_str().ok().and_then(VersionTag::parse);
+            let Some(tag) = tag else { continue };
+            if self.tagged(&reference).is_some_and(|id| id == gix_id(commit)) {
+                tags.push(tag);
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Returns the commit that a tag names in the end. One that cannot be read names nothing.
+    fn tagged(&self, reference: &gix::refs::Reference) -> Option<gix::ObjectId> {
+        // Packed refs tell what an annotated tag comes to.
+        reference.peeled.or_else(|| {
+            let target = self.target(own_id(reference.target.try_id()?).ok()?).ok()?;
+            target.commit.as_ref().map(|commit| gix_id(commit.id))
+        })
+    }
+
     /// Returns the short names of the tags by the commits that they name in the end.
     fn versions<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, gix::Error> {
         let mut tags = Tags::new();
         for reference in self.tags()?.into_iter().take(MAX_TAGS).flatten() {
             let name = reference.name.shorten().to_owned();
             let Some(rank) = name.to_str().ok().and_then(&rank) else { continue };
-            // Packed refs tell what an annotated tag comes to. One that cannot be read names nothing.
-            let id = reference.peeled.or_else(|| {
-                let target = self.target(own_id(reference.target.try_id()?).ok()?).ok()?;
-                target.commit.as_ref().map(|commit| gix_id(commit.id))
-            });
-            let Some(id) = id else { continue };
+            let Some(id) = self.tagged(&reference) else { continue };
             if tags.get(&id).is_none_or(|(known, _)| rank > *known) {
                 tags.insert(id, (rank, name));
             }

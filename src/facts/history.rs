@@ -119,7 +119,7 @@ impl Repository {
             let parent = commit.iter_parents().next().transpose().map_err(|err| failed(&err))?;
             next = parent.map(|parent| own_id(&parent)).transpose()?;
             walked.past.push(Past {
-                update: Update::new(ref_name.clone(), next.unwrap_or(null(id)), id)
+                update: Update::new(ref_name.clone(), next.unwrap_or(ObjectId::null(id)), id)
                     .ok_or_else(|| FactError::new(format!("commit {id} has a parent of another kind")))?,
                 time: Timestamp::from_second(time).unwrap_or(Timestamp::UNIX_EPOCH),
             });
@@ -136,7 +136,8 @@ impl Repository {
             let tag = tag.map_err(|err| failed(&err))?;
             // A tag that names another ref is no tag that anybody could have pushed.
             let Some(id) = tag.target.try_id().map(own_id).transpose()? else { continue };
-            let update = RefName::new(tag.name.as_bstr()).and_then(|name| Update::new(name, null(id), id));
+            let update =
+                RefName::new(tag.name.as_bstr()).and_then(|name| Update::new(name, ObjectId::null(id), id));
             if let Some(update) = update {
                 tags.push(Past { update, time: self.time_of(id) });
             }
@@ -165,8 +166,4 @@ struct Walked {
     past: Vec<Past>,
     is_cut: bool,
     is_shallow: bool,
-}
-
-fn null(like: ObjectId) -> ObjectId {
-    ObjectId::from_raw(&[0; 32][..like.as_bytes().len()]).expect("it is as long as another id")
 }

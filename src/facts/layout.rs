@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bstr::ByteSlice as _;
+use bstr::{BString, ByteSlice as _};
 use gix::{
     config::{File, Source, file::Metadata},
     refs::file::Store,
@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub has_commit_graph: bool,
     /// Whether the index over all packs may be.
     pub has_multi_pack_index: bool,
+    /// Where a clone is from.
+    pub origin: Option<BString>,
 }
 
 impl Layout {
@@ -54,6 +56,7 @@ impl Layout {
             hash: hash(&config)?,
             has_commit_graph: is_on(&config, "core.commitGraph")?,
             has_multi_pack_index: is_on(&config, "core.multiPackIndex")?,
+            origin: config.string("remote.origin.url").map(|url| url.to_vec().into()),
             common,
         })
     }

@@ -65,6 +65,7 @@ pub struct Facts {
     paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
     description: OnceCell<Result<Option<Description>, FactError>>,
     previous: OnceCell<Result<Option<Description>, FactError>>,
+    version_tags: OnceCell<Result<Rc<[VersionTag]>, FactError>>,
     range_since_version: OnceCell<Result<Rc<Range>, FactError>>,
     files: RefCell<Files>,
     brought: RefCell<Vec<(ObjectId, Rc<Brought>)>>,
@@ -87,6 +88,7 @@ impl Facts {
             paths: OnceCell::new(),
             description: OnceCell::new(),
             previous: OnceCell::new(),
+            version_tags: OnceCell::new(),
             range_since_version: OnceCell::new(),
             files: RefCell::default(),
             brought: RefCell::default(),
@@ -243,6 +245,21 @@ impl Facts {
         self.description.get_or_init(read).clone()
     }
 
+    /// Returns the version that a tag gives to the new commit itself: a tag of `service` counts more than one that names no
+    /// service, then the highest version. A tag of another service says nothing.
+    ///
+    /// # Errors
+    /// If the tags cannot be listed.
+    pub fn release_of(&self, service: &str) -> Result<Option<VersionTag>, FactError> {
+        let read = || match self.commit_id()? {
+            Some(commit) => Ok(self.repository()?.version_tags_of(commit)?.into()),
+            None => Ok(Rc::from([])),
+        };
+        let tags = self.version_tags.get_or_init(read).clone()?;
+        let of_service = tags.iter().filter(|tag| tag.service().is_none_or(|named| named == service));
+        Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.version())).cloned())
+    }
+
     /// Returns the nearest version in the new commit's history, beside the one that the update names: of the
     /// same service, and no pre-release unless the update names one.
     ///
@@ -301,6 +318,14 @@ impl Facts {
         Ok(Rc::new(self.repository()?.only_touching(&brought, paths, patience)?))
     }
 
+    /// Returns the previous version with its commit.
+    ///
+    /// # Errors
+    /// If the tags or the history cannot be read.
+    pub fn previous_release(&self) -> Result<Option<(VersionTag, ObjectId)>, FactError> {
+        Ok(self.previous()?.and_then(|found| Some((VersionTag::parse(&found.tag)?, found.tagged))))
+    }
+
     /// Returns the tag of the previous version.
     fn previous(&self) -> Result<Option<Description>, FactError> {
         let read = || {
@@ -330,7 +355,10 @@ impl Facts {
 
     /// Returns the commit that the ref named before, `None` if it was created by this push or
     /// named something else.
-    fn old_commit(&self) -> Result<Option<ObjectId>, FactError> {
+    ///
+    /// # Errors
+    /// If the old object is missing or broken.
+    pub fn old_commit(&self) -> Result<Option<ObjectId>, FactError> {
         let read = || match self.update().old_id() {
             Some(id) => Ok(self.repository()?.target(id)?.commit.as_ref().map(|commit| commit.id)),
             None => Ok(None),

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     config::ServiceRule,
-    decide,
     facts::{Commit, Person},
     push::{GitDir, MergeStep, PushId, RefKind, RefName, Source, Transport, Update},
+    service,
     state::journal::{Decision, Journal, Pushed, Record},
     time::Timestamp,
 };
@@ -112,7 +112,7 @@ impl Captured {
             document.insert("repository", text(&name).into());
         }
         let mut services = ArrayOfTables::new();
-        for rule in wish.services.iter().filter(|rule| decide::is_of(rule, &source.repository)) {
+        for rule in wish.services.iter().filter(|rule| service::is_of(rule, &source.repository)) {
             let mut table = Table::new();
             table.insert("name", text(&rule.name).into());
             if !rule.paths.is_empty() {

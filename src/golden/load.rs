@@ -116,12 +116,9 @@ impl Reading<'_> {
             if service.name.get_ref().trim().is_empty() {
                 self.complaints.at(&service.name, "a service needs a name");
             }
-            ServiceRule {
-                line: self.complaints.line_of(&service.name),
-                repository: service.repository.unwrap_or_else(|| "*/*".into()).to_lowercase(),
-                paths: service.paths,
-                name: service.name.into_inner(),
-            }
+            let line = self.complaints.line_of(&service.name);
+            let repository = service.repository.as_deref().unwrap_or("*/*");
+            ServiceRule::new(repository, service.paths, service.name.into_inner(), line)
         });
         (scripts, services.collect(), tests)
     }

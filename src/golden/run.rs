@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::{Config, Limits},
-    decide::{Budget, Decider},
+    decide::{Budget, Decider, Passing},
 };
 
 /// How long the policy may take for one update. The limits of a site are not asked, so that a test says the same
@@ -108,7 +108,8 @@ impl Suite {
 
     fn play(&self, config: &Config, test: &Test, stage: &mut Stage) -> anyhow::Result<Vec<Found>> {
         let played = stage.set(&test.scene)?;
-        let decider = Decider::with_scripts(config, played.push, &self.scripts);
+        let memory = Passing::default();
+        let decider = Decider::with_scripts(config, played.push, &self.scripts, &memory);
         let scripts = self.place.scripts.join("").display().to_string();
         let mut names = played.names.into_iter();
         let mut found = Vec::new();

@@ -15,6 +15,9 @@ use crate::{
 /// `printf 'gitea-lightstep/trace/1\0%s' "$sha" | sha256sum | cut -c1-32`.
 const TRACE: &[u8] = b"gitea-lightstep/trace/1\0";
 
+/// What is hashed in front of the words of a span that belongs to a commit.
+const SPAN: &[u8] = b"gitea-lightstep/span/1\0";
+
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $len:literal) => {
         $(#[$doc])*
@@ -121,6 +124,22 @@ impl MarkerId {
     }
 }
 
+impl SpanId {
+    /// Computes the id of the span of a commit's change or release: the first 8 bytes of SHA-256 over
+    /// `gitea-lightstep/span/1`, a NUL, the trace's id in lower-case hex, a NUL, the service, a NUL and the kind.
+    ///
+    /// It is the same for everybody who has the commit. The same change that lands twice has two markers and one span.
+    pub fn of_commit(trace: TraceId, service: &str, kind: Kind) -> Self {
+        let mut hash = Sha256::new_with_prefix(SPAN);
+        for part in [&trace.to_string(), service] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        hash.update(kind.as_str());
+        Self::leading(&hash.finalize())
+    }
+}
+
 impl TraceId {
     /// Computes the id of a commit's trace: the first 16 bytes of SHA-256 over
     /// `gitea-lightstep/trace/1`, a NUL and the full id in lower-case hex.
@@ -142,6 +161,13 @@ mod tests {
         // printf 'gitea-lightstep/trace/1\0%s' 9d59409acf479dfa0df1aa568182e43e43df8bbe | sha256sum | cut -c1-32
         let expected = "3e03d7b94426664c15b0364cfd21c54f";
         assert_eq!(TraceId::of(sha.parse().expect("valid")).to_string(), expected);
+    }
+
+    #[test]
+    fn a_shell_computes_the_same_span_id() {
+        let trace: TraceId = "3e03d7b94426664c15b0364cfd21c54f".parse().expect("valid");
+        // printf 'gitea-lightstep/span/1\0%s\0%s\0%s' 3e03d7b94426664c15b0364cfd21c54f checkout release | sha256sum | cut -c1-16
+        assert_eq!(SpanId::of_commit(trace, "checkout", Kind::Release).to_string(), "9fa7f08ff53716d0");
     }
 
     #[test]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::{SpanId, TraceId};
 use crate::facts::Facts;
 
+/// How many contexts one marker links to.
+const MAX_GIVEN: usize = 8;
+
 /// A `traceparent` (W3C Trace Context, section 3.2): `00-<trace id>-<span id>-<flags>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traceparent {
@@ -17,13 +20,25 @@ pub struct Traceparent {
 }
 
 impl Traceparent {
-    /// Returns the context given by `git push -o traceparent=...`, else by the commit's trailer
-    /// `Traceparent:`; what is no valid context counts as none.
-    pub fn given(facts: &Facts) -> Option<Self> {
-        if let Some(option) = facts.push().source().options.get("traceparent") {
-            return option.parse().ok();
+    /// Returns the contexts given by `git push -o traceparent=...` and by trailers `Traceparent:` of the tag and the commit, each
+    /// once, at most [`MAX_GIVEN`]; what is no valid context counts as none.
+    pub fn given(facts: &Facts) -> Vec<Self> {
+        let options = facts.push().source().options.iter();
+        let options = options.filter(|(key, _)| *key == "traceparent").map(|(_, value)| value.to_string());
+        let mut said: Vec<String> = options.collect();
+        if let Ok(target) = facts.target() {
+            let of_tag = target.tag.iter().flat_map(|tag| &tag.trailers);
+            let of_commit = target.commit.iter().flat_map(|commit| &commit.trailers);
+            let named = of_tag.chain(of_commit).filter(|(key, _)| key.eq_ignore_ascii_case("traceparent"));
+            said.extend(named.map(|(_, value)| value.clone()));
         }
-        facts.commit().ok()??.trailer("traceparent")?.parse().ok()
+        let mut given = Vec::new();
+        for context in said.iter().filter_map(|said| said.parse().ok()) {
+            if !given.contains(&context) && given.len() < MAX_GIVEN {
+                given.push(context);
+            }
+        }
+        given
     }
 }
 

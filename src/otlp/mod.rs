@@ -25,12 +25,14 @@ pub fn encode(
     markers: &[&Marker],
     observed: Timestamp,
     protocol: Protocol,
+    spans: Spans,
 ) -> Result<Vec<u8>, serde_json::Error> {
+    let has_releases = spans == Spans::All;
     match (signal, protocol) {
         (Signal::Logs, Protocol::Protobuf) => Ok(logs::request(markers, observed).encode_to_vec()),
         (Signal::Logs, Protocol::Json) => serde_json::to_vec(&logs::request(markers, observed)),
-        (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers).encode_to_vec()),
-        (Signal::Traces, Protocol::Json) => serde_json::to_vec(&traces::request(markers)),
+        (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers, has_releases).encode_to_vec()),
+        (Signal::Traces, Protocol::Json) => serde_json::to_vec(&traces::request(markers, has_releases)),
     }
 }
 

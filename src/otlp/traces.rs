@@ -1,4 +1,4 @@
-//! One root span a marker: what Lightstep draws deployment markers from. A marker is a point, so its
+//! One span a marker: what Lightstep draws deployment markers from. A marker of which nobody knows how long it took is a point, and its
 //! span begins and ends at one time.
 
 use opentelemetry_proto::tonic::{
@@ -7,16 +7,18 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{event_name, resource};
-use crate::marker::{Marker, name};
+use crate::marker::{Interval, Marker, Traceparent, name};
 
-pub(super) fn request(markers: &[&Marker]) -> ExportTraceServiceRequest {
+/// `has_releases` says whether the destination gets the spans of releases: only there may a deployment's span have one above it. Elsewhere
+/// it is a root span, for a parent that never comes is shown as a mistake.
+pub(super) fn request(markers: &[&Marker], has_releases: bool) -> ExportTraceServiceRequest {
     let resource_spans = resource::by_service(markers)
         .into_iter()
         .map(|(key, markers)| ResourceSpans {
             resource: Some(resource::resource(key)),
             scope_spans: vec![ScopeSpans {
                 scope: Some(resource::scope()),
-                spans: markers.into_iter().map(span).collect(),
+                spans: markers.into_iter().map(|marker| span(marker, has_releases)).collect(),
                 schema_url: String::new(),
             }],
             schema_url: String::new(),
@@ -25,28 +27,34 @@ pub(super) fn request(markers: &[&Marker]) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans }
 }
 
-fn span(marker: &Marker) -> Span {
+fn span(marker: &Marker, has_releases: bool) -> Span {
     // The version stands on the resource and again here: Lightstep registers a span's attribute.
     let mut attributes = resource::attributes(marker);
     attributes.push(resource::text(name::SERVICE_VERSION, &marker.version));
     attributes.extend(
         marker.environment.as_deref().map(|environment| resource::text(name::ENVIRONMENT, environment)),
     );
-    let links = marker.link.map(|link| span::Link {
-        trace_id: link.trace_id.as_bytes().to_vec(),
-        span_id: link.span_id.as_bytes().to_vec(),
-        ..span::Link::default()
-    });
-    let time = resource::unix_nanos(marker.time);
+    let parent = marker.parent.filter(|_| has_releases);
+    let Interval { start, end } =
+        marker.interval.unwrap_or(Interval { start: marker.time, end: marker.time });
     Span {
         trace_id: marker.trace_id.as_bytes().to_vec(),
         span_id: marker.span_id().as_bytes().to_vec(),
+        parent_span_id: parent.map_or_else(Vec::new, |parent| parent.as_bytes().to_vec()),
         name: event_name(marker.kind).into(),
         kind: span::SpanKind::Server.into(),
-        start_time_unix_nano: time,
-        end_time_unix_nano: time,
+        start_time_unix_nano: resource::unix_nanos(start),
+        end_time_unix_nano: resource::unix_nanos(end),
         attributes,
-        links: links.into_iter().collect(),
+        links: marker.links.iter().map(link).collect(),
         ..Span::default()
+    }
+}
+
+fn link(to: &Traceparent) -> span::Link {
+    span::Link {
+        trace_id: to.trace_id.as_bytes().to_vec(),
+        span_id: to.span_id.as_bytes().to_vec(),
+        ..span::Link::default()
     }
 }

@@ -6,13 +6,10 @@ use super::{
     Draft, Guarded, ScriptError,
     api::{MarkAnswer, MarkerView, RefuseAnswer, SkipAnswer},
     draft,
-    draft::Partial,
+    draft::{MAX_MARKS, Partial},
     layer::Layer,
     trace::Function,
 };
-
-/// How many markers one update may become.
-const MAX_MARKS: usize = 64;
 
 /// The place in the policy that spoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +76,7 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
         Err(said) => said,
     };
     let said = match said.try_cast_result::<MarkAnswer>() {
-        Ok(answer) => return Ok(Decision::Marks(vec![mark(answer)])),
+        Ok(answer) => return asked(layer, vec![answer]),
         Err(said) => said,
     };
     let list = match said.try_cast_result::<rhai::Array>() {
@@ -96,10 +93,10 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
             ));
         }
     };
-    let mut marks = Vec::with_capacity(list.len());
+    let mut answers = Vec::with_capacity(list.len());
     for item in list {
         match item.try_cast_result::<MarkAnswer>() {
-            Ok(answer) => marks.push(mark(answer)),
+            Ok(answer) => answers.push(answer),
             Err(other) => {
                 return at_fault(format!(
                     "the array that `decide` returned must hold `mark(#{{...}})` only, found {}",
@@ -108,11 +105,28 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
             }
         }
     }
-    Ok(Decision::Marks(marks))
+    asked(layer, answers)
 }
 
-fn mark(answer: MarkAnswer) -> Mark {
-    Mark { by: answer.by, partial: answer.partial }
+/// Returns the markers that were asked for.
+fn asked(layer: &Layer, answers: Vec<MarkAnswer>) -> Result<Decision, ScriptError> {
+    let marks: Vec<Mark> = answers
+        .into_iter()
+        .flat_map(|answer| {
+            answer.partials.into_iter().map(move |partial| Mark { by: answer.by.clone(), partial })
+        })
+        .collect();
+    match marks.len() {
+        0 => Ok(Decision::Skip {
+            by: rule(layer, Function::Decide),
+            why: "the policy named no environment".into(),
+        }),
+        n if n > MAX_MARKS => {
+            let message = format!("`decide` asked for {n} markers, the limit is {MAX_MARKS}");
+            Err(ScriptError::at(layer.name(), None, message))
+        }
+        _ => Ok(Decision::Marks(marks)),
+    }
 }
 
 /// Reads what `enrich` returned.

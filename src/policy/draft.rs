@@ -17,6 +17,8 @@ pub const MAX_ATTRIBUTES: usize = 64;
 pub const MAX_NAME: usize = 256;
 /// How long an attribute's text or a title may be, in characters.
 pub const MAX_TEXT: usize = 4096;
+/// How many markers one update may become.
+pub(super) const MAX_MARKS: usize = 64;
 /// How many texts an attribute's list may hold.
 const MAX_LIST: usize = 128;
 
@@ -253,12 +255,13 @@ impl Partial {
         own.chain(attributes).collect()
     }
 
-    /// Reads a script's object map.
+    /// Reads a script's object map; one that names several environments describes a marker for each.
     ///
     /// # Errors
     /// A text that names the word, what was found and what is expected.
-    pub(super) fn from_map(map: Map) -> Result<Self, String> {
+    pub(super) fn from_map(map: Map) -> Result<Vec<Self>, String> {
         let mut partial = Self::default();
+        let mut environments = None;
         for (word, value) in map {
             let word = Word::parse(&word)?;
             if value.is_unit() {
@@ -268,12 +271,20 @@ impl Partial {
                 Word::Kind => partial.kind = Some(kind_of(value)?),
                 Word::Service => partial.service = Some(name_of("service", value)?),
                 Word::Version => partial.version = Some(name_of("version", value)?),
+                Word::Environment if value.is_array() => environments = Some(names_of("environment", value)?),
                 Word::Environment => partial.environment = Some(name_of("environment", value)?),
                 Word::Title => partial.title = Some(text_of("title", value, MAX_TEXT)?),
                 Word::Attributes => partial.attributes = attributes(value)?,
             }
         }
-        Ok(partial)
+        Ok(match environments {
+            None => vec![partial],
+            Some(names) => {
+                let in_each =
+                    names.into_iter().map(|name| Self { environment: Some(name), ..partial.clone() });
+                in_each.collect()
+            }
+        })
     }
 }
 
@@ -315,6 +326,14 @@ fn name_of(word: &str, value: Dynamic) -> Result<String, String> {
         return Err(format!("`{word}` is empty; leave it out or give it a name"));
     }
     Ok(name)
+}
+
+fn names_of(word: &str, value: Dynamic) -> Result<Vec<String>, String> {
+    let values = value.into_array().unwrap_or_default();
+    if values.len() > MAX_MARKS {
+        return Err(format!("`{word}` has {} names, the limit is {MAX_MARKS}", values.len()));
+    }
+    values.into_iter().map(|value| name_of(word, value)).collect()
 }
 
 fn text_of(word: &str, value: Dynamic, max: usize) -> Result<String, String> {

@@ -42,7 +42,7 @@ pub use quote::quote;
 pub use reference::{definitions, reference};
 pub use trace::{Field, Function, Said, Step, Trace, differences, shown};
 
-use crate::{config::Limits, facts::Facts, push::Repository, time::Deadline};
+use crate::{config::Limits, facts::Facts, push::Repository, service::Services, time::Deadline};
 
 /// Where the scripts of a repository are.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,15 @@ pub struct Checked {
     pub without_a_say: Option<ScriptError>,
     /// What it imports.
     pub imports: Vec<Import>,
+}
+
+/// What a policy is asked about: an update, as the repository and the site tell of it.
+#[derive(Clone)]
+pub struct Subject {
+    /// What the repository says.
+    pub facts: Rc<Facts>,
+    /// The services of the repository.
+    pub services: Rc<Services>,
 }
 
 /// What `guard` said of a marker.
@@ -155,7 +164,7 @@ impl Policy {
     /// If the script fails or answers something that is no decision.
     pub fn decide(
         &self,
-        facts: &Rc<Facts>,
+        subject: &Subject,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Decision, ScriptError> {
@@ -163,7 +172,7 @@ impl Policy {
         let at = self.layers.iter().rposition(decides).expect("the built-in layer decides");
         let layer = &self.layers[at];
         self.layers[at + 1..].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
-        let called = self.engine.call(layer, Function::Decide, (UpdateView::new(facts),), deadline);
+        let called = self.engine.call(layer, Function::Decide, (UpdateView::new(subject),), deadline);
         let said = called.and_then(|said| answer::decision(layer, said));
         trace.decided(layer, &said);
         self.layers[..at].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
@@ -177,7 +186,7 @@ impl Policy {
     pub fn enrich(
         &self,
         mut draft: Draft,
-        facts: &Rc<Facts>,
+        subject: &Subject,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Draft, ScriptError> {
@@ -187,7 +196,7 @@ impl Policy {
                 continue;
             }
             let before = trace.before(&draft);
-            let args = (MarkerView::open(draft), UpdateView::new(facts));
+            let args = (MarkerView::open(draft), UpdateView::new(subject));
             let called = self.engine.call(layer, Function::Enrich, args, deadline);
             let said = called.and_then(|said| answer::enriched(layer, said));
             trace.enriched(layer, before.as_ref(), &said);
@@ -203,7 +212,7 @@ impl Policy {
     pub fn guard(
         &self,
         mut draft: Draft,
-        facts: &Rc<Facts>,
+        subject: &Subject,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Guarded, ScriptError> {
@@ -213,7 +222,7 @@ impl Policy {
                 continue;
             }
             let before = trace.before(&draft);
-            let args = (MarkerView::closed(draft.clone()), UpdateView::new(facts));
+            let args = (MarkerView::closed(draft.clone()), UpdateView::new(subject));
             let called = self.engine.call(layer, Function::Guard, args, deadline);
             let said = called.and_then(|said| answer::guarded(layer, draft, said));
             trace.guarded(layer, before.as_ref(), &said);

@@ -36,6 +36,11 @@ impl ObjectId {
         Some(Self { len, bytes })
     }
 
+    /// Returns the null id of the kind of repository that `like` is in.
+    pub fn null(like: Self) -> Self {
+        Self { bytes: [0; 32], ..like }
+    }
+
     /// Returns the 20 or 32 raw bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]

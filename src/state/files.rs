@@ -225,6 +225,22 @@ pub(super) fn write_durable(
     write_and_name(dir, name, parts, |_, _| Ok(()), name_it)?.sync_name()
 }
 
+/// Writes `parts` as the file `name` in `dir`, which must not be there, and returns when it is on disk.
+pub(super) fn write_once(dir: &Path, name: &str, parts: &[&[u8]]) -> Result<(), StateError> {
+    let written = write_and_name(
+        dir,
+        name,
+        parts,
+        |_, _| Ok(()),
+        |_, hidden| {
+            let path = dir.join(name);
+            rename_beside(hidden, &path)?;
+            Ok(path)
+        },
+    )?;
+    written.sync()
+}
+
 /// Writes a file under a name that nobody lists, made of `name`. `before` it is written something is done with it, and
 /// `name_it` gives it the name that it is to have.
 fn write_and_name(

@@ -6,6 +6,7 @@
 pub mod cap;
 pub mod contents;
 pub mod dead;
+mod deployed;
 mod files;
 pub mod inbox;
 pub mod journal;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use dead::DeadLetters;
+pub use deployed::Remembered;
 pub use files::{StateError, Written};
 pub use inbox::{Capture, Inbox};
 pub use journal::Journal;
@@ -72,6 +74,11 @@ impl State {
     /// Returns what was refused for good.
     pub fn dead_letters(&self) -> DeadLetters {
         DeadLetters::at(self.dir.join("dead"))
+    }
+
+    /// Returns what is known from earlier pushes.
+    pub fn memory(&self) -> Remembered {
+        Remembered::at(&self.dir)
     }
 
     /// Returns the record of every decision and every delivery.

@@ -10,6 +10,7 @@ use crate::{
     decide::{Budget, Decider, Verdict},
     policy::{Function, Level, Step},
     push::{GitDir, Push, RefName, Repository, Source, Update},
+    state::Remembered,
 };
 
 /// What today's policy says of the update.
@@ -36,7 +37,12 @@ pub(super) struct ToldStep {
 }
 
 /// Decides the update again. The error says why that cannot be.
-pub(super) fn decide(config: &Config, story: &Story, git_dir: Option<GitDir>) -> Result<Anew, String> {
+pub(super) fn decide(
+    config: &Config,
+    memory: &Remembered,
+    story: &Story,
+    git_dir: Option<GitDir>,
+) -> Result<Anew, String> {
     let decision = &story.hit.decision;
     let known = story.push.as_ref();
     let git_dir = git_dir.or_else(|| known.and_then(|push| Some(push.git_dir.clone()?.into_owned())));
@@ -54,7 +60,7 @@ pub(super) fn decide(config: &Config, story: &Story, git_dir: Option<GitDir>) ->
     let captured = known.map_or(story.hit.time, |push| push.captured);
     let push = Push::new(decision.push, captured, source, vec![update]);
     let hook_page = known.and_then(|push| push.hook_page.as_deref()).map(PathBuf::from);
-    let decider = Decider::new(config, push, hook_page).traced();
+    let decider = Decider::new(config, push, hook_page, memory).traced();
     let mut decided = decider.decide(0..1, Budget::Update);
     let verdict = decided.verdicts.pop().ok_or("it was not decided")?;
     let scripts = decider.policy().map(Scripts::of).unwrap_or_default();

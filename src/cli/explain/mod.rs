@@ -80,10 +80,11 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
     if hits.is_empty() {
         return nothing::tell(&state, &meant, &wanted, &found, args.json, terminal);
     }
+    let memory = state.memory().only_to_look();
     let stories: Vec<(Story, Result<Anew, String>)> = story::follow(&state, hits)?
         .into_iter()
         .map(|story| {
-            let anew = anew::decide(&config, &story, meant.git_dir.clone());
+            let anew = anew::decide(&config, &memory, &story, meant.git_dir.clone());
             (story, anew)
         })
         .collect();

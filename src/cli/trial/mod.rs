@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    decide::{Budget, Decider, Verdict},
+    decide::{Budget, Decider, Passing, Verdict},
     facts::{self, History, Past, Repository},
     policy::Scripts,
     push::{self, Push, PushId, Source},
@@ -102,10 +102,11 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn account(&self, args: &TryArgs, tried: &Scripts, terminal: &Terminal) -> anyhow::Result<Ending> {
-        let mut decider = self.decider(tried)?;
+        let memory = Passing::default();
+        let mut decider = self.decider(tried, &memory)?;
         let mut account = Account::new(args.json, terminal, self.config.scripts.as_deref());
         self.play(args, terminal, |past| {
-            let verdict = self.judge(&mut decider, past)?;
+            let verdict = self.judge(&mut decider, &memory, past)?;
             account.add(past, &verdict)?;
             Ok(verdict.markers.len())
         })?;
@@ -113,10 +114,13 @@ impl Stage<'_> {
     }
 
     fn compare(&self, args: &TryArgs, scripts: [&Scripts; 2], terminal: &Terminal) -> anyhow::Result<Ending> {
-        let [mut old, mut new] = [self.decider(scripts[0])?, self.decider(scripts[1])?];
+        let memories = [Passing::default(), Passing::default()];
+        let [mut old, mut new] =
+            [self.decider(scripts[0], &memories[0])?, self.decider(scripts[1], &memories[1])?];
         let mut comparison = Comparison::new(args.json, terminal, self.config.scripts.as_deref());
         self.play(args, terminal, |past| {
-            let verdicts = [self.judge(&mut old, past)?, self.judge(&mut new, past)?];
+            let verdicts =
+                [self.judge(&mut old, &memories[0], past)?, self.judge(&mut new, &memories[1], past)?];
             comparison.add(past, &verdicts)
         })?;
         comparison.end(&self.source.repository, &self.history)
@@ -146,15 +150,20 @@ impl Stage<'_> {
         if !args.json && terminal.is_watched() { while_working(how_far, work) } else { work() }
     }
 
-    fn decider(&self, scripts: &Scripts) -> anyhow::Result<Decider<'_>> {
+    fn decider<'a>(&'a self, scripts: &Scripts, memory: &'a Passing) -> anyhow::Result<Decider<'a>> {
         let first = self.history.past.first().context("there is nothing to try")?;
-        Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first))?)
+        Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first), memory)?)
     }
 
-    fn judge(&self, decider: &mut Decider<'_>, past: &Past) -> io::Result<Verdict> {
+    fn judge(&self, decider: &mut Decider<'_>, memory: &Passing, past: &Past) -> io::Result<Verdict> {
         decider.turn_to(self.push(past));
         let mut decided = decider.decide(0..1, Budget::Update);
-        decided.verdicts.pop().ok_or_else(|| io::Error::other("a push of one update was not decided"))
+        let verdict = decided.verdicts.pop();
+        let verdict = verdict.ok_or_else(|| io::Error::other("a push of one update was not decided"))?;
+        for (place, deployed) in verdict.markers.iter().filter_map(|made| made.deployed.clone()) {
+            memory.remember(place, deployed);
+        }
+        Ok(verdict)
     }
 
     /// Returns the push that this ref change might have been.

@@ -12,7 +12,8 @@ use crate::text;
 /// A marker that a script asks for.
 #[derive(Clone)]
 pub(in crate::policy) struct MarkAnswer {
-    pub partial: Partial,
+    /// One a marker: an array of environments is a marker for each.
+    pub partials: Vec<Partial>,
     pub by: Rule,
 }
 
@@ -37,7 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<SkipAnswer>("skip")
         .register_type_with_name::<RefuseAnswer>("refusal")
         .register_fn("mark", |context: NativeCallContext<'_>| MarkAnswer {
-            partial: Partial::default(),
+            partials: vec![Partial::default()],
             by: Rule::calling(&context),
         });
 }
@@ -49,12 +50,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         takes: &[("marker", Type::Map)],
         gives: Type::Object("mark"),
         about: "Asks for a marker. Every word may be left out: `kind`, `service`, `version`, `environment`, `title`, \
-                `attributes`.",
+                `attributes`. An array of environments asks for a marker for each.",
         example: r#"fn decide(update) { mark(#{ kind: "deployment", environment: "prod" }) }"#,
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, map: Map| {
-                let partial = Partial::from_map(map).map_err(mistake)?;
-                Ok::<_, Box<EvalAltResult>>(MarkAnswer { partial, by: Rule::calling(&context) })
+                let partials = Partial::from_map(map).map_err(mistake)?;
+                Ok::<_, Box<EvalAltResult>>(MarkAnswer { partials, by: Rule::calling(&context) })
             });
         },
     },

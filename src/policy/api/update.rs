@@ -15,16 +15,18 @@ use super::{
 };
 use crate::{
     facts::{Commit, FactError, Facts, Range, tickets},
+    policy::Subject,
     push::{ObjectId, RefKind},
+    service::Services,
 };
 
 /// `update` in a script.
 #[derive(Clone)]
-pub(in crate::policy) struct UpdateView(Rc<Facts>);
+pub(in crate::policy) struct UpdateView(Rc<Facts>, Rc<Services>);
 
 impl UpdateView {
-    pub fn new(facts: &Rc<Facts>) -> Self {
-        Self(facts.clone())
+    pub fn new(subject: &Subject) -> Self {
+        Self(subject.facts.clone(), subject.services.clone())
     }
 
     /// Returns a word of the update's commit, `()` for a tag of a tree or a blob.
@@ -162,6 +164,16 @@ impl View for UpdateView {
         word("service", TEXT, "the service that such a tag names", r#"update.service == "checkout""#, |u| {
             Ok(maybe(u.0.version_tag().and_then(|tag| tag.service().map(ToString::to_string))))
         }),
+        word("deploys", Type::Bool, "whether there are any `environments`", "!update.deploys", |u| {
+            Ok((!u.1.environments_of(u.0.update()).is_empty()).into())
+        }),
+        word(
+            "environments",
+            Type::List(&Type::Text),
+            "the environments that a push to this ref deploys to, as the rules of the repository's services say",
+            "update.environments.is_empty()",
+            |u| Ok(list(u.1.environments_of(u.0.update()), |name| name.to_string().into())),
+        ),
         word(
             "previous_version",
             TEXT,

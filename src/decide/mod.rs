@@ -1,16 +1,26 @@
 //! From a push to markers: the one function that the hook, the deliverer, `scan`, `backfill` and
 //! `try` call.
 
-use std::{ops::Range, rc::Rc};
+mod drafts;
+mod interval;
+mod memory;
+mod since;
+
+use std::{cell::Cell, ops::Range, rc::Rc, time::Duration};
+
+use drafts::{Plan, Planned};
+pub use memory::{Deployed, Memory, Passing, Place};
+use since::Measured;
 
 use crate::{
-    config::{Config, ServiceRule},
+    config::{Config, Spans},
     facts::{FactError, Facts, Repository},
-    marker::{Marker, Site},
+    marker::{Addresses, Context, Marker, Site},
     policy::{
-        Decision, Draft, Guarded, Kind, Partial, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace,
+        Decision, Guarded, Kind, Mark, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Subject, Trace,
     },
-    push::{self, Push},
+    push::Push,
+    service::Services,
     time::Deadline,
 };
 
@@ -64,6 +74,8 @@ pub struct Made {
     pub marker: Marker,
     /// The place.
     pub by: Rule,
+    /// What it is to be remembered as, if it says what runs in an environment now.
+    pub deployed: Option<(Place, Deployed)>,
 }
 
 /// How the decision of an update ended.
@@ -105,25 +117,35 @@ pub struct Decider<'a> {
     repository: Result<Rc<Repository>, FactError>,
     policy: Result<Policy, PolicyError>,
     push: Rc<Push>,
+    memory: &'a dyn Memory,
     is_traced: bool,
+    /// For how long histories were walked.
+    walked: Cell<Duration>,
 }
 
 impl<'a> Decider<'a> {
     /// Opens the push's repository and compiles its policy. That either fails is no error yet: it
     /// is told of each update that needs it.
-    pub fn new(config: &'a Config, push: Push, hook_page: Option<std::path::PathBuf>) -> Self {
+    pub fn new(
+        config: &'a Config,
+        push: Push,
+        hook_page: Option<std::path::PathBuf>,
+        memory: &'a dyn Memory,
+    ) -> Self {
         let scripts = Scripts { dir: config.scripts.clone(), hook_page, draft: None };
-        Self::with_scripts(config, push, &scripts)
+        Self::with_scripts(config, push, &scripts, memory)
     }
 
     /// Does the same with scripts that are not those of the configuration.
-    pub fn with_scripts(config: &'a Config, push: Push, scripts: &Scripts) -> Self {
+    pub fn with_scripts(config: &'a Config, push: Push, scripts: &Scripts, memory: &'a dyn Memory) -> Self {
         Self {
             config,
             repository: Repository::open(&push.source().git_dir).map(Rc::new),
             policy: Policy::load(scripts, &push.source().repository, &config.limits),
             push: Rc::new(push),
+            memory,
             is_traced: false,
+            walked: Cell::default(),
         }
     }
 
@@ -136,10 +158,18 @@ impl<'a> Decider<'a> {
         repository: Rc<Repository>,
         scripts: &Scripts,
         push: Push,
+        memory: &'a dyn Memory,
     ) -> Result<Self, PolicyError> {
         let policy = Policy::load(scripts, &push.source().repository, &config.limits)?;
-        let push = Rc::new(push);
-        Ok(Self { config, repository: Ok(repository), policy: Ok(policy), push, is_traced: false })
+        Ok(Self {
+            config,
+            repository: Ok(repository),
+            policy: Ok(policy),
+            push: Rc::new(push),
+            memory,
+            is_traced: false,
+            walked: Cell::default(),
+        })
     }
 
     /// Has every verdict tell what each layer said.
@@ -185,13 +215,13 @@ impl<'a> Decider<'a> {
                 break;
             }
             let mut trace = if self.is_traced { Trace::on() } else { Trace::off() };
-            let mut verdict = match self.verdict(index, deadline, &mut trace) {
+            let mut verdict = match self.verdict(index, budget, deadline, &mut trace) {
                 // What the hook has no time for, the background may have.
-                Err(err) if err.is_out_of_time() && matches!(budget, Budget::Push(_)) => {
+                Err(ended) if ended.is_out_of_time && matches!(budget, Budget::Push(_)) => {
                     decided.is_out_of_time = true;
                     break;
                 }
-                Err(err) => Verdict::without(index, Outcome::Failed(err.to_string())),
+                Err(ended) => Verdict::without(index, Outcome::Failed(ended.why)),
                 Ok(verdict) => verdict,
             };
             verdict.steps = trace.into_steps();
@@ -200,7 +230,13 @@ impl<'a> Decider<'a> {
         decided
     }
 
-    fn verdict(&self, index: usize, deadline: Deadline, trace: &mut Trace) -> Result<Verdict, ScriptError> {
+    fn verdict(
+        &self,
+        index: usize,
+        budget: Budget,
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<Verdict, Ended> {
         if self.push.updates()[index].ref_name().as_bstr().starts_with(REHEARSAL.as_bytes()) {
             return Ok(Verdict::without(
                 index,
@@ -212,23 +248,62 @@ impl<'a> Decider<'a> {
             Err(err) => return Ok(Verdict::without(index, Outcome::Failed(err.to_string()))),
         };
         let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
+        let services = Rc::new(Services::of(self.config, &facts));
+        let subject = Subject { facts, services };
         let mut verdict = Verdict::without(index, Outcome::Marked);
-        let marks = match policy.decide(&facts, deadline, trace)? {
+        let marks = match policy.decide(&subject, deadline, trace)? {
             Decision::Skip { by, why } => {
                 return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
             }
             Decision::Marks(marks) => marks,
         };
+        let mut troubles: Vec<String> =
+            subject.services.trouble().map(ToString::to_string).into_iter().collect();
+        let mut passed_over = None;
         let mut nth = 0;
-        for mark in marks {
-            for draft in self.drafts(mark.partial, &facts) {
+        for Mark { by, partial } in marks {
+            let planned = match self.plan(partial, &subject, &mut troubles) {
+                Plan::Drafts(planned) => planned,
+                Plan::Nothing(why) => {
+                    passed_over.get_or_insert(why);
+                    continue;
+                }
+            };
+            for mut planned in planned {
+                let is_deployment = matches!(planned.draft.kind, Kind::Deployment | Kind::Rollback);
+                if is_deployment
+                    && let Measured::Untouched =
+                        self.measure(&mut planned, &subject, budget, &mut troubles)?
+                {
+                    passed_over.get_or_insert(
+                        "nothing of the service changed since it was deployed there last".into(),
+                    );
+                    continue;
+                }
                 trace.turn_to_marker(nth);
                 nth += 1;
-                let draft = policy.enrich(draft, &facts, deadline, trace)?;
-                match policy.guard(draft, &facts, deadline, trace)? {
+                let push = subject.facts.push();
+                let mut interval = None;
+                if is_deployment {
+                    interval::describe(&mut planned.draft, push, &mut troubles);
+                    interval = interval::told(push, &mut troubles);
+                } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
+                    interval = self.since_first_commit(&planned, &subject, budget)?;
+                }
+                let Planned { draft, service, is_of_release, asked, .. } = planned;
+                let (version, measured) = (draft.version.clone(), draft.kind);
+                let draft = policy.enrich(draft, &subject, deadline, trace)?;
+                match policy.guard(draft, &subject, deadline, trace)? {
                     Guarded::Passed(draft) => {
-                        let marker = Marker::new(draft, &facts, self.site(policy));
-                        verdict.markers.push(Made { marker, by: mark.by.clone() });
+                        let is_of_release = is_of_release && draft.version == version;
+                        // A script may have said that it is another service.
+                        let service = service.filter(|service| service.name == draft.service);
+                        let asked = if draft.kind == measured { asked } else { draft.kind };
+                        let service = service.as_deref();
+                        let context = Context { service, interval, is_of_release, asked };
+                        let marker = Marker::new(draft, &subject.facts, self.site(policy), context);
+                        let deployed = self.deployed(&marker, &subject.facts);
+                        verdict.markers.push(Made { marker, by: by.clone(), deployed });
                     }
                     Guarded::Refused { by, why } => {
                         verdict.by = Some(by);
@@ -237,45 +312,41 @@ impl<'a> Decider<'a> {
                 }
             }
         }
-        if verdict.markers.is_empty() && matches!(verdict.outcome, Outcome::Marked) {
-            verdict.outcome = Outcome::Skipped("no configured service has any of the changed paths".into());
+        if verdict.markers.is_empty()
+            && matches!(verdict.outcome, Outcome::Marked)
+            && let Some(why) = passed_over
+        {
+            verdict.outcome = Outcome::Skipped(why);
         }
-        verdict.missing = facts.target().err();
+        troubles.extend(subject.facts.target().err().map(|err| err.to_string()));
+        troubles.dedup();
+        verdict.missing = (!troubles.is_empty()).then(|| FactError::new(troubles.join("; ")));
         Ok(verdict)
     }
 
-    /// Fills in what `decide` left out of a mark; a monorepo's change is a draft for each service
-    /// that it touches.
-    fn drafts(&self, partial: Partial, facts: &Facts) -> Vec<Draft> {
-        let tag = facts.version_tag();
-        let update = facts.update();
-        let kind = partial.kind.unwrap_or(if tag.is_some() { Kind::Release } else { Kind::Change });
-        let version = partial
-            .version
-            .or_else(|| tag.as_ref().map(|tag| tag.version().to_string()))
-            .unwrap_or_else(|| facts.commit_id().ok().flatten().unwrap_or(update.raw_new_id()).to_string());
-        let named =
-            partial.service.or_else(|| tag.as_ref().and_then(|tag| tag.service().map(ToString::to_string)));
-        let services = named.map_or_else(|| services(&self.config.services, kind, facts), |name| vec![name]);
-        let title = partial.title.unwrap_or_else(|| {
-            let commit = facts.commit().ok().flatten();
-            commit.map_or_else(|| update.ref_name().to_text(), |commit| commit.title.clone())
-        });
-        services
-            .into_iter()
-            .map(|service| Draft {
-                kind,
-                service,
-                version: version.clone(),
-                environment: partial.environment.clone(),
-                title: title.clone(),
-                attributes: partial.attributes.clone(),
-            })
-            .collect()
+    /// Returns what a marker is to be remembered as, if it says what runs in an environment now.
+    fn deployed(&self, marker: &Marker, facts: &Facts) -> Option<(Place, Deployed)> {
+        let is_deployment = matches!(marker.kind, Kind::Deployment | Kind::Rollback);
+        let environment = marker.environment.as_deref().filter(|_| is_deployment)?;
+        if interval::has_failed(&marker.attributes) {
+            return None;
+        }
+        let push = facts.push();
+        let place = Place::new(&push.source().repository, &marker.service, environment);
+        let commit = facts.commit_id().ok().flatten()?;
+        let deployed =
+            Deployed { push: push.id(), time: push.time(), commit, version: marker.version.clone() };
+        Some((place, deployed))
+    }
+
+    /// Returns whether any destination gets changes as spans, which begin with their first commits.
+    fn has_spans_of_changes(&self) -> bool {
+        self.config.destinations.iter().any(|destination| destination.spans == Spans::All)
     }
 
     fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {
-        Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps() }
+        let addresses = Addresses::of(self.config.emails, self.memory.address_key());
+        Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps(), addresses }
     }
 }
 
@@ -290,40 +361,20 @@ impl Verdict {
     }
 }
 
-/// Returns the services that an update is of: those whose `[[service]]` names the repository and,
-/// for a change, one of the changed paths. Without any rule for the repository, it is one service of
-/// the repository's name.
-fn services(rules: &[ServiceRule], kind: Kind, facts: &Facts) -> Vec<String> {
-    let repository = &facts.push().source().repository;
-    let rules: Vec<_> = rules.iter().filter(|rule| is_of(rule, repository)).collect();
-    if rules.is_empty() {
-        return vec![repository.name.clone()];
-    }
-    let touches = |rule: &ServiceRule| {
-        if rule.paths.is_empty() || kind != Kind::Change {
-            return true;
-        }
-        // When the paths cannot be read or are too many, a marker too many is better than one lost.
-        facts.changed_paths().map_or(true, |changed| {
-            changed.is_truncated
-                || changed.paths.iter().any(|path| rule.paths.iter().any(|glob| matches(glob, path)))
-        })
-    };
-    let mut names = Vec::new();
-    for rule in rules {
-        // Two rules may say which paths are one service's.
-        if !names.contains(&rule.name) && touches(rule) {
-            names.push(rule.name.clone());
-        }
-    }
-    names
+/// Why an update was not decided.
+struct Ended {
+    is_out_of_time: bool,
+    why: String,
 }
 
-/// Returns whether a `[[service]]` names the repository.
-pub fn is_of(rule: &ServiceRule, repository: &push::Repository) -> bool {
-    matches(&rule.repository, repository.full_name().to_lowercase().as_bytes())
+impl Ended {
+    fn from_fact(err: FactError) -> Self {
+        Self { is_out_of_time: err.is_out_of_time(), why: err.to_string() }
+    }
 }
 
-fn matches(pattern: &str, text: &[u8]) -> bool {
-    gix_glob::wildmatch(pattern.into(), text.into(), gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
+impl From<ScriptError> for Ended {
+    fn from(err: ScriptError) -> Self {
+        Self { is_out_of_time: err.is_out_of_time(), why: err.to_string() }
+    }
 }

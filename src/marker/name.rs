@@ -1,0 +1,70 @@
+//! The names of attributes on the wire. Those outside of `gitea_lightstep.` are of the OpenTelemetry semantic conventions
+//! 1.44; docs/attributes.md has them all, and a test holds the two together.
+
+pub const SERVICE_NAME: &str = "service.name";
+pub const SERVICE_VERSION: &str = "service.version";
+pub const ENVIRONMENT: &str = "deployment.environment.name";
+pub const DEPLOYMENT_ID: &str = "deployment.id";
+pub const DEPLOYMENT_STATUS: &str = "deployment.status";
+
+pub const PROVIDER: &str = "vcs.provider.name";
+pub const OWNER: &str = "vcs.owner.name";
+pub const REPOSITORY: &str = "vcs.repository.name";
+pub const REPOSITORY_URL: &str = "vcs.repository.url.full";
+pub const HEAD_NAME: &str = "vcs.ref.head.name";
+pub const HEAD_TYPE: &str = "vcs.ref.head.type";
+pub const HEAD_REVISION: &str = "vcs.ref.head.revision";
+pub const BASE_REVISION: &str = "vcs.ref.base.revision";
+pub const CHANGE_ID: &str = "vcs.change.id";
+pub const CHANGE_STATE: &str = "vcs.change.state";
+pub const DELTA_DIRECTION: &str = "vcs.revision_delta.direction";
+pub const USER_NAME: &str = "user.name";
+pub const USER_ID: &str = "user.id";
+
+pub const KIND: &str = "gitea_lightstep.kind";
+pub const EVENT_NAME: &str = "gitea_lightstep.event_name";
+pub const MARKER_ID: &str = "gitea_lightstep.marker.id";
+pub const PUSH_ID: &str = "gitea_lightstep.push.id";
+pub const POLICY: &str = "gitea_lightstep.policy";
+pub const REPOSITORY_ID: &str = "gitea_lightstep.repository.id";
+pub const TRANSPORT: &str = "gitea_lightstep.transport";
+
+pub const PUSHER_KIND: &str = "gitea_lightstep.pusher.kind";
+pub const DEPLOY_KEY_ID: &str = "gitea_lightstep.deploy_key.id";
+pub const ACTIONS_TASK_ID: &str = "gitea_lightstep.actions_task.id";
+pub const MERGED_BY: &str = "gitea_lightstep.merged_by";
+
+pub const COMMIT_TITLE: &str = "gitea_lightstep.commit.title";
+pub const COMMIT_TIME: &str = "gitea_lightstep.commit.time";
+pub const AUTHOR_NAME: &str = "gitea_lightstep.commit.author.name";
+pub const AUTHOR_EMAIL: &str = "gitea_lightstep.commit.author.email";
+pub const AUTHOR_HASH: &str = "gitea_lightstep.commit.author.hash";
+pub const COMMITTER_NAME: &str = "gitea_lightstep.commit.committer.name";
+pub const COMMITTER_EMAIL: &str = "gitea_lightstep.commit.committer.email";
+pub const COMMITTER_HASH: &str = "gitea_lightstep.commit.committer.hash";
+pub const CO_AUTHORS: &str = "gitea_lightstep.commit.co_authors";
+pub const TAGGER: &str = "gitea_lightstep.tag.tagger";
+
+pub const SERVICE_OWNER: &str = "gitea_lightstep.service.owner";
+/// What the names of a service's links begin with: `gitea_lightstep.link.runbook`.
+pub const LINK: &str = "gitea_lightstep.link.";
+
+pub const PREVIOUS_VERSION: &str = "gitea_lightstep.previous.version";
+pub const PREVIOUS_TIME: &str = "gitea_lightstep.previous.time";
+pub const PREVIOUS_FROM: &str = "gitea_lightstep.previous.known_from";
+pub const RANGE_RELATION: &str = "gitea_lightstep.range.relation";
+pub const RANGE_COMMITS: &str = "gitea_lightstep.range.commits";
+pub const RANGE_IS_CUT: &str = "gitea_lightstep.range.is_cut";
+pub const RANGE_IS_SHALLOW: &str = "gitea_lightstep.range.is_shallow";
+pub const RANGE_READ: &str = "gitea_lightstep.range.commits_read";
+pub const RANGE_AUTHORS: &str = "gitea_lightstep.range.authors";
+pub const RANGE_CO_AUTHORS: &str = "gitea_lightstep.range.co_authors";
+pub const RANGE_AI_COMMITS: &str = "gitea_lightstep.range.ai_commits";
+pub const RANGE_AI_SHARE: &str = "gitea_lightstep.range.ai_share";
+pub const RANGE_PULL_REQUESTS: &str = "gitea_lightstep.range.pull_requests";
+pub const RANGE_TICKETS: &str = "gitea_lightstep.range.tickets";
+pub const RANGE_REVERTS: &str = "gitea_lightstep.range.reverts";
+pub const FIRST_COMMIT: &str = "gitea_lightstep.range.first_commit.id";
+pub const FIRST_COMMIT_TIME: &str = "gitea_lightstep.range.first_commit.time";
+/// From the first commit of the range to the push, in seconds.
+pub const LEAD_TIME: &str = "gitea_lightstep.range.lead_time";

@@ -1,0 +1,117 @@
+//! Who did what. Pusher, merger, author, committer and tagger are told apart, and none is guessed from another: with a deploy key
+//! Gitea names the repository's owner, whoever pushed, and the author of a merge is not who merged
+//! (reference/gitea.md, section 3.1).
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use super::name;
+use crate::{
+    config::Emails,
+    facts::{Facts, Person},
+    policy::Value,
+    push::{MergeStep, Source},
+    text::Hex,
+};
+
+/// The user id under which Gitea lets the token of an Actions job push (models/user/user_system.go).
+const ACTIONS_USER: i64 = -2;
+
+/// How much of a hash is told, in bytes: enough to tell everybody on earth apart.
+const HASH: usize = 16;
+
+/// What hashes of mail addresses are keyed with.
+pub type AddressKey = [u8; 32];
+
+/// What markers say of mail addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Addresses<'a> {
+    /// Nothing.
+    #[default]
+    Hidden,
+    /// A hash with this key.
+    Hashed(&'a AddressKey),
+    /// They themselves.
+    Plain,
+}
+
+impl<'a> Addresses<'a> {
+    /// Returns what the configuration wants said. Without a key there is no hash.
+    pub fn of(emails: Emails, key: Option<&'a AddressKey>) -> Self {
+        match emails {
+            Emails::Plain => Self::Plain,
+            Emails::Hashed => key.map_or(Self::Hidden, Self::Hashed),
+            Emails::None => Self::Hidden,
+        }
+    }
+}
+
+/// Returns who is known to have had a hand in the update.
+pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, Value)> {
+    let source = facts.push().source();
+    let mut people: Vec<(&'static str, Value)> = Vec::new();
+    let mut add = |name, value: Option<Value>| people.extend(value.map(|value| (name, value)));
+
+    let kind = pusher_kind(source);
+    add(name::PUSHER_KIND, kind.map(Value::from));
+    add(name::DEPLOY_KEY_ID, source.deploy_key_id.map(Value::Int));
+    add(name::ACTIONS_TASK_ID, source.actions_task_id.map(Value::Int));
+    let pusher = source.pusher.as_ref().filter(|_| source.deploy_key_id.is_none());
+    if let Some(pusher) = pusher {
+        add(name::USER_NAME, Some(pusher.name.clone().into()));
+        add(name::USER_ID, pusher.id.map(|id| id.to_string().into()));
+    }
+    if let Some(pull_request) = source.pull_request {
+        let is_merged = pull_request.step == MergeStep::Merged;
+        let number = facts.merged_pull_request().ok().flatten().or(pull_request.number);
+        add(name::CHANGE_ID, number.map(|number| number.to_string().into()));
+        add(name::CHANGE_STATE, is_merged.then(|| "merged".into()));
+        add(name::MERGED_BY, pusher.filter(|_| is_merged).map(|pusher| pusher.name.clone().into()));
+    }
+
+    let Ok(target) = facts.target() else { return people };
+    if let Some(commit) = &target.commit {
+        add(name::AUTHOR_NAME, Some(commit.author.name.clone().into()));
+        add(name::COMMITTER_NAME, Some(commit.committer.name.clone().into()));
+        for (person, plain, hashed) in [
+            (&commit.author, name::AUTHOR_EMAIL, name::AUTHOR_HASH),
+            (&commit.committer, name::COMMITTER_EMAIL, name::COMMITTER_HASH),
+        ] {
+            match addresses {
+                Addresses::Hidden => {}
+                Addresses::Plain => {
+                    add(plain, (!person.email.is_empty()).then(|| person.email.clone().into()))
+                }
+                Addresses::Hashed(key) => add(hashed, hash(key, person).map(Value::from)),
+            }
+        }
+        let co_authors: Vec<String> = commit.co_authors().into_iter().map(|person| person.name).collect();
+        add(name::CO_AUTHORS, (!co_authors.is_empty()).then_some(Value::List(co_authors)));
+    }
+    let tagger = target.tag.as_ref().and_then(|tag| tag.tagger.as_ref());
+    add(name::TAGGER, tagger.map(|tagger| tagger.name.clone().into()));
+    people
+}
+
+/// Returns what the pusher is, `None` if nobody says: outside Gitea.
+fn pusher_kind(source: &Source) -> Option<&'static str> {
+    let pusher = source.pusher.as_ref();
+    if source.deploy_key_id.is_some() {
+        return Some("deploy_key");
+    }
+    let is_actions = pusher.is_some_and(|pusher| pusher.id == Some(ACTIONS_USER));
+    if source.actions_task_id.is_some() || is_actions {
+        return Some("actions_task");
+    }
+    pusher.map(|_| "user")
+}
+
+/// Returns a keyed hash of a person's address. Case makes no other person.
+fn hash(key: &AddressKey, person: &Person) -> Option<String> {
+    if person.email.is_empty() {
+        return None;
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    mac.update(person.email.to_lowercase().as_bytes());
+    Some(Hex(&mac.finalize().into_bytes()[..HASH]).to_string())
+}
