@@ -272,8 +272,10 @@ fn a_long_range_is_counted_whole_and_its_newest_are_read() {
             .brought_since(since, &[], Patience::Until(Deadline::after(Duration::ZERO)))
             .expect_err("no time");
         assert!(late.is_out_of_time(), "{late}");
+        let counted = facts.counted_since(since, Patience::Until(Deadline::never())).expect("readable");
+        assert_eq!((counted.count, counted.commits.len()), (990, 0));
         let found = facts.brought_since(since, &[], Patience::Until(Deadline::never())).expect("readable");
-        assert_eq!(found.count, 990);
+        assert_eq!((found.count, found.first), (990, counted.first));
         // What is known costs no more time.
         let again = facts.brought_since(since, &[], Patience::Until(Deadline::after(Duration::ZERO)));
         assert_eq!(again.expect("known").count, 990);

@@ -40,7 +40,7 @@ struct Head {
 /// The commits of a repository and their parents.
 pub(super) struct Ancestry<'r> {
     repository: &'r Repository,
-    graph: Option<Graph>,
+    graph: Option<&'r Graph>,
     in_graph: Number,
     /// The raw ids of the commits that are not in the graph, in the order of their numbers.
     ids: Vec<u8>,
@@ -61,16 +61,10 @@ impl<'r> Ancestry<'r> {
     /// and git does not read it either.
     pub fn of(repository: &'r Repository) -> Result<Self, FactError> {
         let edge = repository.layout.shallow()?;
-        let graph = if edge.is_empty() {
-            repository
-                .commit_graph()
-                .map_err(|err| FactError::new(format!("failed to open the commit-graph: {}", told(&err))))?
-        } else {
-            None
-        };
+        let graph = if edge.is_empty() { repository.commit_graph()? } else { None };
         Ok(Self {
             repository,
-            in_graph: graph.as_ref().map_or(0, Graph::num_commits),
+            in_graph: graph.map_or(0, Graph::num_commits),
             graph,
             ids: Vec::new(),
             numbers: HashTable::new(),
@@ -89,7 +83,7 @@ impl<'r> Ancestry<'r> {
 
     /// Returns the number of a commit, `None` if the repository does not have it.
     pub fn number(&mut self, id: &gix::hash::oid) -> Result<Option<Number>, FactError> {
-        if let Some(place) = self.graph.as_ref().and_then(|graph| graph.lookup(id)) {
+        if let Some(place) = self.graph.and_then(|graph| graph.lookup(id)) {
             return Ok(Some(place.0));
         }
         let (length, seed, in_graph) = (id.as_bytes().len(), self.seed, self.in_graph);
@@ -113,7 +107,7 @@ impl<'r> Ancestry<'r> {
 
     /// Returns the id of a commit.
     pub fn id(&self, number: Number) -> gix::ObjectId {
-        match &self.graph {
+        match self.graph {
             Some(graph) if number < self.in_graph => graph.id_at(Position(number)).to_owned(),
             _ => {
                 let length = self.repository.hash().len_in_bytes();
@@ -125,7 +119,7 @@ impl<'r> Ancestry<'r> {
 
     /// Returns when the commit was made.
     pub fn time(&mut self, number: Number) -> Result<Time, FactError> {
-        if let Some(graph) = self.graph.as_ref().filter(|_| number < self.in_graph) {
+        if let Some(graph) = self.graph.filter(|_| number < self.in_graph) {
             return Ok(graph.commit_at(Position(number)).committer_timestamp().cast_signed());
         }
         if !self.heads.contains_key(&number) {
@@ -139,7 +133,7 @@ impl<'r> Ancestry<'r> {
     pub fn parents(&mut self, number: Number, parents: &mut Vec<Number>) -> Result<Generation, FactError> {
         parents.clear();
         self.met_edge = false;
-        if let Some(graph) = self.graph.as_ref().filter(|_| number < self.in_graph) {
+        if let Some(graph) = self.graph.filter(|_| number < self.in_graph) {
             let commit = graph.commit_at(Position(number));
             for parent in commit.iter_parents() {
                 let broken = |err| FactError::new(format!("failed to read the commit-graph: {}", told(&err)));
@@ -171,7 +165,7 @@ impl<'r> Ancestry<'r> {
 
     /// Returns the generation of a commit.
     pub fn generation(&self, number: Number) -> Generation {
-        match &self.graph {
+        match self.graph {
             Some(graph) if number < self.in_graph => known(graph.commit_at(Position(number)).generation()),
             _ => UNKNOWN,
         }

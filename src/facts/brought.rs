@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    Commit, FactError, MAX_COMMITS, Patience, Repository,
+    Commit, FactError, Patience, Repository,
     ancestry::{Number, Time},
 };
 use crate::{push::ObjectId, time::Timestamp};
@@ -41,11 +41,11 @@ pub struct Brought {
     pub is_truncated: bool,
     /// Whether the walk met the edge of a shallow clone, beyond which there may be more.
     pub is_shallow: bool,
-    /// Whether only commits that touch the asked paths are counted. Ranges of more than [`MAX_COMMITS`] are not filtered.
+    /// Whether only commits that touch the asked paths are counted. Ranges of more than [`MAX_COMMITS`](super::MAX_COMMITS) are not filtered.
     pub is_filtered: bool,
     /// The oldest of them by the committer's time: DORA's lead time counts from it.
     pub first: Option<(ObjectId, Timestamp)>,
-    /// The newest [`MAX_COMMITS`] of them, newest first.
+    /// The newest [`MAX_COMMITS`](super::MAX_COMMITS) of them, newest first.
     pub commits: Vec<Rc<Commit>>,
 }
 
@@ -65,7 +65,7 @@ impl Brought {
 }
 
 impl Repository {
-    /// Returns what lies between two commits.
+    /// Returns what lies between two commits, with the newest `most` of them.
     ///
     /// # Errors
     /// If time is up, the new commit is not there, or one on the way is missing or broken.
@@ -73,6 +73,7 @@ impl Repository {
         &self,
         old: ObjectId,
         new: ObjectId,
+        most: usize,
         patience: Patience,
     ) -> Result<Brought, FactError> {
         if old == new {
@@ -101,7 +102,7 @@ impl Repository {
             first: found.iter().rev().min_by_key(|(time, _)| *time).map(first).transpose()?,
             commits: found
                 .iter()
-                .take(MAX_COMMITS)
+                .take(most)
                 .map(|(_, number)| self.commit(walked.id(*number)?))
                 .collect::<Result<_, _>>()?,
         })

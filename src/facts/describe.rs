@@ -79,8 +79,8 @@ impl Repository {
         if tags.is_empty() {
             return Ok(None);
         }
-        let cache = self.commit_graph().map_err(|err| failed(&err))?;
-        let mut graph = Graph::<Reached>::new(&self.objects, cache.as_ref());
+        let cache = self.commit_graph()?;
+        let mut graph = Graph::<Reached>::new(&self.objects, cache);
         let start = gix_id(commit);
         let time = graph
             .lookup(&start)

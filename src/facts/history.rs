@@ -96,8 +96,8 @@ impl Repository {
                 FactError::new(format!("`{}` names another ref and no commit", ref_name.to_text()))
             })
             .and_then(own_id)?;
-        let cache = self.commit_graph().map_err(|err| failed(&err))?;
-        let mut graph = Graph::<()>::new(&self.objects, cache.as_ref());
+        let cache = self.commit_graph()?;
+        let mut graph = Graph::<()>::new(&self.objects, cache);
         let mut walked = Walked { past: Vec::new(), is_cut: false, is_shallow: false };
         let is_shallow = self.layout.is_shallow();
         let mut next = Some(tip);

@@ -296,15 +296,11 @@ impl Facts {
         paths: &[String],
         patience: Patience,
     ) -> Result<Rc<Brought>, FactError> {
-        let new = self
-            .commit_id()?
-            .ok_or_else(|| FactError::new("the ref names no commit, so it brings nothing"))?;
-        let known =
-            self.brought.borrow().iter().find(|(since, _)| *since == old).map(|(_, brought)| brought.clone());
-        let brought = match known {
+        let brought = match self.known_since(old) {
             Some(brought) => brought,
             None => {
-                let brought = Rc::new(self.repository()?.brought_between(old, new, patience)?);
+                let new = self.deployed()?;
+                let brought = Rc::new(self.repository()?.brought_between(old, new, MAX_COMMITS, patience)?);
                 let mut remembered = self.brought.borrow_mut();
                 if !brought.is_truncated && remembered.len() < MAX_BROUGHT {
                     remembered.push((old, brought.clone()));
@@ -324,6 +320,35 @@ impl Facts {
     /// If the tags or the history cannot be read.
     pub fn previous_release(&self) -> Result<Option<(VersionTag, ObjectId)>, FactError> {
         Ok(self.previous()?.and_then(|found| Some((VersionTag::parse(&found.tag)?, found.tagged))))
+    }
+
+    /// Returns the same for whoever wants to know how many commits and since when: without paths, and with no commit read
+    /// ([`Brought::commits`] may be empty).
+    ///
+    /// # Errors
+    /// As for [`Self::brought_since`].
+    pub fn counted_since(&self, old: ObjectId, patience: Patience) -> Result<Rc<Brought>, FactError> {
+        match self.known_since(old) {
+            Some(brought) => Ok(brought),
+            None => {
+                let repository = self.repository()?;
+                // What the commit-graph knows is a commit, and needs no object to be looked for.
+                let new = match self.update().new_id() {
+                    Some(id) if repository.is_in_commit_graph(id)? => id,
+                    _ => self.deployed()?,
+                };
+                Ok(Rc::new(repository.brought_between(old, new, 0, patience)?))
+            }
+        }
+    }
+
+    fn known_since(&self, old: ObjectId) -> Option<Rc<Brought>> {
+        self.brought.borrow().iter().find(|(since, _)| *since == old).map(|(_, brought)| brought.clone())
+    }
+
+    /// Returns the commit that a deployment of what the ref names now would run.
+    fn deployed(&self) -> Result<ObjectId, FactError> {
+        self.commit_id()?.ok_or_else(|| FactError::new("the ref names no commit, so it brings nothing"))
     }
 
     /// Returns the tag of the previous version.

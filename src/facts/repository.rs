@@ -10,6 +10,7 @@ use std::{
 
 use bstr::{BStr, BString, ByteSlice as _};
 use gix::{
+    commitgraph::Graph,
     objs::FindExt as _,
     odb::{pack::cache::object::MemoryCappedHashmap, store::init::Options},
 };
@@ -33,6 +34,7 @@ pub struct Repository {
     pub(super) objects: gix::odb::Handle,
     default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<Target>>>,
+    commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
 }
 
 impl Repository {
@@ -56,7 +58,13 @@ impl Repository {
         };
         let objects = gix::odb::at_opts(&layout.objects, layout.hash, None, options)
             .map_err(|err| failed(&crate::text::line(err.to_string())))?;
-        Ok(Self { layout, objects, default_branch: OnceCell::new(), targets: RefCell::default() })
+        Ok(Self {
+            layout,
+            objects,
+            default_branch: OnceCell::new(),
+            targets: RefCell::default(),
+            commit_graph: OnceCell::new(),
+        })
     }
 
     /// Finds the git directory of what a person calls a repository: a bare one, or a clone with its files.
@@ -144,16 +152,29 @@ impl Repository {
         self.layout.hash
     }
 
-    /// Opens the file of the commit graph, if there is one and the repository wants it used.
-    pub(super) fn commit_graph(&self) -> Result<Option<gix::commitgraph::Graph>, gix::Error> {
-        if !self.layout.has_commit_graph {
-            return Ok(None);
+    /// Returns the commit-graph, if there is one and the repository wants it used; it is opened once.
+    pub(super) fn commit_graph(&self) -> Result<Option<&Graph>, FactError> {
+        let open = || {
+            if !self.layout.has_commit_graph {
+                return Ok(None);
+            }
+            let info = self.layout.objects.join("info");
+            match Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)) {
+                Err(err) if err.is_not_found() => Ok(None),
+                Err(err) => Err(FactError::new(format!("failed to open the commit-graph: {}", told(&err)))),
+                Ok(graph) => Ok(Some(graph)),
+            }
+        };
+        match self.commit_graph.get_or_init(open) {
+            Ok(graph) => Ok(graph.as_ref()),
+            Err(err) => Err(err.clone()),
         }
-        let info = self.layout.objects.join("info");
-        match gix::commitgraph::Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)) {
-            Err(err) if err.is_not_found() => Ok(None),
-            opened => opened.map(Some),
-        }
+    }
+
+    /// Returns whether this is the id of a commit for certain, without a look at objects.
+    pub(super) fn is_in_commit_graph(&self, id: ObjectId) -> Result<bool, FactError> {
+        let id = gix_id(id);
+        Ok(id.kind() == self.hash() && self.commit_graph()?.is_some_and(|graph| graph.lookup(id).is_some()))
     }
 }
 

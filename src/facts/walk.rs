@@ -13,8 +13,8 @@ use crate::{push::ObjectId, time::Deadline};
 /// children; git looks as far for the same reason (`SLOP` in revision.c).
 const STRAGGLERS: usize = 5;
 
-/// How many are visited where the commit-graph tells that there may be more to know: there a visit costs next to nothing.
-const STRAGGLERS_IN_GRAPH: usize = 1_000;
+/// How many are visited where the commit-graph tells that there may be more to know: there a visit costs little.
+const STRAGGLERS_IN_GRAPH: usize = 64;
 
 /// Beyond how many commits that wait the commit-graph is not asked whether they can lead to anything new.
 const MAX_ASKED: usize = 64;

@@ -12,6 +12,7 @@ mod latency;
 mod limits;
 mod many_refs;
 mod policy;
+mod ranges;
 mod support;
 mod trial;
 
@@ -27,7 +28,7 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --against FILE
                also time pushes with another build of gitea-lightstep, beside this one
   --only PART  run one part alone: latency, footprint, many-refs, backlog, try, explain,
-               limits or policy";
+               limits, policy or ranges";
 
 /// What the command line asks for.
 struct Args {
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1).peekable();
     if args.next_if(|arg| arg == launcher::FLAG).is_some() {
         return launcher::run(args);
+    }
+    if args.next_if(|arg| arg == ranges::FLAG).is_some() {
+        return ranges::answer(args);
     }
     let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
     // `cargo test --benches` and nextest run every bench target too; a benchmark is no timed test.
@@ -80,6 +84,9 @@ fn main() -> ExitCode {
     if args.wants("policy") {
         policy::run(&mut verdict);
     }
+    if args.wants("ranges") {
+        ranges::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -96,7 +103,7 @@ impl Args {
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
                     part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain"
-                    | "limits" | "policy") => {
+                    | "limits" | "policy" | "ranges") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("there is no part `{part}`")),
