@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use gitea_lightstep::policy::{api, definitions, reference};
+use gitea_lightstep::policy::{api, definitions, reference, render_reference};
 use serde_json::Value;
 
 use crate::support::{Sandbox, manifest_dir};
@@ -118,6 +118,12 @@ fn the_reference_in_the_documents_is_the_api() {
         format!("{before}{BEGIN}\n{}\n{END}{after}", reference())
     });
     is_what_is_written("docs/policy.d.rhai", |_| definitions());
+    const BEGIN_RENDER: &str = "<!-- Written by `GITEA_LIGHTSTEP_BLESS=1 cargo nextest run api::` from the tables in src/policy/render. -->\n";
+    is_what_is_written("docs/destinations.md", |document| {
+        let (before, rest) = document.split_once(BEGIN_RENDER).expect("the beginning of the reference");
+        let (_, after) = rest.split_once(END).expect("the end of the reference");
+        format!("{before}{BEGIN_RENDER}\n{}\n{END}{after}", render_reference())
+    });
 }
 
 /// Asserts that a document is what `make` makes of it. With `GITEA_LIGHTSTEP_BLESS=1` it is written instead.

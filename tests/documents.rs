@@ -27,6 +27,7 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
     sandbox.write("config.toml", &all);
     sandbox.write("token", "t");
     sandbox.write("authorization", "a");
+    sandbox.write("grafana-token", "g");
     sandbox.write("ca.pem", Authority::new("The CA of the sample").pem());
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     sandbox.binary(&["check"]).succeeded();
@@ -41,6 +42,10 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
         "compression",
         "public_url",
         "older_than",
+        "render",
+        "secrets",
+        "settings",
+        "kinds",
     ] {
         assert!(all.contains(&format!("{key} = ")), "{key}");
     }
@@ -57,6 +62,39 @@ fn the_configurations_to_begin_with_are_right() {
         sandbox.write("config.toml", toml);
         sandbox.binary(&["check"]).succeeded();
     }
+}
+
+#[test]
+fn every_destination_in_the_documents_is_right_and_each_shipped_one_is_there() {
+    let document = read("docs/destinations.md");
+    let mut rendered = BTreeSet::new();
+    for block in document.split("```toml\n").skip(1) {
+        let toml = block.split("```").next().expect("its end").replace("/etc/gitea-lightstep/", "");
+        let sandbox = Sandbox::new();
+        for secret in toml.split("file = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            sandbox.write(secret, "a-secret");
+        }
+        sandbox.configure(&toml);
+        sandbox.binary(&["check"]).succeeded();
+        rendered.extend(
+            toml.split("render = \"").skip(1).filter_map(|rest| rest.split('"').next()).map(String::from),
+        );
+    }
+    let scripts = fs::read_dir(manifest_dir().join("scripts/destinations")).expect("the scripts");
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry.expect("an entry").path().file_stem().expect("a name").to_os_string()
+    };
+    let shipped: BTreeSet<String> = scripts.map(name).map(|name| name.into_string().expect("text")).collect();
+    assert_eq!(rendered, shipped);
+    // The script of one's own.
+    let sandbox = Sandbox::new();
+    sandbox.write("own.rhai", block(&document, "rhai"));
+    sandbox.write("token", "t");
+    sandbox.configure(
+        "[[destination]]\nname = \"own\"\nkind = \"http\"\nendpoint = \"https://x.example.com\"\nrender = \"own.rhai\"\n\
+         secrets = { token = { file = \"token\" } }\n",
+    );
+    sandbox.binary(&["check"]).succeeded();
 }
 
 #[test]

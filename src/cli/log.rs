@@ -151,6 +151,7 @@ fn of_delivery(delivery: &Delivery<'_>) -> String {
         Sent::Retried => "retry",
         Sent::Refused => "dead",
         Sent::Dropped => "dropped",
+        Sent::PassedOver => "passed",
     };
     let n = text::count(delivery.markers.len() + delivery.waiting, "marker");
     let mut said = format!("{word:<9} {n} to {} in {} ms", text::line(&*delivery.destination), delivery.ms);

@@ -1,13 +1,16 @@
-//! Where markers go: the preset for Lightstep, and OTLP back ends.
+//! Where markers go: the preset for Lightstep, OTLP back ends, and what both kinds of `[[destination]]` have in common.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use toml::Spanned;
 
 use super::{
-    file::{DestinationFile, HeaderFile, LightstepFile, Region},
+    file::{DestinationFile, DestinationKind, HeaderFile, LightstepFile, Region},
     load::{INBOX, Reading, UNASSIGNED},
-    meant::{Destination, HeaderValue},
+    meant::{Destination, HeaderValue, Otlp, Target},
     problem::Problem,
 };
 
@@ -44,17 +47,15 @@ impl Reading<'_> {
         let token = HeaderValue::Secret(token.relative_to(dir));
         let proxy = self.proxy(file.proxy);
         let ca_file = self.ca_file(file.ca_file, &endpoint, proxy.as_deref(), dir);
-        Some(Destination {
-            name: "lightstep".into(),
+        let target = Target::Otlp(Otlp {
             logs_url: format!("{endpoint}/v1/logs"),
             traces_url: format!("{endpoint}/v1/traces"),
-            headers: vec![("lightstep-access-token".into(), token)],
             protocol: file.protocol.unwrap_or_default(),
             compression: file.compression.unwrap_or_default(),
             spans: file.spans.unwrap_or_default(),
-            ca_file,
-            proxy,
-        })
+        });
+        let headers = vec![("lightstep-access-token".into(), token)];
+        Some(Destination { name: "lightstep".into(), headers, ca_file, proxy, target })
     }
 
     fn host(region: Region) -> &'static str {
@@ -79,8 +80,36 @@ impl Reading<'_> {
             );
         }
         let endpoint = self.url(&file.endpoint)?;
+        let (headers, target) = match file.kind.get_ref() {
+            DestinationKind::Otlp => {
+                self.belongs_to_http(&file);
+                let target = Otlp {
+                    logs_url: format!("{endpoint}/v1/logs"),
+                    traces_url: format!("{endpoint}/v1/traces"),
+                    protocol: file.protocol.map(Spanned::into_inner).unwrap_or_default(),
+                    compression: file.compression.map(Spanned::into_inner).unwrap_or_default(),
+                    spans: file.spans.map(Spanned::into_inner).unwrap_or_default(),
+                };
+                (file.headers, Target::Otlp(target))
+            }
+            DestinationKind::Http => {
+                let target = self.http(&file, &endpoint, dir)?;
+                (file.headers, Target::Http(target))
+            }
+        };
+        let headers = self.headers(headers, dir);
+        let proxy = self.proxy(file.proxy);
+        let ca_file = self.ca_file(file.ca_file, &endpoint, proxy.as_deref(), dir);
+        Some(Destination { name: file.name.into_inner(), headers, ca_file, proxy, target })
+    }
+
+    fn headers(
+        &mut self,
+        file: BTreeMap<Spanned<String>, HeaderFile>,
+        dir: &Path,
+    ) -> Vec<(String, HeaderValue)> {
         let mut headers = Vec::new();
-        for (key, value) in file.headers {
+        for (key, value) in file {
             let is_token = !key.get_ref().is_empty()
                 && key
                     .get_ref()
@@ -95,19 +124,7 @@ impl Reading<'_> {
             };
             headers.push((key.into_inner().to_lowercase(), value));
         }
-        let proxy = self.proxy(file.proxy);
-        let ca_file = self.ca_file(file.ca_file, &endpoint, proxy.as_deref(), dir);
-        Some(Destination {
-            name: file.name.into_inner(),
-            logs_url: format!("{endpoint}/v1/logs"),
-            traces_url: format!("{endpoint}/v1/traces"),
-            headers,
-            protocol: file.protocol.unwrap_or_default(),
-            compression: file.compression.unwrap_or_default(),
-            spans: file.spans.unwrap_or_default(),
-            ca_file,
-            proxy,
-        })
+        headers
     }
 
     /// Checks an address and drops the slashes at its end.
@@ -164,7 +181,7 @@ impl Reading<'_> {
     }
 }
 
-fn is_loopback(endpoint: &str) -> bool {
+pub(super) fn is_loopback(endpoint: &str) -> bool {
     let host = endpoint.trim_start_matches("http://").split(['/', ':']).next().unwrap_or_default();
     host == "localhost" || host.starts_with("127.") || endpoint.starts_with("http://[::1]")
 }
@@ -185,8 +202,8 @@ mod tests {
     #[test]
     fn the_preset_knows_lightsteps_hosts() {
         let urls = |more| {
-            let destination = lightstep(more);
-            [destination.logs_url, destination.traces_url]
+            let Target::Otlp(otlp) = lightstep(more).target else { panic!("the preset is OTLP") };
+            [otlp.logs_url, otlp.traces_url]
         };
         let us = ["https://ingest.lightstep.com:443/v1/logs", "https://ingest.lightstep.com:443/v1/traces"];
         let eu =

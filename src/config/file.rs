@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
+    kind::Kind,
     meant::{Compression, DeliveryMode, Emails, Protocol, ReplyTo, Spans},
     service::ServiceFile,
     units::{DurationText, SizeText},
@@ -48,26 +49,31 @@ pub(super) enum Region {
     Eu,
 }
 
+/// What belongs to one kind only is optional here, and asked for where it is meant.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DestinationFile {
     pub name: Spanned<String>,
-    #[expect(dead_code, reason = "there is one kind so far, and naming it is how the file says so")]
-    pub kind: DestinationKind,
+    pub kind: Spanned<DestinationKind>,
     pub endpoint: Spanned<String>,
-    pub protocol: Option<Protocol>,
-    pub compression: Option<Compression>,
+    pub protocol: Option<Spanned<Protocol>>,
+    pub compression: Option<Spanned<Compression>>,
     #[serde(default)]
     pub headers: BTreeMap<Spanned<String>, HeaderFile>,
-    pub spans: Option<Spans>,
+    pub spans: Option<Spanned<Spans>>,
+    pub render: Option<Spanned<String>>,
+    pub secrets: Option<Spanned<BTreeMap<Spanned<String>, SecretSource>>>,
+    pub settings: Option<Spanned<BTreeMap<Spanned<String>, String>>>,
+    pub kinds: Option<Spanned<Vec<Kind>>>,
     pub ca_file: Option<Spanned<PathBuf>>,
     pub proxy: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DestinationKind {
     Otlp,
+    Http,
 }
 
 /// The value of a header: harmless text, or a secret from elsewhere.

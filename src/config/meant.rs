@@ -1,11 +1,11 @@
 //! The config as meant: defaults filled in, paths absolute, every value of a type that cannot
 //! hold a wrong one.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::service::ServiceRule;
+use super::{kind::Kind, service::ServiceRule, shipped::Shipped};
 use crate::secret::SecretSource;
 
 /// Where state is kept when no file says otherwise.
@@ -65,27 +65,90 @@ impl Default for Config {
     }
 }
 
-/// An OTLP/HTTP back end.
+/// A back end that markers are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// The name in messages, and of the directory in the outbox.
     pub name: String,
+    /// What every request bears beside the protocol's own headers.
+    pub headers: Vec<(String, HeaderValue)>,
+    /// The file with the CAs that the certificate of the back end may come from; else those of the machine and Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// The address of the HTTP proxy that leads there.
+    pub proxy: Option<String>,
+    /// What it takes.
+    pub target: Target,
+}
+
+impl Destination {
+    /// Returns the address that tells people which one it is.
+    pub fn address(&self) -> &str {
+        match &self.target {
+            Target::Otlp(otlp) => &otlp.logs_url,
+            Target::Http(http) => &http.endpoint,
+        }
+    }
+
+    /// Returns every secret with what it is for, as people are told.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
+        let in_headers = self.headers.iter().filter_map(|(name, value)| match value {
+            HeaderValue::Secret(source) => Some((name.as_str(), source)),
+            HeaderValue::Text(_) => None,
+        });
+        let named = match &self.target {
+            Target::Http(http) => Some(http.secrets.iter().map(|(name, source)| (name.as_str(), source))),
+            Target::Otlp(_) => None,
+        };
+        in_headers.chain(named.into_iter().flatten())
+    }
+}
+
+/// What a destination takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Markers in the words of OTLP/HTTP.
+    Otlp(Otlp),
+    /// Requests that a script makes of them.
+    Http(Http),
+}
+
+/// An OTLP/HTTP back end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
     /// The full URL of the logs endpoint.
     pub logs_url: String,
     /// The full URL of the traces endpoint.
     pub traces_url: String,
-    /// What every request bears beside the protocol's own headers.
-    pub headers: Vec<(String, HeaderValue)>,
     /// The encoding of requests.
     pub protocol: Protocol,
     /// The compression of requests.
     pub compression: Compression,
     /// Which markers are also a span.
     pub spans: Spans,
-    /// The file with the CAs that the certificate of the back end may come from; else those of the machine and Mozilla's.
-    pub ca_file: Option<PathBuf>,
-    /// The address of the HTTP proxy that leads there.
-    pub proxy: Option<String>,
+}
+
+/// An API of somebody's own, and the script that knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Scheme, host and base path, without a slash at the end: a script appends to it, and chooses no other host.
+    pub endpoint: String,
+    /// The script.
+    pub render: RenderScript,
+    /// What the script may put into a request without seeing it.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// What it reads as `settings`.
+    pub settings: BTreeMap<String, String>,
+    /// Which markers go there at all.
+    pub kinds: Vec<Kind>,
+}
+
+/// Where a render script is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenderScript {
+    /// In the program.
+    Shipped(Shipped),
+    /// In this file.
+    File(PathBuf),
 }
 
 /// The value of a header.

@@ -2,19 +2,24 @@
 
 mod destination;
 mod file;
+mod http;
+mod kind;
 mod link;
 mod load;
 mod meant;
 mod problem;
 mod service;
+mod shipped;
 mod units;
 
+pub use kind::Kind;
 pub use link::{LinkTemplate, Placeholder};
 pub use load::{ConfigError, INBOX, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
 pub use meant::{
-    Compression, Config, Delivery, DeliveryMode, Destination, Emails, HeaderValue, Limits, Protocol, Reply,
-    ReplyTo, Spans, SpoolCap,
+    Compression, Config, Delivery, DeliveryMode, Destination, Emails, HeaderValue, Http, Limits, Otlp,
+    Protocol, RenderScript, Reply, ReplyTo, Spans, SpoolCap, Target,
 };
 pub use problem::Problem;
 pub use service::{EnvironmentRule, ServiceRule, VersionRule, own_services};
+pub use shipped::Shipped;
 pub use units::{duration, duration_text, size_text};

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Decider;
 use crate::{
-    policy::{Draft, Kind, Partial, Subject},
+    policy::{Draft, Kind, Matter, Partial},
     service::{Service, version_of},
 };
 
@@ -30,8 +30,8 @@ pub(super) enum Plan {
 
 impl Decider<'_> {
     /// Fills in what `decide` left out of a mark; a monorepo's change is a marker for each service that it touches.
-    pub(super) fn plan(&self, partial: Partial, subject: &Subject, troubles: &mut Vec<String>) -> Plan {
-        let Subject { facts, services } = subject;
+    pub(super) fn plan(&self, partial: Partial, matter: &Matter, troubles: &mut Vec<String>) -> Plan {
+        let Matter { facts, services } = matter;
         let update = facts.update();
         let tag = facts.version_tag();
         let kind = partial.kind.unwrap_or(if tag.is_some() { Kind::Release } else { Kind::Change });

@@ -13,11 +13,11 @@ pub use memory::{Deployed, Memory, Passing, Place};
 use since::Measured;
 
 use crate::{
-    config::{Config, Spans},
+    config::{Config, Destination, Spans, Target},
     facts::{FactError, Facts, Repository},
     marker::{Addresses, Context, Marker, Site},
     policy::{
-        Decision, Guarded, Kind, Mark, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Subject, Trace,
+        Decision, Guarded, Kind, Mark, Matter, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace,
     },
     push::Push,
     service::Services,
@@ -249,20 +249,20 @@ impl<'a> Decider<'a> {
         };
         let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
         let services = Rc::new(Services::of(self.config, &facts));
-        let subject = Subject { facts, services };
+        let matter = Matter { facts, services };
         let mut verdict = Verdict::without(index, Outcome::Marked);
-        let marks = match policy.decide(&subject, deadline, trace)? {
+        let marks = match policy.decide(&matter, deadline, trace)? {
             Decision::Skip { by, why } => {
                 return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
             }
             Decision::Marks(marks) => marks,
         };
         let mut troubles: Vec<String> =
-            subject.services.trouble().map(ToString::to_string).into_iter().collect();
+            matter.services.trouble().map(ToString::to_string).into_iter().collect();
         let mut passed_over = None;
         let mut nth = 0;
         for Mark { by, partial } in marks {
-            let planned = match self.plan(partial, &subject, &mut troubles) {
+            let planned = match self.plan(partial, &matter, &mut troubles) {
                 Plan::Drafts(planned) => planned,
                 Plan::Nothing(why) => {
                     passed_over.get_or_insert(why);
@@ -272,8 +272,7 @@ impl<'a> Decider<'a> {
             for mut planned in planned {
                 let is_deployment = matches!(planned.draft.kind, Kind::Deployment | Kind::Rollback);
                 if is_deployment
-                    && let Measured::Untouched =
-                        self.measure(&mut planned, &subject, budget, &mut troubles)?
+                    && let Measured::Untouched = self.measure(&mut planned, &matter, budget, &mut troubles)?
                 {
                     passed_over.get_or_insert(
                         "nothing of the service changed since it was deployed there last".into(),
@@ -282,18 +281,18 @@ impl<'a> Decider<'a> {
                 }
                 trace.turn_to_marker(nth);
                 nth += 1;
-                let push = subject.facts.push();
+                let push = matter.facts.push();
                 let mut interval = None;
                 if is_deployment {
                     interval::describe(&mut planned.draft, push, &mut troubles);
                     interval = interval::told(push, &mut troubles);
                 } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
-                    interval = self.since_first_commit(&planned, &subject, budget)?;
+                    interval = self.since_first_commit(&planned, &matter, budget)?;
                 }
                 let Planned { draft, service, is_of_release, asked, .. } = planned;
                 let (version, measured) = (draft.version.clone(), draft.kind);
-                let draft = policy.enrich(draft, &subject, deadline, trace)?;
-                match policy.guard(draft, &subject, deadline, trace)? {
+                let draft = policy.enrich(draft, &matter, deadline, trace)?;
+                match policy.guard(draft, &matter, deadline, trace)? {
                     Guarded::Passed(draft) => {
                         let is_of_release = is_of_release && draft.version == version;
                         // A script may have said that it is another service.
@@ -301,8 +300,8 @@ impl<'a> Decider<'a> {
                         let asked = if draft.kind == measured { asked } else { draft.kind };
                         let service = service.as_deref();
                         let context = Context { service, interval, is_of_release, asked };
-                        let marker = Marker::new(draft, &subject.facts, self.site(policy), context);
-                        let deployed = self.deployed(&marker, &subject.facts);
+                        let marker = Marker::new(draft, &matter.facts, self.site(policy), context);
+                        let deployed = self.deployed(&marker, &matter.facts);
                         verdict.markers.push(Made { marker, by: by.clone(), deployed });
                     }
                     Guarded::Refused { by, why } => {
@@ -318,7 +317,7 @@ impl<'a> Decider<'a> {
         {
             verdict.outcome = Outcome::Skipped(why);
         }
-        troubles.extend(subject.facts.target().err().map(|err| err.to_string()));
+        troubles.extend(matter.facts.target().err().map(|err| err.to_string()));
         troubles.dedup();
         verdict.missing = (!troubles.is_empty()).then(|| FactError::new(troubles.join("; ")));
         Ok(verdict)
@@ -341,7 +340,8 @@ impl<'a> Decider<'a> {
 
     /// Returns whether any destination gets changes as spans, which begin with their first commits.
     fn has_spans_of_changes(&self) -> bool {
-        self.config.destinations.iter().any(|destination| destination.spans == Spans::All)
+        let wants = |destination: &Destination| matches!(&destination.target, Target::Otlp(otlp) if otlp.spans == Spans::All);
+        self.config.destinations.iter().any(wants)
     }
 
     fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {

@@ -9,7 +9,7 @@ use super::{Budget, Decider, Ended, Place, drafts::Planned};
 use crate::{
     facts::{Brought, Contents, FactError, Facts, MAX_VISITED_SINCE, Patience, Relation},
     marker::{Interval, name},
-    policy::{Draft, Kind, Subject, Value},
+    policy::{Draft, Kind, Matter, Value},
     push::ObjectId,
     time::Timestamp,
 };
@@ -41,15 +41,15 @@ impl Decider<'_> {
     pub(super) fn measure(
         &self,
         planned: &mut Planned,
-        subject: &Subject,
+        matter: &Matter,
         budget: Budget,
         troubles: &mut Vec<String>,
     ) -> Result<Measured, Ended> {
         let Planned { draft, service, is_named, .. } = planned;
-        let facts = &subject.facts;
+        let facts = &matter.facts;
         let Some(environment) = draft.environment.clone() else { return Ok(Measured::Told) };
         let place = Place::new(&facts.push().source().repository, &draft.service, &environment);
-        let Some(previous) = self.previous(&place, subject).map_err(Ended::from_fact)? else {
+        let Some(previous) = self.previous(&place, matter).map_err(Ended::from_fact)? else {
             add(draft, name::RANGE_RELATION, "first_deployment".into());
             return Ok(Measured::Told);
         };
@@ -84,10 +84,10 @@ impl Decider<'_> {
     pub(super) fn since_first_commit(
         &self,
         planned: &Planned,
-        subject: &Subject,
+        matter: &Matter,
         budget: Budget,
     ) -> Result<Option<Interval>, Ended> {
-        let facts = &subject.facts;
+        let facts = &matter.facts;
         let Ok(Some(old)) = facts.old_commit() else { return Ok(None) };
         let paths = planned.service.as_ref().map(|service| service.paths()).unwrap_or_default();
         match self.brought(facts, old, paths, budget) {
@@ -122,8 +122,8 @@ impl Decider<'_> {
 
     /// Returns what ran in an environment before: what is remembered, else what history tells. A ref that stands for the environment told it by
     /// its old value; a version tag has a version before it.
-    fn previous(&self, place: &Place, subject: &Subject) -> Result<Option<Previous>, FactError> {
-        let Subject { facts, services } = subject;
+    fn previous(&self, place: &Place, matter: &Matter) -> Result<Option<Previous>, FactError> {
+        let Matter { facts, services } = matter;
         if let Some(deployed) = self.memory.last_deployment(place, facts.push().id()) {
             return Ok(Some(Previous {
                 commit: deployed.commit,

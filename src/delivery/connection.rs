@@ -86,7 +86,7 @@ impl<'a> Connection<'a> {
 
     fn needs_tls(&self) -> bool {
         let is_https = |url: &str| url.starts_with("https://");
-        is_https(&self.destination.logs_url) || self.destination.proxy.as_deref().is_some_and(is_https)
+        is_https(self.destination.address()) || self.destination.proxy.as_deref().is_some_and(is_https)
     }
 
     /// Takes note that a certificate comes from nobody who is trusted, and returns whether there are others to trust: the

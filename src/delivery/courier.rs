@@ -1,6 +1,7 @@
 //! One destination's courier: takes its outbox away, load by load, as long as there is patience.
 
 use std::{
+    cell::OnceCell,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -12,9 +13,10 @@ use super::{
     load::{Item, Load, SIGNALS},
     progress::{Progress, Share},
     retry::{self, Backoff, Outcome},
+    scripted::{Fate, Scripted},
 };
 use crate::{
-    config::{Config, Destination, SpoolCap},
+    config::{Config, Destination, Http, Limits, Otlp, SpoolCap, Target},
     marker::{Marker, Signal},
     otlp,
     state::{
@@ -45,6 +47,9 @@ pub(super) struct Courier<'a> {
     destination: &'a Destination,
     outbox: Outbox,
     client: Client<'a>,
+    /// The script of an `http` destination, compiled when the first marker is there.
+    scripted: OnceCell<Scripted<'a>>,
+    limits: Limits,
     give_up_after: Duration,
     cap: SpoolCap,
     merge_at: usize,
@@ -77,6 +82,7 @@ enum Round {
 struct Stop {
     /// How long it asked for.
     after: Option<Duration>,
+    /// Empty where patience is over and nothing is wrong.
     why: String,
 }
 
@@ -98,6 +104,8 @@ impl<'a> Courier<'a> {
             destination,
             outbox: state.outbox(&destination.name),
             client: Client::new(destination, config.delivery.timeout),
+            scripted: OnceCell::new(),
+            limits: config.limits,
             give_up_after: config.delivery.give_up_after,
             cap: config.spool,
             merge_at: config.merge_at,
@@ -195,8 +203,7 @@ impl<'a> Courier<'a> {
         let mut round = Round::NothingReadable;
         loop {
             self.share.leaves(names.len() + others);
-            let spans = self.destination.spans;
-            let load = Load::read(names, self.state, &self.outbox, spans, self.give_up_after)?;
+            let load = Load::read(names, self.state, &self.outbox, self.destination, self.give_up_after)?;
             self.drained.dead += load.dead;
             if load.dead > 0 {
                 round = Round::Sent;
@@ -216,12 +223,15 @@ impl<'a> Courier<'a> {
     fn send(&mut self, mut load: Load) -> Result<Result<(), Stop>, StateError> {
         let start = Instant::now();
         let mut last_refusal = None;
-        let sent = requests(&mut load.items()).into_iter().try_for_each(|items| {
-            SIGNALS.into_iter().try_for_each(|signal| {
-                let mut due: Vec<_> = items.iter_mut().filter(|item| item.is_due(signal)).collect();
-                self.request(&mut due, signal, &mut last_refusal)
-            })
-        });
+        let sent = match &self.destination.target {
+            Target::Otlp(otlp) => requests(&mut load.items()).into_iter().try_for_each(|items| {
+                SIGNALS.into_iter().try_for_each(|signal| {
+                    let mut due: Vec<_> = items.iter_mut().filter(|item| item.is_due(signal)).collect();
+                    self.request(otlp, &mut due, signal, &mut last_refusal)
+                })
+            }),
+            Target::Http(http) => self.render(http, &mut load.items(), &mut last_refusal),
+        };
         let put_away = load.put_away(self.state, &self.outbox, start.elapsed())?;
         self.drained.delivered += put_away.delivered;
         self.share.delivers(put_away.delivered);
@@ -242,6 +252,9 @@ impl<'a> Courier<'a> {
     ) -> Result<(), StateError> {
         let mut is_news = true;
         match (sent, refusal) {
+            // Nothing is wrong, there was no more time.
+            (Err(stop), None) if stop.why.is_empty() => return Ok(()),
+            (Err(stop), Some(why)) if stop.why.is_empty() => self.standing.failed(&why, None),
             (Err(stop), _) => {
                 self.state.journal().append([Record::Delivery(Delivery {
                     destination: self.outbox.destination().into(),
@@ -268,6 +281,7 @@ impl<'a> Courier<'a> {
     /// bad marker stands alone and has taken no neighbour with it.
     fn request(
         &self,
+        otlp: &Otlp,
         due: &mut [&mut &mut Item],
         signal: Signal,
         last_refusal: &mut Option<Arc<str>>,
@@ -276,7 +290,7 @@ impl<'a> Courier<'a> {
             return Ok(());
         }
         let markers: Vec<&Marker> = due.iter().map(|item| &item.marker).collect();
-        match self.exchange(&markers, signal) {
+        match self.exchange(otlp, &markers, signal) {
             Outcome::Accepted { rejected } => {
                 let rejected: Option<Arc<str>> = (!rejected.is_empty()).then(|| rejected.into());
                 due.iter_mut().for_each(|item| item.taken(signal, rejected.as_ref()));
@@ -285,8 +299,8 @@ impl<'a> Courier<'a> {
             Outcome::Retry { after, why } => Err(Stop { after, why }),
             Outcome::Refused { status, .. } if due.len() > 1 && retry::is_about_content(status) => {
                 let (first, second) = due.split_at_mut(due.len() / 2);
-                self.request(first, signal, last_refusal)?;
-                self.request(second, signal, last_refusal)
+                self.request(otlp, first, signal, last_refusal)?;
+                self.request(otlp, second, signal, last_refusal)
             }
             Outcome::Refused { why, .. } => {
                 let why: Arc<str> = why.into();
@@ -297,12 +311,46 @@ impl<'a> Courier<'a> {
         }
     }
 
-    fn exchange(&self, markers: &[&Marker], signal: Signal) -> Outcome {
-        let Destination { protocol, spans, .. } = self.destination;
-        match otlp::encode(signal, markers, Timestamp::now(), *protocol, *spans) {
-            Ok(body) => self.client.post(signal, body),
+    fn exchange(&self, otlp: &Otlp, markers: &[&Marker], signal: Signal) -> Outcome {
+        match otlp::encode(signal, markers, Timestamp::now(), otlp) {
+            Ok(body) => self.client.post(otlp, signal, body),
             Err(err) => Outcome::Refused { status: 0, why: format!("failed to encode: {err}") },
         }
+    }
+
+    /// Sends each marker in the requests that the destination's script makes of it.
+    fn render(
+        &self,
+        http: &'a Http,
+        items: &mut [&mut Item],
+        last_refusal: &mut Option<Arc<str>>,
+    ) -> Result<(), Stop> {
+        for item in items.iter_mut().filter(|item| item.is_due(Signal::Logs)) {
+            // A push that waits for an inline delivery does not wait for the whole backlog.
+            if self.linger.is_none() && self.deadline.is_some_and(Deadline::is_over) {
+                return Err(Stop { after: None, why: String::new() });
+            }
+            let scripted = match self.scripted.get() {
+                Some(scripted) => scripted,
+                None => {
+                    // The script is at fault and no marker: they wait until it is right.
+                    let loaded = Scripted::load(http, &self.limits);
+                    let loaded = loaded.map_err(|why| Stop { after: None, why })?;
+                    self.scripted.get_or_init(|| loaded)
+                }
+            };
+            match scripted.send(&self.client, &item.marker) {
+                Fate::Arrived => item.taken(Signal::Logs, None),
+                Fate::PassedOver(why) => item.pass_over(&why),
+                Fate::Refused(why) => {
+                    let why: Arc<str> = why.into();
+                    item.refused(Signal::Logs, &why);
+                    *last_refusal = Some(why);
+                }
+                Fate::Later { after, why } => return Err(Stop { after, why }),
+            }
+        }
+        Ok(())
     }
 
     /// Puts in order what has to wait: in few files, and no more than the cap. The outbox grows only while the

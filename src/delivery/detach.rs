@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    config::{Config, HeaderValue},
+    config::{Config, Destination},
     fault::{self, Step},
 };
 
@@ -73,11 +73,8 @@ fn own_binary() -> PathBuf {
 }
 
 fn environment(config: &Config) -> Vec<(OsString, OsString)> {
-    let secrets = config.destinations.iter().flat_map(|destination| &destination.headers);
-    let wanted = secrets.filter_map(|(_, value)| match value {
-        HeaderValue::Secret(source) => source.variable(),
-        HeaderValue::Text(_) => None,
-    });
+    let secrets = config.destinations.iter().flat_map(Destination::secrets);
+    let wanted = secrets.filter_map(|(_, source)| source.variable());
     ALLOWED
         .into_iter()
         .chain(wanted)

@@ -5,9 +5,10 @@ use std::{panic::resume_unwind, thread, time::Duration};
 
 use super::{courier::Courier, progress::Progress};
 use crate::{
-    config::{Config, UNASSIGNED},
+    config::{Config, Destination, Target, UNASSIGNED},
     decide::Budget,
     fault::{self, Step},
+    policy::Confined,
     settle::settle,
     state::{
         State, StateError, cap,
@@ -162,11 +163,16 @@ fn deliver(
         };
         return Ok(Drained { dropped, left: unassigned.count()?, ..Drained::default() });
     };
+    // What a script builds may lie deep.
+    let builder = |destination: &Destination| match destination.target {
+        Target::Otlp(_) => thread::Builder::new(),
+        Target::Http(_) => thread::Builder::new().stack_size(Confined::STACK),
+    };
     let courier = |destination| move || Courier::new(config, state, destination, patience, progress).run();
     thread::scope(|scope| {
         let start = |destination| {
             fault::point(Step::Thread, state.dir())
-                .and_then(|()| thread::Builder::new().spawn_scoped(scope, courier(destination)))
+                .and_then(|()| builder(destination).spawn_scoped(scope, courier(destination)))
                 // The machine has no room for one more: then one after the other.
                 .map_err(|_| courier(destination))
         };

@@ -9,7 +9,10 @@ use std::{
 };
 
 use flate2::{Compression as Level, write::GzEncoder};
-use ureq::{Timeout, http::HeaderMap};
+use ureq::{
+    Timeout,
+    http::{self, HeaderMap},
+};
 
 use super::{
     connection::{Connection, MAX_ANSWER_HEAD},
@@ -18,9 +21,10 @@ use super::{
     retry::{self, Outcome},
 };
 use crate::{
-    config::{Compression, Destination},
+    config::{Compression, Destination, Otlp},
     fault::{self, Step},
     otlp::{self, Signal},
+    policy::{Opened, Request},
     text,
     time::{Deadline, Timestamp},
 };
@@ -41,6 +45,15 @@ pub(super) struct Client<'a> {
     is_used: Cell<bool>,
     /// What time it was there when it last answered.
     clock: Cell<Option<Timestamp>>,
+}
+
+/// What is sent.
+#[derive(Clone)]
+struct Call<'c> {
+    method: &'static str,
+    url: Cow<'c, str>,
+    headers: Vec<(Cow<'c, str>, Cow<'c, str>)>,
+    body: Vec<u8>,
 }
 
 /// An answer, as far as it came.
@@ -68,11 +81,11 @@ enum FaultKind {
 }
 
 impl<'a> Client<'a> {
-    /// Connects to nothing yet. `timeout` is for all that one [`Client::post`] does.
+    /// Connects to nothing yet. `timeout` is for all that one request takes, repeated or not.
     pub fn new(destination: &'a Destination, timeout: Duration) -> Self {
         Self {
             destination,
-            credentials: Credentials::new(&destination.headers),
+            credentials: Credentials::new(destination),
             connection: Connection::new(destination, timeout),
             timeout,
             is_used: Cell::new(false),
@@ -85,14 +98,10 @@ impl<'a> Client<'a> {
         self.clock.get()
     }
 
-    /// Sends one request and says what became of it.
-    ///
-    /// It is sent a second time, at once, if a connection that was used before turns out to be closed, if others may be
-    /// trusted than those who do not know the server's certificate, and if the answer is 401 or 403, with the secrets read
-    /// anew.
-    pub fn post(&self, signal: Signal, body: Vec<u8>) -> Outcome {
+    /// Sends markers in the words of OTLP and says what became of them.
+    pub fn post(&self, otlp: &Otlp, signal: Signal, body: Vec<u8>) -> Outcome {
         let deadline = Deadline::after(self.timeout);
-        let body = match self.destination.compression {
+        let body = match otlp.compression {
             Compression::None => body,
             Compression::Gzip => match gzip(&body) {
                 Ok(body) => body,
@@ -104,94 +113,177 @@ impl<'a> Client<'a> {
                 }
             },
         };
-        let mut answer = self.exchange(signal, &body, deadline);
+        let mut headers = vec![("content-type".into(), otlp::content_type(otlp.protocol).into())];
+        if otlp.compression == Compression::Gzip {
+            headers.push(("content-encoding".into(), "gzip".into()));
+        }
+        let url = match signal {
+            Signal::Logs => &otlp.logs_url,
+            Signal::Traces => &otlp.traces_url,
+        };
+        let call = Call { method: "POST", url: url.into(), headers, body };
+        match self.attempt(deadline, &|| Ok(Cow::Borrowed(&call))) {
+            Ok(answer) => self.outcome(otlp, signal, &answer),
+            Err(why) => Outcome::Retry { after: None, why },
+        }
+    }
+
+    /// Makes a request of a script's, and returns what was answered where the status is one of success.
+    ///
+    /// # Errors
+    /// With what else became of it.
+    pub fn make(&self, endpoint: &str, request: &Request) -> Result<(u16, String), Outcome> {
+        let deadline = Deadline::after(self.timeout);
+        let call = || {
+            let opened = request.open(endpoint, &mut |name| self.credentials.named(name, deadline))?;
+            let Opened { url, headers, body } = opened;
+            let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+            Ok(Cow::Owned(Call { method: request.method, url: url.into(), headers, body }))
+        };
+        let answer = self.attempt(deadline, &call).map_err(|why| Outcome::Retry { after: None, why })?;
+        match answer.status {
+            status @ 200..300 => Ok((status, String::from_utf8_lossy(&answer.body).into_owned())),
+            status => Err(self.other_than_success(&answer, retry::is_retryable_anywhere(status), || {
+                String::from_utf8_lossy(answer.body.trim_ascii()).into_owned()
+            })),
+        }
+    }
+
+    /// Returns whether anything answers at an address, whatever it says. No secret goes along.
+    ///
+    /// # Errors
+    /// With why nothing answers.
+    pub fn reach(&self, url: &str) -> Result<(), String> {
+        let agent = self.connection.agent()?;
+        let request = agent.get(url).config().timeout_global(Some(self.timeout)).build();
+        let answer = match request.call() {
+            Err(err) if self.fault(&err).kind == FaultKind::Distrust && self.connection.trusts_others() => {
+                let agent = self.connection.agent()?;
+                agent.get(url).config().timeout_global(Some(self.timeout)).build().call()
+            }
+            other => other,
+        };
+        let answer = answer.map_err(|err| self.told(self.fault(&err)))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        self.clock.set(date.and_then(retry::http_date));
+        Ok(())
+    }
+
+    /// Returns the answer to a request.
+    ///
+    /// It is sent a second time, at once, if a connection that was used before turns out to be closed, if others may be
+    /// trusted than those who do not know the server's certificate, and if the answer is 401 or 403, with the secrets read
+    /// anew.
+    fn attempt<'c>(
+        &self,
+        deadline: Deadline,
+        call: &dyn Fn() -> Result<Cow<'c, Call<'c>>, String>,
+    ) -> Result<Answer, String> {
+        let exchange = || self.exchange(&*call().map_err(Fault::other)?, deadline);
+        let mut answer = exchange();
         let is_worth_another = |fault: &Fault| match fault.kind {
             FaultKind::HungUp => self.is_used.get(),
             FaultKind::Distrust => self.connection.trusts_others(),
             FaultKind::Other => false,
         };
         if answer.as_ref().err().is_some_and(is_worth_another) {
-            answer = self.exchange(signal, &body, deadline);
+            answer = exchange();
         }
         if matches!(&answer, Ok(Answer { status: 401 | 403, .. })) && self.credentials.are_secret() {
             self.credentials.forget();
-            answer = self.exchange(signal, &body, deadline);
+            answer = exchange();
         }
-        match answer {
-            Ok(answer) => self.outcome(signal, &answer),
-            Err(mut fault) => {
-                if fault.kind == FaultKind::Distrust {
-                    fault.why.push_str(&self.connection.remedy());
-                }
-                // Most of it is our own, and the end of it says what to do.
-                Outcome::Retry {
-                    after: None,
-                    why: text::line_of(self.credentials.mask(fault.why), MAX_FAULT),
-                }
-            }
-        }
+        answer.map_err(|fault| self.told(fault))
     }
 
-    fn exchange(&self, signal: Signal, body: &[u8], deadline: Deadline) -> Result<Answer, Fault> {
-        let url = match signal {
-            Signal::Logs => &self.destination.logs_url,
-            Signal::Traces => &self.destination.traces_url,
-        };
-        fault::point(Step::Send, url.as_ref()).map_err(|err| Fault::other(err.to_string()))?;
-        let agent = self.connection.agent().map_err(Fault::other)?;
-        let request = agent.post(url).content_type(otlp::content_type(self.destination.protocol));
-        let mut request = self
-            .credentials
-            .apply(request, deadline, |request, name, value| request.header(name, value))
-            .map_err(Fault::other)?;
-        if self.destination.compression == Compression::Gzip {
-            request = request.header("content-encoding", "gzip");
+    /// Returns what people read of a fault. Most of it is our own, and the end of it says what to do.
+    fn told(&self, mut fault: Fault) -> String {
+        if fault.kind == FaultKind::Distrust {
+            fault.why.push_str(&self.connection.remedy());
         }
-        let request = request.config().timeout_global(Some(deadline.left())).build();
-        let response = request.send(body).map_err(|err| self.fault(&err))?;
+        text::line_of(self.credentials.mask(fault.why), MAX_FAULT)
+    }
+
+    fn exchange(&self, call: &Call<'_>, deadline: Deadline) -> Result<Answer, Fault> {
+        let place = self.destination.address();
+        fault::point(Step::Send, place.as_ref()).map_err(|err| Fault::other(err.to_string()))?;
+        let agent = self.connection.agent().map_err(Fault::other)?;
+        let mut request = http::Request::builder().method(call.method).uri(&*call.url);
+        for (name, value) in &call.headers {
+            request = request.header(&**name, &**value);
+        }
+        let is_said = |name: &str| call.headers.iter().any(|(said, _)| said == name);
+        let request = self
+            .credentials
+            .apply(
+                request,
+                deadline,
+                |request, name, value| {
+                    if is_said(name) { request } else { request.header(name, value) }
+                },
+            )
+            .map_err(Fault::other)?;
+        let unsendable = |err: http::Error| Fault::other(format!("the request cannot be sent: {err}"));
+        let left = Some(deadline.left());
+        let response = if call.body.is_empty() && matches!(call.method, "GET" | "DELETE") {
+            let request = request.body(()).map_err(unsendable)?;
+            agent.run(agent.configure_request(request).timeout_global(left).build())
+        } else {
+            let request = request.body(&call.body[..]).map_err(unsendable)?;
+            agent.run(agent.configure_request(request).timeout_global(left).build())
+        };
+        let response = response.map_err(|err| self.fault(&err))?;
         self.is_used.set(true);
         let (head, mut rest) = response.into_parts();
         let mut body = Vec::new();
         // What is not read whole is dropped, and its connection is closed with it.
         let is_whole = rest.with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body).is_ok();
-        let is_whole = fault::point(Step::Acknowledge, url.as_ref()).is_ok() && is_whole;
+        let is_whole = fault::point(Step::Acknowledge, place.as_ref()).is_ok() && is_whole;
         let answer = Answer { status: head.status.as_u16(), headers: head.headers, body, is_whole };
         self.clock.set(answer.header("date").and_then(|date| retry::http_date(&date)));
         Ok(answer)
     }
 
-    fn outcome(&self, signal: Signal, answer: &Answer) -> Outcome {
-        let (status, protocol) = (answer.status, self.destination.protocol);
-        match status {
-            // The back end said yes; a body that cannot be read does not unsay it.
-            200..300 => {
-                let partial = otlp::partial_success(signal, protocol, &answer.body);
-                let rejected = partial.filter(|_| answer.is_whole).map(|partial| match partial.rejected {
-                    0 => format!("warning: {}", self.shown(partial.message)),
-                    n => format!("{n} rejected: {}", self.shown(partial.message)),
-                });
-                Outcome::Accepted { rejected: rejected.unwrap_or_default() }
-            }
-            300..600 => {
-                let said = match answer.header("location") {
-                    Some(to) if status < 400 => format!("it redirects to {to}, and is not followed"),
-                    _ => otlp::status_message(protocol, &answer.body),
-                };
-                let said = self.shown(said);
-                let why =
-                    if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
-                if retry::is_retryable(status) {
-                    let after = answer.header("retry-after");
-                    let after = after.and_then(|value| retry::retry_after(&value, Timestamp::now()));
-                    Outcome::Retry { after, why }
-                } else {
-                    Outcome::Refused { status, why }
-                }
-            }
+    fn outcome(&self, otlp: &Otlp, signal: Signal, answer: &Answer) -> Outcome {
+        let (status, protocol) = (answer.status, otlp.protocol);
+        if !(200..300).contains(&status) {
+            return self.other_than_success(answer, retry::is_retryable(status), || {
+                otlp::status_message(protocol, &answer.body)
+            });
+        }
+        // The back end said yes; a body that cannot be read does not unsay it.
+        let partial = otlp::partial_success(signal, protocol, &answer.body);
+        let rejected = partial.filter(|_| answer.is_whole).map(|partial| match partial.rejected {
+            0 => format!("warning: {}", self.shown(partial.message)),
+            n => format!("{n} rejected: {}", self.shown(partial.message)),
+        });
+        Outcome::Accepted { rejected: rejected.unwrap_or_default() }
+    }
+
+    fn other_than_success(
+        &self,
+        answer: &Answer,
+        is_retryable: bool,
+        said: impl FnOnce() -> String,
+    ) -> Outcome {
+        let status = answer.status;
+        if !(300..600).contains(&status) {
             // 101 was not asked for, and above 599 there is nothing (RFC 9110, 15).
-            _ => {
-                Outcome::Retry { after: None, why: format!("HTTP {status}, which is no answer to a request") }
-            }
+            let why = format!("HTTP {status}, which is no answer to a request");
+            return Outcome::Retry { after: None, why };
+        }
+        let said = match answer.header("location") {
+            Some(to) if status < 400 => format!("it redirects to {to}, and is not followed"),
+            _ => said(),
+        };
+        let said = self.shown(said);
+        let why = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+        if is_retryable {
+            let after = answer.header("retry-after");
+            let after = after.and_then(|value| retry::retry_after(&value, Timestamp::now()));
+            Outcome::Retry { after, why }
+        } else {
+            Outcome::Refused { status, why }
         }
     }
 
@@ -241,7 +333,7 @@ impl<'a> Client<'a> {
     }
 
     /// Makes a stranger's text fit to be shown, with no secret of ours in it.
-    fn shown(&self, text: String) -> String {
+    pub fn shown(&self, text: String) -> String {
         text::line(self.credentials.mask(text))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    config::Spans,
+    config::{Destination, Target},
     marker::{Marker, MarkerId, Signal},
     otlp,
     push::PushId,
@@ -23,6 +23,12 @@ use crate::{
 /// How many markers a load holds before no further file is added to it. A file holds at most what a slice
 /// of a push came to, or as much of several pushes.
 const ENOUGH: usize = 512;
+
+/// As many where each marker is a request of its own: what a process that dies has sent and not noted is sent again.
+const ENOUGH_REQUESTS: usize = 16;
+
+/// Why a marker that is not of the right kind goes nowhere.
+const NOT_OF_ITS_KINDS: &str = "it is none of the destination's `kinds`";
 
 /// Both forms, in the order in which they are sent.
 pub(super) const SIGNALS: [Signal; 2] = [Signal::Logs, Signal::Traces];
@@ -55,6 +61,8 @@ pub(super) struct Item {
     has_arrived: bool,
     /// What the back end said when it took the request but not all of it.
     rejected: Option<Arc<str>>,
+    /// Why it is not for this destination.
+    passed_over: Option<Arc<str>>,
 }
 
 /// What became of a marker in one form.
@@ -87,12 +95,16 @@ impl Load {
         names: &mut impl Iterator<Item = String>,
         state: &State,
         outbox: &Outbox,
-        spans: Spans,
+        destination: &Destination,
         give_up_after: Duration,
     ) -> Result<Self, StateError> {
         let mut load = Self::default();
         let mut size = 0;
-        while size < ENOUGH {
+        let enough = match destination.target {
+            Target::Otlp(_) => ENOUGH,
+            Target::Http(_) => ENOUGH_REQUESTS,
+        };
+        while size < enough {
             let Some(name) = names.next() else { break };
             let waiting = match outbox.read(&name) {
                 Ok(waiting) => waiting,
@@ -120,7 +132,7 @@ impl Load {
                 continue;
             }
             size += waiting.markers.len();
-            let file = File::new(name, waiting, spans, &mut load.due);
+            let file = File::new(name, waiting, destination, &mut load.due);
             load.files.push(file);
         }
         Ok(load)
@@ -142,7 +154,7 @@ impl Load {
     /// If the outbox or the dead letters cannot be written. What was sent may then be sent once more.
     pub fn put_away(self, state: &State, outbox: &Outbox, took: Duration) -> Result<PutAway, StateError> {
         let mut sum = PutAway { delivered: 0, dead: 0, left: 0, noted: Ok(()) };
-        let mut taken: BTreeMap<Option<&str>, Vec<MarkerId>> = BTreeMap::new();
+        let mut taken: BTreeMap<(Sent, Option<&str>), Vec<MarkerId>> = BTreeMap::new();
         for item in self.files.iter().flat_map(|file| &file.items) {
             if item.rest(None).is_some() {
                 sum.left += 1;
@@ -150,17 +162,21 @@ impl Load {
                 sum.dead += 1;
             } else if item.has_arrived {
                 sum.delivered += 1;
-                taken.entry(item.rejected.as_deref()).or_default().push(item.marker.id);
+                let rejected = item.rejected.as_deref();
+                let sent = if rejected.is_none() { Sent::Delivered } else { Sent::Rejected };
+                taken.entry((sent, rejected)).or_default().push(item.marker.id);
+            } else if let Some(why) = &item.passed_over {
+                taken.entry((Sent::PassedOver, Some(&**why))).or_default().push(item.marker.id);
             }
         }
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        sum.noted = state.journal().append(taken.into_iter().map(|(rejected, markers)| {
+        sum.noted = state.journal().append(taken.into_iter().map(|((outcome, why), markers)| {
             Record::Delivery(Delivery {
                 destination: outbox.destination().into(),
-                outcome: if rejected.is_none() { Sent::Delivered } else { Sent::Rejected },
+                outcome,
                 markers,
                 waiting: 0,
-                why: rejected.unwrap_or_default().into(),
+                why: why.unwrap_or_default().into(),
                 ms,
             })
         }));
@@ -173,17 +189,23 @@ impl Load {
 }
 
 impl File {
-    fn new(name: String, waiting: Waiting, spans: Spans, due: &mut HashSet<(MarkerId, Signal)>) -> Self {
+    fn new(
+        name: String,
+        waiting: Waiting,
+        destination: &Destination,
+        due: &mut HashSet<(MarkerId, Signal)>,
+    ) -> Self {
         let only = waiting.only;
         let mut item = |marker: Marker| {
             let legs = SIGNALS.map(|signal| {
                 let is_due = only.is_none_or(|only| only == signal)
-                    && otlp::is_wanted(signal, &marker, spans)
+                    && is_wanted(signal, &marker, destination)
                     && due.insert((marker.id, signal));
                 if is_due { Leg::Due } else { Leg::Done }
             });
             let is_touched = !legs.contains(&Leg::Due);
-            Item { legs, marker, is_touched, has_arrived: false, rejected: None }
+            let passed_over = (!is_of_its_kinds(&marker, destination)).then(|| NOT_OF_ITS_KINDS.into());
+            Item { legs, marker, is_touched, has_arrived: false, rejected: None, passed_over }
         };
         Self { name, only, items: waiting.markers.into_iter().map(&mut item).collect() }
     }
@@ -225,6 +247,12 @@ impl Item {
         self.rejected = self.rejected.take().or_else(|| rejected.cloned());
     }
 
+    /// Notes that it is not for this destination.
+    pub fn pass_over(&mut self, why: &str) {
+        self.set(Signal::Logs, Leg::Done);
+        self.passed_over = Some(why.into());
+    }
+
     /// Notes that the destination refused it for good.
     pub fn refused(&mut self, signal: Signal, why: &Arc<str>) {
         self.set(signal, Leg::Refused(why.clone()));
@@ -260,6 +288,21 @@ impl Item {
             [_, Leg::Due] => Some(Some(Signal::Traces)),
             [_, _] => None,
         }
+    }
+}
+
+fn is_of_its_kinds(marker: &Marker, destination: &Destination) -> bool {
+    match &destination.target {
+        Target::Otlp(_) => true,
+        Target::Http(http) => http.kinds.contains(&marker.kind),
+    }
+}
+
+/// Returns whether a destination gets a marker in the form of `signal`. Where a script says what is sent, there is one form.
+fn is_wanted(signal: Signal, marker: &Marker, destination: &Destination) -> bool {
+    match &destination.target {
+        Target::Otlp(target) => otlp::is_wanted(signal, marker, target.spans),
+        Target::Http(_) => signal == Signal::Logs && is_of_its_kinds(marker, destination),
     }
 }
 

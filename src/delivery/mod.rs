@@ -11,6 +11,7 @@ mod load;
 mod probe;
 mod progress;
 mod retry;
+mod scripted;
 mod trust;
 
 pub use connection::agent_for_others;

@@ -34,6 +34,12 @@ pub fn is_retryable(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504)
 }
 
+/// Returns whether a status of a server that is no OTLP receiver may go away by itself. Beside those four: 408, 425 and 500,
+/// of which OTLP alone says that they do not (RFC 9110, 15.5.9; RFC 8470, 5.2).
+pub fn is_retryable_anywhere(status: u16) -> bool {
+    is_retryable(status) || matches!(status, 408 | 425 | 500)
+}
+
 /// Returns whether a refusal may be the fault of a single marker in the request.
 pub fn is_about_content(status: u16) -> bool {
     matches!(status, 400 | 413 | 422)
@@ -90,6 +96,8 @@ mod tests {
     fn only_four_statuses_are_tried_again() {
         let tried: Vec<_> = (100..600).filter(|status| is_retryable(*status)).collect();
         assert_eq!(tried, [429, 502, 503, 504]);
+        let tried: Vec<_> = (100..600).filter(|status| is_retryable_anywhere(*status)).collect();
+        assert_eq!(tried, [408, 425, 429, 500, 502, 503, 504]);
     }
 
     #[test]

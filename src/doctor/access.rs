@@ -16,7 +16,7 @@ use rustix::{
 
 use super::report::Check;
 use crate::{
-    config::{Config, HeaderValue},
+    config::{Config, Destination},
     secret::SecretSource,
 };
 
@@ -111,11 +111,11 @@ pub fn configuration(config: &Config) -> Check {
 }
 
 fn secret_files(config: &Config) -> Vec<PathBuf> {
-    let headers = config.destinations.iter().flat_map(|destination| &destination.headers);
-    let mut files: Vec<PathBuf> = headers
-        .filter_map(|(_, value)| match value {
-            HeaderValue::Secret(SecretSource::File(path)) => Some(path.clone()),
-            HeaderValue::Secret(_) | HeaderValue::Text(_) => None,
+    let secrets = config.destinations.iter().flat_map(Destination::secrets);
+    let mut files: Vec<PathBuf> = secrets
+        .filter_map(|(_, source)| match source {
+            SecretSource::File(path) => Some(path.clone()),
+            _ => None,
         })
         .collect();
     files.sort();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::report::Check;
 use crate::{
-    config::{Config, Destination, HeaderValue},
+    config::{Config, Destination, Target},
     delivery::{Probed, probe},
     text,
     time::Timestamp,
@@ -29,11 +29,16 @@ pub fn destinations(config: &Config) -> Check {
         if !has_its_secrets(destination, config.delivery.timeout) {
             continue;
         }
-        let (probed, clock) = probe(destination, config.delivery.timeout);
+        let (probed, clock) = probe(destination, config);
         let name = text::line(&destination.name);
+        let is_answered = probed == Probed::Answers;
+        if is_answered {
+            well.push(format!("{name} answers, and its script has no `probe` to ask more"));
+        }
         match told(destination, probed) {
+            None if is_answered => {}
             None => well.push(format!("{name} takes what it is sent")),
-            Some((what, fix)) => check.found(format!("{name} ({}): {what}", destination.logs_url), fix),
+            Some((what, fix)) => check.found(format!("{name} ({}): {what}", destination.address()), fix),
         }
         if let Some(clock) = clock {
             skew(&name, clock, &mut check);
@@ -43,15 +48,12 @@ pub fn destinations(config: &Config) -> Check {
 }
 
 fn has_its_secrets(destination: &Destination, timeout: Duration) -> bool {
-    destination.headers.iter().all(|(_, value)| match value {
-        HeaderValue::Secret(source) => source.read(timeout).is_ok(),
-        HeaderValue::Text(_) => true,
-    })
+    destination.secrets().all(|(_, source)| source.read(timeout).is_ok())
 }
 
 fn told(destination: &Destination, probed: Probed) -> Option<(String, &'static str)> {
     match probed {
-        Probed::Takes => None,
+        Probed::Takes | Probed::Answers => None,
         Probed::Later(why) if destination.proxy.is_some() => {
             Some((why, "look at the proxy first: `proxy` of the destination; markers wait meanwhile"))
         }
@@ -62,7 +64,15 @@ fn told(destination: &Destination, probed: Probed) -> Option<(String, &'static s
         )),
         Probed::Refuses { status: 401 | 403, why } => Some((
             why,
-            "the token is wrong, expired, or of another project: put the right one where `token` or `headers` says; it is read anew with the next delivery",
+            "the token is wrong, expired, or of another project: put the right one where `token`, `headers` or `secrets` says; it is read anew with the next delivery",
+        )),
+        Probed::Refuses { status: 0, why } => Some((
+            why,
+            "mend the destination's script; `gitea-lightstep check` shows the place. Markers wait meanwhile",
+        )),
+        Probed::Refuses { status: 400..500, why } if matches!(destination.target, Target::Http(_)) => Some((
+            why,
+            "`endpoint`, `settings` or what the token may do does not fit: see the destination's part of docs/destinations.md",
         )),
         Probed::Refuses { status: 404 | 405, why } => Some((
             why,

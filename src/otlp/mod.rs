@@ -10,13 +10,13 @@ use prost::Message as _;
 
 pub use crate::marker::Signal;
 use crate::{
-    config::{Protocol, Spans},
+    config::{Otlp, Protocol, Spans},
     marker::Marker,
     policy::Kind,
     time::Timestamp,
 };
 
-/// Returns the request body that carries `markers` in the form of `signal`.
+/// Returns the request body that carries `markers` in the form of `signal`, as the destination wants it.
 ///
 /// # Errors
 /// If a marker cannot be written as JSON.
@@ -24,11 +24,10 @@ pub fn encode(
     signal: Signal,
     markers: &[&Marker],
     observed: Timestamp,
-    protocol: Protocol,
-    spans: Spans,
+    otlp: &Otlp,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let has_releases = spans == Spans::All;
-    match (signal, protocol) {
+    let has_releases = otlp.spans == Spans::All;
+    match (signal, otlp.protocol) {
         (Signal::Logs, Protocol::Protobuf) => Ok(logs::request(markers, observed).encode_to_vec()),
         (Signal::Logs, Protocol::Json) => serde_json::to_vec(&logs::request(markers, observed)),
         (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers, has_releases).encode_to_vec()),

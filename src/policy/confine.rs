@@ -9,7 +9,7 @@ use crate::memory::{self, Ceiling};
 ///
 /// Closures that catch closures are chains, which are dropped link by link, and each goes down the stack by some 200 bytes.
 /// They are cut at a quarter of a script's memory, where a link takes 180 bytes, and at its steps, of which one takes 12.
-const STACK: u64 = 112 << 20;
+const STACK: u64 = Confined::STACK as u64;
 
 /// While it lives, the process is confined.
 #[must_use = "the limits are gone with it"]
@@ -19,6 +19,9 @@ pub struct Confined {
 }
 
 impl Confined {
+    /// The stack that a thread other than the main one needs to run scripts, in bytes.
+    pub const STACK: usize = 112 << 20;
+
     /// Ends the process when this thread takes `memory` bytes more than it holds now, and gives the main thread the
     /// stack for what a script may build with less.
     pub(super) fn begin(memory: u64) -> Self {

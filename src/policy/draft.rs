@@ -9,6 +9,7 @@ use serde::{
 };
 
 use super::api::{TimeView, VersionView};
+pub use crate::config::Kind;
 use crate::text;
 
 /// How many attributes a script may set on one marker.
@@ -21,40 +22,6 @@ pub const MAX_TEXT: usize = 4096;
 pub(super) const MAX_MARKS: usize = 64;
 /// How many texts an attribute's list may hold.
 const MAX_LIST: usize = 128;
-
-/// What a marker marks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Code landed on a watched branch.
-    Change,
-    /// A version was tagged.
-    Release,
-    /// A version went to an environment.
-    Deployment,
-    /// An environment went back to an earlier version.
-    Rollback,
-}
-
-impl Kind {
-    /// All kinds, in order of their names' fame.
-    pub const ALL: [Self; 4] = [Self::Change, Self::Release, Self::Deployment, Self::Rollback];
-
-    /// Returns the name in configuration, scripts, journal and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Change => "change",
-            Self::Release => "release",
-            Self::Deployment => "deployment",
-            Self::Rollback => "rollback",
-        }
-    }
-
-    /// Returns the kind of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-}
 
 /// The value of an attribute: the types that OpenTelemetry allows and a script can make.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -15,13 +15,14 @@ use rhai::{
 };
 
 use super::{
-    Finding, ScriptError, api,
+    Finding, ScriptError,
+    api::{self, Texts},
     confine::Confined,
     imports::Imports,
     layer::Layer,
     lint,
     meter::{Meter, UsedUp},
-    natives,
+    natives, render,
     sizes::{self, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT},
     trace::Function,
 };
@@ -38,6 +39,9 @@ const MAX_FUNCTIONS: usize = 256;
 /// How many variables a script may have at one time. Finding one is a walk.
 pub(super) const MAX_VARIABLES: usize = 256;
 
+/// What a render script reads its settings from.
+pub(super) const SETTINGS: &str = "settings";
+
 /// How many times its limit on memory a script may have when the process ends itself.
 const LAST_RESORT: u64 = 4;
 /// What the facts that a script asks for may take beside, in bytes.
@@ -49,6 +53,8 @@ pub(super) struct Sandbox {
     meter: Rc<Meter>,
     library: Library,
     memory: u64,
+    /// What every function of a script sees by a name of its own.
+    constants: Scope<'static>,
 }
 
 impl Sandbox {
@@ -58,6 +64,17 @@ impl Sandbox {
     /// Every limit is set because the defaults differ between
     /// debug and release builds, and most are "none".
     pub fn new(limits: &Limits, library: Library) -> Self {
+        Self::with(limits, library, None)
+    }
+
+    /// Builds the engine of a render script, with the settings of its destination and the names of its secrets.
+    pub fn for_rendering(limits: &Limits, settings: Texts, secrets: &[String]) -> Self {
+        let mut sandbox = Self::with(limits, Library::Full, Some(Dynamic::from(settings)));
+        render::functions::register(&mut sandbox.engine, secrets);
+        sandbox
+    }
+
+    fn with(limits: &Limits, library: Library, settings: Option<Dynamic>) -> Self {
         // What the built-in policy holds is known; what it asks for is the repository's.
         let memory = if library == Library::Full { limits.memory } else { u64::MAX };
         let meter = Rc::new(Meter::new(&Limits { memory, ..*limits }));
@@ -85,9 +102,13 @@ impl Sandbox {
         let watching = meter.clone();
         engine.on_progress(move |_| watching.step().map(|used_up| Dynamic::from(watching.told(used_up))));
         if library == Library::Full {
-            watch_closely(&mut engine, &meter);
+            watch_closely(&mut engine, &meter, settings.clone());
         }
-        Self { engine, meter, library, memory }
+        let mut constants = Scope::new();
+        if let Some(settings) = settings {
+            constants.push_constant_dynamic(SETTINGS, settings);
+        }
+        Self { engine, meter, library, memory, constants }
     }
 
     /// Lets scripts import these.
@@ -98,15 +119,16 @@ impl Sandbox {
     /// Compiles a script; its errors name `file`.
     pub fn compile(&self, file: &str, source: &str) -> Result<AST, ScriptError> {
         self.meter.begin_to_compile();
-        let mut ast =
-            self.engine.compile(source).map_err(|err| ScriptError::from_parse(file, source, &err))?;
+        let compiled = self.engine.compile_with_scope(&self.constants, source);
+        let mut ast = compiled.map_err(|err| ScriptError::from_parse(file, source, &err))?;
         ast.set_source(file);
         Ok(ast)
     }
 
     /// Returns what cannot work in a script although it compiles.
     pub fn lint(&self, ast: &AST) -> Vec<Finding> {
-        lint::lint(ast, &self.engine)
+        let role = if self.constants.is_empty() { lint::Role::Policy } else { lint::Role::Render };
+        lint::lint(ast, &self.engine, role)
     }
 
     /// Does what a script does outside of its functions.
@@ -125,17 +147,27 @@ impl Sandbox {
         args: impl FuncArgs,
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
+        let place = (function.as_str(), layer.line_of(function));
+        self.call_in(layer.name(), layer.ast(), place, args, deadline)
+    }
+
+    /// Calls a function of the script `file`, which begins in the line that stands beside its name.
+    pub fn call_in(
+        &self,
+        file: &str,
+        ast: &AST,
+        (function, line): (&str, Option<usize>),
+        args: impl FuncArgs,
+        deadline: Deadline,
+    ) -> Result<Dynamic, ScriptError> {
         // What stands outside of functions is done each time, within the same limits: its imports and constants
         // are what the function sees of it, and nothing is left over from one call to the next.
         let options = CallFnOptions::new().eval_ast(true);
         let mut scope = Scope::new();
-        let call =
-            || self.engine.call_fn_with_options(options, &mut scope, layer.ast(), function.as_str(), args);
+        let call = || self.engine.call_fn_with_options(options, &mut scope, ast, function, args);
         self.within_limits(deadline, call).map_err(|err| match err {
-            Ended::Failed(err) => {
-                ScriptError::from_eval(layer.name(), &err).or_in(function.as_str(), layer.line_of(function))
-            }
-            Ended::Panicked(said) => ScriptError::from_panic(layer.name(), &said),
+            Ended::Failed(err) => ScriptError::from_eval(file, &err).or_in(function, line),
+            Ended::Panicked(said) => ScriptError::from_panic(file, &said),
         })
     }
 
@@ -172,7 +204,7 @@ enum Ended {
 /// Has the engine ask more often than between the steps of a script: at each token that is compiled, so that
 /// what takes the parser long is stopped, and before a variable is read.
 #[expect(deprecated, reason = "these are not deprecated, the crate marks so what it may still change")]
-fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>) {
+fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>, settings: Option<Dynamic>) {
     // With `this`, a value could be changed and copied without a variable that is read.
     engine.disable_symbol("this").disable_symbol("curry");
     let compiling = meter.clone();
@@ -190,7 +222,8 @@ fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>) {
         {
             sizes::check(value)?;
         }
-        Ok(None)
+        let is_ours = name == SETTINGS && !ctx.scope().contains(name);
+        Ok(settings.clone().filter(|_| is_ours))
     });
 }
 

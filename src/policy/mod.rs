@@ -19,6 +19,7 @@ mod natives;
 mod origin;
 mod quote;
 mod reference;
+mod render;
 mod sizes;
 mod source;
 mod trace;
@@ -39,7 +40,8 @@ use layer::Layer;
 pub use lint::Finding;
 pub use origin::{Import, Level, Origin, ScriptHash};
 pub use quote::quote;
-pub use reference::{definitions, reference};
+pub use reference::{definitions, reference, render_reference};
+pub use render::{Accepted, Opened, Rendered, Renderer, Request, Subject};
 pub use trace::{Field, Function, Said, Step, Trace, differences, shown};
 
 use crate::{config::Limits, facts::Facts, push::Repository, service::Services, time::Deadline};
@@ -77,7 +79,7 @@ pub struct Checked {
 
 /// What a policy is asked about: an update, as the repository and the site tell of it.
 #[derive(Clone)]
-pub struct Subject {
+pub struct Matter {
     /// What the repository says.
     pub facts: Rc<Facts>,
     /// The services of the repository.
@@ -164,7 +166,7 @@ impl Policy {
     /// If the script fails or answers something that is no decision.
     pub fn decide(
         &self,
-        subject: &Subject,
+        matter: &Matter,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Decision, ScriptError> {
@@ -172,7 +174,7 @@ impl Policy {
         let at = self.layers.iter().rposition(decides).expect("the built-in layer decides");
         let layer = &self.layers[at];
         self.layers[at + 1..].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
-        let called = self.engine.call(layer, Function::Decide, (UpdateView::new(subject),), deadline);
+        let called = self.engine.call(layer, Function::Decide, (UpdateView::new(matter),), deadline);
         let said = called.and_then(|said| answer::decision(layer, said));
         trace.decided(layer, &said);
         self.layers[..at].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
@@ -186,7 +188,7 @@ impl Policy {
     pub fn enrich(
         &self,
         mut draft: Draft,
-        subject: &Subject,
+        matter: &Matter,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Draft, ScriptError> {
@@ -196,7 +198,7 @@ impl Policy {
                 continue;
             }
             let before = trace.before(&draft);
-            let args = (MarkerView::open(draft), UpdateView::new(subject));
+            let args = (MarkerView::open(draft), UpdateView::new(matter));
             let called = self.engine.call(layer, Function::Enrich, args, deadline);
             let said = called.and_then(|said| answer::enriched(layer, said));
             trace.enriched(layer, before.as_ref(), &said);
@@ -212,7 +214,7 @@ impl Policy {
     pub fn guard(
         &self,
         mut draft: Draft,
-        subject: &Subject,
+        matter: &Matter,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Guarded, ScriptError> {
@@ -222,7 +224,7 @@ impl Policy {
                 continue;
             }
             let before = trace.before(&draft);
-            let args = (MarkerView::closed(draft.clone()), UpdateView::new(subject));
+            let args = (MarkerView::closed(draft.clone()), UpdateView::new(matter));
             let called = self.engine.call(layer, Function::Guard, args, deadline);
             let said = called.and_then(|said| answer::guarded(layer, draft, said));
             trace.guarded(layer, before.as_ref(), &said);

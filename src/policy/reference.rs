@@ -2,14 +2,32 @@
 
 use std::fmt::Write as _;
 
-use super::api::{Function, Told, Type, functions, objects};
+use super::{
+    api::{Function, Object, Told, Type, functions, objects},
+    render,
+};
 
 /// Returns the reference of every object and function, as Markdown: the part of `docs/policy.md` that is written
 /// by nobody.
 pub fn reference() -> String {
+    tables(functions(), objects())
+}
+
+/// Returns the reference of what render scripts have beside what policies have, as Markdown: a part of
+/// `docs/destinations.md`.
+pub fn render_reference() -> String {
+    let is_of_policies = |object: &Object| objects().iter().any(|known| known.about == object.about);
+    let objects = render::functions::objects().into_iter().filter(|object| !is_of_policies(object));
+    tables(render::functions::FUNCTIONS.iter(), objects)
+}
+
+fn tables<'a>(
+    functions: impl Iterator<Item = &'a Function>,
+    objects: impl IntoIterator<Item = Object>,
+) -> String {
     let mut text = String::from("### Functions\n\n");
-    table(&mut text, "function", functions().map(|function| of_function(function, None)));
-    for object in objects() {
+    table(&mut text, "function", functions.map(|function| of_function(function, None)));
+    for object in objects {
         let _ = write!(text, "\n### `{}`\n\n{}\n\n", object.name, object.about);
         if !object.words.is_empty() {
             table(&mut text, "word", object.words.iter().map(of_word));

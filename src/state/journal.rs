@@ -207,7 +207,7 @@ pub struct Delivery<'a> {
 }
 
 /// How sending ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sent {
     /// The back end has them.
@@ -220,6 +220,8 @@ pub enum Sent {
     Refused,
     /// They had to make room for others.
     Dropped,
+    /// They are not for this destination, by its `kinds` or its script.
+    PassedOver,
 }
 
 /// What a person did with `gitea-lightstep queue`.

@@ -13,9 +13,9 @@ use problem::{Problem, Sources};
 
 use super::{Common, Ending, terminal::Terminal};
 use crate::{
-    config::{self, Config, HeaderValue, Limits, ServiceRule},
+    config::{self, Config, Limits, RenderScript, ServiceRule, Target},
     delivery,
-    policy::{self, Policy},
+    policy::{self, Policy, Renderer},
     text,
 };
 
@@ -105,6 +105,7 @@ impl Findings {
                 self.secrets(&config);
                 self.trusted(&config);
                 self.services(&config);
+                self.renders(&config);
                 Some(config)
             }
             Err(err) => {
@@ -116,12 +117,45 @@ impl Findings {
 
     fn secrets(&mut self, config: &Config) {
         for destination in &config.destinations {
-            for (header, value) in &destination.headers {
-                if let HeaderValue::Secret(source) = value
-                    && let Err(err) = source.read(config.delivery.timeout)
-                {
+            for (what, source) in destination.secrets() {
+                if let Err(err) = source.read(config.delivery.timeout) {
                     let message = format!(
-                        "destination `{}`: failed to read the secret for `{header}` from {source}: {err}",
+                        "destination `{}`: failed to read the secret for `{what}` from {source}: {err}",
+                        destination.name
+                    );
+                    self.problems.push(Problem::with(self.checked.first().cloned(), message));
+                }
+            }
+        }
+    }
+
+    /// Checks the scripts of destinations, as a delivery would use them.
+    fn renders(&mut self, config: &Config) {
+        for destination in &config.destinations {
+            let Target::Http(http) = &destination.target else { continue };
+            let renderer = match Renderer::load(http, &config.limits) {
+                Ok(renderer) => renderer,
+                Err(err) => {
+                    self.problems.push(Problem::of_policy(&err));
+                    continue;
+                }
+            };
+            if let RenderScript::File(_) = http.render {
+                self.checked.push(renderer.name().to_string());
+            }
+            let findings = renderer.findings();
+            // What is found in the text fails when it runs, too.
+            let errors = if findings.is_empty() { renderer.rehearse(&http.kinds) } else { Vec::new() };
+            let found = findings.into_iter().map(|finding| Problem::of_finding(renderer.name(), finding));
+            self.problems.extend(found.chain(errors.iter().map(Problem::of_script)));
+            let names = [
+                ("setting", http.settings.keys().collect::<Vec<_>>()),
+                ("secret", http.secrets.keys().collect()),
+            ];
+            for (what, names) in names {
+                for name in names.into_iter().filter(|name| !renderer.names(name)) {
+                    let message = format!(
+                        "destination `{}`: its script never asks for the {what} `{name}`",
                         destination.name
                     );
                     self.problems.push(Problem::with(self.checked.first().cloned(), message));

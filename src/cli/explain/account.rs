@@ -244,6 +244,7 @@ fn sent_line(time: Timestamp, sent: &Delivery<'_>) -> String {
         Sent::Retried => "to be sent again",
         Sent::Refused => "refused for good",
         Sent::Dropped => "dropped to make room",
+        Sent::PassedOver => "passed over",
     };
     let mut line = format!("{}: {word} {}, {} ms", text::line(&*sent.destination), when(time), sent.ms);
     if !sent.why.is_empty() {

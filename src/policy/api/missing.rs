@@ -1,6 +1,6 @@
 //! What is wrong with a call that no function takes: another name, or other arguments.
 
-use super::{Function, functions, objects};
+use super::{super::render, Function, functions, objects};
 use crate::text;
 
 /// Returns what is wrong with a call, by the signature that Rhai tells of it: `glob (i64, string)`.
@@ -14,7 +14,8 @@ pub(in crate::policy) fn missing(signature: &str) -> String {
         let found = found[of.len()..].trim_start_matches(", ");
         return wrong_arguments(method, found);
     }
-    if let Some(function) = functions().find(|function| function.name == name) {
+    let of_renders = || render::functions::FUNCTIONS.iter();
+    if let Some(function) = functions().chain(of_renders()).find(|function| function.name == name) {
         return wrong_arguments(function, &found);
     }
     let known = functions().chain(methods().map(|(_, method)| method)).map(|function| function.name);

@@ -19,11 +19,13 @@ use rhai::Engine;
 pub(super) use answers::{MarkAnswer, RefuseAnswer, SkipAnswer};
 pub(super) use marker::MarkerView;
 pub(super) use missing::missing;
+pub(super) use texts::Texts;
 pub(super) use time::TimeView;
 pub(super) use update::UpdateView;
 pub(super) use version::VersionView;
+use word::register_ordered;
 pub use word::{Function, Object, Told, Type};
-use word::{View, register_functions, register_ordered, register_words};
+pub(super) use word::{View, Word, list, maybe, mistake, number, register_functions, register_words, word};
 
 /// How many results a function lists.
 const MAX_LIST: usize = 1000;

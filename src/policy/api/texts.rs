@@ -9,7 +9,7 @@ use super::word::{Function, Type, View, Word, list, maybe, number};
 
 /// Texts by their names in a script, in the order in which they were said.
 #[derive(Clone)]
-pub(super) struct Texts(Rc<Vec<(String, String)>>);
+pub(in crate::policy) struct Texts(Rc<Vec<(String, String)>>);
 
 impl Texts {
     pub fn of<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {

@@ -73,6 +73,13 @@ impl View for TimeView {
         word("unix", Type::Int, "seconds since 1970", "update.author.time.unix > 1_700_000_000", |t| {
             Ok(t.0.as_second().into())
         }),
+        word(
+            "unix_ms",
+            Type::Int,
+            "milliseconds since 1970",
+            "update.author.time.unix_ms == update.author.time.unix * 1000",
+            |t| Ok(t.0.as_millisecond().into()),
+        ),
     ];
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     facts::{Commit, FactError, Facts, Range, tickets},
-    policy::Subject,
+    policy::Matter,
     push::{ObjectId, RefKind},
     service::Services,
 };
@@ -25,8 +25,8 @@ use crate::{
 pub(in crate::policy) struct UpdateView(Rc<Facts>, Rc<Services>);
 
 impl UpdateView {
-    pub fn new(subject: &Subject) -> Self {
-        Self(subject.facts.clone(), subject.services.clone())
+    pub fn new(matter: &Matter) -> Self {
+        Self(matter.facts.clone(), matter.services.clone())
     }
 
     /// Returns a word of the update's commit, `()` for a tag of a tree or a blob.

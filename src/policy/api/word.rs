@@ -8,7 +8,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Position};
 use crate::{facts::FactError, text};
 
 /// What reading a word gives.
-pub(super) type Read = Result<Dynamic, Box<EvalAltResult>>;
+pub(in crate::policy) type Read = Result<Dynamic, Box<EvalAltResult>>;
 
 /// What a word holds, and what a function takes and gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Word<T: 'static> {
 }
 
 /// Makes a word. `example` is an expression that is true where `update` and `marker` are those of the tests.
-pub(super) const fn word<T>(
+pub(in crate::policy) const fn word<T>(
     name: &'static str,
     holds: Type,
     about: &'static str,
@@ -82,11 +82,11 @@ pub struct Function {
     /// An expression that is true where `update` and `marker` are those of the tests, or a whole script.
     pub example: &'static str,
     /// Makes the engine know it by this name.
-    pub(super) register: fn(&mut Engine, &str),
+    pub(in crate::policy) register: fn(&mut Engine, &str),
 }
 
 /// What scripts see of a value of ours.
-pub(super) trait View: Clone + 'static {
+pub(in crate::policy) trait View: Clone + 'static {
     /// The name of the object in messages and in the reference.
     const NAME: &'static str;
     /// What it is, in a sentence.
@@ -124,7 +124,7 @@ pub struct Told {
 
 impl Object {
     /// Returns what is told of a view.
-    pub(super) fn of<T: View>() -> Self {
+    pub(in crate::policy) fn of<T: View>() -> Self {
         let told = |word: &Word<T>| {
             let Word { name, holds, about, example, .. } = *word;
             Told { name, holds, about, example }
@@ -140,7 +140,7 @@ impl Object {
 
 /// Makes the engine read the words of a view. One indexer serves them all: Rhai asks it for a property that has
 /// no function of its own, and an engine is made for every push.
-pub(super) fn register_words<T: View>(engine: &mut Engine) {
+pub(in crate::policy) fn register_words<T: View>(engine: &mut Engine) {
     engine
         .register_type_with_name::<T>(T::NAME)
         .register_indexer_get(|view: &mut T, word: ImmutableString| read(view, &word));
@@ -160,7 +160,7 @@ pub(super) fn register_ordered<T: View + PartialOrd + fmt::Display>(engine: &mut
 }
 
 /// Makes the engine know the functions of a table.
-pub(super) fn register_functions(engine: &mut Engine, functions: &[Function]) {
+pub(in crate::policy) fn register_functions(engine: &mut Engine, functions: &[Function]) {
     for function in functions {
         (function.register)(engine, function.name);
     }
@@ -191,7 +191,7 @@ pub(super) fn unknown<'a>(
 }
 
 /// Returns a script's mistake; the engine adds the place.
-pub(super) fn mistake(message: String) -> Box<EvalAltResult> {
+pub(in crate::policy) fn mistake(message: String) -> Box<EvalAltResult> {
     EvalAltResult::ErrorRuntime(message.into(), Position::NONE).into()
 }
 
@@ -201,16 +201,19 @@ pub(super) fn fact<T>(fact: Result<T, FactError>) -> Result<T, Box<EvalAltResult
 }
 
 /// Returns a value, or `()` for none.
-pub(super) fn maybe<T: Clone + 'static>(value: Option<T>) -> Dynamic {
+pub(in crate::policy) fn maybe<T: Clone + 'static>(value: Option<T>) -> Dynamic {
     value.map_or(Dynamic::UNIT, Dynamic::from)
 }
 
 /// Returns an array.
-pub(super) fn list<T>(values: impl IntoIterator<Item = T>, each: impl Fn(T) -> Dynamic) -> Dynamic {
+pub(in crate::policy) fn list<T>(
+    values: impl IntoIterator<Item = T>,
+    each: impl Fn(T) -> Dynamic,
+) -> Dynamic {
     values.into_iter().map(each).collect::<rhai::Array>().into()
 }
 
 /// Returns a number, as near as a script's numbers come.
-pub(super) fn number(n: usize) -> Dynamic {
+pub(in crate::policy) fn number(n: usize) -> Dynamic {
     i64::try_from(n).unwrap_or(i64::MAX).into()
 }

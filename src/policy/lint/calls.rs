@@ -4,7 +4,6 @@ use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position};
 
 use super::{
     finding::Finding,
-    known::Known,
     walk::{Walk, element, name_of},
 };
 use crate::{
@@ -43,7 +42,7 @@ impl Walk<'_> {
         if self.is_own(name) {
             return Type::Any;
         }
-        if let Some(function) = Known::function(name) {
+        if let Some(function) = self.known.function(name) {
             return self.calls(function, given + 1, 1, at);
         }
         match self.known.method(of, name) {
@@ -83,7 +82,7 @@ impl Walk<'_> {
             self.learn(name, &held);
             return Type::Any;
         }
-        match Known::function(name) {
+        match self.known.function(name) {
             // `mark()` alone is a mark, too.
             Some(function) if name == "mark" && held.is_empty() => function.gives,
             Some(function) => self.calls(function, held.len(), 0, at),

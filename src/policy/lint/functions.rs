@@ -1,27 +1,25 @@
-//! Functions that were meant to be `decide`, `enrich` or `guard`, and that nobody calls.
+//! Functions that were meant to be `decide`, `enrich` or `guard`, or `render` of a render script, and that nobody calls.
 
 use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Dynamic, Expr, FnPtr, Stmt};
 
 use super::finding::Finding;
-use crate::{policy::Function, text};
+use crate::text;
 
 /// Returns the functions whose names are near one of ours, if the script itself has no use for them.
-pub(super) fn misnamed(ast: &AST) -> Vec<Finding> {
+pub(super) fn misnamed(ast: &AST, given: &[(&'static str, &[&str])]) -> Vec<Finding> {
     let called = called(ast);
     let mut findings = Vec::new();
     for function in ast.iter_fn_def() {
         let name = &*function.name;
-        let is_ours = Function::ALL.into_iter().any(|ours| ours.as_str() == name);
+        let is_ours = given.iter().any(|(ours, _)| *ours == name);
         if is_ours || called.contains(name) {
             continue;
         }
         // With other parameters it was hardly meant to be ours.
-        let ours = Function::ALL
-            .into_iter()
-            .filter(|ours| ours.parameters() == function.params.len())
-            .map(Function::as_str);
+        let ours =
+            given.iter().filter(|(_, given)| given.len() == function.params.len()).map(|(ours, _)| *ours);
         if let Some(near) = text::nearest(name, ours) {
             let message = format!("nobody calls `{}`", text::line(name));
             let finding = Finding::at(function.body.start_position(), 1, message);

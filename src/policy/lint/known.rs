@@ -4,8 +4,13 @@ use std::collections::BTreeSet;
 
 use rhai::Engine;
 
+use super::Role;
 use crate::{
-    policy::api::{self, Function, Object, Type},
+    policy::{
+        api::{self, Function, Object, Type},
+        engine::SETTINGS,
+        render,
+    },
     text,
 };
 
@@ -14,6 +19,7 @@ const OF_EVERYTHING: [&str; 4] = ["to_string", "to_debug", "type_of", "is_shared
 
 /// Everything that a script may name.
 pub(super) struct Known {
+    pub role: Role,
     objects: Vec<Object>,
     /// Functions of the engine itself: they take and give what they will.
     of_rhai: BTreeSet<String>,
@@ -29,9 +35,21 @@ pub(super) enum Said {
 
 impl Known {
     /// Asks the tables, and the engine for what it brings itself.
-    pub fn of(engine: &Engine) -> Self {
+    pub fn of(engine: &Engine, role: Role) -> Self {
         let names = engine.collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
-        Self { objects: api::objects(), of_rhai: names.into_iter().collect() }
+        let objects = match role {
+            Role::Policy => api::objects(),
+            Role::Render => render::functions::objects(),
+        };
+        Self { role, objects, of_rhai: names.into_iter().collect() }
+    }
+
+    /// Returns what every function of the script sees.
+    pub fn globals(&self) -> Vec<(String, Type)> {
+        match self.role {
+            Role::Policy => Vec::new(),
+            Role::Render => vec![(SETTINGS.to_string(), Type::Object("texts"))],
+        }
     }
 
     fn object(&self, holds: Type) -> Option<&Object> {
@@ -46,8 +64,9 @@ impl Known {
     pub fn word(&self, of: Type, word: &str) -> Option<Said> {
         let object = self.object(of)?;
         // Its words are what strangers chose.
-        if object.name == "texts" {
-            return Some(Said::Holds(Type::Maybe(&Type::Text)));
+        if matches!(object.name, "texts" | "attributes") {
+            let holds = if object.name == "texts" { &Type::Text } else { &Type::Any };
+            return Some(Said::Holds(Type::Maybe(holds)));
         }
         let known = object.words.iter().find(|known| known.name == word);
         Some(match known {
@@ -71,8 +90,15 @@ impl Known {
     }
 
     /// Returns our function of this name.
-    pub fn function(name: &str) -> Option<&'static Function> {
-        api::functions().find(|function| function.name == name)
+    pub fn function(&self, name: &str) -> Option<&'static Function> {
+        self.functions().find(|function| function.name == name)
+    }
+
+    fn functions(&self) -> Box<dyn Iterator<Item = &'static Function>> {
+        match self.role {
+            Role::Policy => Box::new(api::functions()),
+            Role::Render => Box::new(render::functions::all_functions()),
+        }
     }
 
     /// Returns whether the engine has a function of this name.
@@ -82,7 +108,7 @@ impl Known {
 
     /// Returns the function that a name was most likely meant to be.
     pub fn nearest_function<'a>(&'a self, name: &str, own: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        let ours = api::functions().map(|function| function.name);
+        let ours = self.functions().map(|function| function.name);
         let of_rhai = self.of_rhai.iter().map(String::as_str).filter(|name| is_word(name));
         text::nearest(name, ours.chain(own).chain(of_rhai))
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rhai::{AST, ASTFlags, ASTNode, Expr, FlowControl, Position, ScriptFuncDef, Stmt, StmtBlock};
 
 use super::{
+    Role,
     finding::Finding,
     known::{Known, Said},
 };
@@ -60,7 +61,7 @@ impl<'a> Walk<'a> {
             called,
             learned: Called::new(),
             findings: Vec::new(),
-            scope: Vec::new(),
+            scope: known.globals(),
             set_again: BTreeSet::new(),
             may_write: true,
         }
@@ -77,11 +78,8 @@ impl<'a> Walk<'a> {
 
     fn function(&mut self, ast: &AST, function: &ScriptFuncDef) {
         let (name, arity) = (&*function.name, function.params.len());
-        let given = match name {
-            "decide" => &["update"][..],
-            "enrich" | "guard" => &["marker", "update"][..],
-            _ => &[],
-        };
+        let known = self.known.role.given().iter().find(|(known, _)| *known == name);
+        let given = known.map_or(&[][..], |(_, given)| *given);
         for (nth, param) in function.params.iter().enumerate() {
             let called = || self.called.get(name).and_then(|params| params.get(nth).copied()).flatten();
             let holds = match given.get(nth) {
@@ -192,12 +190,13 @@ impl<'a> Walk<'a> {
         };
         let of = self.expression(&chain.lhs);
         let word = &*property.2;
+        let is_policy = self.known.role == Role::Policy;
         match of {
-            Type::Object("marker") if !self.may_write => self.find(
+            Type::Object("marker") if !self.may_write && is_policy => self.find(
                 Finding::at(*at, word.chars().count(), "`guard` may not change a marker")
                     .fixed_by("return `#{ ... }` with the attributes to add, or `refuse(\"why\")`"),
             ),
-            Type::Object("marker") => {
+            Type::Object("marker") if is_policy => {
                 if let Err(why) = draft::Word::parse(word) {
                     self.find(Finding::at(*at, word.chars().count(), why));
                 } else if word == "kind" {

@@ -1,0 +1,129 @@
+//! What a script answers as `body`, as JSON.
+
+use rhai::Dynamic;
+
+use super::{
+    super::{
+        api::{TimeView, VersionView},
+        sizes::MAX_DEPTH,
+    },
+    request::{MAX_BODY, kind_of},
+    sealed::Sealed,
+    subject::Attributes,
+};
+
+/// Writes a value as JSON, with secrets in the places of strings.
+///
+/// # Errors
+/// With what JSON has no word for, or what is too large; `at` is where it stands.
+pub(super) fn write(value: &Dynamic) -> Result<Sealed, String> {
+    let mut json = Json(Sealed::default());
+    json.value(value, "body", 0)?;
+    Ok(json.0)
+}
+
+struct Json(Sealed);
+
+impl Json {
+    fn value(&mut self, value: &Dynamic, at: &str, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("`body` is nested more than {MAX_DEPTH} deep"));
+        }
+        if let Ok(map) = value.as_map_ref() {
+            let entries = map.iter().map(|(name, value)| (name.as_str(), value));
+            return self.object(entries, at, depth);
+        }
+        if let Some(attributes) = value.read_lock::<Attributes>() {
+            return self.object(attributes.iter(), at, depth);
+        }
+        if let Ok(array) = value.as_array_ref() {
+            self.text("[")?;
+            for (nth, entry) in array.iter().enumerate() {
+                self.text(if nth == 0 { "" } else { "," })?;
+                self.value(entry, &format!("{at}[{nth}]"), depth + 1)?;
+            }
+            return self.text("]");
+        }
+        if let Some(sealed) = value.read_lock::<Sealed>() {
+            self.text("\"")?;
+            self.0.push_in_json(&sealed);
+            return self.text("\"");
+        }
+        let plain = plain(value).ok_or_else(|| {
+            let found = kind_of(value);
+            format!("`{at}` is {found}, for which JSON has no word; make it a text, a number, an array or an object map")
+        })?;
+        self.text(&plain.to_string())
+    }
+
+    fn object<'a>(
+        &mut self,
+        entries: impl Iterator<Item = (&'a str, &'a Dynamic)>,
+        at: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        self.text("{")?;
+        for (nth, (name, value)) in entries.enumerate() {
+            self.text(if nth == 0 { "" } else { "," })?;
+            self.text(&serde_json::Value::from(name).to_string())?;
+            self.text(":")?;
+            self.value(value, &format!("{at}.{name}"), depth + 1)?;
+        }
+        self.text("}")
+    }
+
+    fn text(&mut self, more: &str) -> Result<(), String> {
+        if self.0.len() + more.len() > MAX_BODY {
+            return Err(format!("`body` is larger than {} MiB", MAX_BODY >> 20));
+        }
+        self.0.push_str(more);
+        Ok(())
+    }
+}
+
+/// Returns a value that holds no others, if JSON has a word for it.
+fn plain(value: &Dynamic) -> Option<serde_json::Value> {
+    if value.is_unit() {
+        return Some(serde_json::Value::Null);
+    }
+    if let Ok(text) = value.as_immutable_string_ref() {
+        return Some(text.as_str().into());
+    }
+    if let Ok(number) = value.as_int() {
+        return Some(number.into());
+    }
+    if let Ok(flag) = value.as_bool() {
+        return Some(flag.into());
+    }
+    if let Ok(number) = value.as_float() {
+        return serde_json::Number::from_f64(number).map(serde_json::Value::Number);
+    }
+    if let Ok(character) = value.as_char() {
+        return Some(character.to_string().into());
+    }
+    if let Some(time) = value.read_lock::<TimeView>() {
+        return Some(time.to_string().into());
+    }
+    value.read_lock::<VersionView>().map(|version| version.to_string().into())
+}
+
+/// Returns what JSON says as a script holds it, `()` if it is none.
+pub(super) fn read(text: &str) -> Dynamic {
+    serde_json::from_str(text).map_or(Dynamic::UNIT, held)
+}
+
+fn held(value: serde_json::Value) -> Dynamic {
+    match value {
+        serde_json::Value::Null => Dynamic::UNIT,
+        serde_json::Value::Bool(flag) => flag.into(),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(number) => number.into(),
+            None => number.as_f64().unwrap_or_default().into(),
+        },
+        serde_json::Value::String(text) => text.into(),
+        serde_json::Value::Array(entries) => entries.into_iter().map(held).collect::<rhai::Array>().into(),
+        serde_json::Value::Object(entries) => {
+            entries.into_iter().map(|(name, value)| (name.into(), held(value))).collect::<rhai::Map>().into()
+        }
+    }
+}
