@@ -1,13 +1,14 @@
 //! Destinations of `kind = "http"`: each shipped shape arrives as its vendor documents it; what fails is tried again or dead
 //! alone; no secret is anywhere.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::support::{
     Sandbox, manifest_dir,
     recorder::{Answer, Recorder, Request},
+    tls::Authority,
 };
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
@@ -862,4 +863,98 @@ fn hostile_scripts_cost_their_own_markers_only() {
         let why = delivery["why"].as_str().expect("text");
         assert!(why.contains("render/") && why.contains(".rhai"), "{why}");
     }
+}
+
+#[test]
+fn a_push_that_waits_for_its_delivery_does_not_wait_for_the_backlog() {
+    let slow = |_: &Request| {
+        std::thread::sleep(Duration::from_millis(400));
+        Answer::status(200)
+    };
+    let recorder = Recorder::judging(slow);
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) { [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|n| mark(#{ service: `s${n}` })) }",
+    );
+    configure(
+        &sandbox,
+        &recorder.endpoint(),
+        "own.rhai",
+        "token",
+        "[delivery]\nmode = \"inline\"\ntimeout = \"1s\"\n",
+    );
+    sandbox.write("own.rhai", SIMPLE);
+    sandbox.commit("Ten", &[]);
+    let ran = sandbox.push(&["-q", "main"]);
+    ran.succeeded();
+    let sent = recorder.requests().len();
+    assert!((1..10).contains(&sent) && ran.took < Duration::from_secs(4), "{sent} in {:?}", ran.took);
+    sandbox.wait_for_deliverers_to_end();
+    let retried = sandbox.deliveries().iter().filter(|delivery| delivery["outcome"] == "retried").count();
+    assert_eq!(retried, 0, "nothing was wrong");
+    sandbox.binary(&["deliver"]).succeeded();
+    let mut paths: Vec<_> = recorder.requests().into_iter().map(|request| request.path).collect();
+    paths.sort();
+    paths.dedup();
+    assert_eq!((paths.len(), recorder.requests().len()), (10, 10), "each once");
+}
+
+#[test]
+fn a_secret_of_the_environment_comes_along_and_the_way_is_that_of_every_destination() {
+    let authority = Authority::new("Internal CA");
+    let server = Recorder::with_tls(&authority.issue(&["localhost"]));
+    let mut sandbox = Sandbox::new();
+    sandbox.set("THE_TOKEN", TOKEN);
+    sandbox.write("ca.pem", authority.pem());
+    sandbox.write("own.rhai", SIMPLE);
+    sandbox.configure(&format!(
+        "[[destination]]\nname = \"there\"\nkind = \"http\"\nendpoint = \"https://localhost:{}\"\nrender = \"own.rhai\"\n\
+         ca_file = \"ca.pem\"\nsecrets = {{ token = {{ env = \"THE_TOKEN\" }} }}\nheaders = {{ x-team = \"shop\", x-key = \"no\" }}\n",
+        server.port()
+    ));
+    deploy(&sandbox, "Over TLS, from a process that the hook left behind");
+    let request = server.wait_for(1).remove(0);
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!((request.header("x-key"), request.header("x-team")), (Some(TOKEN), Some("shop")));
+    assert_eq!(
+        request.headers.iter().filter(|(name, _)| name == "x-key").count(),
+        1,
+        "the script's own one counts"
+    );
+    assert_eq!(outcomes(&sandbox), ["delivered"]);
+    is_told_nowhere(&sandbox);
+}
+
+#[test]
+fn check_tells_render_scripts_from_policies() {
+    let sandbox = Sandbox::new();
+    sandbox.write("scripts/there.rhai", "fn render(marker) { () }");
+    let stray = sandbox.path("scripts/there.rhai").display().to_string();
+    assert_eq!(
+        sandbox.problems(),
+        [format!(
+            "{stray}: this is no policy but a render script; name it as `render` of a destination of kind = \"http\""
+        )]
+    );
+    configure(&sandbox, "https://x.example.com", "scripts/there.rhai", "", "");
+    sandbox.binary(&["check"]).succeeded();
+    sandbox.binary(&["check", &stray]).succeeded();
+    // Who writes a script sees what comes of it.
+    fs::remove_file(&stray).expect("removed");
+    configure(&sandbox, "https://x.example.com", "own.rhai", "token", "kinds = [\"change\", \"rollback\"]\n");
+    sandbox.write(
+        "own.rhai",
+        r#"fn render(marker) {
+            if marker.environment != () { #{ path: "/a", headers: #{ b: secret("token") }, body: [1] } }
+        }"#,
+    );
+    let ran = sandbox.binary(&["check", "-v"]);
+    let expected = "gitea-lightstep: there, a change: nothing\ngitea-lightstep: there, a rollback:\n    POST /a\n    \
+                    b: [redacted]\n    content-type: application/json\n    [1]\n";
+    assert!(ran.succeeded().stderr.contains(expected), "{}", ran.stderr);
+    // What is shipped is shown as if it lay here.
+    configure(&sandbox, "https://x.example.com", "grafana", "", "");
+    let ran = sandbox.binary(&["check"]);
+    assert!(ran.stdout.contains("Authorization: \"Bearer \" + secret(\"token\")"), "{}", ran.stdout);
 }

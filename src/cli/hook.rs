@@ -178,7 +178,8 @@ impl Hook {
         }
         if config.delivery.mode == DeliveryMode::Inline {
             self.watch.allow(config.delivery.timeout);
-            match delivery::drain(config, state, Patience::Once, &Progress::default()) {
+            let patience = Patience::OnceWithin(Deadline::after(config.delivery.timeout));
+            match delivery::drain(config, state, patience, &Progress::default()) {
                 Ok(drained) if drained.left == 0 => return,
                 Ok(_) => {}
                 Err(err) => self.notes.trouble(&err.to_string()),

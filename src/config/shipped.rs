@@ -28,6 +28,11 @@ impl Shipped {
         SHIPPED.into_iter().map(|(name, text)| Self { name, text })
     }
 
+    /// Returns what stands for a file in messages.
+    pub fn place(self) -> String {
+        format!("shipped/{}.rhai", self.name)
+    }
+
     /// Returns the one of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|shipped| shipped.name == name)

@@ -57,6 +57,8 @@ pub(super) struct Courier<'a> {
     linger: Option<Duration>,
     /// When patience ends; without one it is never more than the first try.
     deadline: Option<Deadline>,
+    /// When no request of a script begins any more.
+    stop_at: Option<Deadline>,
     /// When the newest push came of which that was taken into account.
     newest: Option<Timestamp>,
     backoff: Backoff,
@@ -95,9 +97,13 @@ impl<'a> Courier<'a> {
         progress: &'a Progress,
     ) -> Self {
         let (deadline, linger) = match patience {
-            Patience::Once => (None, None),
+            Patience::Once | Patience::OnceWithin(_) => (None, None),
             Patience::Until(deadline) => (Some(deadline), None),
             Patience::Linger(time) => (Some(Deadline::after(time)), Some(time)),
+        };
+        let stop_at = match patience {
+            Patience::OnceWithin(deadline) | Patience::Until(deadline) => Some(deadline),
+            Patience::Once | Patience::Linger(_) => None,
         };
         Self {
             state,
@@ -111,6 +117,7 @@ impl<'a> Courier<'a> {
             merge_at: config.merge_at,
             linger,
             deadline,
+            stop_at,
             newest: None,
             backoff: Backoff::default(),
             standing: Standing::default(),
@@ -326,8 +333,8 @@ impl<'a> Courier<'a> {
         last_refusal: &mut Option<Arc<str>>,
     ) -> Result<(), Stop> {
         for item in items.iter_mut().filter(|item| item.is_due(Signal::Logs)) {
-            // A push that waits for an inline delivery does not wait for the whole backlog.
-            if self.linger.is_none() && self.deadline.is_some_and(Deadline::is_over) {
+            // Whoever waits for this delivery does not wait for the whole backlog.
+            if self.stop_at.is_some_and(Deadline::is_over) {
                 return Err(Stop { after: None, why: String::new() });
             }
             let scripted = match self.scripted.get() {

@@ -49,6 +49,8 @@ impl Drained {
 pub enum Patience {
     /// Each destination once.
     Once,
+    /// Each destination once, while somebody waits: where each marker is a request of its own, none begins after that.
+    OnceWithin(Deadline),
     /// With backoff, until everything is off the spool or the time is up.
     Until(Deadline),
     /// With backoff, until everything is off the spool or has been tried for so long: a push that lands

@@ -43,7 +43,11 @@ impl Layer {
     /// Returns an error if the script has no say at all.
     pub fn needs_a_say(&self) -> Result<(), ScriptError> {
         if self.defined == [None; 3] {
-            let message = "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`";
+            let message = if self.ast.iter_fn_def().any(|function| function.name == "render") {
+                "this is no policy but a render script; name it as `render` of a destination of kind = \"http\""
+            } else {
+                "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`"
+            };
             return Err(ScriptError::at(&self.name, None, message));
         }
         Ok(())

@@ -5,6 +5,7 @@ mod scripts;
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -13,9 +14,9 @@ use problem::{Problem, Sources};
 
 use super::{Common, Ending, terminal::Terminal};
 use crate::{
-    config::{self, Config, Limits, RenderScript, ServiceRule, Target},
+    config::{self, Config, Http, Limits, RenderScript, ServiceRule, Target},
     delivery,
-    policy::{self, Policy, Renderer},
+    policy::{self, Kind, Policy, Rendered, Renderer},
     text,
 };
 
@@ -44,6 +45,8 @@ pub(super) struct CheckArgs {
 #[derive(Default)]
 pub(super) struct Findings {
     checked: Vec<String>,
+    /// What render scripts make of markers that could be some.
+    rehearsed: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -62,11 +65,11 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
         let mut findings = Findings::default();
         let config = findings.config(common);
         let limits = config.as_ref().map_or_else(Limits::default, |config| config.limits);
-        findings.scripts(
-            &args.scripts,
-            config.as_ref().and_then(|config| config.scripts.as_deref()),
-            &limits,
-        );
+        // Those of destinations were checked with the configuration.
+        let is_policy =
+            |script: &&PathBuf| !config.as_ref().is_some_and(|config| is_of_a_destination(script, config));
+        let policies: Vec<PathBuf> = args.scripts.iter().filter(is_policy).cloned().collect();
+        findings.scripts(&policies, config.as_ref().and_then(|config| config.scripts.as_deref()), &limits);
         findings
     };
     findings.show(args.json, terminal)
@@ -80,7 +83,8 @@ impl Findings {
         if let Some(config) = &config
             && let Some(dir) = &config.scripts
         {
-            let scripts = scripts::find(dir, &mut findings.problems);
+            let mut scripts = scripts::find(dir, &mut findings.problems);
+            scripts.retain(|script| !is_of_a_destination(script, config));
             let imported = findings.scripts(&scripts, Some(dir), &config.limits);
             findings.problems.extend(scripts::unreachable(dir, &scripts, &imported));
         }
@@ -145,7 +149,10 @@ impl Findings {
             }
             let findings = renderer.findings();
             // What is found in the text fails when it runs, too.
-            let errors = if findings.is_empty() { renderer.rehearse(&http.kinds) } else { Vec::new() };
+            let (rendered, errors) =
+                if findings.is_empty() { renderer.rehearse(&http.kinds) } else { Default::default() };
+            let told = rendered.iter().map(|(kind, what)| told(&destination.name, *kind, what));
+            self.rehearsed.extend(told);
             let found = findings.into_iter().map(|finding| Problem::of_finding(renderer.name(), finding));
             self.problems.extend(found.chain(errors.iter().map(Problem::of_script)));
             let names = [
@@ -233,6 +240,9 @@ impl Findings {
             for checked in &self.checked {
                 terminal.detail(format_args!("checked {checked}"));
             }
+            for rehearsed in &self.rehearsed {
+                terminal.detail(rehearsed);
+            }
             for problem in &self.problems {
                 terminal.answer(format_args!("{}\n", sources.render(problem, terminal.has_colour())))?;
             }
@@ -244,6 +254,34 @@ impl Findings {
         }
         Ok(if self.problems.is_empty() { Ending::Done } else { Ending::Found })
     }
+}
+
+/// Returns what a script makes of a marker that could be one, as people are shown it.
+fn told(destination: &str, kind: Kind, rendered: &Rendered) -> String {
+    let mut told = format!("{destination}, a {}:", kind.as_str());
+    match rendered {
+        Rendered::Nothing { why } if why.is_empty() => told.push_str(" nothing"),
+        Rendered::Nothing { why } => told.push_str(&format!(" nothing: {}", text::line(why))),
+        Rendered::Requests(requests) => {
+            for line in requests
+                .iter()
+                .flat_map(|request| request.to_string().lines().map(text::line).collect::<Vec<_>>())
+            {
+                told.push_str("\n    ");
+                told.push_str(&line);
+            }
+        }
+    }
+    told
+}
+
+/// Returns whether a destination renders with this script.
+fn is_of_a_destination(script: &Path, config: &Config) -> bool {
+    let same = |file: &Path| file == script || fs::canonicalize(file).ok() == fs::canonicalize(script).ok();
+    config.destinations.iter().any(|destination| match &destination.target {
+        Target::Http(Http { render: RenderScript::File(file), .. }) => same(file),
+        _ => false,
+    })
 }
 
 /// Returns whether everything that `rule` says, `other` has said before it.

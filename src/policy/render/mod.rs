@@ -78,9 +78,7 @@ impl Renderer {
     /// If it cannot be read or compiled, or has no `render(marker)`.
     pub fn load(http: &Http, limits: &Limits) -> Result<Self, PolicyError> {
         let (name, source) = match &http.render {
-            RenderScript::Shipped(shipped) => {
-                (format!("shipped/{}.rhai", shipped.name), shipped.text.to_string())
-            }
+            RenderScript::Shipped(shipped) => (shipped.place(), shipped.text.to_string()),
             RenderScript::File(path) => {
                 let source = Source::read(path)?;
                 (source.name, source.text)
@@ -164,12 +162,19 @@ impl Renderer {
         accepted(&said).map_err(|why| self.failed("accepts", &why))
     }
 
-    /// Calls the script as a delivery would, with a marker of each kind that could be one, and returns what is wrong.
-    pub fn rehearse(&self, kinds: &[Kind]) -> Vec<ScriptError> {
-        let rendered = kinds.iter().filter_map(|kind| self.render(&Subject::sample(*kind)).err());
-        let mut errors: Vec<_> = rendered.chain(self.probe().err()).collect();
+    /// Calls the script as a delivery would, with a marker of each kind that could be one, and returns what comes of each,
+    /// then of `probe`, or what is wrong.
+    pub fn rehearse(&self, kinds: &[Kind]) -> (Vec<(Kind, Rendered)>, Vec<ScriptError>) {
+        let (mut rendered, mut errors) = (Vec::new(), Vec::new());
+        for kind in kinds {
+            match self.render(&Subject::sample(*kind)) {
+                Ok(what) => rendered.push((*kind, what)),
+                Err(err) => errors.push(err),
+            }
+        }
+        errors.extend(self.probe().err());
         errors.dedup();
-        errors
+        (rendered, errors)
     }
 
     fn call(&self, function: &str, args: impl FuncArgs) -> Result<Dynamic, ScriptError> {

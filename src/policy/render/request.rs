@@ -1,6 +1,8 @@
 //! A request as a script answers it, checked: whatever a script says, it goes to its destination's host, below its
 //! path, and is one request.
 
+use std::fmt;
+
 use rhai::{Dynamic, Map};
 
 use super::{encode, json, sealed::Sealed};
@@ -126,6 +128,17 @@ impl Request {
             .collect::<Result<_, String>>()?;
         let body = self.body.as_ref().map(|body| body.open(secret)).transpose()?.unwrap_or_default();
         Ok(Opened { url: format!("{endpoint}{path}"), headers, body: body.into_bytes() })
+    }
+}
+
+/// As people are shown it: on the lines of HTTP, secrets masked.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)?;
+        for (name, value) in &self.headers {
+            write!(f, "\n{name}: {value}")?;
+        }
+        self.body.as_ref().map_or(Ok(()), |body| write!(f, "\n{body}"))
     }
 }
 

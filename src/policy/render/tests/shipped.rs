@@ -30,7 +30,7 @@ fn the_shipped_scripts_work_for_every_kind_and_with_the_least_that_a_marker_has(
         };
         let renderer = Renderer::load(&http, &Limits::default()).expect(shipped.name);
         assert_eq!(renderer.findings(), [], "{}", shipped.name);
-        assert_eq!(renderer.rehearse(&http.kinds), [], "{}", shipped.name);
+        assert_eq!(renderer.rehearse(&http.kinds).1, [], "{}", shipped.name);
         for kind in Kind::ALL {
             let bare = Subject {
                 environment: None,
