@@ -102,6 +102,19 @@ pub fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// Returns a name as one segment of the path of an address (RFC 3986, 3.3).
+pub fn segment(name: &str) -> String {
+    let mut segment = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
 /// Splits a message into what is wrong and what was most likely meant, where it ends with that.
 pub fn split_meant(message: &str) -> (&str, Option<String>) {
     [", did you mean ", "; did you mean "]

@@ -26,6 +26,7 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
     let all = all.replace("/etc/gitea-lightstep/", "");
     sandbox.write("config.toml", &all);
     sandbox.write("token", "t");
+    sandbox.write("api-key", "k");
     sandbox.write("authorization", "a");
     sandbox.write("grafana-token", "g");
     sandbox.write("ca.pem", Authority::new("The CA of the sample").pem());
@@ -53,9 +54,10 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
 
 #[test]
 fn the_configurations_to_begin_with_are_right() {
-    for document in ["README.md", "docs/install.md"] {
+    for document in ["README.md", "docs/install.md", "docs/lightstep.md"] {
         let sandbox = Sandbox::new();
         sandbox.write("token", "t");
+        sandbox.write("api-key", "k");
         let toml = block(&read(document), "toml")
             .replace("/etc/gitea-lightstep/", "")
             .replace("/var/lib/gitea-lightstep", "state");

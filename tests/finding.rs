@@ -289,6 +289,9 @@ fn purging_removes_the_state_and_nothing_else() {
     // A link inside is removed, and what it leads to is not.
     estate.sandbox.write("precious/file", "mine");
     estate.link("../precious", "state/refs");
+    for name in ["connect.json", "connect.lock"] {
+        estate.sandbox.write(&format!("state/{name}"), "[]");
+    }
     estate.hand_over();
     let ran = estate.uninstall(&["--purge", "--yes", "--json"]);
     assert_eq!(json(ran.succeeded())["purged"]["gone"], true);

@@ -2,6 +2,7 @@
 
 mod age;
 mod check;
+mod connect;
 mod covered;
 mod deliver;
 pub mod demo;
@@ -121,6 +122,11 @@ enum Command {
     Uninstall(uninstall::UninstallArgs),
     /// Find out why no marker came: everything that is known to go wrong, each with what to do
     Doctor(doctor::DoctorArgs),
+    /// Send a test marker to each destination, and set the Lightstep side up
+    ///
+    /// The test marker is a log record of the service gitea-lightstep, and never a span: no deployment is drawn. With organization,
+    /// project and api_key in [lightstep] an event query is created, once however often this is run. What no API can do is said.
+    Connect(connect::ConnectArgs),
     /// Show everything at work on a throw-away repository
     Demo(demo::DemoArgs),
 }
@@ -180,6 +186,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Install(args) => install::run(args, &cli.common, &terminal),
         Command::Uninstall(args) => uninstall::run(args, &cli.common, &terminal),
         Command::Doctor(args) => doctor::run(args, &cli.common, &terminal),
+        Command::Connect(args) => connect::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
     };
     match ending {

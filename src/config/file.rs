@@ -40,6 +40,10 @@ pub(super) struct LightstepFile {
     pub spans: Option<Spans>,
     pub ca_file: Option<Spanned<PathBuf>>,
     pub proxy: Option<Spanned<String>>,
+    pub organization: Option<Spanned<String>>,
+    pub project: Option<Spanned<String>>,
+    pub api_key: Option<Spanned<SecretSource>>,
+    pub api: Option<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -137,8 +137,10 @@ impl Reading<'_> {
         let dir = absolute_dir_of(self.path);
         let default = Config::default();
         let mut destinations = Vec::new();
+        let mut lightstep_api = None;
         if let Some(lightstep) = file.lightstep {
             let span = lightstep.span();
+            lightstep_api = self.lightstep_api(lightstep.get_ref(), &dir);
             destinations.extend(self.lightstep(lightstep.into_inner(), span, &dir));
         }
         for destination in file.destination {
@@ -163,6 +165,7 @@ impl Reading<'_> {
             state_dir: file.state_dir.map_or(default.state_dir, |state| dir.join(state)),
             public_url: file.public_url.and_then(|url| self.url(&url)),
             destinations,
+            lightstep_api,
             scripts: match file.policy.scripts {
                 Some(scripts) => Some(dir.join(scripts)),
                 None => Some(dir.join("scripts")).filter(|scripts| scripts.is_dir()),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::{kind::Kind, service::ServiceRule, shipped::Shipped};
+use super::{kind::Kind, lightstep::LightstepApi, service::ServiceRule, shipped::Shipped};
 use crate::secret::SecretSource;
 
 /// Where state is kept when no file says otherwise.
@@ -22,6 +22,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where markers go.
     pub destinations: Vec<Destination>,
+    /// The project in Lightstep that `connect` sets up, where the configuration names one.
+    pub lightstep_api: Option<LightstepApi>,
     /// The directory of policy scripts, if there is one.
     pub scripts: Option<PathBuf>,
     /// What a policy may use up.
@@ -51,6 +53,7 @@ impl Default for Config {
             state_dir: DEFAULT_STATE_DIR.into(),
             public_url: None,
             destinations: Vec::new(),
+            lightstep_api: None,
             scripts: None,
             limits: Limits::default(),
             services: Vec::new(),

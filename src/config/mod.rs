@@ -4,6 +4,7 @@ mod destination;
 mod file;
 mod http;
 mod kind;
+mod lightstep;
 mod link;
 mod load;
 mod meant;
@@ -13,6 +14,7 @@ mod shipped;
 mod units;
 
 pub use kind::Kind;
+pub use lightstep::LightstepApi;
 pub use link::{LinkTemplate, Placeholder};
 pub use load::{ConfigError, INBOX, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
 pub use meant::{

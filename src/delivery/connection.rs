@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
+    path::Path,
     time::Duration,
 };
 
@@ -116,6 +117,26 @@ impl<'a> Connection<'a> {
 /// and comes from CAs of the machine, or of Mozilla if it has none.
 pub fn agent_for_others(connect: Duration, timeout: Duration) -> Agent {
     agent(connect, Some(timeout), None, roots_of_machine().unwrap_or(RootCerts::WebPki))
+}
+
+/// Returns the same for a server that is reached as a destination is: through its `proxy`, and with a certificate from its
+/// `ca_file`, where it has them.
+///
+/// # Errors
+/// If either cannot be used. The text names it.
+pub fn agent_reached_by(
+    proxy: Option<&str>,
+    ca_file: Option<&Path>,
+    connect: Duration,
+    timeout: Duration,
+) -> Result<Agent, String> {
+    let proxy = proxy.map(Proxy::new).transpose();
+    let proxy = proxy.map_err(|err| format!("the proxy's address cannot be used: {err}"))?;
+    let roots = match ca_file {
+        Some(path) => trust::usable(path).map_err(|why| format!("`ca_file`: {why}"))?.into(),
+        None => roots_of_machine().unwrap_or(RootCerts::WebPki),
+    };
+    Ok(agent(connect, Some(timeout), proxy, roots))
 }
 
 fn roots_of_machine() -> Option<RootCerts> {

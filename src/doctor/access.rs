@@ -118,6 +118,10 @@ fn secret_files(config: &Config) -> Vec<PathBuf> {
             _ => None,
         })
         .collect();
+    files.extend(config.lightstep_api.as_ref().and_then(|api| match &api.key {
+        SecretSource::File(path) => Some(path.clone()),
+        _ => None,
+    }));
     files.sort();
     files.dedup();
     files

@@ -51,7 +51,8 @@ fn has_its_secrets(destination: &Destination, timeout: Duration) -> bool {
     destination.secrets().all(|(_, source)| source.read(timeout).is_ok())
 }
 
-fn told(destination: &Destination, probed: Probed) -> Option<(String, &'static str)> {
+/// Returns what is wrong with a destination that said this, and what to do; `None` if nothing is.
+pub fn told(destination: &Destination, probed: Probed) -> Option<(String, &'static str)> {
     match probed {
         Probed::Takes | Probed::Answers => None,
         Probed::Later(why) if destination.proxy.is_some() => {

@@ -9,7 +9,7 @@ mod report;
 mod spool;
 
 pub use access::{binary, configuration, state};
-pub use destinations::destinations;
+pub use destinations::{destinations, told};
 pub use hooks::{Covering, git_config};
 pub use rehearsal::Rehearsal;
 pub use release::Server;

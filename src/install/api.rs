@@ -159,7 +159,7 @@ impl Api {
     }
 
     fn url(&self, owner: &str, name: &str) -> String {
-        format!("{}/repos/{}/{}/hooks/git/post-receive", self.base, segment(owner), segment(name))
+        format!("{}/repos/{}/{}/hooks/git/post-receive", self.base, text::segment(owner), text::segment(name))
     }
 
     fn authorization(&self) -> String {
@@ -226,17 +226,4 @@ fn said(body: &[u8]) -> Option<String> {
         message: String,
     }
     Some(serde_json::from_slice::<Said>(body).ok()?.message).filter(|message| !message.is_empty())
-}
-
-/// Writes a name as one segment of a path (RFC 3986).
-fn segment(name: &str) -> String {
-    let mut segment = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    segment
 }

@@ -3,10 +3,12 @@
 mod answer;
 mod logs;
 mod resource;
+mod test;
 mod traces;
 
 pub use answer::{PartialSuccess, partial_success, status_message};
 use prost::Message as _;
+pub use test::encode_test;
 
 pub use crate::marker::Signal;
 use crate::{

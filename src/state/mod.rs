@@ -4,6 +4,7 @@
 //! renamed, so that whoever lists a directory sees whole files only.
 
 pub mod cap;
+pub mod connected;
 pub mod contents;
 pub mod dead;
 mod deployed;

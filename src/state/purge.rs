@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, io, path::PathBuf};
 
-use super::{State, StateError};
+use super::{State, StateError, connected, files};
 use crate::{
     fault::{self, Step},
     text,
@@ -10,6 +10,7 @@ use crate::{
 
 /// Everything that is made below the state directory.
 const PARTS: [&str; 5] = ["inbox", "outbox", "dead", "journal", "refs"];
+const FILES: [&str; 2] = [connected::FILE, connected::LOCK];
 
 /// What became of the state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl State {
         }
         for entry in fs::read_dir(&self.dir).map_err(|err| failed("list", err))? {
             let entry = entry.map_err(|err| failed("list", err))?;
-            if !PARTS.iter().any(|part| entry.file_name() == *part) {
+            if !PARTS.iter().chain(&FILES).any(|part| entry.file_name() == *part) {
                 return Err(PurgeError::Foreign(entry.path()));
             }
         }
@@ -102,6 +103,9 @@ impl State {
                 }
                 _ => {}
             }
+        }
+        for name in FILES {
+            files::remove(&self.dir.join(name))?;
         }
         match fault::point(Step::Remove, &self.dir).and_then(|()| fs::remove_dir(&self.dir)) {
             Ok(()) => Ok(Purged::Gone),

@@ -107,6 +107,7 @@ impl Findings {
         match config::load(path.as_deref()) {
             Ok(config) => {
                 self.secrets(&config);
+                self.api_key(&config);
                 self.trusted(&config);
                 self.services(&config);
                 self.renders(&config);
@@ -168,6 +169,14 @@ impl Findings {
                     self.problems.push(Problem::with(self.checked.first().cloned(), message));
                 }
             }
+        }
+    }
+
+    fn api_key(&mut self, config: &Config) {
+        let Some(api) = &config.lightstep_api else { return };
+        if let Err(err) = api.key.read(config.delivery.timeout) {
+            let message = format!("[lightstep]: failed to read the `api_key` from {}: {err}", api.key);
+            self.problems.push(Problem::with(self.checked.first().cloned(), message));
         }
     }
 
