@@ -101,7 +101,7 @@ fn a_broken_config_keeps_the_push_until_it_is_mended() {
         (
             "state_dir = \"state\"\n[[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpont = \"http://x\"\n",
             ":5:1: unknown field `endpont`, expected one of `name`, `kind`, `endpoint`, `protocol`, `compression`, \
-             `headers`, `spans`, `render`, `secrets`, `settings`, `kinds`, `ca_file`, `proxy`; did you mean `endpoint`?",
+             `headers`, `logs`, `spans`, `render`, `secrets`, `settings`, `kinds`, `ca_file`, `proxy`; did you mean `endpoint`?",
         ),
         (
             "state_dir = \"state\"\n[delivery]\ntimeout = 10\n",

@@ -4,6 +4,7 @@
 mod support;
 
 mod api; // what scripts can call and read: every example is true
+mod back_ends; // each configuration of docs/back-ends.md: what arrives is what that back end documents
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
 mod brought; // what a deployment brings, over random histories, with git and plain counting as the oracles
 mod cap; // a spool that is full drops what is worth least, and says so

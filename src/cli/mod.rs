@@ -124,7 +124,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Send a test marker to each destination, and set the Lightstep side up
     ///
-    /// The test marker is a log record of the service gitea-lightstep, and never a span: no deployment is drawn. With organization,
+    /// The test marker is of the service gitea-lightstep, and a log record wherever logs are taken, so that no deployment is drawn. With organization,
     /// project and api_key in [lightstep] an event query is created, once however often this is run. What no API can do is said.
     Connect(connect::ConnectArgs),
     /// Show everything at work on a throw-away repository

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::{
     file::{DestinationFile, DestinationKind, HeaderFile, LightstepFile, Region},
     load::{INBOX, Reading, UNASSIGNED},
-    meant::{Destination, HeaderValue, Otlp, Target},
+    meant::{Destination, HeaderValue, Logs, Otlp, Spans, Target},
     problem::Problem,
 };
 
@@ -52,6 +52,7 @@ impl Reading<'_> {
             traces_url: format!("{endpoint}/v1/traces"),
             protocol: file.protocol.unwrap_or_default(),
             compression: file.compression.unwrap_or_default(),
+            logs: Logs::All,
             spans: file.spans.unwrap_or_default(),
         });
         let headers = vec![("lightstep-access-token".into(), token)];
@@ -83,12 +84,20 @@ impl Reading<'_> {
         let (headers, target) = match file.kind.get_ref() {
             DestinationKind::Otlp => {
                 self.belongs_to_http(&file);
+                let logs = file.logs.map(Spanned::into_inner).unwrap_or_default();
+                let usual = if logs == Logs::None { Spans::All } else { Spans::default() };
+                let spans = file.spans.map_or(usual, Spanned::into_inner);
+                if (logs, spans) == (Logs::None, Spans::None) {
+                    let message = "with `logs` and `spans` both \"none\" this destination would be sent nothing; take one of them out";
+                    self.complain(&file.name, message);
+                }
                 let target = Otlp {
                     logs_url: format!("{endpoint}/v1/logs"),
                     traces_url: format!("{endpoint}/v1/traces"),
                     protocol: file.protocol.map(Spanned::into_inner).unwrap_or_default(),
                     compression: file.compression.map(Spanned::into_inner).unwrap_or_default(),
-                    spans: file.spans.map(Spanned::into_inner).unwrap_or_default(),
+                    logs,
+                    spans,
                 };
                 (file.headers, Target::Otlp(target))
             }

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::{
     kind::Kind,
-    meant::{Compression, DeliveryMode, Emails, Protocol, ReplyTo, Spans},
+    meant::{Compression, DeliveryMode, Emails, Logs, Protocol, ReplyTo, Spans},
     service::ServiceFile,
     units::{DurationText, SizeText},
 };
@@ -64,6 +64,7 @@ pub(super) struct DestinationFile {
     pub compression: Option<Spanned<Compression>>,
     #[serde(default)]
     pub headers: BTreeMap<Spanned<String>, HeaderFile>,
+    pub logs: Option<Spanned<Logs>>,
     pub spans: Option<Spanned<Spans>>,
     pub render: Option<Spanned<String>>,
     pub secrets: Option<Spanned<BTreeMap<Spanned<String>, SecretSource>>>,

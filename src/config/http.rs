@@ -25,7 +25,7 @@ impl Reading<'_> {
     pub fn belongs_to_http(&mut self, file: &DestinationFile) {
         let message = |key: &str| {
             format!(
-                "`{key}` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression` and `spans`, because what it sends \
+                "`{key}` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression`, `logs` and `spans`, because what it sends \
                  is fixed"
             )
         };
@@ -45,6 +45,7 @@ impl Reading<'_> {
         };
         self.complain_of(file.protocol.as_ref(), &message("protocol"));
         self.complain_of(file.compression.as_ref(), &message("compression"));
+        self.complain_of(file.logs.as_ref(), &message("logs"));
         self.complain_of(file.spans.as_ref(), &message("spans"));
         let Some(render) = &file.render else {
             let shipped: Vec<_> = Shipped::all().map(|shipped| format!("\"{}\"", shipped.name)).collect();

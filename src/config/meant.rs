@@ -87,6 +87,7 @@ impl Destination {
     /// Returns the address that tells people which one it is.
     pub fn address(&self) -> &str {
         match &self.target {
+            Target::Otlp(Otlp { logs: Logs::None, traces_url, .. }) => traces_url,
             Target::Otlp(otlp) => &otlp.logs_url,
             Target::Http(http) => &http.endpoint,
         }
@@ -126,6 +127,8 @@ pub struct Otlp {
     pub protocol: Protocol,
     /// The compression of requests.
     pub compression: Compression,
+    /// Which markers are a log record.
+    pub logs: Logs,
     /// Which markers are also a span.
     pub spans: Spans,
 }
@@ -183,6 +186,17 @@ pub enum Compression {
     #[default]
     Gzip,
     /// None.
+    None,
+}
+
+/// Which markers are a log record: a back end may have no place for logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Logs {
+    /// All markers.
+    #[default]
+    All,
+    /// None; then all markers are spans, unless `spans` says otherwise.
     None,
 }
 

@@ -18,7 +18,7 @@ pub use lightstep::LightstepApi;
 pub use link::{LinkTemplate, Placeholder};
 pub use load::{ConfigError, INBOX, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
 pub use meant::{
-    Compression, Config, Delivery, DeliveryMode, Destination, Emails, HeaderValue, Http, Limits, Otlp,
+    Compression, Config, Delivery, DeliveryMode, Destination, Emails, HeaderValue, Http, Limits, Logs, Otlp,
     Protocol, RenderScript, Reply, ReplyTo, Spans, SpoolCap, Target,
 };
 pub use problem::Problem;

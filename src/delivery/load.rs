@@ -301,7 +301,7 @@ fn is_of_its_kinds(marker: &Marker, destination: &Destination) -> bool {
 /// Returns whether a destination gets a marker in the form of `signal`. Where a script says what is sent, there is one form.
 fn is_wanted(signal: Signal, marker: &Marker, destination: &Destination) -> bool {
     match &destination.target {
-        Target::Otlp(target) => otlp::is_wanted(signal, marker, target.spans),
+        Target::Otlp(target) => otlp::is_wanted(signal, marker, target),
         Target::Http(_) => signal == Signal::Logs && is_of_its_kinds(marker, destination),
     }
 }

@@ -3,7 +3,6 @@
 use super::{http::Client, retry::Outcome, scripted::Scripted};
 use crate::{
     config::{Config, Destination, Target},
-    marker::Signal,
     otlp,
     time::Timestamp,
 };
@@ -30,10 +29,13 @@ pub enum Probed {
 pub fn probe(destination: &Destination, config: &Config) -> (Probed, Option<Timestamp>) {
     let client = Client::new(destination, config.delivery.timeout);
     let probed = match &destination.target {
-        Target::Otlp(otlp) => match otlp::encode(Signal::Logs, &[], Timestamp::now(), otlp) {
-            Ok(body) => Probed::by(client.post(otlp, Signal::Logs, body)),
-            Err(err) => Probed::Later(format!("failed to encode: {err}")),
-        },
+        Target::Otlp(otlp) => {
+            let signal = otlp::first_signal(otlp);
+            match otlp::encode(signal, &[], Timestamp::now(), otlp) {
+                Ok(body) => Probed::by(client.post(otlp, signal, body)),
+                Err(err) => Probed::Later(format!("failed to encode: {err}")),
+            }
+        }
         Target::Http(http) => match Scripted::load(http, &config.limits) {
             Ok(scripted) => match scripted.probe(&client) {
                 Some(outcome) => Probed::by(outcome),

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     config::{Config, Destination, Target},
-    marker::Signal,
     otlp,
     time::Timestamp,
 };
@@ -21,18 +20,19 @@ pub struct Tested {
     pub rejected: String,
 }
 
-/// Sends one test marker, once. Nothing of it is spooled or noted. Where a script says what is sent, a test would be taken for
+/// Sends one test marker, once: a log record, or a span where there is no place for those. Nothing of it is spooled or noted. Where a script says what is sent, a test would be taken for
 /// something that happened: there it is the question of the script's `probe` instead.
 pub fn send_test(destination: &Destination, config: &Config) -> Tested {
     let later = |why| Tested { probed: Probed::Later(why), rejected: String::new() };
     let Target::Otlp(otlp) = &destination.target else {
         return Tested { probed: probe(destination, config).0, rejected: String::new() };
     };
-    let body = match otlp::encode_test(Timestamp::now(), otlp.protocol) {
+    let signal = otlp::first_signal(otlp);
+    let body = match otlp::encode_test(signal, Timestamp::now(), otlp.protocol) {
         Ok(body) => body,
         Err(err) => return later(format!("failed to encode: {err}")),
     };
-    match Client::new(destination, config.delivery.timeout).post(otlp, Signal::Logs, body) {
+    match Client::new(destination, config.delivery.timeout).post(otlp, signal, body) {
         Outcome::Accepted { rejected } => Tested { probed: Probed::Takes, rejected },
         Outcome::Retry { why, .. } => later(why),
         Outcome::Refused { status, why } => {

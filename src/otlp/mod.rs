@@ -12,7 +12,7 @@ pub use test::encode_test;
 
 pub use crate::marker::Signal;
 use crate::{
-    config::{Otlp, Protocol, Spans},
+    config::{Logs, Otlp, Protocol, Spans},
     marker::Marker,
     policy::Kind,
     time::Timestamp,
@@ -37,14 +37,23 @@ pub fn encode(
     }
 }
 
-/// Returns whether a destination that wants these `spans` gets a marker in the form of `signal`.
-pub fn is_wanted(signal: Signal, marker: &Marker, spans: Spans) -> bool {
-    match (signal, spans) {
-        (Signal::Logs, _) | (Signal::Traces, Spans::All) => true,
-        (Signal::Traces, Spans::None) => false,
-        (Signal::Traces, Spans::Deployments) => {
-            matches!(marker.kind, Kind::Deployment | Kind::Rollback)
-        }
+/// Returns whether a destination gets a marker in the form of `signal`.
+pub fn is_wanted(signal: Signal, marker: &Marker, otlp: &Otlp) -> bool {
+    match signal {
+        Signal::Logs => otlp.logs == Logs::All,
+        Signal::Traces => match otlp.spans {
+            Spans::All => true,
+            Spans::None => false,
+            Spans::Deployments => matches!(marker.kind, Kind::Deployment | Kind::Rollback),
+        },
+    }
+}
+
+/// Returns the form in which a destination gets every marker: log records, or spans where it has no place for those.
+pub fn first_signal(otlp: &Otlp) -> Signal {
+    match otlp.logs {
+        Logs::All => Signal::Logs,
+        Logs::None => Signal::Traces,
     }
 }
 

@@ -1,14 +1,16 @@
-//! A log record that is no marker, by which `connect` tries a destination.
+//! An event that is no marker, by which `connect` tries a destination.
 
 use opentelemetry_proto::tonic::{
-    collector::logs::v1::ExportLogsServiceRequest,
+    collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, any_value},
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber},
     resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span, span::SpanKind},
 };
-use prost::Message as _;
+use prost::Message;
+use serde::Serialize;
 
-use super::resource;
+use super::{Signal, resource};
 use crate::{config::Protocol, marker::name, time::Timestamp};
 
 /// The event name: none of a kind, so that no query for markers finds it.
@@ -19,11 +21,34 @@ const BODY: &str = "gitea-lightstep connect: markers of this server arrive here"
 
 /// Returns the request body that carries a test marker of ours, from a service of our own name.
 ///
-/// It is a log record and never a span: from a span Lightstep would draw a deployment of that service.
+/// As a span it is no server's, so that it counts as nobody's request. Where log records are taken it is not to be sent as a
+/// span: a new version in a span may be drawn as a deployment.
 ///
 /// # Errors
 /// If it cannot be written as JSON.
-pub fn encode_test(now: Timestamp, protocol: Protocol) -> Result<Vec<u8>, serde_json::Error> {
+pub fn encode_test(signal: Signal, now: Timestamp, protocol: Protocol) -> Result<Vec<u8>, serde_json::Error> {
+    match signal {
+        Signal::Logs => bytes(&logs(now), protocol),
+        Signal::Traces => bytes(&traces(now), protocol),
+    }
+}
+
+fn bytes<M: Message + Serialize>(request: &M, protocol: Protocol) -> Result<Vec<u8>, serde_json::Error> {
+    match protocol {
+        Protocol::Protobuf => Ok(request.encode_to_vec()),
+        Protocol::Json => serde_json::to_vec(request),
+    }
+}
+
+fn own_resource() -> Resource {
+    let attributes = vec![
+        resource::text(name::SERVICE_NAME, env!("CARGO_PKG_NAME")),
+        resource::text(name::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+    ];
+    Resource { attributes, ..Resource::default() }
+}
+
+fn logs(now: Timestamp) -> ExportLogsServiceRequest {
     let time = resource::unix_nanos(now);
     let record = LogRecord {
         time_unix_nano: time,
@@ -35,23 +60,34 @@ pub fn encode_test(now: Timestamp, protocol: Protocol) -> Result<Vec<u8>, serde_
         attributes: vec![resource::text(name::EVENT_NAME, EVENT_NAME)],
         ..LogRecord::default()
     };
-    let attributes = vec![
-        resource::text(name::SERVICE_NAME, env!("CARGO_PKG_NAME")),
-        resource::text(name::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
-    ];
-    let request = ExportLogsServiceRequest {
-        resource_logs: vec![ResourceLogs {
-            resource: Some(Resource { attributes, ..Resource::default() }),
-            scope_logs: vec![ScopeLogs {
-                scope: Some(resource::scope()),
-                log_records: vec![record],
-                schema_url: String::new(),
-            }],
-            schema_url: String::new(),
-        }],
+    let scope_logs =
+        ScopeLogs { scope: Some(resource::scope()), log_records: vec![record], schema_url: String::new() };
+    let resource_logs = ResourceLogs {
+        resource: Some(own_resource()),
+        scope_logs: vec![scope_logs],
+        schema_url: String::new(),
     };
-    match protocol {
-        Protocol::Protobuf => Ok(request.encode_to_vec()),
-        Protocol::Json => serde_json::to_vec(&request),
-    }
+    ExportLogsServiceRequest { resource_logs: vec![resource_logs] }
+}
+
+fn traces(now: Timestamp) -> ExportTraceServiceRequest {
+    let time = resource::unix_nanos(now);
+    let span = Span {
+        trace_id: fastrand::u128(1..).to_be_bytes().to_vec(),
+        span_id: fastrand::u64(1..).to_be_bytes().to_vec(),
+        name: EVENT_NAME.into(),
+        kind: SpanKind::Internal.into(),
+        start_time_unix_nano: time,
+        end_time_unix_nano: time,
+        attributes: vec![resource::text(name::EVENT_NAME, EVENT_NAME)],
+        ..Span::default()
+    };
+    let scope_spans =
+        ScopeSpans { scope: Some(resource::scope()), spans: vec![span], schema_url: String::new() };
+    let resource_spans = ResourceSpans {
+        resource: Some(own_resource()),
+        scope_spans: vec![scope_spans],
+        schema_url: String::new(),
+    };
+    ExportTraceServiceRequest { resource_spans: vec![resource_spans] }
 }

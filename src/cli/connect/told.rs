@@ -72,7 +72,7 @@ impl Told {
             ))?;
         }
         if self.destinations.iter().any(|test| test.answer == Answer::Taken) {
-            terminal.say("\nThe test marker is a log record with the event name gitea_lightstep.test, of the service gitea-lightstep.")?;
+            terminal.say("\nThe test marker has the event name gitea_lightstep.test, and is of the service gitea-lightstep.")?;
         }
         if let Some(register) = &self.register {
             terminal.answer(format_args!(

@@ -1,0 +1,282 @@
+//! Every piece of configuration in docs/back-ends.md: a deployment is pushed through it, and what arrives is what the back end's own
+//! documentation wants.
+
+use std::{collections::BTreeMap, fs};
+
+use opentelemetry_proto::tonic::{
+    collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    common::v1::any_value,
+    resource::v1::Resource,
+};
+use prost::Message as _;
+
+use crate::support::{
+    Sandbox, manifest_dir,
+    recorder::{Recorder, Request},
+};
+
+/// What a back end documents of its OTLP endpoint.
+struct BackEnd {
+    /// Its heading in the document.
+    heading: &'static str,
+    /// Where it documents that.
+    source: &'static str,
+    /// The addresses that logs and traces go to, from the host on.
+    logs: Option<&'static str>,
+    traces: Option<&'static str>,
+    /// What every request has to bear.
+    headers: &'static [(&'static str, &'static str)],
+}
+
+/// What stands for a token, and for Grafana's instance.
+const TOKEN: &str = "t0ken-of-a-test";
+const INSTANCE: &str = "123456";
+
+const BACK_ENDS: [BackEnd; 11] = [
+    BackEnd {
+        heading: "OpenTelemetry Collector",
+        source: "https://github.com/open-telemetry/opentelemetry-proto/blob/main/docs/specification.md",
+        logs: Some("127.0.0.1:4318/v1/logs"),
+        traces: Some("127.0.0.1:4318/v1/traces"),
+        headers: &[],
+    },
+    BackEnd {
+        heading: "Jaeger",
+        source: "https://www.jaegertracing.io/docs/latest/apis/",
+        logs: None,
+        traces: Some("jaeger.example.com:4318/v1/traces"),
+        headers: &[],
+    },
+    BackEnd {
+        heading: "Grafana with Tempo and Loki",
+        source: "https://grafana.com/docs/loki/latest/send-data/otel/",
+        logs: Some("loki.example.com:3100/otlp/v1/logs"),
+        traces: Some("tempo.example.com:4318/v1/traces"),
+        headers: &[],
+    },
+    BackEnd {
+        heading: "Grafana Cloud",
+        source: "https://grafana.com/docs/grafana-cloud/send-data/otlp/send-data-otlp/",
+        logs: Some("otlp-gateway-prod-eu-west-2.grafana.net/otlp/v1/logs"),
+        traces: Some("otlp-gateway-prod-eu-west-2.grafana.net/otlp/v1/traces"),
+        // 123456:t0ken-of-a-test
+        headers: &[("authorization", "Basic MTIzNDU2OnQwa2VuLW9mLWEtdGVzdA==")],
+    },
+    BackEnd {
+        heading: "Honeycomb",
+        source: "https://docs.honeycomb.io/send-data/opentelemetry",
+        logs: Some("api.honeycomb.io/v1/logs"),
+        traces: Some("api.honeycomb.io/v1/traces"),
+        headers: &[("x-honeycomb-team", TOKEN)],
+    },
+    BackEnd {
+        heading: "Datadog",
+        source: "https://docs.datadoghq.com/opentelemetry/setup/otlp_ingest/logs/",
+        logs: Some("otlp.datadoghq.com/v1/logs"),
+        traces: None,
+        headers: &[("dd-api-key", TOKEN)],
+    },
+    BackEnd {
+        heading: "New Relic",
+        source: "https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-otlp/",
+        logs: Some("otlp.nr-data.net/v1/logs"),
+        traces: Some("otlp.nr-data.net/v1/traces"),
+        headers: &[("api-key", TOKEN)],
+    },
+    BackEnd {
+        heading: "Dynatrace",
+        source: "https://docs.dynatrace.com/docs/ingest-from/opentelemetry/monitor",
+        logs: Some("abc12345.live.dynatrace.com/api/v2/otlp/v1/logs"),
+        traces: Some("abc12345.live.dynatrace.com/api/v2/otlp/v1/traces"),
+        headers: &[("authorization", "Api-Token t0ken-of-a-test")],
+    },
+    BackEnd {
+        heading: "Dash0",
+        source: "https://www.dash0.com/hub/integrations/int_otlp/overview",
+        logs: Some("ingress.eu-west-1.aws.dash0.com/v1/logs"),
+        traces: Some("ingress.eu-west-1.aws.dash0.com/v1/traces"),
+        headers: &[("authorization", "Bearer t0ken-of-a-test"), ("dash0-dataset", "default")],
+    },
+    BackEnd {
+        heading: "SigNoz",
+        source: "https://signoz.io/docs/ingestion/signoz-cloud/overview/",
+        logs: Some("ingest.eu.signoz.cloud:443/v1/logs"),
+        traces: Some("ingest.eu.signoz.cloud:443/v1/traces"),
+        headers: &[("signoz-ingestion-key", TOKEN)],
+    },
+    BackEnd {
+        heading: "Elastic",
+        source: "https://www.elastic.co/docs/reference/managed-inputs/managed-otlp-endpoint",
+        logs: Some("my-project-a1b2c3.ingest.eu-west-1.aws.elastic.cloud:443/v1/logs"),
+        traces: Some("my-project-a1b2c3.ingest.eu-west-1.aws.elastic.cloud:443/v1/traces"),
+        headers: &[("authorization", "ApiKey t0ken-of-a-test")],
+    },
+];
+
+/// Returns the sections of the document that have a configuration, by their headings.
+fn sections() -> BTreeMap<String, String> {
+    let document = fs::read_to_string(manifest_dir().join("docs/back-ends.md")).expect("the document");
+    let sections = document.split("\n## ").skip(1).filter(|section| section.contains("```toml\n"));
+    let sections = sections.map(|section| {
+        let (heading, rest) = section.split_once('\n').expect("a line");
+        (heading.to_string(), rest.to_string())
+    });
+    sections.collect()
+}
+
+/// Returns the block of a section in a language, if there is one. There is never a second.
+fn block<'s>(section: &'s str, language: &str) -> Option<&'s str> {
+    let begin = format!("```{language}\n");
+    assert!(section.matches(&begin).count() <= 1, "{section}");
+    section.split_once(&begin)?.1.split_once("\n```").map(|(block, _)| block)
+}
+
+/// Points every endpoint of a configuration at a server, with its host as the first part of the path: so it is seen which
+/// one was meant.
+fn redirected(toml: &str, server: &Recorder) -> String {
+    let lines = toml.lines().map(|line| match line.strip_prefix("endpoint = \"") {
+        Some(rest) => {
+            let (_, address) = rest.split_once("://").expect("a scheme");
+            let address = address.strip_suffix('"').expect("a quote").replace(':', "%3A");
+            format!("endpoint = \"{}/{address}\"\n", server.endpoint())
+        }
+        None => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+/// Returns the address that a request was meant for.
+fn meant(request: &Request) -> String {
+    request.path.trim_start_matches('/').replace("%3A", ":")
+}
+
+fn text<'r>(resource: &'r Resource, name: &str) -> &'r str {
+    let found = resource.attributes.iter().find(|attribute| attribute.key == name);
+    match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
+        Some(any_value::Value::StringValue(text)) => text,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_back_end_of_the_document_gets_what_it_documents() {
+    let sections = sections();
+    let known: Vec<&str> = BACK_ENDS.iter().map(|back_end| back_end.heading).collect();
+    for heading in sections.keys() {
+        assert!(known.contains(&heading.as_str()), "tests/back_ends.rs has no row for `{heading}`");
+    }
+    for back_end in &BACK_ENDS {
+        let section =
+            sections.get(back_end.heading).unwrap_or_else(|| panic!("no section `{}`", back_end.heading));
+        arrives(back_end, section);
+    }
+}
+
+/// Pushes a deployment through a section's configuration.
+fn arrives(back_end: &BackEnd, section: &str) {
+    let heading = back_end.heading;
+    assert!(
+        section.contains("**Where:**") || heading == "OpenTelemetry Collector",
+        "{heading} does not say where"
+    );
+    assert!(
+        section.contains(back_end.source) || heading == "OpenTelemetry Collector",
+        "{heading} does not name {}",
+        back_end.source
+    );
+    let server = Recorder::start([]);
+    let sandbox = Sandbox::new();
+    let secrets = sandbox.path("secrets");
+    fs::create_dir(&secrets).expect("a directory");
+    let here = |text: &str| text.replace("/etc/gitea-lightstep", &secrets.display().to_string());
+    if let Some(script) = block(section, "sh") {
+        let mut shell = sandbox.command("bash", &secrets);
+        shell.env("token", TOKEN).env("instance_id", INSTANCE).args(["-euc", &here(script)]);
+        sandbox.run(&mut shell, b"").succeeded();
+    }
+    sandbox.configure(&here(&redirected(block(section, "toml").expect("a configuration"), &server)));
+    sandbox.binary(&["check"]).succeeded();
+    let commit = sandbox.commit("Pay by card", &[]);
+    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    sandbox.wait_for_deliverers_to_end();
+
+    let requests = server.requests();
+    let is_there = |resource: Option<&Resource>| {
+        let resource = resource.expect("a resource");
+        assert_eq!(text(resource, "service.name"), "shop", "{heading}");
+        assert_eq!(text(resource, "service.version"), commit, "{heading}");
+        resource.attributes.len() == 3 && text(resource, "deployment.environment.name") == "production"
+    };
+    let (mut logs, mut traces) = (0, 0);
+    for request in &requests {
+        assert_eq!(request.method, "POST");
+        // All of them take protobuf, and some nothing else.
+        assert_eq!(request.header("content-type"), Some("application/x-protobuf"), "{heading}");
+        for (name, value) in back_end.headers {
+            assert_eq!(request.header(name), Some(*value), "{heading}: {name}");
+        }
+        let content = request.content();
+        if request.path.ends_with("/v1/logs") {
+            assert_eq!(Some(&*meant(request)), back_end.logs, "{heading}");
+            let sent = ExportLogsServiceRequest::decode(&*content).expect("logs");
+            logs += sent.resource_logs.iter().filter(|group| is_there(group.resource.as_ref())).count();
+        } else {
+            assert_eq!(Some(&*meant(request)), back_end.traces, "{heading}");
+            let sent = ExportTraceServiceRequest::decode(&*content).expect("traces");
+            traces += sent.resource_spans.iter().filter(|group| is_there(group.resource.as_ref())).count();
+        }
+    }
+    let expected = (usize::from(back_end.logs.is_some()), usize::from(back_end.traces.is_some()));
+    assert_eq!((logs, traces), expected, "{heading}: {requests:?}");
+    assert_eq!(sandbox.files("dead"), [""; 0], "{heading}");
+}
+
+#[test]
+fn a_destination_without_logs_gets_every_marker_as_a_span_unless_it_wants_fewer() {
+    for (more, kinds) in [
+        ("logs = \"none\"\n", &["gitea_lightstep.change", "gitea_lightstep.deployment"][..]),
+        ("logs = \"none\"\nspans = \"deployments\"\n", &["gitea_lightstep.deployment"]),
+    ] {
+        let server = Recorder::start([]);
+        let sandbox = Sandbox::new();
+        sandbox.deliver_to(&server.endpoint(), more);
+        sandbox.commit("One", &[]);
+        sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+        sandbox.binary(&["deliver"]).succeeded_or_found();
+        sandbox.wait_for_deliverers_to_end();
+        let mut names = Vec::new();
+        for request in server.requests() {
+            assert_eq!(request.path, "/v1/traces");
+            let sent = ExportTraceServiceRequest::decode(&*request.content()).expect("traces");
+            let scopes = sent.resource_spans.iter().flat_map(|group| &group.scope_spans);
+            names.extend(scopes.flat_map(|scope| &scope.spans).map(|span| span.name.clone()));
+        }
+        names.sort();
+        assert_eq!(names, kinds, "{more}");
+        assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "{more}");
+        assert_eq!(sandbox.files("dead"), [""; 0], "{more}");
+    }
+}
+
+#[test]
+fn a_destination_without_logs_is_tested_with_a_span_that_is_no_request() {
+    let server = Recorder::start([]);
+    let sandbox = Sandbox::new();
+    sandbox.deliver_to(&server.endpoint(), "logs = \"none\"\n");
+    let ran = sandbox.binary(&["connect"]);
+    assert!(
+        ran.succeeded().stdout.contains(&format!("took the test marker ({}/v1/traces)", server.endpoint()))
+    );
+    let sent = ExportTraceServiceRequest::decode(&*server.requests()[0].content()).expect("traces");
+    let span = &sent.resource_spans[0].scope_spans[0].spans[0];
+    // Internal: 1.
+    assert_eq!((span.name.as_str(), span.kind, span.trace_id.len()), ("gitea_lightstep.test", 1, 16));
+}
+
+#[test]
+fn a_destination_that_wants_nothing_is_a_mistake() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_to("http://127.0.0.1:1", "logs = \"none\"\nspans = \"none\"\n");
+    assert!(sandbox.problems()[0].contains("would be sent nothing"), "{:?}", sandbox.problems());
+}
