@@ -14,6 +14,7 @@ mod chroot; // the static binary where there is nothing: no bash, no curl, no CA
 mod commands; // status, log, check, deliver: answers, messages, exit status
 mod config_hook; // git 2.54 and newer: the hook in Gitea's .gitconfig, in every bad state of our binary
 mod connect; // connect: the test marker, the event query that is made once, what is left to a person
+mod conventions; // docs/attributes.md: every attribute on the wire, and the registry of the semantic conventions
 mod crash; // a process that dies at any step loses nothing
 mod deaths; // a policy that kills the process costs its own update, and nothing else
 mod delivery; // one bad marker, one bad form, one bad destination: each alone

@@ -205,7 +205,7 @@ fn a_rewind_and_a_revert_are_rollbacks() {
     assert_eq!(push(&sandbox, &["main:production"]), [format!("rollback shop {back} to production")]);
     let attributes = sandbox.waiting("unassigned").pop().expect("a marker")["attributes"].clone();
     assert_eq!(
-        (&attributes["rollback.by"], &attributes["rollback.reverts"]),
+        (&attributes["gitea_lightstep.rollback.by"], &attributes["gitea_lightstep.rollback.reverts"]),
         (&json!("revert"), &json!([two]))
     );
 
