@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Ran, Sandbox, assert_golden,
     recorder::{Answer, Recorder, Request},
+    spool,
     tls::Authority,
 };
 
@@ -277,6 +278,42 @@ fn an_answer_that_got_lost_is_not_asked_for_again() {
         connect(&sandbox, &["--again"]).succeeded();
         assert_eq!(lightstep.ids(), ["eq-1", "eq-2"]);
     }
+}
+
+#[test]
+fn a_run_that_dies_at_any_step_leads_to_no_second_event_query() {
+    let mut outcomes = BTreeMap::new();
+    for step in 1.. {
+        let lightstep = Lightstep::start();
+        let sandbox = lightstep.sandbox();
+        let report = sandbox.path("report");
+        let mut faulty = sandbox.command(&spool::faulty(), &sandbox.path(""));
+        faulty.arg("connect").arg("--config").arg(sandbox.path("config.toml"));
+        faulty
+            .env("GITEA_LIGHTSTEP_FAULT", format!("kill@{step}"))
+            .env("GITEA_LIGHTSTEP_FAULT_REPORT", &report);
+        let ran = sandbox.run(&mut faulty, b"");
+        let died = ran.code.is_none();
+        let before = lightstep.ids();
+        let told = told(&connect(&sandbox, &["--json"]));
+        let outcome = told["event_query"]["outcome"].as_str().expect("text").to_string();
+        match outcome.as_str() {
+            "created" => assert_eq!((before.len(), lightstep.ids().len()), (0, 1), "step {step}"),
+            "unchanged" => assert_eq!((before.len(), lightstep.ids().len()), (1, 1), "step {step}"),
+            "uncertain" => assert_eq!(lightstep.ids(), before, "step {step}"),
+            other => panic!("step {step}: {other}"),
+        }
+        *outcomes.entry(outcome).or_insert(0) += 1;
+        if !died {
+            ran.succeeded();
+            break;
+        }
+    }
+    assert_eq!(
+        outcomes.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["created", "uncertain", "unchanged"]
+    );
+    assert!(outcomes["created"] > 5, "{outcomes:?}");
 }
 
 #[test]

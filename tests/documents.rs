@@ -47,6 +47,11 @@ fn the_sample_configuration_is_right_and_names_the_defaults() {
         "secrets",
         "settings",
         "kinds",
+        "logs",
+        "organization",
+        "project",
+        "api_key",
+        "api",
     ] {
         assert!(all.contains(&format!("{key} = ")), "{key}");
     }
