@@ -669,7 +669,7 @@ fn wrong_configurations_say_what_belongs_there() {
         ),
         (
             "kind = \"otlp\"\nrender = \"grafana\"\n".into(),
-            ":10:10: `render` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression` and `spans`, because what it \
+            ":10:10: `render` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression`, `logs` and `spans`, because what it \
              sends is fixed"
                 .into(),
         ),

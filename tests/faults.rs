@@ -130,7 +130,8 @@ fn a_reader_that_dies_three_times_makes_a_dead_letter() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let spool = ground.spool("deaths", &backend);
     let push = ground.typical(0);
-    spool.hook(&push, "torn@2").was_a_good_hook();
+    // The capture, the key of hashes, the markers.
+    spool.hook(&push, "torn@3").was_a_good_hook();
     for _ in 0..3 {
         // The first write is that of the markers.
         assert!(spool.deliver("torn@1").is_killed());

@@ -22,14 +22,14 @@ const LEAST: Duration = Duration::from_secs(10);
 #[test]
 fn a_hook_that_hangs_at_any_step_is_over_in_time_and_loses_nothing() {
     // The hook alone, and with all that it does if it delivers by itself.
-    hangs("", 45, ["", "+"].as_slice(), &["this push has no markers: ", "this push waits in the inbox: "]);
+    hangs("", 70, ["", "+"].as_slice(), &["this push has no markers: ", "this push waits in the inbox: "]);
 }
 
 #[test]
 fn an_inline_delivery_that_hangs_is_over_in_time_and_loses_nothing() {
     let stages =
         ["this push has no markers: ", "this push waits in the inbox: ", "this push waits in the spool: "];
-    hangs("mode = \"inline\"\ntimeout = \"1s\"", 90, &[""], &stages);
+    hangs("mode = \"inline\"\ntimeout = \"1s\"", 120, &[""], &stages);
 }
 
 /// Has a hook hang at each of its steps, of which there are fewer than `steps`, and asserts that the push goes on, that

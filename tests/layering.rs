@@ -17,7 +17,7 @@ const ORDER: [&str; 23] = [
 
 /// Which crate may be named in which modules.
 /// Beside the facts, which only read, the golden tests name gix: they write the repositories that they are played in.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("gix", &["facts", "golden"]),
     ("gix_config", &["install"]),
     ("rhai", &["policy"]),
@@ -28,8 +28,10 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("rustls", &["delivery"]),
     ("prost", &["otlp", "cli"]),
     ("opentelemetry_proto", &["otlp", "cli"]),
-    ("toml", &["config", "golden"]),
+    ("toml", &["config", "golden", "service"]),
     ("toml_edit", &["golden"]),
+    ("saphyr_parser", &["service"]),
+    ("hmac", &["marker"]),
     ("quick_xml", &["cli"]),
     ("clap", &["cli"]),
     ("httparse", &["cli"]),

@@ -41,7 +41,7 @@ fn a_branch_a_tag_and_a_deployment_arrive() {
         ("gitea_lightstep.event_name", "gitea_lightstep.change"),
         ("gitea_lightstep.transport", "ssh"),
         ("gitea_lightstep.commit.title", "Show the basket"),
-        ("gitea_lightstep.commit.author", "Ann Author"),
+        ("gitea_lightstep.commit.author.name", "Ann Author"),
     ];
     for (name, value) in expected {
         assert_eq!(record.attributes.get(name).map(String::as_str), Some(value), "{name}");

@@ -12,8 +12,8 @@ use super::api::{TimeView, VersionView};
 pub use crate::config::Kind;
 use crate::text;
 
-/// How many attributes a script may set on one marker.
-pub const MAX_ATTRIBUTES: usize = 64;
+/// How many attributes a marker may have when a script has written it, with those that the facts of a deployment made.
+pub const MAX_ATTRIBUTES: usize = 128;
 /// How long a name may be: service, version, environment, attribute key; in characters.
 pub const MAX_NAME: usize = 256;
 /// How long an attribute's text or a title may be, in characters.

@@ -33,7 +33,7 @@ const MAX_PLACES: usize = 20_000;
 const MAX_FILE: u64 = 64 << 10;
 
 const LOCK: &str = "lock";
-const KEY: &str = "address.key";
+pub(super) const KEY: &str = "address.key";
 
 /// The memory of this machine.
 pub struct Remembered {

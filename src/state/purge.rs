@@ -2,15 +2,15 @@
 
 use std::{fmt, fs, io, path::PathBuf};
 
-use super::{State, StateError, connected, files};
+use super::{State, StateError, connected, deployed, files};
 use crate::{
     fault::{self, Step},
     text,
 };
 
 /// Everything that is made below the state directory.
-const PARTS: [&str; 5] = ["inbox", "outbox", "dead", "journal", "refs"];
-const FILES: [&str; 2] = [connected::FILE, connected::LOCK];
+const PARTS: [&str; 6] = ["inbox", "outbox", "dead", "journal", "refs", "deployed"];
+const FILES: [&str; 3] = [connected::FILE, connected::LOCK, deployed::KEY];
 
 /// What became of the state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 
 use gitea_lightstep::{
     config,
-    decide::{Budget, Decider, Outcome},
+    decide::{Budget, Decider, Outcome, Passing},
     push::{Environment, Push, PushId, Source, lines},
     time::{Deadline, Timestamp},
 };
@@ -45,7 +45,8 @@ pub fn run(verdict: &mut Verdict) {
         let updates = lines::parse(stdin.as_bytes()).updates;
         let push = Push::new(PushId::now(), Timestamp::now(), source, updates);
         let start = Instant::now();
-        let decider = Decider::new(&config, push, None);
+        let memory = Passing::default();
+        let decider = Decider::new(&config, push, None, &memory);
         made.add(start.elapsed());
         let decided = decider.decide(0..1, Budget::Push(Deadline::after(Duration::from_secs(60))));
         whole.add(start.elapsed());

@@ -193,9 +193,14 @@ fn hear(request: &Request, said: Say) -> Heard {
     let mut add = |resource: &Option<Resource>, attributes: &[KeyValue]| {
         let resource = resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
         let id = value(attributes, "gitea_lightstep.marker.id");
+        // Whether a deployment goes back depends on which one was decided before it; its id does not.
+        let kind = match value(attributes, "gitea_lightstep.kind") {
+            "rollback" => "deployment",
+            kind => kind,
+        };
         let key = key(
             value(attributes, "user.name"),
-            value(attributes, "gitea_lightstep.kind"),
+            kind,
             value(resource, "deployment.environment.name"),
             value(attributes, "vcs.ref.head.name"),
             value(attributes, "vcs.ref.head.revision"),
