@@ -386,6 +386,63 @@ fn the_layers_are_those_that_would_speak() {
 }
 
 #[test]
+fn the_services_of_a_test_are_written_as_in_the_configuration() {
+    let sandbox = pushed_shop();
+    sandbox.write(
+        "scripts/acme/shop.test.toml",
+        r#"
+[[service]]
+name = "checkout"
+paths = ["services/checkout/**"]
+environments = { staging = "main", production = ["deploy/production", "v*"], lab = [] }
+version = { file = "services/checkout/VERSION" }
+
+[[service]]
+name = "search"
+paths = ["services/search/**"]
+environments = { production = "deploy/search" }
+
+[[test]]
+name = "main goes to staging"
+update.branch = "main"
+update.commits = [{ message = "Pay", files = { "services/checkout/VERSION" = "1.2.0" } }]
+expect.markers = [
+    { kind = "change", service = "checkout", version = "1.2.0" },
+    { kind = "deployment", service = "checkout", version = "1.2.0", environment = "staging" },
+]
+
+[[test]]
+name = "each service has its own branch of production"
+update = [
+    { branch = "deploy/production", commits = [{ files = { "services/checkout/VERSION" = "1.2.0" } }] },
+    { branch = "deploy/search" },
+]
+expect = [
+    { markers = [{ kind = "deployment", service = "checkout", version = "1.2.0", environment = "production" }] },
+    { markers = [{ kind = "deployment", service = "search", version = "{commit_id}", environment = "production" }] },
+]
+
+[[test]]
+name = "an option may name an environment that no ref stands for"
+push.options = { deploy = "lab", "deploy.service" = "checkout" }
+update.branch = "topic"
+update.commits = [{ files = { "services/checkout/VERSION" = "1.2.0-dev" } }]
+expect.markers = [{ kind = "deployment", service = "checkout", version = "1.2.0-dev", environment = "lab" }]
+
+[[test]]
+name = "an environment that is misspelt is none"
+push.options = { deploy = "prodution" }
+update.branch = "topic"
+update.commits = [{}]
+expect.outcome = "skipped"
+expect.why = "no service of this repository has the environment `prodution`, did you mean `production`?"
+"#,
+    );
+    let ran = sandbox.binary(&["test"]);
+    assert!(ran.succeeded().stdout.ends_with("4 passed, 0 failed\n"), "{}", ran.stdout);
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_said_with_its_place() {
     let sandbox = Sandbox::new();
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
@@ -517,7 +574,8 @@ fn a_run_without_any_test_fails_and_says_where_it_looked() {
 fn pushed_shop() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.configure(
-        "[[service]]\nrepository = \"acme/*\"\nname = \"checkout\"\npaths = [\"services/checkout/**\"]\n",
+        "[[service]]\nrepository = \"acme/*\"\nname = \"checkout\"\npaths = [\"services/checkout/**\"]\n\
+         environments = { production = [\"deploy/production\"], prod = [] }\nversion = { file = \"VERSION\" }\n",
     );
     sandbox.write(
         "scripts/acme/shop.rhai",

@@ -22,6 +22,6 @@ pub use meant::{
     Protocol, RenderScript, Reply, ReplyTo, Spans, SpoolCap, Target,
 };
 pub use problem::Problem;
-pub use service::{EnvironmentRule, ServiceRule, VersionRule, own_services};
+pub use service::{EnvironmentRule, ServiceFile, ServiceRule, VersionRule, own_services, service_rules};
 pub use shipped::Shipped;
 pub use units::{duration, duration_text, size_text};

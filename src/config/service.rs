@@ -15,26 +15,26 @@ const MAX_OWN: usize = 64;
 /// How long a name may be in a repository's own file, in characters: of a service, an environment, an owner.
 const MAX_NAME: usize = 256;
 
-/// One `[[service]]` as written.
+/// One `[[service]]` as written: for whoever has such tables in a file of their own, see [`service_rules`].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ServiceFile {
-    pub repository: Option<Spanned<String>>,
+pub struct ServiceFile {
+    repository: Option<Spanned<String>>,
     #[serde(default)]
-    pub paths: Vec<String>,
-    pub name: Spanned<String>,
+    paths: Vec<String>,
+    name: Spanned<String>,
     #[serde(default)]
-    pub environments: BTreeMap<Spanned<String>, RefPatterns>,
-    pub owner: Option<Spanned<String>>,
+    environments: BTreeMap<Spanned<String>, RefPatterns>,
+    owner: Option<Spanned<String>>,
     #[serde(default)]
-    pub links: BTreeMap<Spanned<String>, Spanned<String>>,
-    pub version: Option<Spanned<VersionFile>>,
+    links: BTreeMap<Spanned<String>, Spanned<String>>,
+    version: Option<Spanned<VersionFile>>,
 }
 
 /// One pattern or several.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected the name of a branch or a tag, or an array of them")]
-pub(super) enum RefPatterns {
+enum RefPatterns {
     One(String),
     Many(Vec<String>),
 }
@@ -45,7 +45,7 @@ pub(super) enum RefPatterns {
     untagged,
     expecting = "expected \"tag\", \"describe\", \"commit\", { file = \"Cargo.toml\" } or { option = \"version\" }"
 )]
-pub(super) enum VersionFile {
+enum VersionFile {
     Word(VersionWord),
     File(VersionInFile),
     Option(VersionInOption),
@@ -53,7 +53,7 @@ pub(super) enum VersionFile {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum VersionWord {
+enum VersionWord {
     Tag,
     Describe,
     Commit,
@@ -61,14 +61,14 @@ pub(super) enum VersionWord {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct VersionInFile {
+struct VersionInFile {
     file: String,
     key: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct VersionInOption {
+struct VersionInOption {
     option: String,
 }
 
@@ -215,6 +215,24 @@ impl Reading<'_> {
         };
         Some(rule)
     }
+}
+
+/// Reads the services of another file than the configuration. Those that name no repository are of every one.
+///
+/// # Errors
+/// With everything that is wrong with them.
+pub fn service_rules(
+    path: &Path,
+    source: &str,
+    services: Vec<ServiceFile>,
+) -> Result<Vec<ServiceRule>, Vec<Problem>> {
+    let mut reading = Reading { path, source, problems: Vec::new() };
+    let mut rules = Vec::new();
+    for service in services {
+        let repository = service.repository.as_ref().map(|pattern| pattern.get_ref().to_lowercase());
+        rules.push(reading.rule(service, repository.unwrap_or_else(|| "*/*".into())));
+    }
+    if reading.problems.is_empty() { Ok(rules) } else { Err(reading.problems) }
 }
 
 /// Reads the services that a repository defines in a file of its own. Its names are a stranger's: they are made fit to

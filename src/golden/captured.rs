@@ -11,6 +11,7 @@ use super::{
     load,
     names::Names,
     retold::{MAX_COMMITS, Retold, Teller, Told, ToldUpdate},
+    services as written,
 };
 use crate::{
     config::ServiceRule,
@@ -113,12 +114,7 @@ impl Captured {
         }
         let mut services = ArrayOfTables::new();
         for rule in wish.services.iter().filter(|rule| service::is_of(rule, &source.repository)) {
-            let mut table = Table::new();
-            table.insert("name", text(&rule.name).into());
-            if !rule.paths.is_empty() {
-                table.insert("paths", Value::from(rule.paths.iter().collect::<Array>()).into());
-            }
-            services.push(table);
+            services.push(written::table(rule));
         }
         if !services.is_empty() {
             document.insert("service", Item::ArrayOfTables(services));

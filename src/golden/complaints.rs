@@ -4,7 +4,7 @@ use std::{ops::Range, path::Path};
 
 use toml::Spanned;
 
-use crate::config::Problem;
+use crate::config::{self, Problem, ServiceFile, ServiceRule};
 
 /// The problems of one file found so far.
 pub(super) struct Complaints<'a> {
@@ -30,6 +30,14 @@ impl<'a> Complaints<'a> {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
+    }
+
+    /// Reads services as the configuration does, and complains of what is wrong with them.
+    pub fn services(&mut self, services: Vec<ServiceFile>) -> Vec<ServiceRule> {
+        config::service_rules(self.path, self.source, services).unwrap_or_else(|problems| {
+            self.problems.extend(problems);
+            Vec::new()
+        })
     }
 
     /// Complains of the file as a whole.

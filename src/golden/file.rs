@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::expect::Expectation;
-use crate::push::Transport;
+use crate::{config::ServiceFile, push::Transport};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,15 +18,6 @@ pub(super) struct SuiteFile {
     pub service: Vec<ServiceFile>,
     pub history: Option<Vec<CommitFile>>,
     pub test: Vec<TestFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServiceFile {
-    pub name: Spanned<String>,
-    pub repository: Option<String>,
-    #[serde(default)]
-    pub paths: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -112,15 +112,8 @@ impl Reading<'_> {
             }
             tests.extend(self.test(test, &shared));
         }
-        let services = file.service.into_iter().map(|service| {
-            if service.name.get_ref().trim().is_empty() {
-                self.complaints.at(&service.name, "a service needs a name");
-            }
-            let line = self.complaints.line_of(&service.name);
-            let repository = service.repository.as_deref().unwrap_or("*/*");
-            ServiceRule::new(repository, service.paths, service.name.into_inner(), line)
-        });
-        (scripts, services.collect(), tests)
+        let services = self.complaints.services(file.service);
+        (scripts, services, tests)
     }
 
     /// Finds the scripts that speak: `policy` alone, or those that would for such a repository.

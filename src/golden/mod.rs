@@ -17,6 +17,7 @@ mod plot;
 mod retold;
 mod run;
 mod scene;
+mod services;
 mod stage;
 
 pub use bless::Blessed;
