@@ -51,6 +51,9 @@ impl fmt::Display for Description {
 /// Short names of tags, with their ranks, by commit.
 type Tags<R> = HashMap<gix::ObjectId, (R, BString)>;
 
+/// The versions that tags give to commits.
+pub(super) type Releases = HashMap<gix::ObjectId, Vec<VersionTag>>;
+
 /// A tag that the walk has met.
 struct Candidate {
     tag: BString,
@@ -129,21 +132,36 @@ impl Repository {
         nearest.map(describe).transpose()
     }
 
-    /// Returns the versions that tags give to `commit` itself, in the order of the tags' names.
+    /// Returns the version that a tag gives to `commit` itself: a tag of `service` counts more than one that names no service,
+    /// then the highest version. A tag of another service says nothing.
     ///
     /// # Errors
     /// If the tags cannot be listed.
-    pub(super) fn version_tags_of(&self, commit: ObjectId) -> Result<Vec<VersionTag>, FactError> {
+    pub(super) fn release_of(
+        &self,
+        commit: ObjectId,
+        service: &str,
+    ) -> Result<Option<VersionTag>, FactError> {
+        let releases = self.releases.get_or_init(|| self.read_releases());
+        let releases = releases.as_ref().map_err(FactError::clone)?;
+        let of_commit = releases.get(&gix_id(commit)).into_iter().flatten();
+        let of_service = of_commit.filter(|tag| tag.service().is_none_or(|named| named == service));
+        Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.version())).cloned())
+    }
+
+    /// Reads which commits are releases. A push of many refs asks for each of them, so all tags are read once.
+    fn read_releases(&self) -> Result<Releases, FactError> {
         let failed = |err: &gix::Error| FactError::new(format!("failed to list the tags: {}", told(err)));
-        let mut tags = Vec::new();
+        let mut releases = Releases::new();
         for reference in self.tags().map_err(|err| failed(&err))?.into_iter().take(MAX_TAGS).flatten() {
             let tag = reference.name.shorten().to_str().ok().and_then(VersionTag::parse);
-            let Some(tag) = tag else { continue };
-            if self.tagged(&reference).is_some_and(|id| id == gix_id(commit)) {
-                tags.push(tag);
+            if let Some(tag) = tag
+                && let Some(id) = self.tagged(&reference)
+            {
+                releases.entry(id).or_default().push(tag);
             }
         }
-        Ok(tags)
+        Ok(releases)
     }
 
     /// Returns the commit that a tag names in the end. One that cannot be read names nothing.

@@ -65,7 +65,6 @@ pub struct Facts {
     paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
     description: OnceCell<Result<Option<Description>, FactError>>,
     previous: OnceCell<Result<Option<Description>, FactError>>,
-    version_tags: OnceCell<Result<Rc<[VersionTag]>, FactError>>,
     range_since_version: OnceCell<Result<Rc<Range>, FactError>>,
     files: RefCell<Files>,
     brought: RefCell<Vec<(ObjectId, Rc<Brought>)>>,
@@ -88,7 +87,6 @@ impl Facts {
             paths: OnceCell::new(),
             description: OnceCell::new(),
             previous: OnceCell::new(),
-            version_tags: OnceCell::new(),
             range_since_version: OnceCell::new(),
             files: RefCell::default(),
             brought: RefCell::default(),
@@ -251,13 +249,8 @@ impl Facts {
     /// # Errors
     /// If the tags cannot be listed.
     pub fn release_of(&self, service: &str) -> Result<Option<VersionTag>, FactError> {
-        let read = || match self.commit_id()? {
-            Some(commit) => Ok(self.repository()?.version_tags_of(commit)?.into()),
-            None => Ok(Rc::from([])),
-        };
-        let tags = self.version_tags.get_or_init(read).clone()?;
-        let of_service = tags.iter().filter(|tag| tag.service().is_none_or(|named| named == service));
-        Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.version())).cloned())
+        let commit = self.commit_id()?;
+        commit.map_or(Ok(None), |commit| self.repository()?.release_of(commit, service))
     }
 
     /// Returns the nearest version in the new commit's history, beside the one that the update names: of the

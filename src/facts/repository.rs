@@ -18,6 +18,7 @@ use gix::{
 use super::{
     FactError, Target,
     commit::{self, Commit},
+    describe::Releases,
     layout::Layout,
 };
 use crate::push::{GitDir, ObjectId};
@@ -34,6 +35,7 @@ pub struct Repository {
     pub(super) objects: gix::odb::Handle,
     default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<Target>>>,
+    pub(super) releases: OnceCell<Result<Releases, FactError>>,
     commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
 }
 
@@ -63,6 +65,7 @@ impl Repository {
             objects,
             default_branch: OnceCell::new(),
             targets: RefCell::default(),
+            releases: OnceCell::new(),
             commit_graph: OnceCell::new(),
         })
     }

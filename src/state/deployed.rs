@@ -2,6 +2,7 @@
 
 use std::{
     cell::OnceCell,
+    collections::BTreeMap,
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -85,13 +86,16 @@ impl Remembered {
             return Ok(());
         }
         files::make_dir(&self.dir)?;
-        let path = self.dir.join(LOCK);
-        let lock = files::open_to_append(&path)?;
-        fault::point(Step::Lock, &path)
-            .and_then(|()| lock.lock())
-            .map_err(|err| StateError::new("lock", &path, err))?;
-        for (place, deployed) in deployments {
-            let name = file_name(place);
+        // Of a push that deploys many commits to one place, the last is what runs there.
+        let last: BTreeMap<String, &(Place, Deployed)> =
+            deployments.iter().map(|note| (file_name(&note.0), note)).collect();
+        for (name, (place, deployed)) in last {
+            // A few locks, so that those who deploy elsewhere seldom wait for each other's disk writes.
+            let path = self.dir.join(format!("{LOCK}.{}", &name[..1]));
+            let lock = files::open_to_append(&path)?;
+            fault::point(Step::Lock, &path)
+                .and_then(|()| lock.lock())
+                .map_err(|err| StateError::new("lock", &path, err))?;
             let known = self.read(place)?;
             if known.is_none() {
                 self.make_room()?;
@@ -140,7 +144,9 @@ impl Remembered {
     fn make_room(&self) -> Result<(), StateError> {
         let failed = |err| StateError::new("list", &self.dir, err);
         let names = fs::read_dir(&self.dir).map_err(failed)?.flatten();
-        let files: Vec<_> = names.filter(|entry| entry.file_name() != LOCK).collect();
+        let files: Vec<_> = names
+            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"))
+            .collect();
         if files.len() < MAX_PLACES {
             return Ok(());
         }

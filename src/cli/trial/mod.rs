@@ -106,7 +106,8 @@ impl Stage<'_> {
         let mut decider = self.decider(tried, &memory)?;
         let mut account = Account::new(args.json, terminal, self.config.scripts.as_deref());
         self.play(args, terminal, |past| {
-            let verdict = self.judge(&mut decider, &memory, past)?;
+            let verdict = self.judge(&mut decider, past)?;
+            remember(&memory, &verdict);
             account.add(past, &verdict)?;
             Ok(verdict.markers.len())
         })?;
@@ -114,13 +115,13 @@ impl Stage<'_> {
     }
 
     fn compare(&self, args: &TryArgs, scripts: [&Scripts; 2], terminal: &Terminal) -> anyhow::Result<Ending> {
-        let memories = [Passing::default(), Passing::default()];
-        let [mut old, mut new] =
-            [self.decider(scripts[0], &memories[0])?, self.decider(scripts[1], &memories[1])?];
+        // Both are measured from what the new policy says was deployed: then every difference is one of the policies.
+        let memory = Passing::default();
+        let [mut old, mut new] = [self.decider(scripts[0], &memory)?, self.decider(scripts[1], &memory)?];
         let mut comparison = Comparison::new(args.json, terminal, self.config.scripts.as_deref());
         self.play(args, terminal, |past| {
-            let verdicts =
-                [self.judge(&mut old, &memories[0], past)?, self.judge(&mut new, &memories[1], past)?];
+            let verdicts = [self.judge(&mut old, past)?, self.judge(&mut new, past)?];
+            remember(&memory, &verdicts[1]);
             comparison.add(past, &verdicts)
         })?;
         comparison.end(&self.source.repository, &self.history)
@@ -155,20 +156,21 @@ impl Stage<'_> {
         Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first), memory)?)
     }
 
-    fn judge(&self, decider: &mut Decider<'_>, memory: &Passing, past: &Past) -> io::Result<Verdict> {
+    fn judge(&self, decider: &mut Decider<'_>, past: &Past) -> io::Result<Verdict> {
         decider.turn_to(self.push(past));
         let mut decided = decider.decide(0..1, Budget::Update);
-        let verdict = decided.verdicts.pop();
-        let verdict = verdict.ok_or_else(|| io::Error::other("a push of one update was not decided"))?;
-        for (place, deployed) in verdict.markers.iter().filter_map(|made| made.deployed.clone()) {
-            memory.remember(place, deployed);
-        }
-        Ok(verdict)
+        decided.verdicts.pop().ok_or_else(|| io::Error::other("a push of one update was not decided"))
     }
 
     /// Returns the push that this ref change might have been.
     fn push(&self, past: &Past) -> Push {
         let id = PushId::derived(past.time, &self.source.repository.full_name(), &past.update);
         Push::new(id, past.time, self.source.clone(), vec![past.update.clone()])
+    }
+}
+
+fn remember(memory: &Passing, verdict: &Verdict) {
+    for (place, deployed) in verdict.markers.iter().filter_map(|made| made.deployed.clone()) {
+        memory.remember(place, deployed);
     }
 }
