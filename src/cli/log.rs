@@ -139,7 +139,7 @@ fn of_decision(decision: &Decision<'_>) -> String {
         said.push_str(&format!(" ({})", text::line(&**by)));
     }
     if let Some(missing) = &decision.missing {
-        said.push_str(&format!("; without its commit: {}", text::line(&**missing)));
+        said.push_str(&format!("; note: {}", text::line(&**missing)));
     }
     said
 }

@@ -3,22 +3,21 @@
 
 mod drafts;
 mod interval;
+mod make;
 mod memory;
 mod since;
 
 use std::{cell::Cell, ops::Range, rc::Rc, time::Duration};
 
-use drafts::{Plan, Planned};
+use drafts::Plan;
+use make::Fate;
 pub use memory::{Deployed, Memory, Passing, Place};
-use since::Measured;
 
 use crate::{
-    config::{Config, Destination, Spans, Target},
+    config::Config,
     facts::{FactError, Facts, Repository},
-    marker::{Addresses, Context, Marker, Site},
-    policy::{
-        Decision, Guarded, Kind, Mark, Matter, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace,
-    },
+    marker::Marker,
+    policy::{Decision, Mark, Matter, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace},
     push::Push,
     service::Services,
     time::Deadline,
@@ -27,6 +26,9 @@ use crate::{
 /// How many updates are decided at once. Whoever asks writes down what came of them while the
 /// processor still has it at hand.
 const CHUNK: usize = 64;
+
+/// How much that is wrong about one update is told.
+const MAX_TROUBLES: usize = 8;
 
 /// The beginning of refs that are ours: `doctor` pushes one to see whether the hook takes it. No policy is asked about them.
 pub const REHEARSAL: &str = "refs/gitea-lightstep/";
@@ -249,9 +251,10 @@ impl<'a> Decider<'a> {
         };
         let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
         let services = Rc::new(Services::of(self.config, &facts));
-        let matter = Matter { facts, services };
+        let asking = Asking { policy, matter: Matter { facts, services }, budget, deadline };
+        let matter = &asking.matter;
         let mut verdict = Verdict::without(index, Outcome::Marked);
-        let marks = match policy.decide(&matter, deadline, trace)? {
+        let marks = match policy.decide(matter, deadline, trace)? {
             Decision::Skip { by, why } => {
                 return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
             }
@@ -262,53 +265,29 @@ impl<'a> Decider<'a> {
         let mut passed_over = None;
         let mut nth = 0;
         for Mark { by, partial } in marks {
-            let planned = match self.plan(partial, &matter, &mut troubles) {
+            let planned = match self.plan(partial, matter, &mut troubles) {
                 Plan::Drafts(planned) => planned,
                 Plan::Nothing(why) => {
                     passed_over.get_or_insert(why);
                     continue;
                 }
             };
-            for mut planned in planned {
-                let is_deployment = matches!(planned.draft.kind, Kind::Deployment | Kind::Rollback);
-                if is_deployment
-                    && let Measured::Untouched = self.measure(&mut planned, &matter, budget, &mut troubles)?
-                {
-                    passed_over.get_or_insert(
-                        "nothing of the service changed since it was deployed there last".into(),
-                    );
-                    continue;
-                }
+            for planned in planned {
                 trace.turn_to_marker(nth);
-                nth += 1;
-                let push = matter.facts.push();
-                let mut interval = None;
-                if is_deployment {
-                    interval::describe(&mut planned.draft, push, &mut troubles);
-                    interval = interval::told(push, &mut troubles);
-                } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
-                    interval = self.since_first_commit(&planned, &matter, budget)?;
-                }
-                let Planned { draft, service, is_of_release, asked, .. } = planned;
-                let (version, measured) = (draft.version.clone(), draft.kind);
-                let draft = policy.enrich(draft, &matter, deadline, trace)?;
-                match policy.guard(draft, &matter, deadline, trace)? {
-                    Guarded::Passed(draft) => {
-                        let is_of_release = is_of_release && draft.version == version;
-                        // A script may have said that it is another service.
-                        let service = service.filter(|service| service.name == draft.service);
-                        let asked = if draft.kind == measured { asked } else { draft.kind };
-                        let service = service.as_deref();
-                        let context = Context { service, interval, is_of_release, asked };
-                        let marker = Marker::new(draft, &matter.facts, self.site(policy), context);
-                        let deployed = self.deployed(&marker, &matter.facts);
-                        verdict.markers.push(Made { marker, by: by.clone(), deployed });
+                match self.make(planned, &asking, trace, &mut troubles)? {
+                    Fate::Made(marker, deployed) => {
+                        verdict.markers.push(Made { marker: *marker, by: by.clone(), deployed });
                     }
-                    Guarded::Refused { by, why } => {
+                    Fate::Refused { by, why } => {
                         verdict.by = Some(by);
                         verdict.outcome = Outcome::Refused(why);
                     }
+                    Fate::PassedOver(why) => {
+                        passed_over.get_or_insert(why);
+                        continue;
+                    }
                 }
+                nth += 1;
             }
         }
         if verdict.markers.is_empty()
@@ -318,36 +297,28 @@ impl<'a> Decider<'a> {
             verdict.outcome = Outcome::Skipped(why);
         }
         troubles.extend(matter.facts.target().err().map(|err| err.to_string()));
-        troubles.dedup();
-        verdict.missing = (!troubles.is_empty()).then(|| FactError::new(troubles.join("; ")));
+        verdict.missing = in_one(troubles);
         Ok(verdict)
     }
+}
 
-    /// Returns what a marker is to be remembered as, if it says what runs in an environment now.
-    fn deployed(&self, marker: &Marker, facts: &Facts) -> Option<(Place, Deployed)> {
-        let is_deployment = matches!(marker.kind, Kind::Deployment | Kind::Rollback);
-        let environment = marker.environment.as_deref().filter(|_| is_deployment)?;
-        if interval::has_failed(&marker.attributes) {
-            return None;
+/// An update that is being decided.
+struct Asking<'p> {
+    policy: &'p Policy,
+    matter: Matter,
+    budget: Budget,
+    deadline: Deadline,
+}
+
+/// Returns what the markers of an update have to do without, each thing once.
+fn in_one(troubles: Vec<String>) -> Option<FactError> {
+    let mut told: Vec<String> = Vec::new();
+    for trouble in troubles {
+        if told.len() < MAX_TROUBLES && !told.contains(&trouble) {
+            told.push(trouble);
         }
-        let push = facts.push();
-        let place = Place::new(&push.source().repository, &marker.service, environment);
-        let commit = facts.commit_id().ok().flatten()?;
-        let deployed =
-            Deployed { push: push.id(), time: push.time(), commit, version: marker.version.clone() };
-        Some((place, deployed))
     }
-
-    /// Returns whether any destination gets changes as spans, which begin with their first commits.
-    fn has_spans_of_changes(&self) -> bool {
-        let wants = |destination: &Destination| matches!(&destination.target, Target::Otlp(otlp) if otlp.spans == Spans::All);
-        self.config.destinations.iter().any(wants)
-    }
-
-    fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {
-        let addresses = Addresses::of(self.config.emails, self.memory.address_key());
-        Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps(), addresses }
-    }
+    (!told.is_empty()).then(|| FactError::new(told.join("; ")))
 }
 
 impl Verdict {

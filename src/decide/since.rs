@@ -20,6 +20,9 @@ const WALKING: Duration = Duration::from_secs(60);
 /// How many commits such a short walk visits.
 const SHORT: usize = 1_000;
 
+/// Why a service is passed over that others of its repository are deployed with.
+const UNTOUCHED: &str = "nothing of the service changed since it was deployed there last";
+
 /// What ran before.
 struct Previous {
     commit: ObjectId,
@@ -29,29 +32,23 @@ struct Previous {
     known_from: &'static str,
 }
 
-/// What came of measuring.
-pub(super) enum Measured {
-    Told,
-    /// Nothing of the service changed since it was deployed there last.
-    Untouched,
-}
-
 impl Decider<'_> {
-    /// Notes on the draft of a deployment what it brings, and makes a rollback of it if it goes back.
+    /// Notes on the draft of a deployment what it brings, and makes a rollback of it if it goes back. Returns why there is nothing to be marked, if nothing of
+    /// the service changed.
     pub(super) fn measure(
         &self,
         planned: &mut Planned,
         matter: &Matter,
         budget: Budget,
         troubles: &mut Vec<String>,
-    ) -> Result<Measured, Ended> {
+    ) -> Result<Option<String>, Ended> {
         let Planned { draft, service, is_named, .. } = planned;
         let facts = &matter.facts;
-        let Some(environment) = draft.environment.clone() else { return Ok(Measured::Told) };
+        let Some(environment) = draft.environment.clone() else { return Ok(None) };
         let place = Place::new(&facts.push().source().repository, &draft.service, &environment);
         let Some(previous) = self.previous(&place, matter).map_err(Ended::from_fact)? else {
             add(draft, name::RANGE_RELATION, "first_deployment".into());
-            return Ok(Measured::Told);
+            return Ok(None);
         };
         let paths = service.as_ref().map(|service| service.paths()).unwrap_or_default();
         let brought = match self.brought(facts, previous.commit, paths, budget) {
@@ -59,11 +56,11 @@ impl Decider<'_> {
             Err(err) if err.is_out_of_time() => return Err(Ended::from_fact(err)),
             Err(err) => {
                 troubles.push(format!("what the deployment brings is not known: {err}"));
-                return Ok(Measured::Told);
+                return Ok(None);
             }
         };
         if brought.relation == Relation::Ahead && brought.is_filtered && brought.count == 0 && !*is_named {
-            return Ok(Measured::Untouched);
+            return Ok(Some(UNTOUCHED.into()));
         }
         if brought.relation == Relation::Behind && draft.kind == Kind::Deployment {
             draft.kind = Kind::Rollback;
@@ -77,7 +74,7 @@ impl Decider<'_> {
             add(draft, name::PREVIOUS_TIME, time.to_string().into());
         }
         tell(draft, &brought, facts.push().time());
-        Ok(Measured::Told)
+        Ok(None)
     }
 
     /// Returns the time from the first commit that the push brought to the push, for the span of a change.

@@ -127,7 +127,7 @@ impl Account<'_> {
             decision.by.as_ref().or_else(|| (decision.outcome == Verdict::Failed).then_some(&decision.why));
         by.map_or(Ok(()), |by| self.source(scripts, by))?;
         if let Some(missing) = &decision.missing {
-            self.more(&format!("without its commit: {}", text::line_of(&**missing, MAX_WHY)))?;
+            self.more(&format!("note: {}", text::line_of(&**missing, MAX_WHY)))?;
         }
         Ok(())
     }
