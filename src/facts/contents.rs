@@ -19,7 +19,7 @@ const ASSISTANTS: [&str; 10] =
 /// [`MAX_TOLD`] things.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// The names of the authors.
+    /// The names of the authors. Who merged has written nothing by it.
     pub authors: Vec<String>,
     /// The names that `Co-authored-by` trailers tell and that are no author's, by name or address.
     pub co_authors: Vec<String>,
@@ -45,19 +45,20 @@ impl Contents {
         let mut is_cut = false;
         let mut names = HashSet::new();
         let mut addresses = HashSet::new();
-        for commit in commits {
+        let is_merge = |commit: &Commit| commit.parents.len() > 1;
+        for commit in commits.iter().filter(|commit| !is_merge(commit)) {
             names.insert(commit.author.name.to_lowercase());
             addresses.insert(commit.author.email.to_lowercase());
         }
         addresses.remove("");
         for commit in commits {
-            is_cut |= !tell(&mut contents.authors, commit.author.name.clone());
             for person in commit.co_authors() {
                 let is_author = names.contains(&person.name.to_lowercase())
                     || addresses.contains(&person.email.to_lowercase());
                 is_cut |= !is_author && !tell(&mut contents.co_authors, person.name);
             }
-            if commit.parents.len() < 2 {
+            if !is_merge(commit) {
+                is_cut |= !tell(&mut contents.authors, commit.author.name.clone());
                 contents.written += 1;
                 contents.with_ai += usize::from(commit.is_assisted());
             }
@@ -198,6 +199,9 @@ mod tests {
         assert_eq!(contents.authors, ["Bo", "Ann"]);
         assert_eq!(contents.co_authors, ["Cy", "Di"], "Robert has Bo's address");
         assert_eq!(Contents::of(&[]), Contents::default());
+        let merge = commit('4', "Mo", "Merge branch 'a'", 2);
+        let contents = Contents::of(&[merge, commit('1', "Bo", "a\n\nCo-authored-by: Mo <mo@x>", 1)]);
+        assert_eq!((contents.authors, contents.co_authors), (vec!["Bo".into()], vec!["Mo".into()]));
     }
 
     #[test]
