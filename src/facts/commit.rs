@@ -6,6 +6,7 @@ use gix::objs::{CommitRef, Kind, TagRef, commit::MessageRef};
 
 use super::{
     FactError, Repository,
+    message::button,
     repository::{own_id, told},
 };
 use crate::{push::ObjectId, text, time::Timestamp};
@@ -112,13 +113,15 @@ pub(super) fn peel(repository: &Repository, id: ObjectId) -> Result<Target, Fact
 impl Commit {
     fn read(id: ObjectId, commit: &CommitRef<'_>) -> Result<Self, FactError> {
         let message = MessageRef::from_bytes(commit.message);
+        let text = text::bounded(commit.message, MAX_MESSAGE);
         Ok(Self {
             id,
             author: Person::read(commit.author),
             committer: Person::read(commit.committer),
             title: text::bounded(message.summary().as_ref(), MAX_TITLE),
-            message: text::bounded(commit.message, MAX_MESSAGE),
-            trailers: trailers(&message),
+            // Those that Gitea's button quotes are another commit's.
+            trailers: if button(&text).is_some() { Vec::new() } else { trailers(&message) },
+            message: text,
             parents: commit.parents().map(|id| own_id(&id)).collect::<Result<_, _>>()?,
             is_signed: commit.extra_headers().pgp_signature().is_some(),
             tree: own_id(&commit.tree())?,

@@ -3,7 +3,11 @@
 
 use std::{collections::HashSet, rc::Rc};
 
-use super::{Commit, message::tickets, pull_request};
+use super::{
+    Commit,
+    message::{button, tickets},
+    pull_request,
+};
 
 /// How many of each thing are told.
 pub const MAX_TOLD: usize = 64;
@@ -138,27 +142,38 @@ fn taken_back(commits: &[Rc<Commit>]) -> Vec<&str> {
 /// Returns whether a commit that takes another one back brings something back by that: what it takes back is a revert
 /// itself. The title tells, as git writes it; of one that somebody wrote, the other commit.
 fn brings_back(commit: &Commit, commits: &[Rc<Commit>], depth: usize) -> bool {
-    let mut title = commit.title.as_str();
-    let mut turns = 0;
-    loop {
-        title = match (title.strip_prefix("Revert \""), title.strip_prefix("Reapply \"")) {
-            (Some(rest), _) => rest,
-            // What `Revert "Revert "` is called since git 2.43.
-            (_, Some(rest)) => {
-                turns += 1;
-                rest
-            }
-            _ => break,
-        };
-        turns += 1;
-    }
-    if turns > 0 {
+    if let Some(turns) = turns(&commit.message) {
         return turns % 2 == 0;
     }
     let target =
         commit.reverts().and_then(|id| commits.iter().find(|other| other.id.to_string().starts_with(id)));
     depth > 0
         && target.is_some_and(|other| other.reverts().is_some() && !brings_back(other, commits, depth - 1))
+}
+
+/// Returns how often a message turns something back and forth: once for a revert, twice for a revert of one. `None` if
+/// it does not say.
+fn turns(message: &str) -> Option<usize> {
+    let mut rest = message;
+    let mut turns = 0;
+    loop {
+        rest = match button(rest) {
+            // Somebody took the quoted message out.
+            Some((_, "")) => return None,
+            Some((_, quoted)) => quoted,
+            None => match (rest.strip_prefix("Revert \""), rest.strip_prefix("Reapply \"")) {
+                (Some(rest), _) => rest,
+                // What `Revert "Revert "` is called since git 2.43.
+                (_, Some(rest)) => {
+                    turns += 1;
+                    rest
+                }
+                _ => break,
+            },
+        };
+        turns += 1;
+    }
+    (turns > 0).then_some(turns)
 }
 
 #[cfg(test)]
@@ -259,6 +274,7 @@ mod tests {
             "a\n\nReviewed-on: https://go-review.example.com/c/go/+/12",
             "a\n\nReviewed-on: https://git.example.com/acme/shop/pulls/0",
             "a\n\nSee: https://git.example.com/acme/shop/pulls/12",
+            "revert 9d59409acf479dfa0df1aa568182e43e43df8bbe\n\nrevert Pay (#12)\n\nReviewed-on: https://git.example.com/acme/shop/pulls/12",
         ] {
             assert_eq!(told(no, 1), None, "{no}");
         }
@@ -288,6 +304,18 @@ mod tests {
             let not = commit('4', "Bo", &back("Revert \"Reapply \"a\"\"", '3'), 1);
             assert_eq!(reverts(&[not, again(), revert(), first()]), "31", "{title}");
         }
+        // Gitea's button says it in words of its own, and quotes the message.
+        let press =
+            |quoted: &str, digit: char| format!("revert {}\n\n{quoted}", digit.to_string().repeat(40));
+        let pressed = press("revert a", '1');
+        let again = press(&format!("revert {pressed}"), '2');
+        assert_eq!(reverts(&[commit('2', "Bo", &pressed, 1)]), "1");
+        assert_eq!(reverts(&[commit('3', "Bo", &again, 1)]), "");
+        assert_eq!(reverts(&[commit('3', "Bo", &again, 1), commit('2', "Bo", &pressed, 1), first()]), "");
+        let bare = || commit('3', "Bo", &press("", '2'), 1);
+        assert_eq!(reverts(&[bare(), commit('2', "Bo", &pressed, 1), first()]), "", "the other commit tells");
+        let mixed = press(&format!("revert {}", back("Revert \"a\"", '1')), '2');
+        assert_eq!(reverts(&[commit('3', "Bo", &mixed, 1)]), "");
         // Two that claim to take each other back end nobody's search.
         let knot = [commit('5', "Bo", &back("x", '6'), 1), commit('6', "Bo", &back("y", '5'), 1)];
         assert!(reverts(&knot).len() <= 2);

@@ -82,9 +82,11 @@ impl Commit {
 
     /// Returns the id of the commit that this one takes back, as `git revert` and Gitea's button write it.
     pub fn reverts(&self) -> Option<&str> {
+        if let Some((id, _)) = button(&self.message) {
+            return Some(id);
+        }
         let (_, rest) = self.message.split_once("This reverts commit ")?;
-        let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
-        (7..=64).contains(&end).then(|| &rest[..end])
+        id(rest)
     }
 
     /// Returns who is named by `Co-authored-by` trailers.
@@ -105,6 +107,23 @@ impl Person {
     }
 }
 
+/// Reads what Gitea's button "Revert" writes: `revert ID`, and below it `revert ` and the whole message of that commit,
+/// which is returned beside the id (routers/web/repo/cherry_pick.go). What is quoted, trailers too, was not said again.
+pub(super) fn button(message: &str) -> Option<(&str, &str)> {
+    let (title, body) = message.split_once('\n').unwrap_or((message, ""));
+    // The second form is that of an emptied title.
+    let rest = title.strip_prefix("revert ").or_else(|| title.strip_prefix("Revert: "))?;
+    let id = id(rest).filter(|id| *id == rest.trim_end())?;
+    let body = body.trim();
+    Some((id, body.strip_prefix("revert ").unwrap_or_default()))
+}
+
+/// Returns the id of a commit, or the beginning of one, that `text` begins with.
+fn id(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(text.len());
+    (7..=64).contains(&end).then(|| &text[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +142,16 @@ mod tests {
         assert_eq!(said("feat: x\n\nBREAKING-CHANGE #y"), Some("feat  true x".into()));
         for none in ["", "fix", "fix:a", "two words: x", "fix(): x", "(api): x", "fix: ", ": x"] {
             assert_eq!(said(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn what_the_button_writes() {
+        let id = "9d59409acf479dfa0df1aa568182e43e43df8bbe";
+        assert_eq!(button(&format!("revert {id}\n\nrevert a\n\nb\n")), Some((id, "a\n\nb")));
+        assert_eq!(button(&format!("Revert: {id}")), Some((id, "")));
+        for none in ["revert 9d5940", "revert the tax", &format!("revert {id} and more"), "Revert \"a\""] {
+            assert_eq!(button(none), None, "{none}");
         }
     }
 

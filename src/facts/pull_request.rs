@@ -1,7 +1,7 @@
 //! The number of a merged pull request, from the message that Gitea wrote for the merge
 //! (services/pull/merge.go, `GetDefaultMergeMessage`).
 
-use super::Commit;
+use super::{Commit, message::button};
 
 /// Returns the number in a message of Gitea's: the trailer `Reviewed-on: URL/pulls/12`, else the title's
 /// `(#12)`, or `(!12)` where issues are tracked elsewhere. Ask only where Gitea says that it merged: anybody can write
@@ -19,8 +19,11 @@ pub(super) fn number(commit: &Commit) -> Option<i64> {
 /// - the title `Merge pull request 'TITLE' (#12) from HEAD into BASE` of a commit that is a merge.
 ///
 /// `TITLE (#12)` alone is no such form: people write that of issues, and forges other than this one wrote it
-/// into histories that were moved here.
+/// into histories that were moved here. And what Gitea's button reverts is quoted, not merged again.
 pub(super) fn stated(commit: &Commit) -> Option<i64> {
+    if button(&commit.message).is_some() {
+        return None;
+    }
     reviewed_on(commit).or_else(|| {
         let rest = commit.title.strip_prefix("Merge pull request '").filter(|_| commit.parents.len() > 1)?;
         let (_, rest) = rest.rsplit_once("' (#").or_else(|| rest.rsplit_once("' (!"))?;
