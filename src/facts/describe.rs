@@ -9,7 +9,7 @@ use bstr::{BString, ByteSlice as _};
 use gix::revwalk::Graph;
 
 use super::{
-    FactError, Repository, VersionTag,
+    FactError, Facts, Repository, VersionTag,
     ancestry::Time,
     range::MAX_VISITED,
     repository::{gix_id, own_id, told},
@@ -48,6 +48,9 @@ impl fmt::Display for Description {
     }
 }
 
+/// What was found for services, by their names.
+pub(super) type OfServices = HashMap<String, Result<Option<Description>, FactError>>;
+
 /// Short names of tags, with their ranks, by commit.
 type Tags<R> = HashMap<gix::ObjectId, (R, BString)>;
 
@@ -66,6 +69,35 @@ struct Candidate {
 struct Reached {
     by: u16,
     is_queued: bool,
+}
+
+impl Facts {
+    /// Returns the nearest tag in the new commit's history that says something of a service: a version of it, or one that
+    /// names no service. Without any, the nearest tag that is no version of another service.
+    ///
+    /// # Errors
+    /// If the tags or the history cannot be read.
+    pub fn describe_service(&self, service: &str) -> Result<Option<Description>, FactError> {
+        if let Some(known) = self.descriptions.borrow().get(service) {
+            return known.clone();
+        }
+        let read = || {
+            let Some(commit) = self.commit_id()? else { return Ok(None) };
+            let repository = self.repository()?;
+            let is_ours = |tag: &VersionTag| tag.service().is_none_or(|named| named == service);
+            let version = |tag: &str| VersionTag::parse(tag).filter(is_ours).map(|tag| tag.version().clone());
+            match repository.describe(commit, version)? {
+                // A tag that moves along, such as `prod`, must not hide a version.
+                None => repository.describe(commit, |tag| {
+                    VersionTag::parse(tag).is_none_or(|tag| is_ours(&tag)).then_some(())
+                }),
+                found => Ok(found),
+            }
+        };
+        let found = read();
+        self.descriptions.borrow_mut().insert(service.into(), found.clone());
+        found
+    }
 }
 
 impl Repository {

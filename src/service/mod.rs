@@ -197,7 +197,9 @@ impl Service {
         match &self.version {
             None | Some(VersionRule::Commit) => Ok(None),
             Some(VersionRule::Tag) => Ok(facts.release_of(&self.name)?.map(|tag| tag.version().to_string())),
-            Some(VersionRule::Describe) => Ok(facts.describe()?.map(|found| found.to_string())),
+            Some(VersionRule::Describe) => {
+                Ok(facts.describe_service(&self.name)?.map(|found| found.to_string()))
+            }
             Some(VersionRule::Option(key)) => {
                 let said = facts.push().source().options.get(key).map(str::trim);
                 Ok(said.filter(|said| !said.is_empty()).map(file_version::shown))
