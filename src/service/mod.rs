@@ -57,7 +57,7 @@ impl Services {
         let Ok(Some(own)) = facts.file(OWN_FILE) else { return services };
         match own_services(OWN_FILE, &own) {
             Ok(rules) => {
-                for rule in rules {
+                for mut rule in rules {
                     let is_ours = services.list[..n_of_site].iter().any(|service| service.name == rule.name);
                     if !is_ours && config.services.iter().any(|other| other.name == rule.name) {
                         let name = text::line(&rule.name);
@@ -66,6 +66,12 @@ impl Services {
                             rule.line
                         ));
                         continue;
+                    }
+                    if let Some(known) =
+                        services.list[..n_of_site].iter().find(|service| service.name == rule.name)
+                    {
+                        // A repository does not say what belongs to a service of the site.
+                        rule.paths.clone_from(&known.paths);
                     }
                     services.add(&rule);
                 }
