@@ -26,6 +26,8 @@ pub(super) struct Planned {
 pub(super) enum Plan {
     Drafts(Vec<Planned>),
     Nothing(String),
+    /// Somebody asked for what there is not.
+    Misnamed(String),
 }
 
 impl Decider<'_> {
@@ -66,7 +68,7 @@ impl Decider<'_> {
         if let Some(environment) = environment
             && !meant.iter().any(|(_, service)| service.as_ref().is_none_or(|s| s.may_run_in(environment)))
         {
-            return Plan::Nothing(services.complaint_about(environment).unwrap_or_else(|| {
+            return Plan::Misnamed(services.complaint_about(environment).unwrap_or_else(|| {
                 format!("the service does not run in `{}`", crate::text::line(environment))
             }));
         }

@@ -262,13 +262,17 @@ impl<'a> Decider<'a> {
         };
         let mut troubles: Vec<String> =
             matter.services.trouble().map(ToString::to_string).into_iter().collect();
-        let mut passed_over = None;
+        let (mut passed_over, mut misnamed) = (None, None);
         let mut nth = 0;
         for Mark { by, partial } in marks {
             let planned = match self.plan(partial, matter, &mut troubles) {
                 Plan::Drafts(planned) => planned,
                 Plan::Nothing(why) => {
                     passed_over.get_or_insert(why);
+                    continue;
+                }
+                Plan::Misnamed(why) => {
+                    misnamed.get_or_insert(why);
                     continue;
                 }
             };
@@ -290,11 +294,13 @@ impl<'a> Decider<'a> {
                 nth += 1;
             }
         }
-        if verdict.markers.is_empty()
-            && matches!(verdict.outcome, Outcome::Marked)
-            && let Some(why) = passed_over
-        {
-            verdict.outcome = Outcome::Skipped(why);
+        if verdict.markers.is_empty() && matches!(verdict.outcome, Outcome::Marked) {
+            if let Some(why) = misnamed.or(passed_over) {
+                verdict.outcome = Outcome::Skipped(why);
+            }
+        } else {
+            // What landed is marked all the same; that something else was meant must not get lost.
+            troubles.extend(misnamed);
         }
         troubles.extend(matter.facts.target().err().map(|err| err.to_string()));
         verdict.missing = in_one(troubles);
