@@ -59,7 +59,16 @@ impl Decider<'_> {
                 return Ok(None);
             }
         };
-        if brought.relation == Relation::Ahead && brought.is_filtered && brought.count == 0 && !*is_named {
+        let is_untouched = match brought.relation {
+            // The branch moved to where the service was all the time: it went past commits of other services alone.
+            Relation::Same => {
+                !paths.is_empty()
+                    && matter.services.environments_of(facts.update()).contains(&environment.as_str())
+                    && facts.old_commit().is_ok_and(|old| old.is_some_and(|old| old != previous.commit))
+            }
+            _ => brought.is_untouched,
+        };
+        if is_untouched && !*is_named {
             return Ok(Some(UNTOUCHED.into()));
         }
         if brought.relation == Relation::Behind && draft.kind == Kind::Deployment {

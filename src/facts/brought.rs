@@ -43,6 +43,8 @@ pub struct Brought {
     pub is_shallow: bool,
     /// Whether only commits that touch the asked paths are counted. Ranges of more than [`MAX_COMMITS`](super::MAX_COMMITS) are not filtered.
     pub is_filtered: bool,
+    /// Whether nothing lies between that touches the asked paths, so that they are at both ends the same.
+    pub is_untouched: bool,
     /// The oldest of them by the committer's time: DORA's lead time counts from it.
     pub first: Option<(ObjectId, Timestamp)>,
     /// The newest [`MAX_COMMITS`](super::MAX_COMMITS) of them, newest first.
@@ -58,6 +60,7 @@ impl Brought {
             is_truncated: false,
             is_shallow: false,
             is_filtered: false,
+            is_untouched: false,
             first: None,
             commits: Vec::new(),
         }
@@ -98,6 +101,7 @@ impl Repository {
             is_truncated: walked.is_truncated,
             is_shallow: walked.is_shallow,
             is_filtered: false,
+            is_untouched: false,
             // Of several of one second, the one that the walk met last is the earlier.
             first: found.iter().rev().min_by_key(|(time, _)| *time).map(first).transpose()?,
             commits: found
@@ -109,13 +113,15 @@ impl Repository {
     }
 
     /// Leaves only those commits that touch one of `paths`, globs as in `[[service]]`, against their first parents. A
-    /// merge touches what it brought to its first parent's side.
+    /// merge touches what it brought to its first parent's side. Where only merges are left and the paths are the same at
+    /// both `ends`, nothing is: a hot-fix that runs already and comes back to its main branch is such a merge.
     ///
     /// # Errors
     /// If time is up, or a tree is missing or broken.
     pub(super) fn only_touching(
         &self,
         brought: &Brought,
+        ends: (ObjectId, ObjectId),
         paths: &[String],
         patience: Patience,
     ) -> Result<Brought, FactError> {
@@ -133,6 +139,15 @@ impl Repository {
             if self.touches(commit, paths, brought.is_shallow)? {
                 left.commits.push(commit.clone());
             }
+        }
+        let has_written = left.commits.iter().any(|commit| commit.parents.len() < 2);
+        left.is_untouched = match brought.relation {
+            Relation::Ahead | Relation::Behind if left.commits.is_empty() => true,
+            Relation::Lost | Relation::Unknown => false,
+            _ => !has_written && !self.differ(Some(ends.0), ends.1, paths)?,
+        };
+        if left.is_untouched {
+            left.commits.clear();
         }
         let time = |commit: &Commit| commit.committer.time.unwrap_or(Timestamp::UNIX_EPOCH);
         left.count = left.commits.len();

@@ -306,7 +306,8 @@ impl Facts {
         if paths.is_empty() {
             return Ok(brought);
         }
-        Ok(Rc::new(self.repository()?.only_touching(&brought, paths, patience)?))
+        let ends = (old, self.deployed()?);
+        Ok(Rc::new(self.repository()?.only_touching(&brought, ends, paths, patience)?))
     }
 
     /// Returns the previous version with its commit.

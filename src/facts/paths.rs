@@ -54,8 +54,18 @@ impl Repository {
         if is_shallow && base.is_some_and(|parent| self.commit(parent).is_err()) {
             base = None;
         }
+        self.differ(base, commit.id, globs)
+    }
+
+    /// Returns whether two commits differ in a path that one of `globs` matches; without a `base`, everything in `commit` is a change.
+    pub(super) fn differ(
+        &self,
+        base: Option<ObjectId>,
+        commit: ObjectId,
+        globs: &[String],
+    ) -> Result<bool, FactError> {
         let mut is_touched = false;
-        self.compare(base, commit.id, |path| {
+        self.compare(base, commit, |path| {
             is_touched = globs.iter().any(|glob| {
                 gix_glob::wildmatch(
                     glob.as_str().into(),
