@@ -57,4 +57,5 @@ mod status; // status: what it finds, and the same as JSON and as OpenMetrics
 mod tls; // certificates from internal CAs and bad ones, proxies: what is trusted, and what is said
 mod trial; // try: a policy over real history, two policies side by side, nothing written
 mod tutorial; // every command of docs/tutorial.md prints what it says
+mod twenty_weeks; // a scripted history through the real hook, held beside a table that a person wrote
 mod wire; // the bytes on the wire: encodings, headers, paths, retry classes
