@@ -46,12 +46,14 @@ mod many_refs; // 100,000 updates in one push, and the budget
 mod merge; // what piles up while a destination is away: in few files, and nothing less
 mod model; // the spool beside a model of it, over random sequences
 mod nginx; // a real nginx before the receiver: stopped, restarted, 502, 503, 429, 413
+mod people; // who pushed, merged, wrote
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod progress; // the bar on a terminal while a delivery takes its time
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
 mod rests; // no file of an outbox takes the place of another
 mod secrets; // tokens: read once, read anew when refused, shown to nobody
+mod services; // versions, environments, links, the own file of a repository
 mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics
 mod tls; // certificates from internal CAs and bad ones, proxies: what is trusted, and what is said

@@ -2,7 +2,7 @@
 
 use super::{Asking, Decider, Deployed, Ended, Place, drafts::Planned, interval};
 use crate::{
-    config::{Destination, Spans, Target},
+    config::{Destination, Emails, Spans, Target},
     facts::Facts,
     marker::{Addresses, Context, Marker, Site},
     policy::{Guarded, Kind, Policy, Rule, Trace},
@@ -65,7 +65,9 @@ impl Decider<'_> {
     }
 
     fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {
-        let addresses = Addresses::of(self.config.emails, self.memory.address_key());
+        // A key is made where there is none, so it is asked for only where it is of use.
+        let key = (self.config.emails == Emails::Hashed).then(|| self.memory.address_key()).flatten();
+        let addresses = Addresses::of(self.config.emails, key);
         Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps(), addresses }
     }
 }
