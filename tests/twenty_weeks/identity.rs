@@ -62,9 +62,12 @@ pub fn every_build_says_what_the_markers_say(shop: &Shop, records: &[Record]) {
     }
     // The hot-fix was deployed before it landed anywhere.
     let hotfix = marker("hotfix", "checkout", "deployment");
-    let said = identity(sandbox, &fresh, &shop.commits["hotfix"][..12], "checkout", "shell");
+    let short = &shop.commits["hotfix"][..12];
+    let said = identity(sandbox, &fresh, short, "checkout", &["--environment", "production"], "shell");
     assert_eq!(said.trace_id, hotfix.trace_id);
-    assert_eq!(said.attributes["service.version"], hotfix.resource["service.version"]);
+    for name in ["service.name", "service.version", "deployment.environment.name"] {
+        assert_eq!(said.attributes[name], hotfix.resource[name], "{name}");
+    }
 
     let receipt = shop.commits["receipt"].as_str();
     sandbox.git_in(&fresh, &["checkout", "-q", "--detach", receipt]);
@@ -102,19 +105,30 @@ fn holds(sandbox: &Sandbox, clone: &Path, rev: &str, marker: &Record) {
     let expected =
         Identity { attributes, trace_id: marker.trace_id.clone(), span_id: marker.span_id.clone() };
     for format in FORMATS {
-        let said = identity(sandbox, clone, rev, &marker.resource["service.name"], format);
+        let said = identity(sandbox, clone, rev, &marker.resource["service.name"], &[], format);
         assert_eq!(said, expected, "{rev} as {format} in {}", clone.display());
     }
 }
 
 /// Asks for the identity of a build in one of the forms, and has it read by who takes that form.
 #[track_caller]
-fn identity(sandbox: &Sandbox, clone: &Path, rev: &str, service: &str, format: &str) -> Identity {
+fn identity(
+    sandbox: &Sandbox,
+    clone: &Path,
+    rev: &str,
+    service: &str,
+    more: &[&str],
+    format: &str,
+) -> Identity {
     let mut command = sandbox.command(BINARY, clone);
     command.args(["resource", ".", rev, "--service", service, "--repository", "acme/shop"]);
-    let ran = sandbox.run(command.args(["--format", format, "-v"]), b"");
+    let ran = sandbox.run(command.args(more).args(["--format", format, "-v"]), b"");
     ran.succeeded();
-    assert!(ran.stderr.contains("there is no configuration"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("there is no configuration"),
+        "none may lie beside the binary or in /etc: {}",
+        ran.stderr
+    );
     let sh = |script: &str| {
         let mut sh = sandbox.command("sh", clone);
         let ran = sandbox.run(sh.args(["-c", script, "sh"]).arg(ran.stdout.trim_end()), b"");

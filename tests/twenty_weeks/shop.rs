@@ -169,7 +169,7 @@ impl Shop {
             }
             Way::Http => said.push(("SSH_ORIGINAL_COMMAND", "receive-pack")),
             Way::Job(id) => {
-                said.extend([("SSH_ORIGINAL_COMMAND", "receive-pack"), ("GITEA_ACTIONS_TASK_ID", id)])
+                said.extend([("SSH_ORIGINAL_COMMAND", "receive-pack"), ("GITEA_ACTIONS_TASK_ID", id)]);
             }
             Way::Web => said.extend([internal, ("GITEA_PR_ID", "0"), ("GITEA_PR_INDEX", "0")]),
             Way::PullRef => said.extend([internal, ("GITEA_PR_ID", "0"), ("GITEA_INTERNAL_PUSH", "true")]),

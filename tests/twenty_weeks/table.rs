@@ -121,6 +121,8 @@ fn filled(text: &str, shop: &Shop) -> String {
 /// Says what arrived in the words of the table.
 pub fn say(record: &Record, spans: &[Span], shop: &Shop) -> Said {
     let attribute = |name: &str| record.attributes.get(name).map(String::as_str);
+    let age = Duration::from_nanos(record.time_unix_nano).as_secs_f64() - shop.start as f64;
+    assert!((0.0..=shop.took().as_secs_f64() + 1.0).contains(&age), "it is made now: {record:?}");
     let mut said = Said::new();
     let mut add = |key: &str, value: Option<String>| said.extend(value.map(|value| (key.into(), value)));
     add("kind", record.event_name.strip_prefix("gitea_lightstep.").map(Into::into));
