@@ -190,11 +190,11 @@ impl Reading<'_> {
             environments,
             owner: file.owner.map(Spanned::into_inner),
             links,
-            version: file.version.and_then(|version| self.version(version)),
+            version: file.version.as_ref().and_then(|version| self.version(version)),
         }
     }
 
-    fn version(&mut self, version: Spanned<VersionFile>) -> Option<VersionRule> {
+    fn version(&mut self, version: &Spanned<VersionFile>) -> Option<VersionRule> {
         let rule = match version.get_ref() {
             VersionFile::Word(VersionWord::Tag) => VersionRule::Tag,
             VersionFile::Word(VersionWord::Describe) => VersionRule::Describe,
@@ -207,7 +207,7 @@ impl Reading<'_> {
                 if !is_path {
                     let message =
                         "expected the path of a file in the repository, such as \"services/pay/Cargo.toml\"";
-                    self.complain(&version, message);
+                    self.complain(version, message);
                     return None;
                 }
                 VersionRule::File { path: file.clone(), key: key.clone() }

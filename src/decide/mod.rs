@@ -345,7 +345,7 @@ struct Ended {
 }
 
 impl Ended {
-    fn from_fact(err: FactError) -> Self {
+    fn from_fact(err: &FactError) -> Self {
         Self { is_out_of_time: err.is_out_of_time(), why: err.to_string() }
     }
 }

@@ -46,14 +46,14 @@ impl Decider<'_> {
         let facts = &matter.facts;
         let Some(environment) = draft.environment.clone() else { return Ok(None) };
         let place = Place::new(&facts.push().source().repository, &draft.service, &environment);
-        let Some(previous) = self.previous(&place, matter).map_err(Ended::from_fact)? else {
+        let Some(previous) = self.previous(&place, matter).map_err(|err| Ended::from_fact(&err))? else {
             add(draft, name::RANGE_RELATION, "first_deployment".into());
             return Ok(None);
         };
         let paths = service.as_ref().map(|service| service.paths()).unwrap_or_default();
         let brought = match self.brought(facts, previous.commit, paths, budget) {
             Ok(brought) => brought,
-            Err(err) if err.is_out_of_time() => return Err(Ended::from_fact(err)),
+            Err(err) if err.is_out_of_time() => return Err(Ended::from_fact(&err)),
             Err(err) => {
                 troubles.push(format!("what the deployment brings is not known: {err}"));
                 return Ok(None);
@@ -102,7 +102,7 @@ impl Decider<'_> {
                 let first = brought.first.map(|(_, time)| time).filter(|start| *start <= end);
                 Ok(first.map(|start| Interval { start, end }))
             }
-            Err(err) if err.is_out_of_time() => Err(Ended::from_fact(err)),
+            Err(err) if err.is_out_of_time() => Err(Ended::from_fact(&err)),
             // A point is right as well, and says less.
             Err(_) => Ok(None),
         }

@@ -80,7 +80,7 @@ pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, 
             match addresses {
                 Addresses::Hidden => {}
                 Addresses::Plain => {
-                    add(plain, (!person.email.is_empty()).then(|| person.email.clone().into()))
+                    add(plain, (!person.email.is_empty()).then(|| person.email.clone().into()));
                 }
                 Addresses::Hashed(key) => add(hashed, hash(key, person).map(Value::from)),
             }

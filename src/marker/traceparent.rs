@@ -21,7 +21,7 @@ pub struct Traceparent {
 
 impl Traceparent {
     /// Returns the contexts given by `git push -o traceparent=...` and by trailers `Traceparent:` of the tag and the commit, each
-    /// once, at most [`MAX_GIVEN`]; what is no valid context counts as none.
+    /// once, at most `MAX_GIVEN`; what is no valid context counts as none.
     pub fn given(facts: &Facts) -> Vec<Self> {
         let options = facts.push().source().options.iter();
         let options = options.filter(|(key, _)| *key == "traceparent").map(|(_, value)| value.to_string());
