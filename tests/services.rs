@@ -168,7 +168,7 @@ fn a_wrong_rule_is_told_with_its_place() {
         ("version = { file = \"/etc/passwd\" }", ":9:11: expected the path of a file in the repository"),
         (
             "links = { a = \"https://x/{servce}\" }",
-            ":9:15: there is no placeholder `{servce}`, did you mean `{service}`?",
+            ":9:15: there is no placeholder `{servce}`",
         ),
         ("links = { a = \"https://{service}.example.com\" }", ":9:15: the host is never a placeholder"),
         ("environments = { \"\" = \"main\" }", ":9:18: an environment needs a name"),
