@@ -57,6 +57,7 @@ mod services; // versions, environments, links, the own file of a repository
 mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics
 mod tls; // certificates from internal CAs and bad ones, proxies: what is trusted, and what is said
+mod trace_context; // links, parents, how long a span takes, and the ids that everybody computes alike
 mod trial; // try: a policy over real history, two policies side by side, nothing written
 mod tutorial; // every command of docs/tutorial.md prints what it says
 mod twenty_weeks; // a scripted history through the real hook, held beside a table that a person wrote
