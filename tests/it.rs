@@ -18,6 +18,7 @@ mod conventions; // docs/attributes.md: every attribute on the wire, and the reg
 mod crash; // a process that dies at any step loses nothing
 mod deaths; // a policy that kills the process costs its own update, and nothing else
 mod delivery; // one bad marker, one bad form, one bad destination: each alone
+mod deployed; // what runs where: remembered, told the same again, found in history, broken and gone
 mod destinations; // kind = "http": each shipped shape as its vendor documents it, retry, dead letters, secrets
 mod detached; // what the process that a hook leaves behind keeps of the push: nothing
 mod doctor; // doctor: each cause of "no marker came" that it knows, and a Gitea where all is well

@@ -1,0 +1,261 @@
+//! What runs where: remembered for each service and environment, told the same to a push that is decided again, and
+//! asked of history where nothing is remembered.
+
+use std::{collections::BTreeSet, fs};
+
+use serde_json::Value;
+
+use crate::support::{
+    Sandbox,
+    backend::{Backend, key},
+    spool::{Ground, OUTBOX, Push, Spool},
+    wait_until,
+};
+
+/// Pushes, and returns the markers that came of it, which no destination takes away.
+#[track_caller]
+fn push(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
+    let before = sandbox.waiting("unassigned");
+    sandbox.push(args).succeeded();
+    wait_until("it is decided", || sandbox.files("inbox").is_empty());
+    sandbox.waiting("unassigned").into_iter().filter(|marker| !before.contains(marker)).collect()
+}
+
+/// Pushes to a branch that stands for no environment, with a deployment.
+#[track_caller]
+fn deploy(sandbox: &Sandbox, rev: &str, environment: &str, more: &[&str]) -> Value {
+    let (option, refspec) = (format!("deploy={environment}"), format!("+{rev}:refs/heads/go"));
+    let mut markers = push(sandbox, &[&["-o", option.as_str()], more, &[refspec.as_str()]].concat());
+    assert_eq!(markers.len(), 1, "{markers:?}");
+    markers.remove(0)
+}
+
+fn text<'a>(marker: &'a Value, name: &str) -> &'a str {
+    marker["attributes"][name].as_str().unwrap_or_default()
+}
+
+fn relation(marker: &Value) -> &str {
+    text(marker, "gitea_lightstep.range.relation")
+}
+
+fn base(marker: &Value) -> &str {
+    text(marker, "vcs.ref.base.revision")
+}
+
+fn commits(sandbox: &Sandbox, count: usize) -> Vec<String> {
+    (0..count).map(|nth| sandbox.commit(&format!("Number {nth}"), &[("n", &nth.to_string())])).collect()
+}
+
+#[test]
+fn a_deployment_is_measured_from_the_last_one_of_its_service_and_environment() {
+    let sandbox = Sandbox::new();
+    let ids = commits(&sandbox, 4);
+    let first = deploy(&sandbox, &ids[0], "production", &[]);
+    assert_eq!((relation(&first), base(&first)), ("first_deployment", ""));
+    for elsewhere in [
+        deploy(&sandbox, &ids[1], "staging", &[]),
+        deploy(&sandbox, &ids[2], "production", &["-o", "deploy.service=other"]),
+    ] {
+        assert_eq!(relation(&elsewhere), "first_deployment");
+    }
+    // One that came to nothing is marked, and what ran before runs still.
+    let failed = deploy(&sandbox, &ids[1], "production", &["-o", "deploy.status=failed"]);
+    assert_eq!((relation(&failed), base(&failed)), ("ahead", ids[0].as_str()));
+    let second = deploy(&sandbox, &ids[3], "production", &[]);
+    assert_eq!((relation(&second), base(&second)), ("ahead", ids[0].as_str()));
+    assert_eq!(second["attributes"]["gitea_lightstep.range.commits"], 3);
+    assert_eq!(text(&second, "gitea_lightstep.previous.known_from"), "state");
+    assert_eq!(text(&second, "gitea_lightstep.previous.version"), ids[0]);
+    assert_eq!(second["attributes"]["gitea_lightstep.previous.time"], first["time"]);
+    let back = deploy(&sandbox, &ids[1], "production", &[]);
+    assert_eq!(
+        (&back["kind"], relation(&back), base(&back)),
+        (&"rollback".into(), "behind", ids[3].as_str())
+    );
+    assert_eq!(back["attributes"]["gitea_lightstep.range.commits"], 2);
+    assert_eq!(sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn a_memory_that_is_broken_or_gone_costs_the_memory_alone() {
+    let sandbox = Sandbox::new();
+    let ids = commits(&sandbox, 6);
+    let damage: [&[u8]; 4] = [b"", b"{\"repository\":", b"\xff\xfe\0", &[b'['; 200_000]];
+    for (nth, damage) in damage.iter().enumerate() {
+        deploy(&sandbox, &ids[nth], "lab", &[]);
+        let name =
+            sandbox.files("deployed").into_iter().find(|name| name.ends_with(".json")).expect("a file");
+        fs::write(sandbox.state().join("deployed").join(name), damage).expect("the damage");
+        let marker = deploy(&sandbox, &ids[nth + 1], "lab", &[]);
+        assert_eq!(relation(&marker), "first_deployment", "the branch says nothing of this environment");
+        let next = deploy(&sandbox, &ids[nth + 2], "lab", &[]);
+        assert_eq!(base(&next), ids[nth + 1], "it is remembered anew");
+    }
+    // A branch that stands for the environment tells by its old value, and a version tag by the one before it.
+    fs::remove_dir_all(sandbox.state().join("deployed")).expect("the memory");
+    push(&sandbox, &[&format!("+{}:refs/heads/lab", ids[1])]);
+    let by_branch = push(&sandbox, &["-o", "deploy=lab", &format!("+{}:refs/heads/lab", ids[3])]).remove(0);
+    assert_eq!((relation(&by_branch), base(&by_branch)), ("ahead", ids[1].as_str()));
+    assert_eq!(text(&by_branch, "gitea_lightstep.previous.known_from"), "history");
+    for (tag, id) in [("v1.0.0", &ids[0]), ("v1.1.0", &ids[4])] {
+        sandbox.git(&["tag", tag, id]);
+    }
+    push(&sandbox, &["v1.0.0"]);
+    let markers = push(&sandbox, &["-o", "deploy=production", "v1.1.0"]);
+    let by_tag = markers.iter().find(|marker| marker["kind"] == "deployment").expect("a deployment");
+    assert_eq!((relation(by_tag), base(by_tag)), ("ahead", ids[0].as_str()));
+    assert_eq!(text(by_tag, "gitea_lightstep.previous.version"), "1.0.0");
+    assert_eq!(sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn a_commit_that_is_gone_is_lost() {
+    let sandbox = Sandbox::new();
+    let ids = commits(&sandbox, 2);
+    deploy(&sandbox, &ids[1], "lab", &[]);
+    sandbox.git(&["reset", "-q", "--hard", &ids[0]]);
+    let other = sandbox.commit("Another way", &[("other", "1")]);
+    sandbox.push(&["+HEAD:refs/heads/go"]).succeeded();
+    sandbox.git_in(&sandbox.bare(), &["-c", "core.logAllRefUpdates=false", "gc", "-q", "--prune=now"]);
+    let marker = push(&sandbox, &["-o", "deploy=lab", "HEAD:refs/heads/elsewhere"]).remove(0);
+    assert_eq!((relation(&marker), base(&marker)), ("lost", ids[1].as_str()));
+    assert_eq!(text(&marker, "vcs.ref.head.revision"), other);
+    assert!(marker["attributes"].get("gitea_lightstep.range.commits").is_none(), "{marker}");
+}
+
+#[test]
+fn a_shallow_repository_counts_to_its_edge_and_says_so() {
+    let sandbox = Sandbox::new();
+    let ids = commits(&sandbox, 5);
+    deploy(&sandbox, &ids[0], "lab", &[]);
+    sandbox.push(&["main"]).succeeded();
+    fs::write(sandbox.bare().join("shallow"), format!("{}\n", ids[3])).expect("the edge");
+    let marker = deploy(&sandbox, &ids[4], "lab", &[]);
+    assert_eq!(base(&marker), ids[0]);
+    assert_eq!(marker["attributes"]["gitea_lightstep.range.is_shallow"], true, "{marker}");
+    assert_eq!(marker["attributes"]["gitea_lightstep.range.commits"], 2, "the edge and what is above it");
+    assert_eq!(sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn what_takes_longer_than_the_hook_has_is_measured_in_the_background() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.commit("The first", &[]);
+    sandbox.configure("[policy.limits]\ntime = \"150ms\"\n[reply]\nto_pusher = \"all\"\n");
+    deploy(&sandbox, &first, "lab", &[]);
+    let mut stream = String::from("feature done\n");
+    for nth in 0..60_000 {
+        stream.push_str(
+            "commit refs/heads/long\ncommitter Ann <ann@example.org> 1800000000 +0000\ndata 2\nx\n",
+        );
+        if nth == 0 {
+            stream.push_str(&format!("from {first}\n"));
+        }
+    }
+    stream.push_str("done\n");
+    let mut import = sandbox.command("git", &sandbox.path("clone"));
+    sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+    // The objects are there before, so that the push is all about its history.
+    sandbox.push(&["long:refs/heads/elsewhere"]).succeeded();
+
+    let before = sandbox.waiting("unassigned").len();
+    let pushed = sandbox.push(&["-o", "deploy=lab", "+long:refs/heads/go"]);
+    let said = pushed.succeeded().remote().join("\n");
+    assert!(said.contains("the rest is decided in the background"), "{said}");
+    wait_until("it is decided", || sandbox.files("inbox").is_empty());
+    let marker = sandbox.waiting("unassigned").split_off(before).remove(0);
+    assert_eq!((relation(&marker), base(&marker)), ("ahead", first.as_str()));
+    assert_eq!(marker["attributes"]["gitea_lightstep.range.commits"], 60_000);
+    // The push keeps the id under which it was captured, and it is remembered as deployed.
+    let decision = sandbox.decisions().pop().expect("a decision");
+    assert_eq!(decision["push"], marker["attributes"]["gitea_lightstep.push.id"]);
+    let back = push(
+        &sandbox,
+        &["-o", "deploy=lab", &format!("+{}:refs/heads/go", sandbox.git(&["rev-parse", "long~1"]))],
+    );
+    assert_eq!((relation(&back[0]), &back[0]["kind"]), ("behind", &"rollback".into()));
+}
+
+/// Decides a deployment back to the first commit, after one of the second, with a fault in the hook.
+fn there_and_back(ground: &Ground, spool: &Spool<'_>, fault: &str) -> (Push, Push, bool) {
+    let typical = ground.typical(0).stdin;
+    let (old, new) = typical.split_once(' ').map(|(old, rest)| (old, &rest[..40])).expect("two ids");
+    let make = |pusher: &str, from: &str, to: &str| Push {
+        pusher: pusher.into(),
+        stdin: format!("{from} {to} refs/heads/go\n"),
+        deploy: Some("prod"),
+        markers: BTreeSet::from([key(pusher, "deployment", "prod", "go", to)]),
+    };
+    let (there, back) = (make("there", old, new), make("back", new, old));
+    spool.hook(&there, "").was_a_good_hook();
+    let ended = spool.hook(&back, fault);
+    ended.was_a_good_hook();
+    (there, back, ended.is_killed())
+}
+
+#[test]
+fn a_push_that_is_decided_again_is_told_the_same() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let mut struck = 0;
+    for step in 1.. {
+        backend.forget();
+        let spool = ground.spool(&format!("again-{step}"), &backend);
+        let (there, back, is_killed) = there_and_back(&ground, &spool, &format!("kill@{step}"));
+        let mut accepted = vec![there];
+        let is_accepted = spool.has_accepted(&back);
+        accepted.extend(is_accepted.then_some(back));
+        // One id for each marker, however often it was decided.
+        spool.holds_after_drain(&accepted);
+        let journal: String = spool.files("journal").into_values().collect();
+        let kinds: BTreeSet<String> = journal
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|entry| entry["record"] == "decision")
+            .flat_map(|entry| entry["markers"].as_array().cloned().unwrap_or_default())
+            .map(|marker| marker["kind"].to_string())
+            .collect();
+        let said = if is_accepted { vec!["\"deployment\"", "\"rollback\""] } else { vec!["\"deployment\""] };
+        assert_eq!(kinds.iter().collect::<Vec<_>>(), said, "step {step}\n{}", spool.told());
+        spool.clear();
+        if !is_killed {
+            break;
+        }
+        struck += 1;
+    }
+    assert!(struck >= 15, "{struck} steps only");
+}
+
+#[test]
+fn a_rollback_has_the_id_of_the_deployment_that_was_asked_for() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let spool = ground.spool("captured", &backend);
+    // Killed at the write of the markers, the push stays in the inbox.
+    there_and_back(&ground, &spool, "torn@2");
+    let marked = |memory: bool| {
+        let state = spool.dir().join(format!("state-{memory}"));
+        let ran = std::process::Command::new("cp").arg("-a").arg(spool.state()).arg(&state).status();
+        assert!(ran.expect("cp").success());
+        if !memory {
+            fs::remove_dir_all(state.join("deployed")).expect("the memory");
+        }
+        let aside = spool.dir().join("aside");
+        fs::rename(spool.state(), &aside).expect("aside");
+        fs::rename(&state, spool.state()).expect("in its place");
+        backend.always_say(crate::support::backend::Say::NotNow);
+        spool.deliver("").was_a_good_delivery();
+        let markers: Vec<Value> = spool
+            .files(OUTBOX)
+            .into_values()
+            .flat_map(|file| file.lines().skip(1).map(str::to_string).collect::<Vec<_>>())
+            .map(|line| serde_json::from_str(&line).expect("a marker"))
+            .collect();
+        fs::remove_dir_all(spool.state()).expect("the copy");
+        fs::rename(&aside, spool.state()).expect("back");
+        let back = markers.into_iter().find(|marker| text(marker, "user.name") == "back");
+        let back = back.expect("the marker");
+        (back["kind"].as_str().expect("text").to_string(), back["id"].to_string())
+    };
+    let (with, without) = (marked(true), marked(false));
+    assert_eq!((with.0.as_str(), without.0.as_str()), ("rollback", "deployment"));
+    assert_eq!(with.1, without.1);
+}
