@@ -166,10 +166,7 @@ fn a_wrong_rule_is_told_with_its_place() {
     for (rule, why) in [
         ("version = \"latest\"", ":9:11: expected \"tag\", \"describe\", \"commit\""),
         ("version = { file = \"/etc/passwd\" }", ":9:11: expected the path of a file in the repository"),
-        (
-            "links = { a = \"https://x/{servce}\" }",
-            ":9:15: there is no placeholder `{servce}`",
-        ),
+        ("links = { a = \"https://x/{servce}\" }", ":9:15: there is no placeholder `{servce}`"),
         ("links = { a = \"https://{service}.example.com\" }", ":9:15: the host is never a placeholder"),
         ("environments = { \"\" = \"main\" }", ":9:18: an environment needs a name"),
         ("environments = { a = 1 }", ":9:22: expected the name of a branch or a tag"),
