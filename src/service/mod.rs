@@ -53,8 +53,15 @@ impl Services {
         if !may || repository.is_wiki {
             return services;
         }
-        // Nothing is read of a commit that is not there; whoever needs it says so.
-        let Ok(Some(own)) = facts.file(OWN_FILE) else { return services };
+        let own = match facts.file(OWN_FILE) {
+            Ok(Some(own)) => own,
+            Ok(None) => return services,
+            Err(err) => {
+                // Of a commit that is not there nothing is read at all; whoever needs it says so.
+                services.trouble = facts.target().is_ok().then(|| err.to_string());
+                return services;
+            }
+        };
         match own_services(OWN_FILE, &own) {
             Ok(rules) => {
                 for mut rule in rules {
