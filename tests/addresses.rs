@@ -1,0 +1,205 @@
+//! Mail addresses and the key of their hashes, byte by byte, and who merged in every version of Gitea: `people.rs` has who is who.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+const ADDRESSES: [&str; 4] = ["ann@example.org", "bea@example.org", "carl@example.org", "tess@example.org"];
+
+/// Pushes with these variables beside or instead of those of a push over SSH, and returns the one marker's attributes.
+#[track_caller]
+fn attributes(sandbox: &mut Sandbox, env: &[(&str, &str)], args: &[&str]) -> Value {
+    for (name, value) in env {
+        sandbox.set(name, value);
+    }
+    let before = sandbox.waiting("unassigned").len();
+    sandbox.push(args).succeeded();
+    let markers = sandbox.waiting("unassigned").split_off(before);
+    assert_eq!(markers.len(), 1, "{markers:?}");
+    markers[0]["attributes"].clone()
+}
+
+/// Returns what is said of these, `null` for what is not.
+fn of(attributes: &Value, names: &[&str]) -> Value {
+    names.iter().map(|name| attributes.get(name).cloned().unwrap_or_default()).collect()
+}
+
+#[test]
+fn who_merged_is_not_who_wrote() {
+    const MERGE: [&str; 5] = [
+        "vcs.change.id",
+        "vcs.change.state",
+        "gitea_lightstep.merged_by",
+        "user.name",
+        "gitea_lightstep.commit.author.name",
+    ];
+    let merged =
+        [("GITEA_PUSHER_NAME", "max"), ("GITEA_PR_ID", "501"), ("GITEA_PUSH_TRIGGER", "pr-merge-to-base")];
+    let of_1_26 = [&merged[..], &[("GITEA_PR_INDEX", "12")]].concat();
+    for (env, message, expected) in [
+        (&of_1_26[..], "Pay by card (#99)", json!(["12", "merged", "max", "max", "Ann Author"])),
+        (&merged[..], "Pay by card (#13)", json!(["13", "merged", "max", "max", "Ann Author"])),
+        (
+            &merged[..],
+            "Pay by card (#13)\n\nReviewed-on: https://git.example.com/acme/shop/pulls/14\n",
+            json!(["14", "merged", "max", "max", "Ann Author"]),
+        ),
+        (&merged[..], "No number", json!([null, "merged", "max", "max", "Ann Author"])),
+        // Up to 1.21 Gitea says that it has to do with a pull request, and not what; an update of the branch is no merge.
+        (&merged[..2], "Pay by card", json!([null, null, null, "max", "Ann Author"])),
+        (
+            &[merged[0], ("GITEA_PUSH_TRIGGER", "pr-update-with-base")],
+            "Pay by card",
+            json!([null, null, null, "max", "Ann Author"]),
+        ),
+        // What nobody but the message says is no pull request of this push.
+        (&[], "Pay by card (#13)", json!([null, null, null, "ann", "Ann Author"])),
+    ] {
+        let mut sandbox = Sandbox::new();
+        sandbox.commit(message, &[]);
+        let attributes = attributes(&mut sandbox, env, &["main"]);
+        assert_eq!(of(&attributes, &MERGE), expected, "{env:?} {message}");
+    }
+    // A deploy key that merges is nobody's hand.
+    let mut sandbox = Sandbox::new();
+    sandbox.commit("Pay by card", &[]);
+    let env = [&of_1_26[..], &[("GITEA_DEPLOY_KEY_ID", "4")]].concat();
+    let attributes = attributes(&mut sandbox, &env, &["main"]);
+    assert_eq!(of(&attributes, &MERGE[..4]), json!(["12", "merged", null, null]));
+}
+
+/// Commits as Bea for Ann, with Carl as co-author, and tags it as Tess.
+fn by_many(sandbox: &Sandbox, address: &str) {
+    let mut commit = sandbox.command("git", &sandbox.path("clone"));
+    commit.args(["commit", "-q", "--allow-empty", "-m"]);
+    commit.arg("Work\n\nCo-authored-by: Carl <carl@example.org>\nCo-Authored-By: Dora <dora@example.org>");
+    commit.env("GIT_AUTHOR_NAME", "Ann").env("GIT_AUTHOR_EMAIL", address);
+    commit.env("GIT_COMMITTER_NAME", "Bea").env("GIT_COMMITTER_EMAIL", "bea@example.org");
+    sandbox.run(&mut commit, b"").succeeded();
+}
+
+fn tag(sandbox: &Sandbox, name: &str) {
+    let mut tag = sandbox.command("git", &sandbox.path("clone"));
+    tag.args(["tag", "-a", "-m", "Out", name]);
+    tag.env("GIT_COMMITTER_NAME", "Tess").env("GIT_COMMITTER_EMAIL", "tess@example.org");
+    sandbox.run(&mut tag, b"").succeeded();
+}
+
+const HASHES: [&str; 2] = ["gitea_lightstep.commit.author.hash", "gitea_lightstep.commit.committer.hash"];
+const EMAILS: [&str; 2] = ["gitea_lightstep.commit.author.email", "gitea_lightstep.commit.committer.email"];
+
+#[test]
+fn author_committer_co_authors_and_tagger_are_told_apart() {
+    let mut sandbox = Sandbox::new();
+    by_many(&sandbox, "ann@example.org");
+    tag(&sandbox, "v1.0.0");
+    let names = [
+        "gitea_lightstep.commit.author.name",
+        "gitea_lightstep.commit.committer.name",
+        "gitea_lightstep.commit.co_authors",
+        "gitea_lightstep.tag.tagger",
+        "user.name",
+    ];
+    let attributes = attributes(&mut sandbox, &[], &["v1.0.0"]);
+    assert_eq!(of(&attributes, &names), json!(["Ann", "Bea", ["Carl", "Dora"], "Tess", "ann"]));
+}
+
+#[test]
+fn a_keyed_hash_tells_people_apart_and_names_nobody() {
+    let mut sandbox = Sandbox::new();
+    by_many(&sandbox, "ann@example.org");
+    let first = attributes(&mut sandbox, &[], &["main"]);
+    by_many(&sandbox, "Ann@Example.ORG");
+    tag(&sandbox, "v1.0.0");
+    let second = attributes(&mut sandbox, &[], &["v1.0.0"]);
+    for name in HASHES {
+        let hash = first[name].as_str().expect("a hash");
+        assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+        assert_eq!(first[name], second[name], "in another push, in other letters");
+    }
+    assert_ne!(first[HASHES[0]], first[HASHES[1]]);
+    assert_eq!(of(&first, &EMAILS), json!([null, null]));
+
+    let key = sandbox.state().join("address.key");
+    let bytes = fs::read(&key).expect("the key");
+    assert_eq!(bytes.len(), 32);
+    assert_eq!(key.metadata().expect("metadata").permissions().mode() & 0o777, 0o600);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+
+    let written = sandbox.everything_written().to_lowercase();
+    for address in ADDRESSES {
+        assert!(!written.contains(address), "{address} was written down");
+    }
+    assert!(!written.contains(&hex));
+    for args in [
+        &["status", "--json"][..],
+        &["log", "--json"],
+        &["explain", "acme/shop", "--json"],
+        &["queue", "list"],
+    ] {
+        let ran = sandbox.binary(args);
+        ran.succeeded_or_found();
+        let said = format!("{}{}", ran.stdout, ran.stderr).to_lowercase();
+        assert!(!said.contains(&hex), "{args:?}\n{said}");
+    }
+
+    // A key is of one state directory; who copies it has the same hashes.
+    let kept = sandbox.path("kept");
+    fs::rename(sandbox.state(), &kept).expect("moved");
+    by_many(&sandbox, "ann@example.org");
+    let other = attributes(&mut sandbox, &[], &["main"]);
+    assert_ne!(other[HASHES[0]], first[HASHES[0]]);
+    fs::copy(kept.join("address.key"), &key).expect("copied");
+    by_many(&sandbox, "ann@example.org");
+    assert_eq!(attributes(&mut sandbox, &[], &["main"])[HASHES[0]], first[HASHES[0]]);
+}
+
+#[test]
+fn addresses_go_out_only_where_the_site_wants_it() {
+    for (emails, expected) in
+        [("plain", json!(["ann@example.org", "bea@example.org"])), ("none", json!([null, null]))]
+    {
+        let mut sandbox = Sandbox::new();
+        sandbox.configure(&format!("[people]\nemails = \"{emails}\"\n"));
+        by_many(&sandbox, "ann@example.org");
+        let attributes = attributes(&mut sandbox, &[], &["main"]);
+        assert_eq!(of(&attributes, &EMAILS), expected);
+        assert_eq!(of(&attributes, &HASHES), json!([null, null]));
+        assert!(!sandbox.state().join("address.key").exists(), "{emails}: a key that nobody needs");
+        let written = sandbox.everything_written();
+        for address in ADDRESSES {
+            let is_told = emails == "plain" && ["ann@example.org", "bea@example.org"].contains(&address);
+            assert_eq!(written.contains(address), is_told, "{emails} {address}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_read_costs_the_hashes_alone() {
+    let mut sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.state()).expect("a directory");
+    fs::write(sandbox.state().join("address.key"), b"short").expect("a file");
+    by_many(&sandbox, "ann@example.org");
+    let attributes = attributes(&mut sandbox, &[], &["main"]);
+    assert_eq!(of(&attributes, &HASHES), json!([null, null]));
+    assert_eq!(of(&attributes, &EMAILS), json!([null, null]));
+    assert_eq!(attributes["gitea_lightstep.commit.author.name"], "Ann");
+    assert_eq!(fs::read(sandbox.state().join("address.key")).expect("the file"), b"short");
+}
+
+#[test]
+fn who_only_looks_makes_no_key() {
+    let sandbox = Sandbox::new();
+    by_many(&sandbox, "ann@example.org");
+    sandbox.push(&["main"]).succeeded();
+    fs::remove_file(sandbox.state().join("address.key")).expect("removed");
+    let before = sandbox.tree();
+    for args in
+        [&["explain", "acme/shop"][..], &["explain", "acme/shop", "--json"], &["try", "git/acme/shop.git"]]
+    {
+        sandbox.binary(args).succeeded_or_found();
+    }
+    assert!(sandbox.tree() == before, "something was written");
+}
