@@ -259,3 +259,17 @@ fn a_rollback_has_the_id_of_the_deployment_that_was_asked_for() {
     assert_eq!((with.0.as_str(), without.0.as_str()), ("rollback", "deployment"));
     assert_eq!(with.1, without.1);
 }
+
+#[test]
+fn a_commit_that_cannot_be_read_costs_the_range_and_not_the_marker() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("GIT_PUSH_OPTION_COUNT", "1");
+    sandbox.set("GIT_PUSH_OPTION_0", "deploy=prod");
+    let line = format!("{} {} refs/tags/v1.0.0\n", "0".repeat(40), "1".repeat(40));
+    sandbox.hook(line.as_bytes()).succeeded();
+    let markers = sandbox.waiting("unassigned");
+    let kinds: Vec<_> = markers.iter().map(|marker| marker["kind"].as_str().expect("text")).collect();
+    assert_eq!(kinds, ["release", "deployment"]);
+    let missing = sandbox.decisions()[0]["missing"].as_str().expect("why").to_string();
+    assert!(missing.contains("what the deployment brings is not known: failed to read object 1111"), "{missing}");
+}

@@ -1,4 +1,5 @@
-//! What a deployment brings, measured from what its service ran in the same environment before, and not from the old value of a ref.
+//! What a deployment brings, measured from what its service ran in the same environment before, and not from the old value
+//! of a ref.
 
 use std::{
     rc::Rc,
@@ -33,8 +34,8 @@ struct Previous {
 }
 
 impl Decider<'_> {
-    /// Notes on the draft of a deployment what it brings, and makes a rollback of it if it goes back. Returns why there is nothing to be marked, if nothing of
-    /// the service changed.
+    /// Notes on the draft of a deployment what it brings, and makes a rollback of it if it goes back. Returns why there is
+    /// nothing to be marked, if nothing of the service changed.
     pub(super) fn measure(
         &self,
         planned: &mut Planned,
@@ -46,16 +47,26 @@ impl Decider<'_> {
         let facts = &matter.facts;
         let Some(environment) = draft.environment.clone() else { return Ok(None) };
         let place = Place::new(&facts.push().source().repository, &draft.service, &environment);
-        let Some(previous) = self.previous(&place, matter).map_err(|err| Ended::from_fact(&err))? else {
-            add(draft, name::RANGE_RELATION, "first_deployment".into());
-            return Ok(None);
+        // A history that cannot be read costs the range, and not the marker.
+        let mut unknown =
+            |err: &FactError| troubles.push(format!("what the deployment brings is not known: {err}"));
+        let previous = match self.previous(&place, matter) {
+            Ok(Some(previous)) => previous,
+            Ok(None) => {
+                add(draft, name::RANGE_RELATION, "first_deployment".into());
+                return Ok(None);
+            }
+            Err(err) => {
+                unknown(&err);
+                return Ok(None);
+            }
         };
         let paths = service.as_ref().map(|service| service.paths()).unwrap_or_default();
         let brought = match self.brought(facts, previous.commit, paths, budget) {
             Ok(brought) => brought,
             Err(err) if err.is_out_of_time() => return Err(Ended::from_fact(&err)),
             Err(err) => {
-                troubles.push(format!("what the deployment brings is not known: {err}"));
+                unknown(&err);
                 return Ok(None);
             }
         };

@@ -1,4 +1,5 @@
-//! What runs where: the last deployments of each service to each environment, and the key of the hashes that stand for mail addresses.
+//! What runs where: the last deployments of each service to each environment; and the key of the hashes that stand for mail
+//! addresses.
 
 use std::{
     cell::OnceCell,

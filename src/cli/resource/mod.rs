@@ -1,5 +1,5 @@
-//! `resource`: what a build or a deploy of a commit says of itself, so that its telemetry and our markers have one identity. It asks nobody:
-//! a checkout is enough.
+//! `resource`: what a build or a deploy of a commit says of itself, so that its telemetry and our markers have one identity.
+//! It asks nobody: a checkout is enough.
 
 mod format;
 
