@@ -271,5 +271,8 @@ fn a_commit_that_cannot_be_read_costs_the_range_and_not_the_marker() {
     let kinds: Vec<_> = markers.iter().map(|marker| marker["kind"].as_str().expect("text")).collect();
     assert_eq!(kinds, ["release", "deployment"]);
     let missing = sandbox.decisions()[0]["missing"].as_str().expect("why").to_string();
-    assert!(missing.contains("what the deployment brings is not known: failed to read object 1111"), "{missing}");
+    assert!(
+        missing.contains("what the deployment brings is not known: failed to read object 1111"),
+        "{missing}"
+    );
 }
