@@ -1,6 +1,7 @@
 //! The version that a file of the repository states, read by the rules of the file's own format.
 
 use saphyr_parser::{Event, Parser};
+use toml_edit::{DocumentMut, Item, TomlError};
 
 use crate::text;
 
@@ -46,8 +47,9 @@ pub(super) fn read(path: &str, key: Option<&str>, content: &str) -> Result<Strin
     let found = match format {
         Format::Line => content.lines().map(str::trim).find(|line| !line.is_empty()).map(ToString::to_string),
         Format::Toml => {
-            let table: toml::Table = toml::from_str(content).map_err(|err| text::line(err.message()))?;
-            first(usual, |key| in_toml(&table, key))?
+            let document: DocumentMut =
+                content.parse().map_err(|err: TomlError| text::line(err.message()))?;
+            first(usual, |key| in_toml(document.as_item(), key))?
         }
         Format::Json => {
             let value: serde_json::Value =
@@ -79,23 +81,21 @@ fn first(keys: &[&str], mut look: impl FnMut(&str) -> Found) -> Found {
     Ok(None)
 }
 
-fn in_toml(table: &toml::Table, key: &str) -> Found {
-    let (tables, last) = key.rsplit_once('.').unwrap_or(("", key));
-    let mut table = table;
-    for name in tables.split('.').filter(|name| !name.is_empty()) {
-        match table.get(name).and_then(toml::Value::as_table) {
-            Some(inner) => table = inner,
+fn in_toml(document: &Item, key: &str) -> Found {
+    let mut item = document;
+    for name in key.split('.') {
+        match item.get(name) {
+            Some(inner) => item = inner,
             None => return Ok(None),
         }
     }
-    match table.get(last) {
-        None => Ok(None),
-        Some(toml::Value::String(version)) => Ok(Some(version.clone())),
+    match item.as_str() {
+        Some(version) => Ok(Some(version.into())),
         // `version.workspace = true` says that it stands in another file.
-        Some(toml::Value::Table(inner)) if inner.contains_key("workspace") => {
+        None if item.get("workspace").is_some() => {
             Err("it is inherited from the workspace; name the workspace's own Cargo.toml".into())
         }
-        Some(other) => Err(format!("`{key}` is no text but of type {}", other.type_str())),
+        None => Err(format!("`{key}` is no text but of type {}", item.type_name())),
     }
 }
 
