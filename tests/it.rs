@@ -3,7 +3,6 @@
 
 mod support;
 
-mod addresses; // the key of hashed mail addresses, no address in any byte, who merged in every version of Gitea
 mod api; // what scripts can call and read: every example is true
 mod back_ends; // each configuration of docs/back-ends.md: what arrives is what that back end documents
 mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
@@ -48,14 +47,13 @@ mod many_refs; // 100,000 updates in one push, and the budget
 mod merge; // what piles up while a destination is away: in few files, and nothing less
 mod model; // the spool beside a model of it, over random sequences
 mod nginx; // a real nginx before the receiver: stopped, restarted, 502, 503, 429, 413
-mod people; // who pushed, merged, wrote
+mod people; // who pushed, merged, wrote; mail addresses and the key of their hashes
 mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
 mod progress; // the bar on a terminal while a delivery takes its time
 mod pushes; // a real push arrives in a receiver that nobody here wrote
 mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
 mod rests; // no file of an outbox takes the place of another
 mod secrets; // tokens: read once, read anew when refused, shown to nobody
-mod service_rules; // services at their edges: refs of environments, slips, hostile names, what a repository may say of itself
 mod services; // versions, environments, links, the own file of a repository
 mod shipped; // the policies in scripts: their golden tests, and real pushes
 mod status; // status: what it finds, and the same as JSON and as OpenMetrics

@@ -1,112 +1,229 @@
-//! Who did what: pusher, merger, author and deploy key are told apart, none is guessed, and no mail address goes out unasked.
+//! Who did what: pusher, merger, author and deploy key are told apart, in every version of Gitea; mail addresses and the key of their
+//! hashes, byte by byte.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// Pushes one commit of this author and returns the hash of their address.
-fn hash_of(sandbox: &Sandbox, author: &str) -> Value {
-    sandbox.git(&["commit", "-q", "--allow-empty", "--author", author, "-m", "By somebody"]);
-    sandbox.push(&["main"]).succeeded();
-    sandbox.waiting("unassigned").pop().expect("a marker")["attributes"]["gitea_lightstep.commit.author.hash"]
-        .clone()
+const ADDRESSES: [&str; 4] = ["ann@example.org", "bea@example.org", "carl@example.org", "tess@example.org"];
+
+/// Pushes with these variables beside or instead of those of a push over SSH, and returns the one marker's attributes.
+#[track_caller]
+fn attributes(sandbox: &mut Sandbox, env: &[(&str, &str)], args: &[&str]) -> Value {
+    for (name, value) in env {
+        sandbox.set(name, value);
+    }
+    let before = sandbox.waiting("unassigned").len();
+    sandbox.push(args).succeeded();
+    let markers = sandbox.waiting("unassigned").split_off(before);
+    assert_eq!(markers.len(), 1, "{markers:?}");
+    markers[0]["attributes"].clone()
 }
 
-/// Pushes one commit and returns the attributes of its marker.
-fn attributes(sandbox: &Sandbox, message: &str) -> Value {
-    sandbox.commit(message, &[]);
-    sandbox.push(&["main"]).succeeded();
-    sandbox.waiting("unassigned").pop().expect("a marker")["attributes"].clone()
+/// Returns what is said of these, `null` for what is not.
+fn of(attributes: &Value, names: &[&str]) -> Value {
+    names.iter().map(|name| attributes.get(name).cloned().unwrap_or_default()).collect()
 }
 
 #[test]
-fn whoever_pushes_is_told_as_what_they_are() {
+fn who_merged_is_not_who_wrote() {
+    const MERGE: [&str; 5] = [
+        "vcs.change.id",
+        "vcs.change.state",
+        "gitea_lightstep.merged_by",
+        "user.name",
+        "gitea_lightstep.commit.author.name",
+    ];
+    let merged =
+        [("GITEA_PUSHER_NAME", "max"), ("GITEA_PR_ID", "501"), ("GITEA_PUSH_TRIGGER", "pr-merge-to-base")];
+    let of_1_26 = [&merged[..], &[("GITEA_PR_INDEX", "12")]].concat();
+    for (env, message, expected) in [
+        (&of_1_26[..], "Pay by card (#99)", json!(["12", "merged", "max", "max", "Ann Author"])),
+        (&merged[..], "Pay by card (#13)", json!(["13", "merged", "max", "max", "Ann Author"])),
+        (
+            &merged[..],
+            "Pay by card (#13)\n\nReviewed-on: https://git.example.com/acme/shop/pulls/14\n",
+            json!(["14", "merged", "max", "max", "Ann Author"]),
+        ),
+        (&merged[..], "No number", json!([null, "merged", "max", "max", "Ann Author"])),
+        // Up to 1.21 Gitea says that it has to do with a pull request, and not what; an update of the branch is no merge.
+        (&merged[..2], "Pay by card", json!([null, null, null, "max", "Ann Author"])),
+        (
+            &[merged[0], ("GITEA_PUSH_TRIGGER", "pr-update-with-base")],
+            "Pay by card",
+            json!([null, null, null, "max", "Ann Author"]),
+        ),
+        // What nobody but the message says is no pull request of this push.
+        (&[], "Pay by card (#13)", json!([null, null, null, "ann", "Ann Author"])),
+    ] {
+        let mut sandbox = Sandbox::new();
+        sandbox.commit(message, &[]);
+        let attributes = attributes(&mut sandbox, env, &["main"]);
+        assert_eq!(of(&attributes, &MERGE), expected, "{env:?} {message}");
+    }
+    // A deploy key that merges is nobody's hand.
     let mut sandbox = Sandbox::new();
-    let of_user = attributes(&sandbox, "By a person");
-    assert_eq!(of_user["gitea_lightstep.pusher.kind"], "user");
-    assert_eq!((&of_user["user.name"], &of_user["user.id"]), (&"ann".into(), &"7".into()));
+    sandbox.commit("Pay by card", &[]);
+    let env = [&of_1_26[..], &[("GITEA_DEPLOY_KEY_ID", "4")]].concat();
+    let attributes = attributes(&mut sandbox, &env, &["main"]);
+    assert_eq!(of(&attributes, &MERGE[..4]), json!(["12", "merged", null, null]));
+}
 
-    // Gitea names the repository's owner, whoever holds the key (reference/gitea.md, 3.1).
-    sandbox.set("GITEA_DEPLOY_KEY_ID", "5");
-    let of_key = attributes(&sandbox, "By a deploy key");
-    assert_eq!(of_key["gitea_lightstep.pusher.kind"], "deploy_key");
-    assert_eq!(of_key["gitea_lightstep.deploy_key.id"], 5);
-    assert_eq!((&of_key["user.name"], &of_key["user.id"]), (&Value::Null, &Value::Null));
+/// Commits as Bea for Ann, with Carl as co-author, and tags it as Tess.
+fn by_many(sandbox: &Sandbox, address: &str) {
+    let mut commit = sandbox.command("git", &sandbox.path("clone"));
+    commit.args(["commit", "-q", "--allow-empty", "-m"]);
+    commit.arg("Work\n\nCo-authored-by: Carl <carl@example.org>\nCo-Authored-By: Dora <dora@example.org>");
+    commit.env("GIT_AUTHOR_NAME", "Ann").env("GIT_AUTHOR_EMAIL", address);
+    commit.env("GIT_COMMITTER_NAME", "Bea").env("GIT_COMMITTER_EMAIL", "bea@example.org");
+    sandbox.run(&mut commit, b"").succeeded();
+}
 
-    // Gitea before 1.26 names no task, but always this user.
-    sandbox.set("GITEA_DEPLOY_KEY_ID", "0");
-    sandbox.set("GITEA_PUSHER_NAME", "gitea-actions");
-    sandbox.set("GITEA_PUSHER_ID", "-2");
-    let of_actions = attributes(&sandbox, "By a job");
-    assert_eq!(of_actions["gitea_lightstep.pusher.kind"], "actions_task");
-    assert_eq!(of_actions["user.name"], "gitea-actions");
-    sandbox.set("GITEA_ACTIONS_TASK_ID", "41");
-    assert_eq!(attributes(&sandbox, "By another")["gitea_lightstep.actions_task.id"], 41);
+fn tag(sandbox: &Sandbox, name: &str) {
+    let mut tag = sandbox.command("git", &sandbox.path("clone"));
+    tag.args(["tag", "-a", "-m", "Out", name]);
+    tag.env("GIT_COMMITTER_NAME", "Tess").env("GIT_COMMITTER_EMAIL", "tess@example.org");
+    sandbox.run(&mut tag, b"").succeeded();
+}
 
-    sandbox.unset("GITEA_");
-    let of_nobody = attributes(&sandbox, "Outside of Gitea");
-    for name in ["gitea_lightstep.pusher.kind", "user.name", "user.id", "gitea_lightstep.merged_by"] {
-        assert_eq!(of_nobody[name], Value::Null, "{name}");
+const HASHES: [&str; 2] = ["gitea_lightstep.commit.author.hash", "gitea_lightstep.commit.committer.hash"];
+const EMAILS: [&str; 2] = ["gitea_lightstep.commit.author.email", "gitea_lightstep.commit.committer.email"];
+
+#[test]
+fn author_committer_co_authors_and_tagger_are_told_apart() {
+    let mut sandbox = Sandbox::new();
+    by_many(&sandbox, "ann@example.org");
+    tag(&sandbox, "v1.0.0");
+    let names = [
+        "gitea_lightstep.commit.author.name",
+        "gitea_lightstep.commit.committer.name",
+        "gitea_lightstep.commit.co_authors",
+        "gitea_lightstep.tag.tagger",
+        "user.name",
+    ];
+    let attributes = attributes(&mut sandbox, &[], &["v1.0.0"]);
+    assert_eq!(of(&attributes, &names), json!(["Ann", "Bea", ["Carl", "Dora"], "Tess", "ann"]));
+}
+
+#[test]
+fn a_keyed_hash_tells_people_apart_and_names_nobody() {
+    let mut sandbox = Sandbox::new();
+    by_many(&sandbox, "ann@example.org");
+    let first = attributes(&mut sandbox, &[], &["main"]);
+    by_many(&sandbox, "Ann@Example.ORG");
+    tag(&sandbox, "v1.0.0");
+    let second = attributes(&mut sandbox, &[], &["v1.0.0"]);
+    for name in HASHES {
+        let hash = first[name].as_str().expect("a hash");
+        assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+        assert_eq!(first[name], second[name], "in another push, in other letters");
+    }
+    assert_ne!(first[HASHES[0]], first[HASHES[1]]);
+    assert_eq!(of(&first, &EMAILS), json!([null, null]));
+
+    let key = sandbox.state().join("address.key");
+    let bytes = fs::read(&key).expect("the key");
+    assert_eq!(bytes.len(), 32);
+    assert_eq!(key.metadata().expect("metadata").permissions().mode() & 0o777, 0o600);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+
+    let written = sandbox.everything_written().to_lowercase();
+    for address in ADDRESSES {
+        assert!(!written.contains(address), "{address} was written down");
+    }
+    assert!(!written.contains(&hex));
+    for args in [
+        &["status", "--json"][..],
+        &["log", "--json"],
+        &["explain", "acme/shop", "--json"],
+        &["queue", "list"],
+    ] {
+        let ran = sandbox.binary(args);
+        ran.succeeded_or_found();
+        let said = format!("{}{}", ran.stdout, ran.stderr).to_lowercase();
+        assert!(!said.contains(&hex), "{args:?}\n{said}");
+    }
+
+    // A key is of one state directory; who copies it has the same hashes.
+    let kept = sandbox.path("kept");
+    fs::rename(sandbox.state(), &kept).expect("moved");
+    by_many(&sandbox, "ann@example.org");
+    let other = attributes(&mut sandbox, &[], &["main"]);
+    assert_ne!(other[HASHES[0]], first[HASHES[0]]);
+    fs::copy(kept.join("address.key"), &key).expect("copied");
+    by_many(&sandbox, "ann@example.org");
+    assert_eq!(attributes(&mut sandbox, &[], &["main"])[HASHES[0]], first[HASHES[0]]);
+}
+
+#[test]
+fn addresses_go_out_only_where_the_site_wants_it() {
+    for (emails, expected) in
+        [("plain", json!(["ann@example.org", "bea@example.org"])), ("none", json!([null, null]))]
+    {
+        let mut sandbox = Sandbox::new();
+        sandbox.configure(&format!("[people]\nemails = \"{emails}\"\n"));
+        by_many(&sandbox, "ann@example.org");
+        let attributes = attributes(&mut sandbox, &[], &["main"]);
+        assert_eq!(of(&attributes, &EMAILS), expected);
+        assert_eq!(of(&attributes, &HASHES), json!([null, null]));
+        assert!(!sandbox.state().join("address.key").exists(), "{emails}: a key that nobody needs");
+        let written = sandbox.everything_written();
+        for address in ADDRESSES {
+            let is_told = emails == "plain" && ["ann@example.org", "bea@example.org"].contains(&address);
+            assert_eq!(written.contains(address), is_told, "{emails} {address}");
+        }
     }
 }
 
 #[test]
-fn who_merges_is_not_who_wrote() {
+fn a_key_that_cannot_be_read_costs_the_hashes_alone() {
     let mut sandbox = Sandbox::new();
-    sandbox.set("GITEA_PR_ID", "900");
-    sandbox.set("GITEA_PUSH_TRIGGER", "pr-merge-to-base");
-    sandbox.set("GITEA_PUSHER_NAME", "mia");
-    let message = "Pay by card (#12)\n\nReviewed-on: https://git.example.com/acme/shop/pulls/12\n\
-                   Co-authored-by: Bo Builder <bo@example.org>";
-    let merged = attributes(&sandbox, message);
-    assert_eq!(merged["gitea_lightstep.merged_by"], "mia");
-    assert_eq!(merged["gitea_lightstep.commit.author.name"], "Ann Author");
-    assert_eq!(merged["gitea_lightstep.commit.co_authors"], serde_json::json!(["Bo Builder"]));
-    // Gitea 1.22 to 1.25 says that it merged, and the message says what.
-    assert_eq!((&merged["vcs.change.id"], &merged["vcs.change.state"]), (&"12".into(), &"merged".into()));
-
-    // Bringing a branch up to date merges nothing into its base.
-    sandbox.set("GITEA_PUSH_TRIGGER", "pr-update-with-base");
-    let updated = attributes(&sandbox, "Up to date");
-    assert_eq!(
-        (&updated["gitea_lightstep.merged_by"], &updated["vcs.change.state"]),
-        (&Value::Null, &Value::Null)
-    );
+    fs::create_dir_all(sandbox.state()).expect("a directory");
+    fs::write(sandbox.state().join("address.key"), b"short").expect("a file");
+    by_many(&sandbox, "ann@example.org");
+    let attributes = attributes(&mut sandbox, &[], &["main"]);
+    assert_eq!(of(&attributes, &HASHES), json!([null, null]));
+    assert_eq!(of(&attributes, &EMAILS), json!([null, null]));
+    assert_eq!(attributes["gitea_lightstep.commit.author.name"], "Ann");
+    assert_eq!(fs::read(sandbox.state().join("address.key")).expect("the file"), b"short");
 }
 
 #[test]
-fn an_address_is_a_keyed_hash_unless_the_site_wants_it_otherwise() {
-    const HASH: &str = "gitea_lightstep.commit.author.hash";
-    const EMAIL: &str = "gitea_lightstep.commit.author.email";
+fn who_only_looks_makes_no_key() {
     let sandbox = Sandbox::new();
-    let first = attributes(&sandbox, "One");
-    let hash = first[HASH].as_str().expect("a hash");
-    assert_eq!(hash.len(), 32);
-    assert_eq!(attributes(&sandbox, "Two")[HASH], hash, "the same person");
-    assert_eq!(hash_of(&sandbox, "Ann <ANN@Example.org>"), hash, "in other letters");
-    assert_ne!(hash_of(&sandbox, "Ann Author <bo@example.org>"), hash, "another person");
-    assert!(!sandbox.everything_written().to_lowercase().contains("@example.org"));
-    let key = sandbox.state().join("address.key");
-    assert_eq!(fs::metadata(&key).expect("the key").permissions().mode() & 0o777, 0o600);
-
-    let elsewhere = Sandbox::new();
-    assert_ne!(attributes(&elsewhere, "One")[HASH], hash, "another key");
-    elsewhere.configure("[people]\nemails = \"none\"\n");
-    let none = attributes(&elsewhere, "Two");
-    assert_eq!((&none[HASH], &none[EMAIL]), (&Value::Null, &Value::Null));
-    elsewhere.configure("[people]\nemails = \"plain\"\n");
-    let plain = attributes(&elsewhere, "Three");
-    assert_eq!((&plain[HASH], &plain[EMAIL]), (&Value::Null, &"ann@example.org".into()));
+    by_many(&sandbox, "ann@example.org");
+    sandbox.push(&["main"]).succeeded();
+    fs::remove_file(sandbox.state().join("address.key")).expect("removed");
+    let before = sandbox.tree();
+    for args in
+        [&["explain", "acme/shop"][..], &["explain", "acme/shop", "--json"], &["try", "git/acme/shop.git"]]
+    {
+        sandbox.binary(args).succeeded_or_found();
+    }
+    assert!(sandbox.tree() == before, "something was written");
 }
 
 #[test]
-fn whoever_only_looks_makes_no_key() {
-    let sandbox = Sandbox::new();
-    sandbox.configure("[people]\nemails = \"none\"\n");
-    attributes(&sandbox, "One");
-    sandbox.configure("");
-    sandbox.binary(&["explain", "acme/shop"]).succeeded();
-    assert!(!sandbox.state().join("address.key").exists());
+fn whoever_pushes_is_told_as_what_they_are() {
+    const WHO: [&str; 4] =
+        ["gitea_lightstep.pusher.kind", "user.name", "user.id", "gitea_lightstep.actions_task.id"];
+    let mut sandbox = Sandbox::new();
+    let mut told = |env: &[(&str, &str)], message: &str| {
+        sandbox.commit(message, &[]);
+        of(&attributes(&mut sandbox, env, &["main"]), &WHO)
+    };
+    assert_eq!(told(&[], "By a person"), json!(["user", "ann", "7", null]));
+    // Gitea names the repository's owner, whoever holds the key (reference/gitea.md, 3.1).
+    assert_eq!(told(&[("GITEA_DEPLOY_KEY_ID", "5")], "By a key"), json!(["deploy_key", null, null, null]));
+    // Gitea before 1.26 names no task, but always this user.
+    let actions =
+        [("GITEA_DEPLOY_KEY_ID", "0"), ("GITEA_PUSHER_NAME", "gitea-actions"), ("GITEA_PUSHER_ID", "-2")];
+    assert_eq!(told(&actions, "By a job"), json!(["actions_task", "gitea-actions", "-2", null]));
+    let task = [("GITEA_ACTIONS_TASK_ID", "41")];
+    assert_eq!(told(&task, "By another"), json!(["actions_task", "gitea-actions", "-2", 41]));
+    sandbox.unset("GITEA_");
+    sandbox.commit("Outside of Gitea", &[]);
+    assert_eq!(of(&attributes(&mut sandbox, &[], &["main"]), &WHO), json!([null, null, null, null]));
 }

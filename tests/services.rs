@@ -1,181 +1,456 @@
-//! `[[service]]`: where versions come from, what links become, and how far a repository's own file reaches.
+//! `[[service]]` and a repository's own `.gitea/lightstep.toml`: versions beside git's own, environments, links, and names that mean harm.
 
 use serde_json::Value;
 
-use crate::support::Sandbox;
-
-/// Pushes a commit with these files to main and returns its markers.
-fn markers(sandbox: &Sandbox, files: &[(&str, &str)]) -> Vec<Value> {
-    let before = sandbox.waiting("unassigned").len();
-    sandbox.commit("A change", files);
-    sandbox.push(&["main"]).succeeded();
-    sandbox.waiting("unassigned").split_off(before)
-}
-
-fn missing(sandbox: &Sandbox) -> String {
-    sandbox.decisions().pop().expect("a decision")["missing"].as_str().unwrap_or_default().to_string()
-}
-
-fn service(more: &str) -> String {
-    format!("[[service]]\nrepository = \"acme/*\"\nname = \"pay\"\n{more}\n")
-}
-
-#[test]
-fn a_version_is_read_where_the_rule_says() {
-    let sandbox = Sandbox::new();
-    for (rule, file, content, expected) in [
-        ("{ file = \"Cargo.toml\" }", "Cargo.toml", "[package]\nversion = \"1.2.3\"\n", "1.2.3"),
-        (
-            "{ file = \"a/Cargo.toml\" }",
-            "a/Cargo.toml",
-            "[workspace.package]\nversion = \"1.2.4\"\n",
-            "1.2.4",
-        ),
-        ("{ file = \"package.json\" }", "package.json", "{\"version\": \"1.2.5\"}\n", "1.2.5"),
-        ("{ file = \"pyproject.toml\" }", "pyproject.toml", "[project]\nversion = \"1.2.6\"\n", "1.2.6"),
-        ("{ file = \"Chart.yaml\" }", "Chart.yaml", "version: 1.2.7\nappVersion: \"8\"\n", "1.2.7"),
-        ("{ file = \"Chart.yaml\", key = \"appVersion\" }", "x", "1", "8"),
-        ("{ file = \"VERSION\" }", "VERSION", "\n1.2.9\n", "1.2.9"),
-    ] {
-        sandbox.configure(&service(&format!("version = {rule}")));
-        assert_eq!(markers(&sandbox, &[(file, content)])[0]["version"], expected, "{rule}");
-        assert_eq!(missing(&sandbox), "", "{rule}");
-    }
-    sandbox.configure(&service("version = \"describe\""));
-    sandbox.git(&["tag", "v2.0.0"]);
-    sandbox.push(&["v2.0.0"]).succeeded();
-    let described = markers(&sandbox, &[("x", "2")]);
-    assert!(described[0]["version"].as_str().expect("text").starts_with("v2.0.0-1-g"), "{described:?}");
-    sandbox.configure(&service("version = { option = \"version\" }"));
-    sandbox.commit("By option", &[]);
-    sandbox.push(&["-o", "version=2026-48", "main"]).succeeded();
-    assert_eq!(sandbox.waiting("unassigned").pop().expect("a marker")["version"], "2026-48");
-}
-
-#[test]
-fn a_version_that_is_not_there_costs_the_version_only() {
-    let sandbox = Sandbox::new();
-    for (rule, why) in [
-        ("{ file = \"VERSION\" }", "the version of `pay` is to be read in `VERSION`, which is not there"),
-        (
-            "{ file = \"Cargo.toml\" }",
-            "no version of `pay` in `Cargo.toml`: it is inherited from the workspace",
-        ),
-        ("{ file = \"a.json\", key = \"b.c\" }", "no version of `pay` in `a.json`: it has no `b.c`"),
-        ("{ file = \"bad.yaml\" }", "no version of `pay` in `bad.yaml`: "),
-    ] {
-        sandbox.configure(&service(&format!("version = {rule}")));
-        let files = [
-            ("Cargo.toml", "[package]\nversion.workspace = true\n"),
-            ("a.json", "{\"b\": {}}"),
-            ("bad.yaml", "a: [\n"),
-            ("x", rule),
-        ];
-        let made = markers(&sandbox, &files);
-        assert_eq!(made[0]["version"], made[0]["attributes"]["vcs.ref.head.revision"], "{rule}");
-        assert!(missing(&sandbox).starts_with(why), "{rule}: {}", missing(&sandbox));
-    }
-}
-
-#[test]
-fn links_and_owner_are_in_the_marker_and_nothing_leaves_its_place() {
-    let sandbox = Sandbox::new();
-    sandbox.configure(&service(
-        "owner = \"team payments\"\nversion = { option = \"version\" }\n\
-         links = { runbook = \"https://wiki.example.com/{service}?v={version}\", board = \"https://g.example.com/{environment}\", \
-         code = \"https://git.example.com/{repository}/commit/{commit}\" }",
-    ));
-    sandbox.commit("One", &[]);
-    sandbox.push(&["-o", "version=1/../&x=\"#", "-o", "deploy=a b", "main"]).succeeded();
-    let made = sandbox.waiting("unassigned");
-    let of = |nth: usize, name: &str| made[nth]["attributes"][name].clone();
-    assert_eq!(of(0, "gitea_lightstep.service.owner"), "team payments");
-    assert_eq!(
-        of(0, "gitea_lightstep.link.runbook"),
-        "https://wiki.example.com/pay?v=1%2F..%2F%26x%3D%22%23"
-    );
-    assert_eq!(of(0, "gitea_lightstep.link.board"), Value::Null, "a change goes to no environment");
-    assert_eq!(of(1, "gitea_lightstep.link.board"), "https://g.example.com/a%20b");
-    let commit = of(0, "vcs.ref.head.revision");
-    let code = format!("https://git.example.com/acme/shop/commit/{}", commit.as_str().expect("text"));
-    assert_eq!(of(0, "gitea_lightstep.link.code"), code);
-}
+use crate::support::{Ran, Sandbox};
 
 const OWN: &str = ".gitea/lightstep.toml";
 
-fn names(markers: &[Value]) -> Vec<&str> {
-    markers.iter().map(|marker| marker["service"].as_str().expect("text")).collect()
+/// Pushes, and returns the markers of it in the order of the services' names.
+#[track_caller]
+fn pushed(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
+    let before = sandbox.waiting("unassigned").len();
+    sandbox.push(args).succeeded();
+    let mut markers = sandbox.waiting("unassigned").split_off(before);
+    markers.sort_by_key(|marker| (said(marker, "service").to_string(), said(marker, "kind").to_string()));
+    markers
+}
+
+/// Returns a text of a marker or of a decision, "" if it is not there.
+fn said<'a>(entry: &'a Value, key: &str) -> &'a str {
+    entry[key].as_str().unwrap_or_default()
+}
+
+fn attribute<'a>(marker: &'a Value, name: &str) -> &'a str {
+    marker["attributes"][name].as_str().unwrap_or_default()
+}
+
+/// Returns which service, version and environment each marker has, with its kind before it.
+fn told(markers: &[Value]) -> Vec<String> {
+    let parts = |marker| ["kind", "service", "version", "environment"].map(|key| said(marker, key));
+    markers.iter().map(|marker| parts(marker).join(" ").trim_end().to_string()).collect()
+}
+
+/// Returns the last decision's reason, and what its markers have to do without.
+fn last(sandbox: &Sandbox) -> (String, String) {
+    let decision = sandbox.decisions().pop().expect("a decision");
+    (said(&decision, "why").into(), said(&decision, "missing").into())
+}
+
+/// Configures the service `pay` of the repository, with a rule for its version.
+fn versioned(sandbox: &Sandbox, version: &str) {
+    sandbox.configure(&format!(
+        "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\nversion = {version}\n"
+    ));
 }
 
 #[test]
-fn a_repositorys_own_file_counts_where_the_site_lets_it() {
+fn a_version_is_read_as_the_files_format_has_it() {
     let sandbox = Sandbox::new();
-    let own = "[[service]]\nname = \"search\"\nowner = \"them\"\nenvironments = { staging = \"main\" }\n";
-    assert_eq!(names(&markers(&sandbox, &[(OWN, own)])), ["shop"], "nobody lets it");
-    sandbox.configure("[policy]\nrepository_services = [\"other/*\"]\n");
-    assert_eq!(names(&markers(&sandbox, &[("x", "1")])), ["shop"], "others are let");
-    sandbox.configure("[policy]\nrepository_services = [\"Acme/*\"]\n");
-    let made = markers(&sandbox, &[("x", "2")]);
-    assert_eq!(names(&made), ["search", "search"]);
-    assert_eq!((&made[1]["kind"], &made[1]["environment"]), (&"deployment".into(), &"staging".into()));
-
-    // What the site says of a service stays.
-    sandbox.configure(
-        "[policy]\nrepository_services = [\"acme/*\"]\n[[service]]\nrepository = \"acme/shop\"\nname = \"search\"\nowner = \"us\"\n",
-    );
-    let made = markers(&sandbox, &[("x", "3")]);
-    assert_eq!(names(&made), ["search", "search"]);
-    assert_eq!(made[0]["attributes"]["gitea_lightstep.service.owner"], "us");
-
-    // A name that is another repository's is not for this one.
-    sandbox.configure(
-        "[policy]\nrepository_services = [\"acme/*\"]\n[[service]]\nrepository = \"acme/other\"\nname = \"search\"\n",
-    );
-    assert_eq!(names(&markers(&sandbox, &[("x", "4")])), ["shop"]);
-    assert!(missing(&sandbox).contains("the site gives the name `search` to another repository's service"));
-}
-
-#[test]
-fn a_wrong_file_defines_nothing_and_the_journal_has_the_place() {
-    let sandbox = Sandbox::new();
-    sandbox.configure(
-        "[policy]\nrepository_services = [\"acme/*\"]\n[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\n",
-    );
-    let many = "[[service]]\nname = \"a\"\n".repeat(65);
-    for (own, why) in [
-        ("[[service]]\nname = \"a\"\nowned = \"b\"\n", ".gitea/lightstep.toml:3:1: unknown field `owned`"),
+    for (version, file, content, expected) in [
         (
-            "[[service]]\nname = \"a\"\nrepository = \"x/y\"\n",
-            ".gitea/lightstep.toml:3:14: a repository defines services of itself alone",
+            "{ file = \"Cargo.toml\" }",
+            "Cargo.toml",
+            "[package]\nname = \"pay\"\nversion = \"1.2.3\"\n",
+            "1.2.3",
         ),
-        ("[lightstep]\n", ".gitea/lightstep.toml:1:2: unknown field `lightstep`"),
-        ("\u{1b}[2J", ".gitea/lightstep.toml:1:2: "),
-        (&many, ".gitea/lightstep.toml: it defines 65 services, the limit is 64"),
+        ("{ file = \"Cargo.toml\" }", "Cargo.toml", "[workspace.package]\nversion = \"1.3.0\"\n", "1.3.0"),
+        (
+            "{ file = \"web/package.json\" }",
+            "web/package.json",
+            "{\"name\": \"pay\", \"version\": \"2.0.1\"}",
+            "2.0.1",
+        ),
+        ("{ file = \"pyproject.toml\" }", "pyproject.toml", "[project]\nversion = \"3.1\"\n", "3.1"),
+        ("{ file = \"pyproject.toml\" }", "pyproject.toml", "[tool.poetry]\nversion = \"3.2\"\n", "3.2"),
+        ("{ file = \"Chart.yaml\" }", "Chart.yaml", "version: 4.0.0\nappVersion: \"4.1\"\n", "4.0.0"),
+        (
+            "{ file = \"Chart.yaml\", key = \"appVersion\" }",
+            "Chart.yaml",
+            "version: 4.0.0\nappVersion: \"4.1\"\n",
+            "4.1",
+        ),
+        ("{ file = \"values.yaml\", key = \"image.tag\" }", "values.yaml", "image: {tag: b7}\n", "b7"),
+        ("{ file = \"VERSION\" }", "VERSION", "\n 5.0.0-rc.1 \nmore\n", "5.0.0-rc.1"),
+        ("{ file = \"VERSION\" }", "VERSION", "\u{feff}5.0.1\r\n", "5.0.1"),
     ] {
-        assert_eq!(names(&markers(&sandbox, &[(OWN, own)])), ["pay"], "{why}");
-        assert!(missing(&sandbox).starts_with(why), "{why}: {}", missing(&sandbox));
-        assert!(!missing(&sandbox).contains('\u{1b}'));
+        versioned(&sandbox, version);
+        sandbox.commit(version, &[(file, content)]);
+        let markers = pushed(&sandbox, &["main"]);
+        assert_eq!(told(&markers), [format!("change pay {expected}")], "{version}");
+        assert_eq!(last(&sandbox), (String::new(), String::new()), "{version}");
     }
-    // A file that is larger than any such file is not read, and costs nothing.
-    assert_eq!(names(&markers(&sandbox, &[(OWN, &"#".repeat(300 << 10))])), ["pay"]);
 }
 
 #[test]
-fn a_wrong_rule_is_told_with_its_place() {
+fn a_tag_a_description_the_commit_and_an_option_are_versions() {
     let sandbox = Sandbox::new();
-    for (rule, why) in [
-        ("version = \"latest\"", ":9:11: expected \"tag\", \"describe\", \"commit\""),
-        ("version = { file = \"/etc/passwd\" }", ":9:11: expected the path of a file in the repository"),
-        ("links = { a = \"https://x/{servce}\" }", ":9:15: there is no placeholder `{servce}`"),
-        ("links = { a = \"https://{service}.example.com\" }", ":9:15: the host is never a placeholder"),
-        ("environments = { \"\" = \"main\" }", ":9:18: an environment needs a name"),
-        ("environments = { a = 1 }", ":9:22: expected the name of a branch or a tag"),
+    versioned(&sandbox, "\"describe\"");
+    let first = sandbox.commit("Without a tag", &[]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {first}")]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    assert_eq!(told(&pushed(&sandbox, &["v1.0.0"])), ["release pay 1.0.0"]);
+
+    sandbox.commit("After it", &[]);
+    let described = sandbox.git(&["describe", "--tags", "--abbrev=12"]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {described}")]);
+
+    versioned(&sandbox, "\"tag\"");
+    let untagged = sandbox.commit("Untagged", &[]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {untagged}")]);
+    sandbox.commit("Tagged", &[]);
+    sandbox.git(&["tag", "v1.1.0"]);
+    sandbox.git(&["tag", "pay/v7.0.0"]);
+    sandbox.push(&["v1.1.0", "pay/v7.0.0"]).succeeded();
+    assert_eq!(told(&pushed(&sandbox, &["main"])), ["change pay 7.0.0"], "the tag that names the service");
+
+    versioned(&sandbox, "\"commit\"");
+    let commit = sandbox.commit("By its id", &[]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {commit}")]);
+
+    versioned(&sandbox, "{ option = \"build\" }");
+    sandbox.commit("By option", &[]);
+    assert_eq!(told(&pushed(&sandbox, &["-o", "build= 2026.11 ", "main"])), ["change pay 2026.11"]);
+    let commit = sandbox.commit("Without the option", &[]);
+    assert_eq!(told(&pushed(&sandbox, &["-o", "build= ", "main"])), [format!("change pay {commit}")]);
+}
+
+#[test]
+fn a_version_that_cannot_be_read_is_the_commit_and_the_journal_says_why() {
+    let sandbox = Sandbox::new();
+    for (version, content, why) in [
+        ("{ file = \"gone/Cargo.toml\" }", "", "is to be read in `gone/Cargo.toml`, which is not there"),
+        (
+            "{ file = \"Cargo.toml\" }",
+            "[package]\n",
+            "no `package.version` and no `workspace.package.version`",
+        ),
+        (
+            "{ file = \"Cargo.toml\", key = \"package.vers\" }",
+            "[package]\nversion = \"1\"\n",
+            "no `package.vers`",
+        ),
+        (
+            "{ file = \"Cargo.toml\" }",
+            "[package]\nversion.workspace = true\n",
+            "inherited from the workspace",
+        ),
+        ("{ file = \"Cargo.toml\" }", "[package]\nversion = 3\n", "`package.version` is no text"),
+        ("{ file = \"Cargo.toml\" }", "[package\n", "no version of `pay` in `Cargo.toml`"),
+        ("{ file = \"Cargo.toml\" }", &"#".repeat(300 << 10), "the limit is 262144"),
     ] {
-        sandbox.configure(&service(rule));
-        let ran = sandbox.binary(&["check"]);
-        assert_eq!(ran.code, Some(1), "{rule}");
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        let place = why.split(' ').next().expect("a place").trim_end_matches(':');
-        assert!(said.contains(place) && said.contains(&why[place.len() + 2..]), "{rule}\n{said}");
+        versioned(&sandbox, version);
+        let commit = sandbox.commit(why, &[("Cargo.toml", content)]);
+        assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {commit}")], "{why}");
+        let (_, missing) = last(&sandbox);
+        assert!(missing.contains(why), "{missing}");
+        assert!(missing.contains("pay") || missing.contains("Cargo.toml"), "{missing}");
     }
+    assert_eq!(sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn one_push_of_a_monorepo_is_a_marker_for_each_service_that_it_touches() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/*\"\nname = \"pay\"\npaths = [\"pay/**\"]\nowner = \"team pay\"\n\
+         version = { file = \"pay/VERSION\" }\n\
+         [[service]]\nrepository = \"ACME/shop\"\nname = \"pay\"\npaths = [\"shared/money/**\"]\nowner = \"nobody\"\n\
+         [[service]]\nrepository = \"acme/shop\"\nname = \"cart\"\npaths = [\"cart/**\"]\n\
+         [[service]]\nrepository = \"acme/other\"\nname = \"other\"\n",
+    );
+    sandbox.commit("Begin", &[("pay/VERSION", "1.0\n"), ("cart/a", "")]);
+    let both = pushed(&sandbox, &["main"]);
+    let services: Vec<_> = both.iter().map(|marker| said(marker, "service")).collect();
+    assert_eq!(services, ["cart", "pay"]);
+    assert_eq!(said(&both[1], "version"), "1.0");
+    assert_eq!(attribute(&both[1], "gitea_lightstep.service.owner"), "team pay", "the first rule's word");
+    assert_eq!(both[0]["attributes"].get("gitea_lightstep.service.owner"), None);
+
+    sandbox.commit("Money", &[("shared/money/a", "")]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])), ["change pay 1.0"]);
+    sandbox.commit("Text", &[("README", "")]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])), [""; 0]);
+    assert_eq!(last(&sandbox).0, "no configured service has any of the changed paths");
+}
+
+#[test]
+fn a_ref_that_is_an_environments_deploys_without_a_script() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\nversion = { file = \"VERSION\" }\n\
+         [service.environments]\nstaging = \"main\"\nproduction = [\"deploy/production\", \"v*\"]\n\
+         canary = \"refs/heads/canary-*\"\nlab = []\n",
+    );
+    sandbox.commit("Begin", &[("VERSION", "0.1\n")]);
+    for (args, expected) in [
+        (&["main"][..], &["change pay 0.1", "deployment pay 0.1 staging"][..]),
+        (&["HEAD:refs/heads/deploy/production"], &["deployment pay 0.1 production"]),
+        (&["HEAD:refs/heads/canary-3"], &["deployment pay 0.1 canary"]),
+        (&["HEAD:refs/heads/canary-9/x"], &[]),
+        (&["HEAD:refs/tags/canary-4"], &[]),
+        (&["HEAD:refs/tags/v1.0.0"], &["deployment pay 1.0.0 production", "release pay 1.0.0"]),
+        (&["HEAD:refs/heads/topic"], &[]),
+        // What the pusher says counts before what the ref says.
+        (&["-o", "deploy=lab", "HEAD:refs/heads/canary-5"], &["deployment pay 1.0.0 lab"]),
+        (&["--delete", "canary-5"], &[]),
+    ] {
+        assert_eq!(told(&pushed(&sandbox, args)), expected, "{args:?}");
+    }
+}
+
+#[test]
+fn an_environment_that_no_service_has_is_a_slip() {
+    let sandbox = Sandbox::new();
+    let rule = "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\n\
+                environments = { production = \"release\", lab = [] }\n";
+    sandbox.configure(rule);
+    sandbox.commit("Begin", &[]);
+    let not = "no service of this repository has the environment";
+    for (environment, why) in [
+        ("prodution", format!("{not} `prodution`, did you mean `production`?")),
+        ("moon", format!("{not} `moon`, only `lab`, `production`")),
+    ] {
+        let option = format!("deploy={environment}");
+        assert_eq!(
+            told(&pushed(&sandbox, &["-o", &option, &format!("HEAD:refs/heads/{environment}")])),
+            [""; 0]
+        );
+        assert_eq!(last(&sandbox), (why.clone(), String::new()));
+        // What landed is marked all the same, and the slip is not lost.
+        sandbox.commit(environment, &[]);
+        let markers = pushed(&sandbox, &["-o", &option, "main"]);
+        assert_eq!(markers.iter().map(|marker| said(marker, "kind")).collect::<Vec<_>>(), ["change"]);
+        assert_eq!(last(&sandbox), (String::new(), why));
+    }
+    // Where one service says nothing of environments, it may run anywhere.
+    sandbox.configure(&format!("{rule}[[service]]\nrepository = \"acme/shop\"\nname = \"tool\"\n"));
+    let markers = pushed(&sandbox, &["-o", "deploy=moon", "HEAD:refs/heads/anywhere"]);
+    assert_eq!(markers.iter().map(|marker| said(marker, "service")).collect::<Vec<_>>(), ["tool"]);
+    let named = ["-o", "deploy=moon", "-o", "deploy.service=pay", "HEAD:refs/heads/named"];
+    assert_eq!(told(&pushed(&sandbox, &named)), [""; 0]);
+}
+
+#[test]
+fn links_are_filled_in_and_what_fills_them_stays_in_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/shop\"\nname = \"pay/../é?x=1&y#z\"\nversion = { option = \"v\" }\n\
+         [service.links]\nrunbook = \"https://wiki.example.com/{service}/{version}\"\n\
+         commit = \"https://git.example.com/{repository}/commit/{commit}?t={trace_id}\"\n\
+         board = \"https://graph.example.com/d?env={environment}&from={from}&to={to}\"\n",
+    );
+    let commit = sandbox.commit("Begin", &[]);
+    let hostile = "v=a b\"><script>/../\u{1b}[31m%0d";
+    let markers = pushed(&sandbox, &["-o", hostile, "-o", "deploy=a/b&c", "main"]);
+    let [change, deployment] = &markers[..] else { panic!("{markers:?}") };
+    let link = |marker, name: &str| attribute(marker, &format!("gitea_lightstep.link.{name}")).to_string();
+    let service = "pay%2F..%2F%C3%A9%3Fx%3D1%26y%23z";
+    let runbook = link(change, "runbook");
+    assert!(
+        runbook.starts_with(&format!("https://wiki.example.com/{service}/a%20b%22%3E%3Cscript%3E%2F..%2F"))
+    );
+    assert!(
+        runbook.is_ascii() && !runbook.contains(['"', '<', ' ', '\u{1b}']) && runbook.ends_with("%250d"),
+        "{runbook}"
+    );
+    let trace = said(change, "trace_id");
+    assert_eq!(
+        link(change, "commit"),
+        format!("https://git.example.com/acme/shop/commit/{commit}?t={trace}")
+    );
+    assert_eq!(link(change, "board"), "", "a change has no environment, so there is no such link");
+
+    let time: gitea_lightstep::time::Timestamp = said(deployment, "time").parse().expect("a time");
+    let (from, to) = (time.as_millisecond() - 1_800_000, time.as_millisecond() + 1_800_000);
+    let board = format!("https://graph.example.com/d?env=a%2Fb%26c&from={from}&to={to}");
+    assert_eq!(link(deployment, "board"), board);
+}
+
+/// A sandbox whose site lets the repositories of `acme` define services, and defines two itself.
+fn with_own_file(allowed: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.configure(&format!(
+        "[policy]\nrepository_services = [\"{allowed}\"]\n\
+         [[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\npaths = [\"pay/**\"]\nowner = \"site\"\n\
+         [[service]]\nrepository = \"acme/vault\"\nname = \"vault\"\n"
+    ));
+    sandbox
+}
+
+const OWN_SERVICES: &str = "[[service]]\nname = \"cart\"\npaths = [\"cart/**\"]\nowner = \"us\"\n\
+    environments = { staging = \"main\" }\n\
+    [[service]]\nname = \"pay\"\nowner = \"us\"\npaths = [\"**\"]\nversion = { file = \"VERSION\" }\n";
+
+#[test]
+fn a_repository_defines_services_where_the_site_lets_it() {
+    let sandbox = with_own_file("Acme/*");
+    sandbox.commit("Begin", &[(OWN, OWN_SERVICES), ("cart/a", ""), ("pay/a", ""), ("VERSION", "3\n")]);
+    let markers = pushed(&sandbox, &["main"]);
+    let who: Vec<_> = markers
+        .iter()
+        .map(|m| (said(m, "kind"), said(m, "service"), attribute(m, "gitea_lightstep.service.owner")))
+        .collect();
+    assert_eq!(who, [("change", "cart", "us"), ("deployment", "cart", "us"), ("change", "pay", "site")]);
+    assert_eq!(said(&markers[2], "version"), "3", "what the site leaves open, the file adds");
+
+    sandbox.commit("Elsewhere", &[("README", "")]);
+    assert!(
+        pushed(&sandbox, &["main"]).iter().all(|m| said(m, "service") != "pay"),
+        "the site says which paths"
+    );
+
+    // It counts as it is at the commit that is pushed.
+    sandbox.git(&["rm", "-q", OWN]);
+    sandbox.commit("Without", &[("cart/a", "1"), ("pay/a", "1")]);
+    let markers = pushed(&sandbox, &["main"]);
+    assert_eq!(markers.iter().map(|m| said(m, "service")).collect::<Vec<_>>(), ["pay"]);
+}
+
+#[test]
+fn what_a_repository_defines_is_not_looked_at_without_leave() {
+    for allowed in ["acme/other", "other/*", "*", "acme/sho"] {
+        let sandbox = with_own_file(allowed);
+        sandbox.commit("Begin", &[(OWN, OWN_SERVICES), ("cart/a", ""), ("pay/a", "")]);
+        let markers = pushed(&sandbox, &["main"]);
+        assert_eq!(markers.iter().map(|m| said(m, "service")).collect::<Vec<_>>(), ["pay"], "{allowed}");
+        sandbox.commit("Broken", &[(OWN, "[[["), ("pay/a", "1")]);
+        assert_eq!(pushed(&sandbox, &["main"]).len(), 1);
+        assert_eq!(last(&sandbox).1, "", "{allowed}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_defines_nothing_and_the_site_counts_still() {
+    let sandbox = with_own_file("acme/*");
+    let many =
+        |count: usize| (0..count).map(|n| format!("[[service]]\nname = \"s{n}\"\n")).collect::<String>();
+    let huge = format!("{OWN_SERVICES}# {}\n", "x".repeat(300 << 10));
+    for (nth, (content, why)) in [
+        ("[[service]]\nname = \"cart\"\nname = \"again\"\n".to_string(), ".gitea/lightstep.toml:3:1: "),
+        ("[[service]]\nname = \"cart\"\nown = 1\n".into(), ".gitea/lightstep.toml:3:1: "),
+        (
+            "[[service]]\nname = \"cart\"\nrepository = \"acme/vault\"\n".into(),
+            ".gitea/lightstep.toml:3:14: ",
+        ),
+        ("[policy]\nrepository_services = [\"**\"]\n".into(), ".gitea/lightstep.toml:1:"),
+        (many(65), ".gitea/lightstep.toml: it defines 65 services, the limit is 64"),
+        (huge, "262144"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        sandbox.commit(why, &[(OWN, &content), ("cart/a", &nth.to_string()), ("pay/a", &nth.to_string())]);
+        let markers = pushed(&sandbox, &["main"]);
+        assert_eq!(markers.iter().map(|m| said(m, "service")).collect::<Vec<_>>(), ["pay"], "{why}");
+        let (_, missing) = last(&sandbox);
+        assert!(missing.contains(why), "expected {why}\n{missing}");
+    }
+    sandbox.commit("At the limit", &[(OWN, &many(64))]);
+    assert_eq!(pushed(&sandbox, &["main"]).len(), 64);
+    assert_eq!(sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn names_of_strangers_are_made_fit_to_be_shown() {
+    let sandbox = with_own_file("acme/*");
+    let long = "n".repeat(5_000);
+    let own = format!(
+        "[[service]]\nname = \"a\\u001b[31m\\nremote: ok\\u202e\"\nowner = \"o\\u0000\\u009b\"\n\
+         environments = {{ \"e\\u001b\\n\" = \"main\" }}\n[[service]]\nname = \"{long}\"\n"
+    );
+    sandbox.commit("Hostile", &[(OWN, &own)]);
+    let ran: Ran = sandbox.push(&["main"]);
+    ran.succeeded();
+    let markers = sandbox.waiting("unassigned");
+    assert_eq!(
+        markers.len(),
+        3,
+        "two changes, and a deployment of the one that goes somewhere: {:?}",
+        told(&markers)
+    );
+    let hostile = |c: char| c.is_control() || c == '\u{202e}';
+    for marker in &markers {
+        for text in [
+            said(marker, "service"),
+            said(marker, "environment"),
+            attribute(marker, "gitea_lightstep.service.owner"),
+        ] {
+            assert!(!text.contains(hostile) && text.chars().count() <= 256, "{text:?}");
+        }
+    }
+    assert!(ran.remote().iter().all(|line| !line.contains(hostile)), "{:?}", ran.remote());
+}
+
+#[test]
+fn a_deletion_and_a_wiki_have_no_services_of_their_own() {
+    let mut sandbox = with_own_file("acme/*");
+    sandbox.commit("Begin", &[(OWN, "[[["), ("pay/a", "")]);
+    sandbox.push(&["main", "HEAD:refs/heads/topic"]).succeeded();
+    sandbox.push(&["--delete", "topic"]).succeeded();
+    assert_eq!(last(&sandbox), ("a deletion changes nothing that runs".into(), String::new()));
+    sandbox.set("GITEA_REPO_IS_WIKI", "true");
+    sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
+    sandbox.commit("Page", &[("cart/a", "1"), ("pay/a", "1")]);
+    let markers = pushed(&sandbox, &["main"]);
+    assert_eq!(
+        markers.iter().map(|m| said(m, "service")).collect::<Vec<_>>(),
+        ["pay"],
+        "the site's rules alone"
+    );
+    assert_eq!(last(&sandbox).1, "");
+}
+
+#[test]
+fn a_wrong_rule_is_told_with_its_line_and_column() {
+    let sandbox = Sandbox::new();
+    let before = "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\n";
+    // The sandbox writes six lines of its own before.
+    for (rule, expected) in [
+        (
+            "links = { a = \"https://x.example/{servce}\" }\n",
+            ["config.toml:9:15: ", "did you mean `{service}`?"],
+        ),
+        (
+            "links = { a = \"https://{service}.example/\" }\n",
+            ["config.toml:9:15: ", "the host is never a placeholder"],
+        ),
+        (
+            "links = { \"A b\" = \"https://x.example/\" }\n",
+            ["config.toml:9:11: ", "the name of a link has 1 to 64 of a-z"],
+        ),
+        ("version = \"latest\"\n", ["config.toml:9:11: ", "expected \"tag\", \"describe\", \"commit\""]),
+        (
+            "version = { file = \"../VERSION\" }\n",
+            ["config.toml:9:11: ", "expected the path of a file in the repository"],
+        ),
+        ("version = { path = \"VERSION\" }\n", ["config.toml:9:11: ", "{ file = \"Cargo.toml\" }"]),
+        ("environments = { \" \" = \"main\" }\n", ["config.toml:9:18: ", "an environment needs a name"]),
+        (
+            "environments = { a = 1 }\n",
+            ["config.toml:9:", "expected the name of a branch or a tag, or an array of them"],
+        ),
+        ("envronments = {}\n", ["config.toml:9:1: ", "did you mean `environments`?"]),
+    ] {
+        sandbox.configure(&format!("{before}{rule}"));
+        let problems = sandbox.problems().join("\n");
+        for part in expected {
+            assert!(problems.contains(part), "{rule}expected {part}\n{problems}");
+        }
+    }
+    sandbox.configure("[policy]\nrepository_service = [\"a/*\"]\n");
+    let problems = sandbox.problems().join("\n");
+    assert!(problems.contains("did you mean `repository_services`?"), "{problems}");
+    sandbox.configure("[people]\nemails = \"hash\"\n");
+    let problems = sandbox.problems().join("\n");
+    assert!(problems.contains("config.toml:7:10: ") && problems.contains("hashed"), "{problems}");
+}
+
+#[test]
+fn a_name_that_is_another_repositorys_is_not_to_be_had() {
+    let sandbox = with_own_file("acme/*");
+    sandbox.commit("Begin", &[(OWN, "[[service]]\nname = \"vault\"\n"), ("pay/a", "")]);
+    assert_eq!(told(&pushed(&sandbox, &["main"])).len(), 1, "the site's own one");
+    let why = ".gitea/lightstep.toml:2: the site gives the name `vault` to another repository's service";
+    assert_eq!(last(&sandbox).1, why);
 }
