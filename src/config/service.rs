@@ -124,22 +124,6 @@ pub struct ServiceRule {
     pub line: usize,
 }
 
-impl ServiceRule {
-    /// Returns the rule that says which paths of which repositories are a service, and no more.
-    pub fn new(repository: &str, paths: Vec<String>, name: String, line: usize) -> Self {
-        Self {
-            repository: repository.to_lowercase(),
-            paths,
-            name,
-            environments: Vec::new(),
-            owner: None,
-            links: Vec::new(),
-            version: None,
-            line,
-        }
-    }
-}
-
 /// An environment of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentRule {

@@ -1,14 +1,11 @@
 //! What a deployment brings, measured from what its service ran in the same environment before, and not from the old value
 //! of a ref.
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{Budget, Decider, Ended, Place, drafts::Planned};
 use crate::{
-    facts::{Brought, Contents, FactError, Facts, MAX_VISITED_SINCE, Patience, Relation},
+    facts::{Brought, Contents, FactError, MAX_VISITED_SINCE, Patience, Relation},
     marker::{Interval, name},
     policy::{Draft, Kind, Matter, Value},
     push::ObjectId,
@@ -62,7 +59,8 @@ impl Decider<'_> {
             }
         };
         let paths = service.as_ref().map(|service| service.paths()).unwrap_or_default();
-        let brought = match self.brought(facts, previous.commit, paths, budget) {
+        let measured = self.walk(budget, |patience| facts.brought_since(previous.commit, paths, patience));
+        let brought = match measured {
             Ok(brought) => brought,
             Err(err) if err.is_out_of_time() => return Err(Ended::from_fact(&err)),
             Err(err) => {
@@ -107,7 +105,12 @@ impl Decider<'_> {
         let facts = &matter.facts;
         let Ok(Some(old)) = facts.old_commit() else { return Ok(None) };
         let paths = planned.service.as_ref().map(|service| service.paths()).unwrap_or_default();
-        match self.brought(facts, old, paths, budget) {
+        // Without paths no commit needs to be read, only met.
+        let measured = self.walk(budget, |patience| match paths {
+            [] => facts.counted_since(old, patience),
+            _ => facts.brought_since(old, paths, patience),
+        });
+        match measured {
             Ok(brought) => {
                 let end = facts.push().time();
                 let first = brought.first.map(|(_, time)| time).filter(|start| *start <= end);
@@ -119,26 +122,21 @@ impl Decider<'_> {
         }
     }
 
-    fn brought(
-        &self,
-        facts: &Facts,
-        old: ObjectId,
-        paths: &[String],
-        budget: Budget,
-    ) -> Result<Rc<Brought>, FactError> {
+    /// Walks history for as long as whoever asks has patience, and no longer than one push may take in all.
+    fn walk<T>(&self, budget: Budget, walk: impl FnOnce(Patience) -> T) -> T {
         let patience = match budget {
             Budget::Push(deadline) => Patience::Until(deadline),
             Budget::Update if self.walked.get() > WALKING => Patience::Visits(SHORT),
             Budget::Update => Patience::Visits(MAX_VISITED_SINCE),
         };
         let start = Instant::now();
-        let brought = facts.brought_since(old, paths, patience);
+        let walked = walk(patience);
         self.walked.set(self.walked.get() + start.elapsed());
-        brought
+        walked
     }
 
-    /// Returns what ran in an environment before: what is remembered, else what history tells. A ref that stands for the environment told it by
-    /// its old value; a version tag has a version before it.
+    /// Returns what ran in an environment before: what is remembered, else what history tells. A ref that stands for the
+    /// environment told it by its old value; a version tag has a version before it.
     fn previous(&self, place: &Place, matter: &Matter) -> Result<Option<Previous>, FactError> {
         let Matter { facts, services } = matter;
         if let Some(deployed) = self.memory.last_deployment(place, facts.push().id()) {
