@@ -71,16 +71,20 @@ pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, 
 
     let Ok(target) = facts.target() else { return people };
     if let Some(commit) = &target.commit {
-        add(name::AUTHOR_NAME, Some(commit.author.name.clone().into()));
-        add(name::COMMITTER_NAME, Some(commit.committer.name.clone().into()));
-        for (person, plain, hashed) in [
-            (&commit.author, name::AUTHOR_EMAIL, name::AUTHOR_HASH),
-            (&commit.committer, name::COMMITTER_EMAIL, name::COMMITTER_HASH),
-        ] {
+        // Most commits are made by who wrote them, and that needs no second telling.
+        let is_another = |committer: &Person| {
+            (&committer.name, &committer.email) != (&commit.author.name, &commit.author.email)
+        };
+        let author = (&commit.author, [name::AUTHOR_NAME, name::AUTHOR_EMAIL, name::AUTHOR_HASH]);
+        let committer =
+            (&commit.committer, [name::COMMITTER_NAME, name::COMMITTER_EMAIL, name::COMMITTER_HASH]);
+        let committer = Some(committer).filter(|(person, _)| is_another(person));
+        for (person, [plain_name, email, hashed]) in [author].into_iter().chain(committer) {
+            add(plain_name, Some(person.name.clone().into()));
             match addresses {
                 Addresses::Hidden => {}
                 Addresses::Plain => {
-                    add(plain, (!person.email.is_empty()).then(|| person.email.clone().into()));
+                    add(email, (!person.email.is_empty()).then(|| person.email.clone().into()));
                 }
                 Addresses::Hashed(key) => add(hashed, hash(key, person).map(Value::from)),
             }
