@@ -284,7 +284,7 @@ fn a_merged_file_is_dropped_as_a_whole_and_the_journal_says_what_was_in_it() {
 #[test]
 fn merged_changes_go_before_any_release_too() {
     let pile = Pile::new("merge_at = 2\nfiles = 2\n");
-    let title = "x".repeat(58 << 10);
+    let title = "x".repeat(59 << 10);
     for nth in 0..50 {
         pile.push_with(SignedDuration::from_secs(2000 - 2 * nth), &["change"], &title);
         pile.push(SignedDuration::from_secs(1999 - 2 * nth), &["release"]);
