@@ -1,12 +1,9 @@
 //! `[[service]]`: which paths of which repositories are which services, and what else is known of one. The site
 //! writes it into the configuration; where the site lets it, a repository into a file of its own.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::{link::LinkTemplate, load::Reading, problem::Problem};
@@ -17,9 +14,6 @@ const MAX_OWN: usize = 64;
 
 /// How long a name may be in a repository's own file, in characters: of a service, an environment, an owner.
 const MAX_NAME: usize = 256;
-
-/// How long the path of a file with a version may be, in bytes.
-const MAX_PATH: usize = 4096;
 
 /// One `[[service]]` as written: for whoever has such tables in a file of their own, see [`service_rules`].
 #[derive(Debug, Deserialize)]
@@ -37,70 +31,45 @@ pub struct ServiceFile {
     version: Option<Spanned<VersionFile>>,
 }
 
-/// One pattern or several. By hand, as is what follows: serde's own code for a choice is tens of KiB of the binary.
-#[derive(Debug)]
-struct RefPatterns(Vec<String>);
-
-impl<'de> Deserialize<'de> for RefPatterns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PatternsVisitor;
-        impl<'de> Visitor<'de> for PatternsVisitor {
-            type Value = RefPatterns;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a branch or a tag, or an array of them")
-            }
-
-            fn visit_str<E>(self, pattern: &str) -> Result<RefPatterns, E> {
-                Ok(RefPatterns(vec![pattern.into()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RefPatterns, A::Error> {
-                let mut patterns = Vec::new();
-                while let Some(pattern) = list.next_element()? {
-                    patterns.push(pattern);
-                }
-                Ok(RefPatterns(patterns))
-            }
-        }
-        deserializer.deserialize_any(PatternsVisitor)
-    }
+/// One pattern or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a branch or a tag, or an array of them")]
+enum RefPatterns {
+    One(String),
+    Many(Vec<String>),
 }
 
-/// Where a version is read, as written: a word, or a table of texts.
-#[derive(Debug)]
+/// Where a version is read, as written.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"tag\", \"describe\", \"commit\", { file = \"Cargo.toml\" } or { option = \"version\" }"
+)]
 enum VersionFile {
-    Word(String),
-    Table(BTreeMap<String, String>),
+    Word(VersionWord),
+    File(VersionInFile),
+    Option(VersionInOption),
 }
 
-const VERSION_EXPECTED: &str =
-    "expected \"tag\", \"describe\", \"commit\", { file = \"Cargo.toml\" } or { option = \"version\" }";
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum VersionWord {
+    Tag,
+    Describe,
+    Commit,
+}
 
-impl<'de> Deserialize<'de> for VersionFile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct VersionVisitor;
-        impl<'de> Visitor<'de> for VersionVisitor {
-            type Value = VersionFile;
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VersionInFile {
+    file: String,
+    key: Option<String>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(VERSION_EXPECTED.trim_start_matches("expected "))
-            }
-
-            fn visit_str<E>(self, word: &str) -> Result<VersionFile, E> {
-                Ok(VersionFile::Word(word.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VersionFile, A::Error> {
-                let mut table = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    table.insert(key, value);
-                }
-                Ok(VersionFile::Table(table))
-            }
-        }
-        deserializer.deserialize_any(VersionVisitor)
-    }
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VersionInOption {
+    option: String,
 }
 
 /// One `[[service]]`: what is called what.
@@ -175,7 +144,11 @@ impl Reading<'_> {
             if name.get_ref().trim().is_empty() {
                 self.complain(&name, "an environment needs a name");
             }
-            environments.push(EnvironmentRule { name: name.into_inner(), refs: refs.0 });
+            let refs = match refs {
+                RefPatterns::One(pattern) => vec![pattern],
+                RefPatterns::Many(patterns) => patterns,
+            };
+            environments.push(EnvironmentRule { name: name.into_inner(), refs });
         }
         let mut links = Vec::new();
         for (name, link) in file.links {
@@ -206,36 +179,26 @@ impl Reading<'_> {
     }
 
     fn version(&mut self, version: &Spanned<VersionFile>) -> Option<VersionRule> {
-        let word = |word: &str| match word {
-            "tag" => Some(VersionRule::Tag),
-            "describe" => Some(VersionRule::Describe),
-            "commit" => Some(VersionRule::Commit),
-            _ => None,
-        };
         let rule = match version.get_ref() {
-            VersionFile::Word(said) => word(said),
-            VersionFile::Table(table) => match (table.get("file"), table.get("option"), table.get("key")) {
-                (Some(path), None, key) if table.len() == 1 + usize::from(key.is_some()) => {
-                    Some(VersionRule::File { path: path.clone(), key: key.cloned() })
+            VersionFile::Word(VersionWord::Tag) => VersionRule::Tag,
+            VersionFile::Word(VersionWord::Describe) => VersionRule::Describe,
+            VersionFile::Word(VersionWord::Commit) => VersionRule::Commit,
+            VersionFile::Option(VersionInOption { option }) => VersionRule::Option(option.clone()),
+            VersionFile::File(VersionInFile { file, key }) => {
+                let is_path = !file.is_empty()
+                    && file.split('/').all(|part| !matches!(part, "" | "." | ".."))
+                    && file.len() <= 4096;
+                if !is_path {
+                    let message =
+                        "expected the path of a file in the repository, such as \"services/pay/Cargo.toml\"";
+                    self.complain(version, message);
+                    return None;
                 }
-                (None, Some(option), None) if table.len() == 1 => Some(VersionRule::Option(option.clone())),
-                _ => None,
-            },
-        };
-        let wrong = match &rule {
-            None => VERSION_EXPECTED,
-            Some(VersionRule::File { path, .. }) if !is_path(path) => {
-                "expected the path of a file in the repository, such as \"services/pay/Cargo.toml\""
+                VersionRule::File { path: file.clone(), key: key.clone() }
             }
-            Some(_) => return rule,
         };
-        self.complain(version, wrong);
-        None
+        Some(rule)
     }
-}
-
-fn is_path(path: &str) -> bool {
-    path.len() <= MAX_PATH && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// Reads the services of another file than the configuration. Those that name no repository are of every one.
