@@ -9,8 +9,8 @@ use std::{
 use rhai::{
     AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Position, Scope, Token,
     packages::{
-        ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
-        BasicStringPackage, LogicPackage, MoreStringPackage, Package as _,
+        ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicStringPackage,
+        LogicPackage, MoreStringPackage, Package as _,
     },
 };
 
@@ -22,7 +22,7 @@ use super::{
     layer::Layer,
     lint,
     meter::{Meter, UsedUp},
-    natives, render,
+    natives, numbers, render,
     sizes::{self, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT},
     trace::Function,
 };
@@ -237,7 +237,7 @@ fn stopped(meter: &Meter, used_up: UsedUp) -> Box<EvalAltResult> {
 pub(super) enum Library {
     /// Operators only.
     None,
-    /// Everything that Rhai has for numbers, strings, arrays and object maps.
+    /// Everything that Rhai has for numbers, but for angles, for strings, arrays and object maps.
     Full,
 }
 
@@ -246,7 +246,7 @@ pub(super) enum Library {
 fn register_library(engine: &mut Engine) {
     ArithmeticPackage::new().register_into_engine(engine);
     LogicPackage::new().register_into_engine(engine);
-    BasicMathPackage::new().register_into_engine(engine);
+    numbers::register(engine);
     BasicStringPackage::new().register_into_engine(engine);
     MoreStringPackage::new().register_into_engine(engine);
     BasicArrayPackage::new().register_into_engine(engine);

@@ -16,6 +16,7 @@ mod layer;
 mod lint;
 mod meter;
 mod natives;
+mod numbers;
 mod origin;
 mod quote;
 mod reference;
