@@ -229,6 +229,12 @@ fn an_environment_that_no_service_has_is_a_slip() {
     assert_eq!(markers.iter().map(|marker| said(marker, "service")).collect::<Vec<_>>(), ["tool"]);
     let named = ["-o", "deploy=moon", "-o", "deploy.service=pay", "HEAD:refs/heads/named"];
     assert_eq!(told(&pushed(&sandbox, &named)), [""; 0]);
+    // A slip in the name of a service is told beside the marker, for a policy may know more services than the rules.
+    let named = ["-o", "deploy=moon", "-o", "deploy.service=tol", "HEAD:refs/heads/misnamed"];
+    let markers = pushed(&sandbox, &named);
+    assert_eq!(markers.iter().map(|marker| said(marker, "service")).collect::<Vec<_>>(), ["tol"]);
+    let why = "no service of this repository is called `tol`, did you mean `tool`?";
+    assert_eq!(last(&sandbox), (String::new(), why.to_string()));
 }
 
 #[test]

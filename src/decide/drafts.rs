@@ -8,6 +8,9 @@ use crate::{
     service::{Service, version_of},
 };
 
+/// The push option that names the service of a deployment.
+const SERVICE: &str = "deploy.service";
+
 /// A marker to be, before the policy enriches it.
 pub(super) struct Planned {
     pub draft: Draft,
@@ -45,6 +48,10 @@ impl Decider<'_> {
         let meant: Vec<(String, Option<Rc<Service>>)> = match named {
             Some(name) => {
                 let service = services.named(&name).cloned();
+                // A script may name what no rule does; a pusher who does has most likely made a slip.
+                if facts.push().source().options.get(SERVICE) == Some(&name) {
+                    troubles.extend(services.complaint_about_name(&name));
+                }
                 vec![(name, service)]
             }
             None if services.all().is_empty() => vec![(facts.push().source().repository.name.clone(), None)],

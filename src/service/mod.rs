@@ -48,8 +48,7 @@ impl Services {
             services.add(rule);
         }
         let n_of_site = services.list.len();
-        let name = repository.full_name().to_lowercase();
-        let may = config.repository_services.iter().any(|pattern| matches(pattern, name.as_bytes()));
+        let may = config.repository_services.iter().any(|pattern| is_named(pattern, repository));
         if !may || repository.is_wiki {
             return services;
         }
@@ -159,16 +158,22 @@ impl Services {
             .collect();
         known.sort_unstable();
         known.dedup();
-        let shown = text::line(environment);
-        Some(match text::nearest(environment, known.iter().copied()) {
-            Some(near) => {
-                format!("no service of this repository has the environment `{shown}`, did you mean `{near}`?")
-            }
-            None => format!(
-                "no service of this repository has the environment `{shown}`, only `{}`",
-                known.join("`, `")
-            ),
-        })
+        Some(unknown("has the environment", environment, &known))
+    }
+
+    /// Returns what is wrong with the name of a service that there is not, though somebody defines services.
+    pub fn complaint_about_name(&self, name: &str) -> Option<String> {
+        let known: Vec<&str> = self.list.iter().map(|service| service.name.as_str()).collect();
+        (!known.is_empty() && !known.contains(&name)).then(|| unknown("is called", name, &known))
+    }
+}
+
+/// Returns the complaint about a word that stands for no service, with the one that was most likely meant.
+fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    let shown = text::line(word);
+    match text::nearest(word, known.iter().copied()) {
+        Some(near) => format!("no service of this repository {what} `{shown}`, did you mean `{near}`?"),
+        None => format!("no service of this repository {what} `{shown}`, only `{}`", known.join("`, `")),
     }
 }
 
@@ -274,7 +279,12 @@ pub fn version_of(
 
 /// Returns whether a `[[service]]` names the repository.
 pub fn is_of(rule: &ServiceRule, repository: &Repository) -> bool {
-    matches(&rule.repository, repository.full_name().to_lowercase().as_bytes())
+    is_named(&rule.repository, repository)
+}
+
+/// Returns whether a wildcard stands for the repository, in whose name case makes no difference.
+fn is_named(pattern: &str, repository: &Repository) -> bool {
+    matches(pattern, repository.full_name().to_lowercase().as_bytes())
 }
 
 /// Returns whether a push to this ref deploys to the environment.
