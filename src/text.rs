@@ -11,6 +11,10 @@ pub const SHOWN: usize = 200;
 /// Returns `bytes` as UTF-8 of at most `max` characters. What is not UTF-8 becomes U+FFFD,
 /// control characters other than newline and tab are dropped, and a cut is marked with `…`.
 pub fn bounded(bytes: &[u8], max: usize) -> String {
+    // Most texts are short and plain.
+    if bytes.len() <= max && bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     // A character has at most four bytes, so the rest need not even be decoded.
     let head = &bytes[..bytes.len().min(max.saturating_mul(4).saturating_add(4))];
     let mut text = String::with_capacity(head.len().min(max));
@@ -30,7 +34,11 @@ pub fn bounded(bytes: &[u8], max: usize) -> String {
 
 /// Returns `bytes` as a name of at most `max` characters: [`bounded`], and on one line.
 pub fn name(bytes: &[u8], max: usize) -> String {
-    bounded(bytes, max).replace(['\n', '\t'], " ")
+    let mut name = bounded(bytes, max);
+    if name.contains(['\n', '\t']) {
+        name = name.replace(['\n', '\t'], " ");
+    }
+    name
 }
 
 /// Returns `bytes` as one line of at most [`SHOWN`] characters, fit for a message: every control

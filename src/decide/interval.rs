@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     marker::{Interval, name},
-    policy::{Draft, Value},
+    policy::{Attributes, Draft, Value},
     push::Push,
     text,
     time::Timestamp,
@@ -61,7 +61,7 @@ pub(super) fn told(push: &Push, troubles: &mut Vec<String>) -> Option<Interval> 
 /// Adds what the options say of a deployment by OpenTelemetry's names.
 pub(super) fn describe(draft: &mut Draft, push: &Push, troubles: &mut Vec<String>) {
     let options = &push.source().options;
-    let mut add = |name: &str, value: &str| {
+    let mut add = |name: &'static str, value: &str| {
         let value = text::name(value.as_bytes(), MAX_NAME);
         draft.attributes.entry(name.into()).or_insert(Value::Text(value));
     };
@@ -79,7 +79,7 @@ pub(super) fn describe(draft: &mut Draft, push: &Push, troubles: &mut Vec<String
 }
 
 /// Returns whether a marker says that the deployment came to nothing: then what ran before runs still.
-pub(super) fn has_failed(attributes: &std::collections::BTreeMap<String, Value>) -> bool {
+pub(super) fn has_failed(attributes: &Attributes) -> bool {
     matches!(attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == "failed")
 }
 

@@ -220,7 +220,7 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
 }
 
 /// Notes a fact, unless the policy has said another.
-fn add(draft: &mut Draft, name: &str, value: Value) {
+fn add(draft: &mut Draft, name: &'static str, value: Value) {
     draft.attributes.entry(name.into()).or_insert(value);
 }
 

@@ -240,7 +240,7 @@ fn change_marker(block: &mut Block<'_>, stated: &ExpectedMarker, marker: &FoundM
         block.set("by", place(by, &marker.by));
     }
     for (key, ExpectedValue::Value(value)) in &stated.attributes {
-        let found = marker.attributes.get(key);
+        let found = marker.attributes.get(key.as_str());
         if is_value(value, found, names) {
             continue;
         }
@@ -266,7 +266,7 @@ fn new_marker(block: &mut Block<'_>, marker: &FoundMarker, found: &Found) {
     }
     let mut own = InlineTable::new();
     for (key, value) in marker.attributes.iter().filter(|(key, _)| is_of_script(key)) {
-        own.insert(key, attribute(value, |text| names.abbreviate(text)));
+        own.insert(key.as_ref(), attribute(value, |text| names.abbreviate(text)));
     }
     if !own.is_empty() {
         block.set("attributes", own);

@@ -152,7 +152,7 @@ impl Lines<'_> {
         let is_same = expected.by.as_deref().is_none_or(is_by);
         self.key("by", expected.by.as_deref().map(quoted), by.map(quoted), is_same);
         for (name, stated) in &expected.attributes {
-            let found = found.and_then(|found| found.attributes.get(name));
+            let found = found.and_then(|found| found.attributes.get(name.as_str()));
             let key = format!("attributes.{}", key_text(name));
             let ExpectedValue::Value(stated) = stated;
             let is_same = is_value(stated, found, self.names);

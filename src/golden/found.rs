@@ -1,12 +1,10 @@
 //! What the policy made of one update, in the words in which a test says what it expects.
 
-use std::collections::BTreeMap;
-
 use super::names::Names;
 use crate::{
     decide::{Made, Verdict as Decided},
     marker::name,
-    policy::{Kind, Value},
+    policy::{Attributes, Kind, Value},
     push::Update,
     state::journal::{Decision, Verdict},
 };
@@ -35,7 +33,7 @@ pub(super) struct FoundMarker {
     /// Whether the title is not just the commit's.
     pub has_own_title: bool,
     pub by: String,
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Attributes,
 }
 
 impl Found {
@@ -68,7 +66,7 @@ impl Found {
             // The journal keeps neither titles nor attributes.
             has_own_title: false,
             by: marked.by.to_string(),
-            attributes: BTreeMap::new(),
+            attributes: Attributes::new(),
         });
         Self {
             ref_name: decision.ref_name.to_string(),

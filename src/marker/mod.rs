@@ -11,12 +11,10 @@ pub use people::{AddressKey, Addresses};
 use serde::{Deserialize, Serialize};
 pub use traceparent::Traceparent;
 
-use std::collections::BTreeMap;
-
 use crate::{
     config::Placeholder,
     facts::Facts,
-    policy::{Draft, Kind, Value},
+    policy::{Attributes, Draft, Kind, Value},
     push::PushId,
     service::Service,
     time::Timestamp,
@@ -56,7 +54,7 @@ pub struct Marker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
     /// Everything else, by its name on the wire.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Attributes,
 }
 
 /// The time that a span takes.
@@ -132,19 +130,20 @@ impl Marker {
             context.asked,
         );
         let commit_id = facts.commit_id().ok().flatten();
-        let mut attributes = draft.attributes;
-        for (key, value) in attributes::of(facts, site) {
-            attributes.entry(key.to_string()).or_insert(value);
-        }
+        let mut attributes: Attributes =
+            attributes::of(facts, site).into_iter().map(|(key, value)| (key.into(), value)).collect();
+        attributes.extend(draft.attributes);
+        attributes.extend([
+            (name::MARKER_ID.into(), id.to_string().into()),
+            (name::PUSH_ID.into(), push.id().to_string().into()),
+            (name::POLICY.into(), Value::List(site.policy.to_vec())),
+        ]);
         // A tag of a tree has no commit; its own object still names one thing for good.
         let commit_id = commit_id.unwrap_or(update.raw_new_id());
         let trace_id = TraceId::of(commit_id);
         let is_deployment = matches!(draft.kind, Kind::Deployment | Kind::Rollback);
         let parent = (is_deployment && context.is_of_release)
             .then(|| SpanId::of_commit(trace_id, &draft.service, Kind::Release));
-        attributes.insert(name::MARKER_ID.into(), id.to_string().into());
-        attributes.insert(name::PUSH_ID.into(), push.id().to_string().into());
-        attributes.insert(name::POLICY.into(), Value::List(site.policy.to_vec()));
         let mut marker = Self {
             id,
             kind: draft.kind,
@@ -185,7 +184,7 @@ impl Marker {
                 })
             });
             if let Some(filled) = filled {
-                self.attributes.entry(format!("{}{key}", name::LINK)).or_insert_with(|| filled.into());
+                self.attributes.entry(format!("{}{key}", name::LINK).into()).or_insert_with(|| filled.into());
             }
         }
     }

@@ -20,8 +20,23 @@ const ACTIONS_USER: i64 = -2;
 /// How much of a hash is told, in bytes: enough to tell everybody on earth apart.
 const HASH: usize = 16;
 
-/// What hashes of mail addresses are keyed with.
-pub type AddressKey = [u8; 32];
+/// What hashes of mail addresses are keyed with. It shows itself to nobody.
+#[derive(Clone, Debug)]
+pub struct AddressKey(Hmac<Sha256>);
+
+impl AddressKey {
+    /// Takes random bytes as a key.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+    }
+
+    /// Returns the hash of an address, in hexadecimal digits. Case makes no other person.
+    pub fn hash(&self, address: &str) -> String {
+        let mut mac = self.0.clone();
+        mac.update(address.to_lowercase().as_bytes());
+        Hex(&mac.finalize().into_bytes()[..HASH]).to_string()
+    }
+}
 
 /// What markers say of mail addresses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,11 +97,10 @@ pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, 
         for (person, [plain_name, email, hashed]) in [author].into_iter().chain(committer) {
             add(plain_name, Some(person.name.clone().into()));
             match addresses {
+                _ if person.email.is_empty() => {}
                 Addresses::Hidden => {}
-                Addresses::Plain => {
-                    add(email, (!person.email.is_empty()).then(|| person.email.clone().into()));
-                }
-                Addresses::Hashed(key) => add(hashed, hash(key, person).map(Value::from)),
+                Addresses::Plain => add(email, Some(person.email.clone().into())),
+                Addresses::Hashed(key) => add(hashed, Some(key.hash(&person.email).into())),
             }
         }
         let co_authors: Vec<String> = commit.co_authors().into_iter().map(|person| person.name).collect();
@@ -108,14 +122,4 @@ fn pusher_kind(source: &Source) -> Option<&'static str> {
         return Some("actions_task");
     }
     pusher.map(|_| "user")
-}
-
-/// Returns a keyed hash of a person's address. Case makes no other person.
-fn hash(key: &AddressKey, person: &Person) -> Option<String> {
-    if person.email.is_empty() {
-        return None;
-    }
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
-    mac.update(person.email.to_lowercase().as_bytes());
-    Some(Hex(&mac.finalize().into_bytes()[..HASH]).to_string())
 }

@@ -62,7 +62,7 @@ pub(super) fn scope() -> InstrumentationScope {
 pub(super) fn attributes(marker: &Marker) -> Vec<KeyValue> {
     let own = [text(name::KIND, marker.kind.as_str()), text(name::EVENT_NAME, event_name(marker.kind))];
     // Keys must be unique (LogRecord.attributes), and a script may have chosen one of ours.
-    let given = marker.attributes.iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
+    let given = marker.attributes.iter().filter(|(key, _)| !OWN.contains(&key.as_ref()));
     own.into_iter().chain(given.map(|(key, value)| key_value(key, any_value(value)))).collect()
 }
 

@@ -1,6 +1,6 @@
 //! A marker as scripts see it: what it says, before it has an id.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use rhai::{Dynamic, Map};
 use serde::{
@@ -22,6 +22,9 @@ pub const MAX_TEXT: usize = 4096;
 pub(super) const MAX_MARKS: usize = 64;
 /// How many texts an attribute's list may hold.
 const MAX_LIST: usize = 128;
+
+/// What a marker says beside its own fields, by the names on the wire. Most of these are known when the program is compiled.
+pub type Attributes = BTreeMap<Cow<'static, str>, Value>;
 
 /// The value of an attribute: the types that OpenTelemetry allows and a script can make.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -120,7 +123,7 @@ pub struct Draft {
     /// The line that a person reads.
     pub title: String,
     /// What a script added, beside what every marker bears.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Attributes,
 }
 
 /// A word of a marker in a script.
@@ -184,7 +187,7 @@ impl Draft {
 
     /// Returns the attributes as a script's object map.
     pub(super) fn attributes_map(&self) -> Map {
-        self.attributes.iter().map(|(key, value)| (key.as_str().into(), to_dynamic(value))).collect()
+        self.attributes.iter().map(|(key, value)| (key.as_ref().into(), to_dynamic(value))).collect()
     }
 }
 
@@ -202,7 +205,7 @@ pub struct Partial {
     /// The line that a person reads.
     pub title: Option<String>,
     /// What the script adds.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Attributes,
 }
 
 impl Partial {
@@ -256,7 +259,7 @@ impl Partial {
 }
 
 /// Reads an object map of attributes.
-pub(super) fn attributes(value: Dynamic) -> Result<BTreeMap<String, Value>, String> {
+pub(super) fn attributes(value: Dynamic) -> Result<Attributes, String> {
     let found = value.type_name();
     let map = value
         .try_cast::<Map>()
@@ -272,7 +275,7 @@ pub(super) fn attributes(value: Dynamic) -> Result<BTreeMap<String, Value>, Stri
                 return Err(format!("an attribute's key must have 1 to {MAX_NAME} characters"));
             }
             let value = from_dynamic(&key, value)?;
-            Ok((key.to_string(), value))
+            Ok((key.to_string().into(), value))
         })
         .collect()
 }

@@ -33,7 +33,7 @@ use std::{
 pub use answer::{Decision, Mark, Rule};
 use api::{MarkerView, UpdateView};
 pub use confine::Confined;
-pub use draft::{Draft, Kind, Partial, Value};
+pub use draft::{Attributes, Draft, Kind, Partial, Value};
 use engine::{Library, Sandbox};
 pub use error::{PolicyError, ScriptError};
 use imports::Imports;

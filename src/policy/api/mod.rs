@@ -23,12 +23,27 @@ pub(super) use texts::Texts;
 pub(super) use time::TimeView;
 pub(super) use update::UpdateView;
 pub(super) use version::VersionView;
-use word::register_ordered;
 pub use word::{Function, Object, Told, Type};
 pub(super) use word::{View, Word, list, maybe, mistake, number, register_functions, register_words, word};
+use word::{register_often_read, register_ordered};
 
 /// How many results a function lists.
 const MAX_LIST: usize = 1000;
+
+/// What the built-in policy reads of every update and its push.
+const OFTEN_READ: [&str; 11] = [
+    "branch",
+    "deploys",
+    "environments",
+    "is_default_branch",
+    "is_deleted",
+    "is_internal",
+    "is_wiki",
+    "options",
+    "push",
+    "tag",
+    "version",
+];
 
 /// Returns every object that a script can meet, in the order in which it meets them.
 pub fn objects() -> Vec<Object> {
@@ -58,6 +73,8 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
 pub(super) fn register(engine: &mut Engine) {
     register_words::<update::UpdateView>(engine);
     register_words::<push::PushView>(engine);
+    register_often_read::<update::UpdateView>(engine, &OFTEN_READ);
+    register_often_read::<push::PushView>(engine, &OFTEN_READ);
     texts::register(engine);
     answers::register(engine);
     register_functions(engine, answers::FUNCTIONS);
@@ -90,5 +107,29 @@ pub(super) fn register_all(engine: &mut Engine) {
         version::VersionView::METHODS,
     ] {
         register_functions(engine, functions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn often_read_is_what_the_built_in_policy_reads() {
+        let script = include_str!("../../../scripts/built-in.rhai");
+        let words = [Object::of::<update::UpdateView>(), Object::of::<push::PushView>()];
+        let read = |word: &&str| {
+            ["update", "push"].iter().any(|object| {
+                let use_of = format!("{object}.{word}");
+                script
+                    .split(&use_of)
+                    .skip(1)
+                    .any(|rest| !rest.starts_with(|c: char| c == '_' || c.is_alphanumeric()))
+            })
+        };
+        let mut expected: Vec<&str> =
+            words.iter().flat_map(|object| &object.words).map(|word| word.name).filter(read).collect();
+        expected.sort_unstable();
+        assert_eq!(expected, OFTEN_READ);
     }
 }

@@ -146,6 +146,14 @@ pub(in crate::policy) fn register_words<T: View>(engine: &mut Engine) {
         .register_indexer_get(|view: &mut T, word: ImmutableString| read(view, &word));
 }
 
+/// Gives words that are read for every update a function of their own. The engine looks for one first and makes an error
+/// where there is none, which takes longer than most words; but each function takes time when an engine is made.
+pub(super) fn register_often_read<T: View>(engine: &mut Engine, words: &[&str]) {
+    for word in T::WORDS.iter().filter(|word| words.contains(&word.name)) {
+        engine.register_get(word.name, |view: &mut T| (word.read)(view));
+    }
+}
+
 /// Makes the engine compare what has an order, and show it as text.
 pub(super) fn register_ordered<T: View + PartialOrd + fmt::Display>(engine: &mut Engine) {
     engine

@@ -11,7 +11,7 @@ use super::{
     encode,
     reply::ReplyView,
     sealed::{self, Sealed},
-    subject::{self, Attributes, SubjectView},
+    subject::{self, AttributesView, SubjectView},
 };
 use crate::{policy::api::Texts, text};
 
@@ -66,7 +66,7 @@ fn cut(text: &str, length: i64) -> String {
 pub(in crate::policy) fn objects() -> Vec<Object> {
     vec![
         Object::of::<SubjectView>(),
-        Object::of::<Attributes>(),
+        Object::of::<AttributesView>(),
         Object::of::<ReplyView>(),
         Object::of::<Texts>(),
         Object::of::<TimeView>(),
@@ -87,7 +87,7 @@ pub(in crate::policy) fn register(engine: &mut Engine, secrets: &[String]) {
     subject::register(engine);
     sealed::register(engine);
     register_functions(engine, FUNCTIONS);
-    register_functions(engine, Attributes::METHODS);
+    register_functions(engine, AttributesView::METHODS);
     let secrets: Rc<[String]> = secrets.into();
     engine.register_fn("secret", move |name: &str| -> Result<Sealed, Box<EvalAltResult>> {
         if secrets.iter().any(|known| known == name) {

@@ -9,7 +9,7 @@ use super::{
     },
     request::{MAX_BODY, kind_of},
     sealed::Sealed,
-    subject::Attributes,
+    subject::AttributesView,
 };
 
 /// Writes a value as JSON, with secrets in the places of strings.
@@ -33,7 +33,7 @@ impl Json {
             let entries = map.iter().map(|(name, value)| (name.as_str(), value));
             return self.object(entries, at, depth);
         }
-        if let Some(attributes) = value.read_lock::<Attributes>() {
+        if let Some(attributes) = value.read_lock::<AttributesView>() {
             return self.object(attributes.iter(), at, depth);
         }
         if let Ok(array) = value.as_array_ref() {

@@ -1,11 +1,11 @@
 //! `marker` in `render`: what is delivered, complete with ids and time. It can be read and no more.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use rhai::{Dynamic, Engine, ImmutableString};
 
 use super::super::{
-    Kind, Value,
+    Attributes, Kind, Value,
     api::{Function, TimeView, Type, View, Word, list, maybe, number, word},
 };
 use crate::time::Timestamp;
@@ -42,7 +42,7 @@ pub struct Subject {
     /// The page of the commit in Gitea.
     pub url: Option<String>,
     /// Everything, by its name on the wire.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Attributes,
 }
 
 impl Subject {
@@ -73,7 +73,7 @@ impl Subject {
             ref_name: Some("main".into()),
             pusher: Some("ann".into()),
             url: Some(format!("https://git.example.com/acme/shop/commit/{commit_id}")),
-            attributes: attributes.map(|(name, text)| (name.to_string(), text.into())).into(),
+            attributes: attributes.map(|(name, text)| (name.into(), text.into())).into(),
         }
     }
 }
@@ -82,12 +82,12 @@ impl Subject {
 #[derive(Clone)]
 pub(in crate::policy) struct SubjectView {
     subject: Rc<Subject>,
-    attributes: Attributes,
+    attributes: AttributesView,
 }
 
 impl SubjectView {
     pub fn new(subject: &Subject) -> Self {
-        Self { subject: Rc::new(subject.clone()), attributes: Attributes::of(&subject.attributes) }
+        Self { subject: Rc::new(subject.clone()), attributes: AttributesView::of(&subject.attributes) }
     }
 }
 
@@ -184,10 +184,10 @@ impl View for SubjectView {
 
 /// What a marker bears, by names that no script can know all of: one that is not there is `()`, and no mistake.
 #[derive(Clone)]
-pub(super) struct Attributes(Rc<BTreeMap<String, Dynamic>>);
+pub(super) struct AttributesView(Rc<BTreeMap<Cow<'static, str>, Dynamic>>);
 
-impl Attributes {
-    fn of(attributes: &BTreeMap<String, Value>) -> Self {
+impl AttributesView {
+    fn of(attributes: &Attributes) -> Self {
         let held = |value: &Value| match value {
             Value::Bool(flag) => (*flag).into(),
             Value::Int(number) => (*number).into(),
@@ -199,20 +199,20 @@ impl Attributes {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Dynamic)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 }
 
 /// Makes an engine read attributes by name.
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Attributes>(Attributes::NAME).register_indexer_get(
-        |attributes: &mut Attributes, name: ImmutableString| {
+    engine.register_type_with_name::<AttributesView>(AttributesView::NAME).register_indexer_get(
+        |attributes: &mut AttributesView, name: ImmutableString| {
             attributes.0.get(name.as_str()).cloned().unwrap_or(Dynamic::UNIT)
         },
     );
 }
 
-impl View for Attributes {
+impl View for AttributesView {
     const NAME: &'static str = "attributes";
     const ABOUT: &'static str = "Values by names such as `vcs.ref.head.name`. `attributes[\"a.name\"]` is the value, and `()` \
                                  where there is none. As part of a `body` it is an object.";
@@ -236,7 +236,7 @@ impl View for Attributes {
             example: r#"marker.attributes.keys()[0] == "user.name""#,
             register: |engine, name| {
                 engine.register_fn(name, |attributes: &mut Self| {
-                    list(attributes.0.keys(), |name| name.clone().into())
+                    list(attributes.0.keys(), |name| name.as_ref().into())
                 });
             },
         },
