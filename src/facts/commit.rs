@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bstr::ByteSlice as _;
 use gix::objs::{CommitRef, Kind, TagRef, commit::MessageRef};
 
 use super::{
@@ -118,7 +119,7 @@ impl Commit {
             id,
             author: Person::read(commit.author),
             committer: Person::read(commit.committer),
-            title: text::bounded(message.summary().as_ref(), MAX_TITLE),
+            title: title(commit.message),
             // Those that Gitea's button quotes are another commit's.
             trailers: if button(&text).is_some() { Vec::new() } else { trailers(&message) },
             message: text,
@@ -150,6 +151,14 @@ impl Tag {
     }
 }
 
+/// Returns the first paragraph on one line, as git's `%s` does. (`MessageRef::summary` trims white space of all of Unicode, whose
+/// tables take longer to set up than everything else here.)
+fn title(message: &[u8]) -> String {
+    let lines = message.lines().map(<[u8]>::trim_ascii_end);
+    let paragraph = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    text::bounded(bstr::join(b" ", paragraph).trim_ascii(), MAX_TITLE)
+}
+
 /// Returns the trailers at the end of a message.
 fn trailers(message: &MessageRef<'_>) -> Vec<(String, String)> {
     message.body().map_or_else(Vec::new, |body| {
@@ -172,5 +181,25 @@ impl Person {
             email: text::bounded(email.trim_ascii(), MAX_NAME),
             time,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_what_git_shows_of_a_message_in_one_line() {
+        // Beside `git log --format=%s`, which keeps white space at the beginning.
+        for (message, shown) in [
+            ("one", "one"),
+            ("\n\n  \n  Pay by card \nand  by\n\tcash  \n\nbody", "Pay by card and  by \tcash"),
+            ("a\r\nb\r\n\r\nc", "a b"),
+            (" \n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(title(message.as_bytes()), shown, "{message:?}");
+        }
+        assert_eq!(title("ä".repeat(300).as_bytes()).chars().count(), MAX_TITLE);
     }
 }
