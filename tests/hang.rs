@@ -140,6 +140,20 @@ fn a_script_and_a_token_that_are_named_pipes_are_errors_at_once() {
     assert!(decision["why"].as_str().expect("text").ends_with("site.rhai`: it is no file"), "{decision}");
 }
 
+#[test]
+fn named_pipes_in_the_state_hold_nobody_up() {
+    let sandbox = Sandbox::new();
+    let recorder = Recorder::start([]);
+    sandbox.deliver_to(&recorder.endpoint(), "");
+    make_pipe(&sandbox, "state/address.key");
+    make_pipe(&sandbox, "state/inbox/01910000-0000-7000-8000-000000000000");
+    make_pipe(&sandbox, "state/outbox/collector/new/01910000-0000-7000-8000-000000000000.0");
+    assert!(push(&sandbox) < LEAST);
+    let ran = sandbox.binary(&["deliver"]);
+    assert!(ran.took < LEAST, "{ran:?}");
+    recorder.wait_for(1);
+}
+
 /// With a configuration that cannot be read, the state is where it always is, of which this gets its own.
 const PIPE: &str = r#"
     mount -t tmpfs -o mode=755 state /var/lib

@@ -16,7 +16,10 @@ use rustix::{
 };
 
 use super::name::ParcelName;
-use crate::fault::{self, Step};
+use crate::{
+    fault::{self, Step},
+    regular,
+};
 
 /// What could not be done to which file, and what the system said.
 #[derive(Debug)]
@@ -139,10 +142,10 @@ fn no_follow() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
-/// Opens a file of ours for reading; a link in its place is an error.
+/// Opens a file of ours for reading; what else lies in its place is an error.
 pub(super) fn open(path: &Path) -> Result<File, StateError> {
     fault::point(Step::Open, path)
-        .and_then(|()| OpenOptions::new().read(true).custom_flags(no_follow()).open(path))
+        .and_then(|()| regular::open_unlinked(path))
         .map_err(|err| StateError::new("open", path, err))
 }
 
