@@ -75,7 +75,7 @@ impl Decider<'_> {
         if let Some(environment) = environment
             && !meant.iter().any(|(_, service)| service.as_ref().is_none_or(|s| s.may_run_in(environment)))
         {
-            return Plan::Misnamed(services.complaint_about(environment).unwrap_or_else(|| {
+            return Plan::Misnamed(services.complaint_about_environment(environment).unwrap_or_else(|| {
                 format!("the service does not run in `{}`", crate::text::line(environment))
             }));
         }

@@ -23,8 +23,8 @@ use crate::{
     time::Deadline,
 };
 
-/// How many updates are decided at once. Whoever asks writes down what came of them while the
-/// processor still has it at hand, and their memory is taken again while the allocator has: 64 took a twentieth longer.
+/// How many updates are decided at once. Whoever asks writes down what came of them while the processor still has it at
+/// hand, and gives back so little memory at a time that the allocator hands it out again at once: 64 took a twentieth longer.
 const CHUNK: usize = 4;
 
 /// How much that is wrong about one update is told.

@@ -151,8 +151,8 @@ impl Tag {
     }
 }
 
-/// Returns the first paragraph on one line, as git's `%s` does. (`MessageRef::summary` trims white space of all of Unicode, whose
-/// tables take longer to set up than everything else here.)
+/// Returns the first paragraph on one line, as git's `%s` does. (`MessageRef::summary` trims white space of all of Unicode: to
+/// set up its tables was 3 % of a push's instructions.)
 fn title(message: &[u8]) -> String {
     let lines = message.lines().map(<[u8]>::trim_ascii_end);
     let paragraph = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());

@@ -237,7 +237,7 @@ fn stopped(meter: &Meter, used_up: UsedUp) -> Box<EvalAltResult> {
 pub(super) enum Library {
     /// Operators only.
     None,
-    /// Everything that Rhai has for numbers, but for angles, for strings, arrays and object maps.
+    /// Everything that Rhai has for strings, arrays and object maps, and for numbers but not for angles.
     Full,
 }
 

@@ -146,7 +146,7 @@ impl Services {
     }
 
     /// Returns what is wrong with an environment that none of the services has, though all of them say which they have.
-    pub fn complaint_about(&self, environment: &str) -> Option<String> {
+    pub fn complaint_about_environment(&self, environment: &str) -> Option<String> {
         if self.list.is_empty() || self.list.iter().any(|service| service.may_run_in(environment)) {
             return None;
         }

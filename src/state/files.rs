@@ -145,7 +145,7 @@ fn no_follow() -> i32 {
 /// Opens a file of ours for reading; what else lies in its place is an error.
 pub(super) fn open(path: &Path) -> Result<File, StateError> {
     fault::point(Step::Open, path)
-        .and_then(|()| regular::open_unlinked(path))
+        .and_then(|()| regular::open_no_follow(path))
         .map_err(|err| StateError::new("open", path, err))
 }
 

@@ -72,7 +72,7 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     {
         bail!(
             "{}",
-            services.complaint_about(environment).unwrap_or_else(|| {
+            services.complaint_about_environment(environment).unwrap_or_else(|| {
                 format!("`{}` does not run in `{}`", text::line(&service), text::line(environment))
             })
         );
