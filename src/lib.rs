@@ -1,74 +1,98 @@
-//! gitea-lightstep: from a `git push` to a marker in Lightstep or any OTLP back end.
+//! gitea-lightstep turns a `git push` into markers in Lightstep or any other OTLP back end.
 //!
 //! ```text
 //! git (stdin + environment)
 //!   -> push      what git and Gitea said                      no repository needed
-//!   -> state     the inbox: one file, written and renamed
-//!   -> facts     what the bare repository says, read lazily   gix stays in here
-//!   -> policy    which updates are markers: decide, enrich,
-//!                guard                                        Rhai stays in here
-//!   -> marker    ids, times, trace context
-//!   -> decide    push -> markers, the one function for all
-//!   -> state     the outbox: written, synchronised, renamed; the journal
+//!   -> state     inbox: one file, written and renamed
+//!   -> facts     reads the bare repository, lazily            only user of gix
+//!   -> policy    decides which updates are markers:
+//!                decide, enrich, guard                        only user of Rhai
+//!   -> decide    turns a push into markers, for all callers
+//!   -> state     outbox: written, renamed, synchronised; the journal
 //!   -> settle    capture -> decide -> outbox                  back to git
 //!      - - - - - - - - - - - detached - - - - - - - - - - -
-//!   -> otlp      markers in the wire's words
+//!   -> otlp      encodes markers for the wire
 //!   -> delivery  lock, batch, encode, send, retry, dead letter
-//!                                                             HTTP stays in here
 //! ```
 //!
-//! And beside it the way into a Gitea:
+//! Another part of the program installs the hook into a Gitea:
 //!
 //! ```text
 //! app.ini, git's version
 //!   -> install   a config hook in Gitea's .gitconfig, or a wrapper in each repository
 //! ```
 //!
-//! A module imports only from those above it or from the plain leaves ([`config`], [`fault`],
-//! [`memory`], [`child`], [`names`], [`regular`], [`secret`], [`text`], [`time`]); `tests/layering.rs` holds that.
+//! A module imports only from modules above it and from the leaves (`dns`, `glob`, `mask`,
+//! `secret`, `sys`, `text`, `work`), `marker` and `config`. `tests/layering.rs` checks that.
 
-// One file may have it, and says why.
+// Only `sys::alloc_meter` and `sys::signals` may use unsafe code; each gives its reason.
 #![deny(unsafe_code)]
 
-// Leaves.
-pub mod child;
-pub mod fault;
-pub mod memory;
-pub mod regular;
-pub mod secret;
-pub mod text;
-pub mod time;
+// The leaves, which import only each other.
+mod glob;
+mod mask;
+mod secret;
+mod sys;
+mod text;
+mod work;
 
-pub mod names;
+mod dns;
 
-pub mod config;
+// What git reported, and the types of markers.
+mod push;
 
-// The way of a push.
-pub mod push;
+mod marker;
 
-pub mod facts;
+mod config;
 
-pub mod service;
+// The modules that a push passes through.
+mod facts;
 
-pub mod policy;
+mod service;
 
-pub mod marker;
+mod policy;
 
-pub mod decide;
+mod decide;
 
-pub mod state;
+mod state;
 
-pub mod settle;
+mod settle;
 
-pub mod golden;
+mod golden;
 
-pub mod otlp;
+mod otlp;
 
-pub mod delivery;
+mod delivery;
 
-// The way into a Gitea.
-pub mod install;
+// The modules that install and check the hook, and the commands.
+mod install;
 
-pub mod doctor;
+mod scratch;
+
+mod doctor;
 
 pub mod cli;
+
+// The entry points of the fuzz targets. The program does not call them.
+#[doc(hidden)]
+pub mod fuzzing;
+
+/// Items for the integration tests and the benchmarks. This is not an API.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::{
+        config::load as load_config,
+        decide::{Budget, Decider, InMemoryHistory, Outcome},
+        facts::{
+            Brought, FactError, Facts, MAX_COMMITS, MAX_VISITED, MAX_VISITED_SINCE, Range, Relation,
+            Repository, WalkLimit,
+        },
+        glob::is_match,
+        policy::{api, definitions, reference, render_reference},
+        push::{Environment, MergeStep, ObjectId, Push, PushId, RefKind, RefName, Source, Update, lines},
+        sys::{
+            fault,
+            time::{Deadline, Timestamp},
+        },
+    };
+}

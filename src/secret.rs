@@ -1,33 +1,44 @@
-//! Secrets: where they come from, and a type that shows itself to nobody.
+//! Reads secrets from files, commands, systemd credentials and environment variables, into a type
+//! that is never printed.
 
 use std::{
     collections::BTreeMap,
     fmt,
+    fs::Metadata,
     io::{self, ErrorKind, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
+    process::Stdio,
+    sync::Once,
     time::Duration,
 };
 
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::{DumpableBehavior, Resource, Rlimit, getegid, geteuid, set_dumpable_behavior, setrlimit},
+};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{child, regular, time::Deadline};
+use crate::{sys::child, sys::regular_file, sys::time::Deadline, text};
 
-/// How large a secret may be, in bytes.
+const GROUP_READS: u32 = 0o040;
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_READ: u32 = 0o004;
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Maximum size of a secret, in bytes.
 const MAX_SECRET: u64 = 16 << 10;
 
-/// A token or password in use. Its `Debug` says `[redacted]`, it has no `Display` and is written
-/// nowhere; [`Secret::expose`] is called where a request's header is set.
+/// A token or password in use. Its `Debug` prints `[redacted]` and it has no `Display`.
+/// [`Secret::expose`] gives access to the text, for setting a request's header.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text that came from outside, without the newline that files end in.
+    /// Creates a secret from `text`, without the newline at its end.
     ///
     /// # Errors
-    /// If it is empty or holds what no header can.
+    /// If it is empty or has characters that an HTTP header cannot hold.
     pub fn new(text: &str) -> io::Result<Self> {
         let text = text.trim();
         if text.is_empty() {
@@ -36,13 +47,13 @@ impl Secret {
         if !text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
             return Err(io::Error::new(
                 ErrorKind::InvalidData,
-                "the secret has characters that no header can hold",
+                "the secret has characters that an HTTP header cannot carry",
             ));
         }
         Ok(Self(text.to_string()))
     }
 
-    /// Returns the secret itself.
+    /// Returns the secret text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -54,13 +65,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret comes from. It is read anew for every delivery, and when a back end refuses it, so that a
-/// rotated one is used without anybody's doing.
+/// The source of a secret. It is read for every delivery, and again when a back end refuses the
+/// secret, so a rotated secret is picked up without a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// The content of a file.
     File(PathBuf),
-    /// What a command prints, run without a shell.
+    /// The output of a command, which runs without a shell.
     Command(Vec<String>),
     /// A file in systemd's `$CREDENTIALS_DIRECTORY` (systemd.exec(5), LoadCredential).
     Credential(String),
@@ -69,28 +80,31 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// Reads the secret. A command that has not printed it after `time` is ended.
+    /// Reads the secret. Kills a command that takes longer than `time`.
     ///
     /// # Errors
-    /// If it cannot be read, is empty or too long. The error names the source and never the content.
+    /// If the source cannot be read, is empty or is too long. The error names the source and never
+    /// the content.
     pub fn read(&self, time: Duration) -> io::Result<Secret> {
+        keep_to_ourselves();
         let text = match self {
-            Self::File(path) => read_file(path)?,
+            Self::File(path) => read_guarded(path)?,
             Self::Command(words) => run(words, time)?,
             Self::Credential(name) => {
                 let dir = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    missing("$CREDENTIALS_DIRECTORY is not set: is this not started by systemd?")
+                    missing("$CREDENTIALS_DIRECTORY is not set; systemd sets it in units with LoadCredential")
                 })?;
                 read_file(&Path::new(&dir).join(name))?
             }
             Self::Env(name) => {
-                std::env::var(name).map_err(|_| missing(&format!("the environment has no `{name}`")))?
+                std::env::var(name).map_err(|_| missing(&format!("the variable `{name}` is not set")))?
             }
         };
         Secret::new(&text)
     }
 
-    /// Returns the environment variable that this secret needs, so that a detached process gets it.
+    /// Returns the environment variable that holds or locates this secret, so that a detached
+    /// process can be given it.
     pub fn variable(&self) -> Option<&str> {
         match self {
             Self::Credential(_) => Some("CREDENTIALS_DIRECTORY"),
@@ -99,7 +113,7 @@ impl SecretSource {
         }
     }
 
-    /// Makes a file's path absolute against the directory of the configuration.
+    /// Makes a file's path absolute, relative to the directory of the configuration.
     pub fn relative_to(self, dir: &Path) -> Self {
         match self {
             Self::File(path) => Self::File(dir.join(path)),
@@ -112,7 +126,7 @@ impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file `{}`", path.display()),
-            // Arguments may hold what nobody should read.
+            // Arguments may be confidential; print the program only.
             Self::Command(words) => {
                 write!(f, "command `{}`", words.first().map_or("", String::as_str))
             }
@@ -122,51 +136,107 @@ impl fmt::Display for SecretSource {
     }
 }
 
+/// Disables core dumps, and stops other processes of the same user from reading this process's
+/// memory.
+fn keep_to_ourselves() {
+    static ONCE: Once = Once::new();
+    // Ignore failures: the secret is no less safe than before.
+    ONCE.call_once(|| {
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    });
+}
+
 fn missing(what: &str) -> io::Error {
     io::Error::new(ErrorKind::NotFound, what)
 }
 
 fn read_file(path: &Path) -> io::Result<String> {
-    bounded(regular::open(path)?)
+    let file = regular_file::open(path)?;
+    // No permission check: systemd sets the modes of credentials, and their directory is private.
+    bounded(file)
 }
 
-/// Whoever waits here holds an outbox's lock, and a command may wait for ever: for a network, or for a
-/// password at a terminal that is not there.
+/// Reads a file that the configuration names, after checking that no other user can read or change
+/// it.
+fn read_guarded(path: &Path) -> io::Result<String> {
+    let file = regular_file::open(path)?;
+    match exposed(path, &file.metadata()?) {
+        Some(why) => Err(io::Error::new(ErrorKind::PermissionDenied, why)),
+        None => bounded(file),
+    }
+}
+
+/// Returns an explanation, with a command that fixes it, if users other than the owner and this
+/// process can read or change the file. The group may read it if this process runs in that group:
+/// `install.sh` creates the file as root with the group of Gitea's user and mode 0640.
+fn exposed(path: &Path, at: &Metadata) -> Option<String> {
+    let (us, group) = (geteuid().as_raw(), getegid().as_raw());
+    let is_our_group = at.gid() == group || us == 0;
+    let of_group = if is_our_group { GROUP_WRITES } else { GROUP_READS | GROUP_WRITES };
+    let bits = at.mode() & (OTHERS_READ | OTHERS_WRITE | of_group);
+    let who = match bits & (OTHERS_READ | OTHERS_WRITE) {
+        _ if bits == 0 => return None,
+        0 => format!("group {}", at.gid()),
+        _ => "others".into(),
+    };
+    let act = if bits & (OTHERS_READ | GROUP_READS) == 0 { "change" } else { "read" };
+    let shown = text::path(path);
+    let fix = if at.uid() == us {
+        format!("chmod 600 '{shown}'")
+    } else if at.gid() == group {
+        format!("chmod 640 '{shown}'")
+    } else {
+        format!("chown :{group} '{shown}' && chmod 640 '{shown}'")
+    };
+    Some(format!("{who} may {act} it (mode {:04o}); run `{fix}`", at.mode() & 0o7777))
+}
+
+/// Runs a command and returns its output. The time limit is needed because a command may block
+/// forever on a network or on a password prompt, while the caller holds an outbox's lock or keeps a
+/// push waiting. Returns as soon as the command itself exits, even if a process that it left behind
+/// still holds the pipe open.
 fn run(words: &[String], time: Duration) -> io::Result<String> {
     let (program, args) = words.split_first().ok_or_else(|| missing("the command is empty"))?;
-    let mut child = Command::new(program)
+    let mut child = child::command(program)
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let (sender, receiver) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        // The pipe may outlive the command, in a child of its own; then the thread stays behind.
-        thread::spawn(move || sender.send(bounded(stdout)));
-    }
-    let deadline = Deadline::after(time);
-    let printed = receiver.recv_timeout(deadline.left());
-    let Some(status) = child::wait(&mut child, deadline)? else {
-        return Err(io::Error::new(ErrorKind::TimedOut, format!("the command ran on for {time:?}")));
+    let mut stdout = child.stdout.take().ok_or_else(|| missing("the command has no output"))?;
+    let flags = fcntl_getfl(&stdout)?;
+    fcntl_setfl(&stdout, flags | OFlags::NONBLOCK)?;
+    let mut printed = Vec::new();
+    let read = || {
+        let more = (&mut stdout).take(MAX_SECRET + 1 - printed.len() as u64).read_to_end(&mut printed);
+        match more {
+            Err(err) if err.kind() != ErrorKind::WouldBlock => Err(err),
+            // Report this before the exit status. A command whose output is not read to the end
+            // fails, and its status would hide the cause.
+            _ if printed.len() as u64 > MAX_SECRET => Err(too_large()),
+            _ => Ok(()),
+        }
     };
-    match printed {
-        // A command that is not read to its end dies of that, and its status would hide why.
-        Ok(Err(err)) => Err(err),
-        _ if !status.success() => Err(io::Error::other(format!("the command ended with {status}"))),
-        Ok(printed) => printed,
-        Err(_) => Err(io::Error::new(ErrorKind::TimedOut, "the command left its output open")),
+    match child::wait_while(&mut child, Deadline::after(time), read)? {
+        None => Err(io::Error::new(ErrorKind::TimedOut, format!("the command timed out after {time:?}"))),
+        Some(status) if !status.success() => {
+            Err(io::Error::other(format!("the command failed with {status}")))
+        }
+        Some(_) => String::from_utf8(printed)
+            .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the secret is not valid UTF-8")),
     }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("the secret is larger than {MAX_SECRET} bytes"))
 }
 
 fn bounded(source: impl io::Read) -> io::Result<String> {
     let mut text = String::new();
     source.take(MAX_SECRET + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_SECRET {
-        return Err(io::Error::new(
-            ErrorKind::InvalidData,
-            format!("the secret is larger than {MAX_SECRET} bytes"),
-        ));
+        return Err(too_large());
     }
     Ok(text)
 }
@@ -175,24 +245,26 @@ impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum SecretSetting {
             Text(String),
             Words(Vec<String>),
         }
         const EXPECTED: &str = "expected a table with one of `file`, `command`, `credential`, `env`; \
-                                a secret is never written into the configuration itself";
-        let table = BTreeMap::<String, Written>::deserialize(deserializer)
+                                the configuration must not contain the secret itself";
+        let table = BTreeMap::<String, SecretSetting>::deserialize(deserializer)
             .map_err(|_| de::Error::custom(EXPECTED))?;
         let mut entries = table.into_iter();
         match (entries.next(), entries.next()) {
             (Some((key, value)), None) => match (key.as_str(), value) {
-                ("file", Written::Text(path)) => Ok(Self::File(path.into())),
-                ("command", Written::Words(words)) if !words.is_empty() => Ok(Self::Command(words)),
+                ("file", SecretSetting::Text(path)) => Ok(Self::File(path.into())),
+                ("command", SecretSetting::Words(words)) if !words.is_empty() => Ok(Self::Command(words)),
                 ("command", _) => {
-                    Err(de::Error::custom("expected `command` to be an array of words, run without a shell"))
+                    Err(de::Error::custom("expected `command` as an array of strings, run without a shell"))
                 }
-                ("credential", Written::Text(name)) if !name.contains('/') => Ok(Self::Credential(name)),
-                ("env", Written::Text(name)) => Ok(Self::Env(name)),
+                ("credential", SecretSetting::Text(name)) if !name.contains('/') => {
+                    Ok(Self::Credential(name))
+                }
+                ("env", SecretSetting::Text(name)) => Ok(Self::Env(name)),
                 _ => Err(de::Error::custom(EXPECTED)),
             },
             _ => Err(de::Error::custom(EXPECTED)),
@@ -201,45 +273,4 @@ impl<'de> Deserialize<'de> for SecretSource {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A_WHILE: Duration = Duration::from_secs(20);
-
-    #[test]
-    fn a_secret_shows_itself_to_nobody() {
-        let secret = Secret::new("s3cr3t\n").expect("valid");
-        assert_eq!(format!("{secret:?}"), "[redacted]");
-        assert_eq!(secret.expose(), "s3cr3t");
-    }
-
-    #[test]
-    fn what_no_header_can_hold_is_refused_without_being_shown() {
-        for bad in ["", " \n", "two\nlines", "caf\u{e9}"] {
-            let said = Secret::new(bad).expect_err("refused").to_string();
-            assert!(said.starts_with("the secret"), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_command_is_run_without_a_shell() {
-        let source = SecretSource::Command(vec!["echo".into(), "$HOME;id".into()]);
-        assert_eq!(source.read(A_WHILE).expect("runs").expose(), "$HOME;id");
-        let failing = SecretSource::Command(vec!["false".into()]);
-        assert_eq!(
-            failing.read(A_WHILE).expect_err("fails").to_string(),
-            "the command ended with exit status: 1"
-        );
-    }
-    #[test]
-    fn a_command_that_hangs_is_ended() {
-        for script in ["exec sleep 600", "exec >&-; exec sleep 600"] {
-            let source = SecretSource::Command(["sh", "-c", script].map(Into::into).into());
-            let said = source.read(Duration::from_millis(50)).expect_err("ended").to_string();
-            assert_eq!(said, "the command ran on for 50ms");
-        }
-        let leaving = SecretSource::Command(["sh", "-c", "sleep 5 & echo s3cr3t"].map(Into::into).into());
-        let said = leaving.read(Duration::from_millis(200)).expect_err("open").to_string();
-        assert_eq!(said, "the command left its output open");
-    }
-}
+mod tests;

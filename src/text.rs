@@ -1,24 +1,38 @@
-//! Text from strangers, made fit to be shown: names, messages and server answers are bytes that
-//! somebody else chose, and a terminal, a log line or a `remote:` line must not be steered by them.
+//! Makes untrusted text safe to show. Names, messages and server answers are bytes that someone
+//! else chose. They must not control a terminal, forge a log line or forge a `remote:` line.
 
-use std::{any::Any, fmt, os::unix::ffi::OsStrExt as _, path::Path};
+mod hidden;
+mod hinted;
+
+use std::{
+    any::Any,
+    borrow::Cow,
+    fmt::{self, Write as _},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+};
 
 use bstr::ByteSlice as _;
+use hidden::is_hidden_after;
+pub use hidden::{AS_EMOJI, is_hidden};
+pub use hinted::{Hinted, did_you_mean, nearest};
 
-/// How much of a stranger's text one message shows, in characters.
+/// Maximum length of untrusted text in one message, in characters.
 pub const SHOWN: usize = 200;
 
-/// Returns `bytes` as UTF-8 of at most `max` characters. What is not UTF-8 becomes U+FFFD,
-/// control characters other than newline and tab are dropped, and a cut is marked with `…`.
+/// Returns `bytes` as UTF-8 of at most `max` characters. Replaces invalid UTF-8 by U+FFFD, drops
+/// hidden characters other than newline and tab, and marks a cut with `…`.
 pub fn bounded(bytes: &[u8], max: usize) -> String {
-    // Most texts are short and plain.
+    // Fast path: most texts are short and printable ASCII.
     if bytes.len() <= max && bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
         return String::from_utf8_lossy(bytes).into_owned();
     }
-    // A character has at most four bytes, so the rest need not even be decoded.
+    // A character has at most four bytes, so the rest cannot be part of the result.
     let head = &bytes[..bytes.len().min(max.saturating_mul(4).saturating_add(4))];
     let mut text = String::with_capacity(head.len().min(max));
-    let mut chars = head.chars().filter(|c| !is_steering(*c) || matches!(c, '\n' | '\t'));
+    let mut previous = None;
+    let mut chars =
+        head.chars().filter(|c| !is_hidden_after(previous.replace(*c), *c) || matches!(c, '\n' | '\t'));
     for _ in 0..max {
         match chars.next() {
             Some(c) => text.push(c),
@@ -32,7 +46,7 @@ pub fn bounded(bytes: &[u8], max: usize) -> String {
     text
 }
 
-/// Returns `bytes` as a name of at most `max` characters: [`bounded`], and on one line.
+/// Returns `bytes` as a name of at most `max` characters: the result of [`bounded`], on one line.
 pub fn name(bytes: &[u8], max: usize) -> String {
     let mut name = bounded(bytes, max);
     if name.contains(['\n', '\t']) {
@@ -41,28 +55,36 @@ pub fn name(bytes: &[u8], max: usize) -> String {
     name
 }
 
-/// Returns `bytes` as one line of at most [`SHOWN`] characters, fit for a message: every control
-/// character is written as an escape.
+/// Returns `bytes` as one line of at most [`SHOWN`] characters for a message. Hidden characters are
+/// escaped.
 pub fn line(bytes: impl AsRef<[u8]>) -> String {
     line_of(bytes, SHOWN)
 }
 
-/// Returns a path as one line, as [`line()`] does; the system takes none that is longer than this.
+/// Returns a path as one line, like [`line()`], but with room for the longest path that Linux
+/// accepts.
 pub fn path(path: &Path) -> String {
     line_of(path.as_os_str().as_bytes(), 4096)
 }
 
-/// Returns `bytes` as one line of at most `max` characters, as [`line()`] does.
+/// Returns a path quoted as one word for a shell, to be pasted into a command. A path with a
+/// control character is escaped, so the word then names a file that does not exist.
+pub fn shell(path: &Path) -> String {
+    format!("'{}'", self::path(path).replace('\'', r"'\''"))
+}
+
+/// Returns `bytes` as one line of at most `max` characters, like [`line()`].
 pub fn line_of(bytes: impl AsRef<[u8]>, max: usize) -> String {
     let bytes = bytes.as_ref();
     let head = &bytes[..bytes.len().min(max * 4)];
     let mut text = String::new();
+    let mut previous = None;
     for (shown, c) in head.chars().enumerate() {
         if shown == max {
             text.push('…');
             return text;
         }
-        if is_steering(c) {
+        if is_hidden_after(previous.replace(c), c) {
             text.extend(c.escape_default());
         } else {
             text.push(c);
@@ -74,13 +96,61 @@ pub fn line_of(bytes: impl AsRef<[u8]>, max: usize) -> String {
     text
 }
 
-/// Returns whether `c` could move a cursor, hide text or turn its direction.
-fn is_steering(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Returns our own output as it may go to a terminal. Escapes hidden characters except newlines,
+/// tabs and, if `allows_colour`, the sequences that set colours.
+///
+/// Commands already sanitize each text that they put into a line. This function catches what a
+/// command missed.
+pub fn printable(text: &str, allows_colour: bool) -> Cow<'_, str> {
+    let is_plain = |c: char| !is_hidden(c) || matches!(c, '\n' | '\t');
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    let mut previous = None;
+    while let Some(c) = rest.chars().next() {
+        let colour = if allows_colour { colour_length(rest) } else { None };
+        let length = colour.unwrap_or(c.len_utf8());
+        if colour.is_some() || is_plain(c) || !is_hidden_after(previous, c) {
+            shown.push_str(&rest[..length]);
+        } else {
+            shown.extend(c.escape_default());
+        }
+        previous = Some(c);
+        rest = &rest[length..];
+    }
+    Cow::Owned(shown)
 }
 
-/// Bytes that show themselves as lower-case hexadecimal digits.
+/// Returns the length of the colour sequence (ECMA-48, SGR) at the start of `text`.
+fn colour_length(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\x1b[")?;
+    let length = parameters.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+    parameters[length..].starts_with('m').then_some(length + 3)
+}
+
+/// Returns equivalent JSON in which every hidden character is escaped.
+pub fn json(json: &str) -> Cow<'_, str> {
+    // Outside of its strings, JSON has no hidden characters except the newlines of pretty-printing.
+    let is_plain = |c: char| !is_hidden(c) || c == '\n';
+    if json.chars().all(is_plain) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_plain(c) {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Bytes that `Display` prints as lower-case hexadecimal digits.
 #[derive(Clone, Copy)]
 pub struct Hex<'a>(pub &'a [u8]);
 
@@ -99,79 +169,42 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Returns what a panic said, which is empty for one that said it in no words.
+/// Returns the message of a panic, or an empty string if its payload is not text.
 pub fn said_by_panic(payload: &(dyn Any + Send)) -> &str {
     let words = payload.downcast_ref::<&str>().copied();
     words.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }
 
-/// Returns `1 marker`, `2 markers`: a number with its noun.
-pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+/// Returns an error and its causes on one line, separated by colons.
+pub fn chain(err: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(err), |err| err.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Returns a name as one segment of the path of an address (RFC 3986, 3.3).
+/// Returns a number with its noun: `1 marker`, `2 markers`, `2 pushes`.
+pub fn count(n: usize, noun: &str) -> String {
+    let ending = if n == 1 {
+        ""
+    } else if noun.ends_with("sh") {
+        "es"
+    } else {
+        "s"
+    };
+    format!("{n} {noun}{ending}")
+}
+
+/// Returns a name percent-encoded as one segment of a URL's path (RFC 3986, section 3.3).
 pub fn segment(name: &str) -> String {
     let mut segment = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             segment.push(char::from(byte));
         } else {
-            segment.push_str(&format!("%{byte:02X}"));
+            let _ = write!(segment, "%{byte:02X}");
         }
     }
     segment
 }
 
-/// Splits a message into what is wrong and what was most likely meant, where it ends with that.
-pub fn split_meant(message: &str) -> (&str, Option<String>) {
-    [", did you mean ", "; did you mean "]
-        .iter()
-        .find_map(|between| message.rsplit_once(between))
-        .map_or((message, None), |(message, near)| (message, Some(format!("did you mean {near}"))))
-}
-
-/// Returns the word of `known` that `word` was most likely meant to be; a long one was meant to be none.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > SHOWN {
-        return None;
-    }
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_shows_no_control_character() {
-        assert_eq!(line("a\x1b[31mred\n\u{202e}"), "a\\u{1b}[31mred\\n\\u{202e}");
-        assert_eq!(line(b"caf\xe9"), "caf\u{fffd}");
-        assert_eq!(line("x".repeat(300)).chars().count(), SHOWN + 1);
-    }
-
-    #[test]
-    fn bounded_text_keeps_newlines_and_marks_a_cut() {
-        assert_eq!(bounded(b"one\ntwo\x07", 20), "one\ntwo");
-        assert_eq!(bounded("äöüß".as_bytes(), 3), "äö…");
-        assert_eq!(bounded("äöü".as_bytes(), 3), "äöü");
-        assert_eq!(bounded(b"", 0), "");
-    }
-
-    #[test]
-    fn bytes_show_as_digits() {
-        assert_eq!(Hex(&[0, 0x9f, 0xff]).to_string(), "009fff");
-        assert_eq!(Hex(&[1; 40]).to_string(), "01".repeat(40));
-    }
-
-    #[test]
-    fn the_nearest_word_is_named_only_when_it_is_near() {
-        assert_eq!(nearest("endpont", ["endpoint", "name"]), Some("endpoint"));
-        assert_eq!(nearest("zzz", ["endpoint", "name"]), None);
-    }
-}
+mod tests;

@@ -1,17 +1,17 @@
-//! What scripts can call and read: every example of the reference is true, and the documents say what the
-//! tables say.
+//! The scripting API: every example in the reference evaluates to true, and the reference in the
+//! documents is up to date.
 
 use std::fs;
 
-use gitea_lightstep::policy::{api, definitions, reference, render_reference};
+use gitea_lightstep::internals::{api, definitions, reference, render_reference};
 use serde_json::Value;
 
 use crate::support::{Sandbox, manifest_dir};
 
-/// How many attributes a marker may have, and so how many examples one run can tell of.
+/// Maximum number of attributes of a marker, and therefore of examples that one run can report.
 const BATCH: usize = 60;
 
-/// The push that the examples speak of: two commits on main, and an annotated tag of the last one.
+/// The push that the examples assume: two commits on main, and an annotated tag of the second one.
 struct Scene {
     sandbox: Sandbox,
     stdin: String,
@@ -38,14 +38,14 @@ impl Scene {
         sandbox.git(&["push", "-q", "origin", "--tags", "main:refs/heads/elsewhere"]);
         sandbox.git(&["tag", "-a", "-m", "Checkout 1.3.0", "-m", "Approved-by: Bo", "checkout/v1.3.0"]);
         let tag = sandbox.git(&["rev-parse", "checkout/v1.3.0"]);
-        // The object is there, under a name that no example can see.
+        // Push the tag object under a ref that the examples cannot see.
         sandbox.git(&["push", "-q", "origin", &format!("{tag}:refs/elsewhere/tag")]);
         let null = "0".repeat(40);
         let stdin = format!("{old} {new} refs/heads/main\n{null} {tag} refs/tags/checkout/v1.3.0\n");
         Self { sandbox, stdin }
     }
 
-    /// Runs the hook with a script for the site alone, and returns the decisions on main and on the tag.
+    /// Runs the hook with this site script, and returns the decisions on main and on the tag.
     fn decisions(&self, script: &str) -> Vec<Value> {
         let _ = fs::remove_dir_all(self.sandbox.state());
         self.sandbox.write("scripts/site.rhai", script);
@@ -63,12 +63,14 @@ fn examples() -> Vec<(String, &'static str)> {
         examples
             .extend(object.methods.iter().map(|method| (format!("{of}.{}()", method.name), method.example)));
     }
-    examples.extend(api::functions().map(|function| (format!("{}()", function.name), function.example)));
+    examples.extend(
+        api::functions().into_iter().map(|function| (format!("{}()", function.name), function.example)),
+    );
     examples
 }
 
 #[test]
-fn every_example_is_true_of_the_branch_or_of_the_tag() {
+fn every_example_holds_for_the_branch_or_the_tag() {
     let scene = Scene::new();
     let (scripts, expressions): (Vec<_>, Vec<_>) =
         examples().into_iter().partition(|(_, example)| example.starts_with("fn "));
@@ -76,7 +78,7 @@ fn every_example_is_true_of_the_branch_or_of_the_tag() {
 
     let mut wrong = Vec::new();
     for batch in expressions.chunks(BATCH) {
-        // An expression that fails, as one of a tag fails for a branch, is as good as one that is false.
+        // An expression that fails counts as false, for example one about tags on a branch.
         let results: String = batch
             .iter()
             .enumerate()
@@ -109,7 +111,7 @@ fn every_example_is_true_of_the_branch_or_of_the_tag() {
 }
 
 #[test]
-fn the_reference_in_the_documents_is_the_api() {
+fn documented_api_reference_is_up_to_date() {
     const BEGIN: &str = "<!-- Written by `GITEA_LIGHTSTEP_BLESS=1 cargo nextest run api::` from the tables in src/policy/api. -->\n";
     const END: &str = "<!-- The end of what is written from the tables. -->\n";
     is_what_is_written("docs/policy.md", |document| {
@@ -126,7 +128,8 @@ fn the_reference_in_the_documents_is_the_api() {
     });
 }
 
-/// Asserts that a document is what `make` makes of it. With `GITEA_LIGHTSTEP_BLESS=1` it is written instead.
+/// Asserts that `make` would not change a document. With `GITEA_LIGHTSTEP_BLESS=1`, writes it
+/// instead.
 #[track_caller]
 fn is_what_is_written(name: &str, make: impl FnOnce(&str) -> String) {
     let path = manifest_dir().join(name);
@@ -136,5 +139,5 @@ fn is_what_is_written(name: &str, make: impl FnOnce(&str) -> String) {
         fs::write(&path, &wanted).expect("written");
         return;
     }
-    assert!(document == wanted, "{name} is not what the tables say; GITEA_LIGHTSTEP_BLESS=1 writes it anew");
+    assert!(document == wanted, "{name} differs from the tables; GITEA_LIGHTSTEP_BLESS=1 rewrites it");
 }

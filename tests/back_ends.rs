@@ -1,5 +1,5 @@
-//! Every piece of configuration in docs/back-ends.md: a deployment is pushed through it, and what arrives is what the back end's own
-//! documentation wants.
+//! Every configuration in docs/back-ends.md: pushes a deployment through it, and checks the
+//! requests against the documentation of that back end.
 
 use std::{collections::BTreeMap, fs};
 
@@ -15,20 +15,20 @@ use crate::support::{
     recorder::{Recorder, Request},
 };
 
-/// What a back end documents of its OTLP endpoint.
+/// The documented OTLP endpoint of a back end.
 struct BackEnd {
-    /// Its heading in the document.
+    /// Heading in the document.
     heading: &'static str,
-    /// Where it documents that.
+    /// URL of the vendor's documentation.
     source: &'static str,
-    /// The addresses that logs and traces go to, from the host on.
+    /// Addresses for logs and traces, without the scheme.
     logs: Option<&'static str>,
     traces: Option<&'static str>,
-    /// What every request has to bear.
+    /// Required headers of every request.
     headers: &'static [(&'static str, &'static str)],
 }
 
-/// What stands for a token, and for Grafana's instance.
+/// Values of the token and of Grafana's instance ID.
 const TOKEN: &str = "t0ken-of-a-test";
 const INSTANCE: &str = "123456";
 
@@ -59,7 +59,7 @@ const BACK_ENDS: [BackEnd; 11] = [
         source: "https://grafana.com/docs/grafana-cloud/send-data/otlp/send-data-otlp/",
         logs: Some("otlp-gateway-prod-eu-west-2.grafana.net/otlp/v1/logs"),
         traces: Some("otlp-gateway-prod-eu-west-2.grafana.net/otlp/v1/traces"),
-        // 123456:t0ken-of-a-test
+        // Base64 of 123456:t0ken-of-a-test
         headers: &[("authorization", "Basic MTIzNDU2OnQwa2VuLW9mLWEtdGVzdA==")],
     },
     BackEnd {
@@ -113,7 +113,7 @@ const BACK_ENDS: [BackEnd; 11] = [
     },
 ];
 
-/// Returns the sections of the document that have a configuration, by their headings.
+/// Returns the sections of the document that contain a configuration, by heading.
 fn sections() -> BTreeMap<String, String> {
     let document = fs::read_to_string(manifest_dir().join("docs/back-ends.md")).expect("the document");
     let sections = document.split("\n## ").skip(1).filter(|section| section.contains("```toml\n"));
@@ -124,15 +124,16 @@ fn sections() -> BTreeMap<String, String> {
     sections.collect()
 }
 
-/// Returns the block of a section in a language, if there is one. There is never a second.
+/// Returns the code block of a section in this language, if there is one. Panics if there are
+/// several.
 fn block<'s>(section: &'s str, language: &str) -> Option<&'s str> {
     let begin = format!("```{language}\n");
     assert!(section.matches(&begin).count() <= 1, "{section}");
     section.split_once(&begin)?.1.split_once("\n```").map(|(block, _)| block)
 }
 
-/// Points every endpoint of a configuration at a server, with its host as the first part of the path: so it is seen which
-/// one was meant.
+/// Points every endpoint of a configuration to a server. The original host becomes the first part
+/// of the path, so that the test can tell the endpoints apart.
 fn redirected(toml: &str, server: &Recorder) -> String {
     let lines = toml.lines().map(|line| match line.strip_prefix("endpoint = \"") {
         Some(rest) => {
@@ -145,7 +146,7 @@ fn redirected(toml: &str, server: &Recorder) -> String {
     lines.collect()
 }
 
-/// Returns the address that a request was meant for.
+/// Returns the original address of a redirected request.
 fn meant(request: &Request) -> String {
     request.path.trim_start_matches('/').replace("%3A", ":")
 }
@@ -159,7 +160,7 @@ fn text<'r>(resource: &'r Resource, name: &str) -> &'r str {
 }
 
 #[test]
-fn every_back_end_of_the_document_gets_what_it_documents() {
+fn every_documented_back_end_gets_valid_requests() {
     let sections = sections();
     let known: Vec<&str> = BACK_ENDS.iter().map(|back_end| back_end.heading).collect();
     for heading in sections.keys() {
@@ -172,7 +173,7 @@ fn every_back_end_of_the_document_gets_what_it_documents() {
     }
 }
 
-/// Pushes a deployment through a section's configuration.
+/// Pushes a deployment through the configuration of a section.
 fn arrives(back_end: &BackEnd, section: &str) {
     let heading = back_end.heading;
     assert!(
@@ -191,7 +192,10 @@ fn arrives(back_end: &BackEnd, section: &str) {
     let here = |text: &str| text.replace("/etc/gitea-lightstep", &secrets.display().to_string());
     if let Some(script) = block(section, "sh") {
         let mut shell = sandbox.command("bash", &secrets);
-        shell.env("token", TOKEN).env("instance_id", INSTANCE).args(["-euc", &here(script)]);
+        shell
+            .env("token", TOKEN)
+            .env("instance_id", INSTANCE)
+            .args(["-euc", &format!("umask 027\n{}", here(script))]);
         sandbox.run(&mut shell, b"").succeeded();
     }
     sandbox.configure(&here(&redirected(block(section, "toml").expect("a configuration"), &server)));
@@ -211,7 +215,7 @@ fn arrives(back_end: &BackEnd, section: &str) {
     let (mut logs, mut traces) = (0, 0);
     for request in &requests {
         assert_eq!(request.method, "POST");
-        // All of them take protobuf, and some nothing else.
+        // All of these back ends accept protobuf, and some accept only protobuf.
         assert_eq!(request.header("content-type"), Some("application/x-protobuf"), "{heading}");
         for (name, value) in back_end.headers {
             assert_eq!(request.header(name), Some(*value), "{heading}: {name}");
@@ -233,7 +237,7 @@ fn arrives(back_end: &BackEnd, section: &str) {
 }
 
 #[test]
-fn a_destination_without_logs_gets_every_marker_as_a_span_unless_it_wants_fewer() {
+fn destination_without_logs_gets_all_markers_as_spans_by_default() {
     for (more, kinds) in [
         ("logs = \"none\"\n", &["gitea_lightstep.change", "gitea_lightstep.deployment"][..]),
         ("logs = \"none\"\nspans = \"deployments\"\n", &["gitea_lightstep.deployment"]),
@@ -260,23 +264,25 @@ fn a_destination_without_logs_gets_every_marker_as_a_span_unless_it_wants_fewer(
 }
 
 #[test]
-fn a_destination_without_logs_is_tested_with_a_span_that_is_no_request() {
+fn destination_without_logs_is_tested_with_an_internal_span() {
     let server = Recorder::start([]);
     let sandbox = Sandbox::new();
     sandbox.deliver_to(&server.endpoint(), "logs = \"none\"\n");
     let ran = sandbox.binary(&["connect"]);
     assert!(
-        ran.succeeded().stdout.contains(&format!("took the test marker ({}/v1/traces)", server.endpoint()))
+        ran.succeeded()
+            .stdout
+            .contains(&format!("accepted the test marker ({}/v1/traces)", server.endpoint()))
     );
     let sent = ExportTraceServiceRequest::decode(&*server.requests()[0].content()).expect("traces");
     let span = &sent.resource_spans[0].scope_spans[0].spans[0];
-    // Internal: 1.
+    // Kind 1 is INTERNAL.
     assert_eq!((span.name.as_str(), span.kind, span.trace_id.len()), ("gitea_lightstep.test", 1, 16));
 }
 
 #[test]
-fn a_destination_that_wants_nothing_is_a_mistake() {
+fn destination_without_logs_and_spans_is_rejected() {
     let sandbox = Sandbox::new();
     sandbox.deliver_to("http://127.0.0.1:1", "logs = \"none\"\nspans = \"none\"\n");
-    assert!(sandbox.problems()[0].contains("would be sent nothing"), "{:?}", sandbox.problems());
+    assert!(sandbox.problems()[0].contains("this destination gets nothing"), "{:?}", sandbox.problems());
 }

@@ -1,5 +1,5 @@
-//! Whatever goes wrong, the push succeeds, the journal says what it was and where, and what could still
-//! be done is done.
+//! Failures around a push: the push always succeeds, the journal records the error and its place,
+//! and the hook does as much of its work as it can.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ const ZERO: &str = "0000000000000000000000000000000000000000";
 const MISSING: &str = "1234567890123456789012345678901234567890";
 
 #[test]
-fn a_malformed_line_costs_no_other() {
+fn malformed_line_does_not_affect_other_lines() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Good", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -26,10 +26,10 @@ fn a_malformed_line_costs_no_other() {
     assert_eq!(
         sandbox.troubles(),
         [
-            "passed over stdin:1: expected `<old id> <new id> <ref>`, found `nonsense`".to_string(),
-            format!("passed over stdin:3: expected `<old id> <new id> <ref>`, found `{ZERO} {commit}`"),
+            "skipped stdin:1: expected `<old id> <new id> <ref>`, found `nonsense`".to_string(),
+            format!("skipped stdin:3: expected `<old id> <new id> <ref>`, found `{ZERO} {commit}`"),
             format!(
-                "passed over stdin:4: expected an old id of 40 or 64 hexadecimal digits, \
+                "skipped stdin:4: expected an old id of 40 or 64 hexadecimal digits, \
                  found `\\u{{1b}}[31m {commit} refs/heads/x`"
             ),
         ]
@@ -37,7 +37,7 @@ fn a_malformed_line_costs_no_other() {
 }
 
 #[test]
-fn a_missing_object_costs_the_marker_its_title_only() {
+fn marker_of_a_missing_object_lacks_only_its_title() {
     let sandbox = Sandbox::new();
     let ran = sandbox
         .hook(format!("{ZERO} {MISSING} refs/heads/main\n{ZERO} {MISSING} refs/tags/v1.0.0\n").as_bytes());
@@ -53,7 +53,7 @@ fn a_missing_object_costs_the_marker_its_title_only() {
 }
 
 #[test]
-fn a_ref_that_is_no_branch_and_no_tag_is_no_marker() {
+fn ref_other_than_branch_or_tag_is_not_marked() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Noted", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -69,29 +69,39 @@ fn a_ref_that_is_no_branch_and_no_tag_is_no_marker() {
 }
 
 #[test]
-fn a_repository_that_cannot_be_opened() {
+fn push_to_a_broken_repository_is_kept_until_it_is_repaired() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Unreachable", &[]);
-    sandbox.write("git/acme/shop.git/HEAD", "\u{1}nonsense");
-    let ran = sandbox
-        .hook(format!("{ZERO} {commit} refs/heads/main\n{ZERO} {commit} refs/tags/v1.0.0\n").as_bytes());
-    ran.succeeded();
-    let decisions = sandbox.decisions();
-    assert_eq!(decisions[0]["outcome"], "failed", "nobody knows the default branch");
-    let why = decisions[0]["why"].as_str().expect("text");
+    sandbox.push(&["HEAD:refs/heads/elsewhere"]).succeeded();
+    let before = sandbox.decisions().len();
+    let head = sandbox.bare().join("HEAD");
+    let whole = fs::read(&head).expect("a file");
+    fs::write(&head, "\u{1}nonsense").expect("written");
+    sandbox
+        .hook(format!("{ZERO} {commit} refs/heads/main\n{ZERO} {commit} refs/tags/v1.0.0\n").as_bytes())
+        .succeeded();
+    assert_eq!(sandbox.decisions().len(), before, "the default branch is unknown");
+    let why = sandbox.troubles().pop().expect("a reason");
     assert!(why.contains("built-in.rhai:22") && why.contains("HEAD"), "{why}");
-    assert_eq!(decisions[1]["outcome"], "marked", "the tag says its version itself");
-    assert_eq!(sandbox.waiting("unassigned").len(), 1);
+    fs::write(&head, whole).expect("written");
 
-    fs::remove_dir_all(sandbox.bare().join("objects")).expect("objects go");
+    let (objects, away) = (sandbox.bare().join("objects"), sandbox.bare().join("away"));
+    fs::rename(&objects, &away).expect("renamed");
     sandbox.hook(format!("{ZERO} {commit} refs/tags/v1.0.1\n").as_bytes()).succeeded();
-    let decision = sandbox.decisions().remove(2);
-    let missing = decision["missing"].as_str().expect("text").to_string();
-    assert!(missing.starts_with("failed to open the repository `"), "{missing}");
+    let why = sandbox.troubles().pop().expect("a reason");
+    assert!(why.contains("failed to open the repository `"), "{why}");
+    fs::rename(&away, &objects).expect("renamed");
+
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    let versions: Vec<_> =
+        sandbox.waiting("unassigned").iter().map(|marker| marker["version"].clone()).collect();
+    for version in [commit.as_str(), "1.0.0", "1.0.1"] {
+        assert!(versions.iter().any(|known| known == version), "{version}: {versions:?}");
+    }
 }
 
 #[test]
-fn a_broken_config_keeps_the_push_until_it_is_mended() {
+fn push_is_kept_while_the_configuration_is_invalid() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Patience", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -101,7 +111,7 @@ fn a_broken_config_keeps_the_push_until_it_is_mended() {
         (
             "state_dir = \"state\"\n[[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpont = \"http://x\"\n",
             ":5:1: unknown field `endpont`, expected one of `name`, `kind`, `endpoint`, `protocol`, `compression`, \
-             `headers`, `logs`, `spans`, `render`, `secrets`, `settings`, `kinds`, `ca_file`, `proxy`; did you mean `endpoint`?",
+             `headers`, `logs`, `spans`, `render`, `secrets`, `settings`, `kinds`, `ca_file`, `proxy`, `insecure`; did you mean `endpoint`?",
         ),
         (
             "state_dir = \"state\"\n[delivery]\ntimeout = 10\n",
@@ -114,10 +124,10 @@ fn a_broken_config_keeps_the_push_until_it_is_mended() {
         let trouble = sandbox.troubles().pop().expect("the journal says why");
         assert_eq!(
             trouble,
-            format!("this push waits in the inbox until the configuration is right: {path}{why}")
+            format!("this push waits in the inbox until the configuration is fixed: {path}{why}")
         );
     }
-    assert_eq!(sandbox.files("inbox").len(), 3, "no push is lost");
+    assert_eq!(sandbox.files("inbox").len(), 3, "each push is still in the inbox");
 
     sandbox.configure("");
     sandbox.binary(&["deliver"]).succeeded_or_found();
@@ -126,7 +136,7 @@ fn a_broken_config_keeps_the_push_until_it_is_mended() {
 }
 
 #[test]
-fn a_script_that_does_not_compile_costs_the_markers_and_says_where() {
+fn compile_error_names_its_position() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Scripted", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -135,16 +145,20 @@ fn a_script_that_does_not_compile_costs_the_markers_and_says_where() {
     let ran = sandbox.hook(format!("{ZERO} {commit} refs/heads/main\n").as_bytes());
     let place = sandbox.path("scripts/site.rhai:2:13").display().to_string();
     let why = format!("{place}: Unexpected ';'");
-    assert_eq!(ran.succeeded().remote_or_own(), [format!("gitea-lightstep: no marker: {why}")]);
+    let expected = [
+        "gitea-lightstep: the policy failed: site.rhai:2; the marker follows when it is fixed".to_string(),
+        format!("gitea-lightstep: no marker: {why}"),
+    ];
+    assert_eq!(ran.succeeded().remote_or_own(), expected);
     let decision = sandbox.decisions().pop().expect("a decision");
     assert_eq!((&decision["outcome"], &decision["why"]), (&"failed".into(), &why.into()));
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_written_is_one_line_on_stderr() {
+fn unwritable_state_directory_prints_one_line_on_stderr() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("x", &[]);
-    // A file in place of the directory stops even root, whom permissions do not.
+    // Use a file in place of the directory, because permissions do not stop root.
     sandbox.write("state", "not a directory");
     let ran = sandbox.hook(format!("{ZERO} {commit} refs/heads/main\n").as_bytes());
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
@@ -154,15 +168,15 @@ fn a_state_directory_that_cannot_be_written_is_one_line_on_stderr() {
     assert!(lines[0].contains("state/inbox") && lines[0].contains("Not a directory"), "{}", lines[0]);
     fs::remove_file(sandbox.state()).expect("removed");
     sandbox.hook(format!("{ZERO} {commit} refs/heads/main\n").as_bytes()).succeeded();
-    assert_eq!(sandbox.decisions().len(), 1, "the next push works again");
+    assert_eq!(sandbox.decisions().len(), 1, "the next push is decided");
 }
 
 #[test]
-fn a_full_disk_is_one_line_on_stderr_and_the_next_push_works() {
+fn full_disk_prints_one_line_on_stderr_and_the_next_push_works() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("x", &[]);
     let update = format!("{ZERO} {commit} refs/heads/main\n");
-    // A limit on the size of files makes every write fail as a full disk does. `exec` keeps git's pipe.
+    // With a file size limit, every write fails like on a full disk. `exec` keeps git's pipe open.
     let mut command = sandbox.command("bash", &sandbox.bare());
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" hook --config \"$1\"";
     command.args(["-c", script, BINARY]).arg(sandbox.path("config.toml"));
@@ -170,13 +184,13 @@ fn a_full_disk_is_one_line_on_stderr_and_the_next_push_works() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("failed to write"), "{}", ran.stderr);
-    assert_eq!(sandbox.files("inbox"), [""; 0], "no half-written file stays");
+    assert_eq!(sandbox.files("inbox"), [""; 0], "a partly written file is removed");
     sandbox.hook(update.as_bytes()).succeeded();
     assert_eq!(sandbox.waiting("unassigned").len(), 1);
 }
 
 #[test]
-fn an_environment_with_nothing_in_it() {
+fn hook_works_with_an_empty_environment() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("x", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -187,12 +201,12 @@ fn an_environment_with_nothing_in_it() {
         .args(["hook", "--config"])
         .arg(sandbox.path("config.toml"));
     let ran = sandbox.run(&mut command, format!("{ZERO} {commit} refs/heads/main\n").as_bytes());
-    assert_eq!(ran.succeeded().remote_or_own().len(), 1, "no HOME and no GIT_DIR are no trouble");
+    assert_eq!(ran.succeeded().remote_or_own().len(), 1, "the hook works without HOME and GIT_DIR");
     assert_eq!(sandbox.waiting("unassigned")[0]["service"], "shop");
 }
 
 #[test]
-fn standard_input_that_is_closed_or_empty_is_no_push() {
+fn closed_or_empty_standard_input_is_ignored() {
     let sandbox = Sandbox::new();
     for stdin in [&b""[..], b"\n", b" \n\n"] {
         sandbox.hook(stdin).said_nothing();
@@ -214,18 +228,18 @@ fn wrong_arguments_drain_standard_input_and_do_not_fail_the_push() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("it starts");
+        .expect("start the process");
     let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(&vec![b'x'; 1 << 20]).expect("every byte is read");
+    stdin.write_all(&vec![b'x'; 1 << 20]).expect("the hook reads all of standard input");
     drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
+    let output = child.wait_with_output().expect("wait for the process");
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(said, "gitea-lightstep: this push has no markers: unexpected argument '--bogus' found\n");
 }
 
 #[test]
-fn a_message_of_100_mb_costs_neither_memory_nor_the_marker() {
+fn commit_message_of_100_mb_is_marked_in_little_memory() {
     let sandbox = Sandbox::new();
     let tree = sandbox.git(&["write-tree"]);
     let mut object =
@@ -242,7 +256,7 @@ fn a_message_of_100_mb_costs_neither_memory_nor_the_marker() {
     let commit = commit.succeeded().stdout.trim().to_string();
 
     let mut command = sandbox.command("bash", &sandbox.bare());
-    // 64 MiB of address space beyond the binary would not hold the message.
+    // 96 MiB of address space are too little for the binary and the message together.
     command
         .args(["-c", "ulimit -v 98304; exec \"$0\" hook --config \"$1\"", BINARY])
         .arg(sandbox.path("config.toml"));
@@ -250,12 +264,13 @@ fn a_message_of_100_mb_costs_neither_memory_nor_the_marker() {
     assert_eq!(ran.succeeded().remote_or_own().len(), 1, "{}", ran.stderr);
     let marker = sandbox.waiting("unassigned").remove(0);
     assert_eq!((&marker["title"], &marker["version"]), (&"refs/heads/main".into(), &commit.into()));
-    let missing = sandbox.decisions()[0]["missing"].as_str().expect("the journal says so").to_string();
+    let missing =
+        sandbox.decisions()[0]["missing"].as_str().expect("a decision with the missing object").to_string();
     assert!(missing.starts_with("failed to read object "), "{missing}");
 }
 
 #[test]
-fn a_name_that_is_no_text_becomes_a_marker() {
+fn ref_name_that_is_not_utf8_is_marked() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Bytes", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -264,12 +279,12 @@ fn a_name_that_is_no_text_becomes_a_marker() {
     stdin.extend(b"caf\xe9;$(id>pwned)\n");
     sandbox.hook(&stdin).succeeded();
     let marker = sandbox.waiting("unassigned").remove(0);
-    assert_eq!(marker["attributes"]["vcs.ref.head.name"], "caf\u{fffd};$(id>pwned)");
+    assert_eq!(marker["source"]["ref_name"], "caf\u{fffd};$(id>pwned)");
     assert!(!sandbox.bare().join("pwned").exists());
 }
 
 #[test]
-fn state_is_for_its_owner_only() {
+fn state_files_are_accessible_only_to_their_owner() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Private", &[]);
     sandbox.hook(format!("{ZERO} {commit} refs/tags/v1.0.0\n").as_bytes()).succeeded();
@@ -287,7 +302,7 @@ fn state_is_for_its_owner_only() {
         }
     }
     assert!(files >= 2);
-    assert!(!sandbox.everything_written().contains("hush-hush"), "the daemon's environment stays its own");
+    assert!(!sandbox.everything_written().contains("hush-hush"), "the daemon's environment is not written");
 }
 
 fn mode(path: &std::path::Path) -> u32 {

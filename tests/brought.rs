@@ -1,16 +1,16 @@
-//! What a deployment brings, with git itself, and plain counting, as the oracles.
+//! The commits between two deployments. The expected values come from git, and from a simple graph
+//! search.
 
 use std::{collections::BTreeSet, ffi::OsString, fmt::Write as _, fs, rc::Rc, time::Duration};
 
-use gitea_lightstep::{
-    facts::{Brought, FactError, Facts, MAX_COMMITS, Patience, Relation, Repository},
-    push::{Environment, Push, PushId, RefName, Source, Update},
-    time::{Deadline, Timestamp},
+use gitea_lightstep::internals::{
+    Brought, Deadline, Environment, FactError, Facts, MAX_COMMITS, Push, PushId, RefName, Relation,
+    Repository, Source, Timestamp, Update, WalkLimit,
 };
 
 use crate::support::Sandbox;
 
-/// Numbers that are the same in every run (xorshift, Marsaglia 2003).
+/// A deterministic random number generator (xorshift, Marsaglia 2003).
 struct Random(u32);
 
 impl Random {
@@ -22,12 +22,12 @@ impl Random {
     }
 }
 
-/// A history, as a list of commits with their parents, which come before them.
+/// A history as a list of commits, each after its parents.
 #[derive(Default)]
 struct History {
     parents: Vec<Vec<usize>>,
     times: Vec<i64>,
-    /// The one file that the commit writes.
+    /// The file that each commit writes.
     files: Vec<String>,
     ids: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl History {
         self.parents.len() - 1
     }
 
-    /// Writes what is not yet in the repository.
+    /// Writes the commits that are not yet in the repository.
     fn publish(&mut self, sandbox: &Sandbox) {
         let mut stream = String::from("feature done\n");
         let name = |nth: usize| self.ids.get(nth).cloned().unwrap_or_else(|| format!(":{}", nth + 1));
@@ -64,7 +64,7 @@ impl History {
         sandbox.run(&mut import, stream.as_bytes()).succeeded();
         let known = self.ids.len();
         let mut new: Vec<(usize, String)> = fs::read_to_string(&marks)
-            .expect("marks")
+            .expect("a file with the marks")
             .lines()
             .filter_map(|line| line.strip_prefix(':')?.split_once(' '))
             .map(|(mark, id)| (mark.parse::<usize>().expect("a number") - 1, id.to_string()))
@@ -75,7 +75,7 @@ impl History {
         assert_eq!(self.ids.len(), self.parents.len());
     }
 
-    /// Returns a commit and everything that it leads to.
+    /// Returns a commit and all its ancestors.
     fn reach(&self, from: usize) -> BTreeSet<usize> {
         let mut reached = BTreeSet::new();
         let mut next = vec![from];
@@ -87,12 +87,12 @@ impl History {
         reached
     }
 
-    /// Returns what a deployment of `new` over `old` brings.
+    /// Returns the range of a deployment of `new` over `old`.
     fn brought(&self, sandbox: &Sandbox, old: usize, new: usize) -> Rc<Brought> {
-        brought(sandbox, &self.ids[old], &self.ids[new], &[], Patience::Visits(1_000_000)).expect("readable")
+        brought(sandbox, &self.ids[old], &self.ids[new], &[], WalkLimit::Visits(1_000_000)).expect("readable")
     }
 
-    /// Returns how the two stand to each other and the commits that count.
+    /// Returns the expected relation of two commits, and the commits in the range.
     fn expected(&self, old: usize, new: usize) -> (Relation, BTreeSet<usize>) {
         let (of_old, of_new) = (self.reach(old), self.reach(new));
         let news = &of_new - &of_old;
@@ -122,25 +122,25 @@ fn brought(
     old: &str,
     new: &str,
     paths: &[&str],
-    patience: Patience,
+    patience: WalkLimit,
 ) -> Result<Rc<Brought>, FactError> {
     let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
     facts(sandbox, new).brought_since(old.parse().expect("an id"), &paths, patience)
 }
 
-/// How a repository keeps its commits.
+/// The storage of a repository's commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
-    /// As they came: a pack for each import, or loose.
+    /// As imported: a pack for each import, or loose objects.
     AsTheyCame,
-    /// In one pack with one commit-graph, which knows all of them.
+    /// One pack with a commit-graph that contains all commits.
     InGraph,
-    /// In several packs with a chain of two commit-graphs, and some commits newer than either.
+    /// Several packs with a chain of two commit-graphs, and some newer commits.
     InStaleChain,
 }
 
 #[test]
-fn random_histories_are_told_as_git_tells_them() {
+fn ranges_of_random_histories_match_git() {
     let mut random = Random(20_261_126);
     for nth in 0..24 {
         let format = ["sha1", "sha256"][nth % 2];
@@ -152,7 +152,7 @@ fn random_histories_are_told_as_git_tells_them() {
         let breadth = 2 + random.below(20);
         for commit in 0..length {
             let mut parents = BTreeSet::new();
-            // Roots, lines, merges, and octopuses of up to seven.
+            // Root commits, single parents, merges, and octopus merges with up to seven parents.
             let wanted = match random.below(20) {
                 0 => 0,
                 1..=12 => 1,
@@ -163,7 +163,8 @@ fn random_histories_are_told_as_git_tells_them() {
                 parents.insert(commit - 1 - random.below(commit.min(breadth)));
             }
             let parents: Vec<usize> = parents.into_iter().rev().collect();
-            // Either by the clock, often several in one second, or back and forth over two days.
+            // Times either increase, with several commits in a minute, or vary randomly within two
+            // days.
             let minutes = if is_skewed { random.below(2880) } else { commit / 3 };
             history.add(&parents, 1_700_000_000 + i64::try_from(minutes).expect("a time") * 60, "file");
             let is_third = commit % (length / 3) == length / 3 - 1;
@@ -181,7 +182,7 @@ fn random_histories_are_told_as_git_tells_them() {
             sandbox.git_in(&sandbox.bare(), &["commit-graph", "write", "--reachable"]);
         }
         for _ in 0..25 {
-            // Those that are near to each other as well: that is what deployments are.
+            // Half of the ranges are short, like those of real deployments.
             let new = random.below(length);
             let old =
                 if random.below(2) == 0 { random.below(length) } else { new.saturating_sub(random.below(9)) };
@@ -197,24 +198,25 @@ fn random_histories_are_told_as_git_tells_them() {
                 git.args(["merge-base", "--is-ancestor", &history.ids[a], &history.ids[b]]);
                 sandbox.run(&mut git, b"").code == Some(0)
             };
-            let told = match (is_ancestor(old, new), is_ancestor(new, old)) {
+            let report = match (is_ancestor(old, new), is_ancestor(new, old)) {
                 (true, true) => Relation::Same,
                 (true, false) => Relation::Ahead,
                 (false, true) => Relation::Behind,
                 (false, false) => Relation::Diverged,
             };
-            assert_eq!(relation, told, "{case}");
+            assert_eq!(relation, report, "{case}");
             let between = format!("{}...{}", history.ids[old], history.ids[new]);
             let counted = sandbox.git_in(&sandbox.bare(), &["rev-list", "--count", "--left-right", &between]);
             let (left, right) = counted.split_once('\t').expect("two numbers");
             let by_git: usize =
                 if relation == Relation::Behind { left } else { right }.parse().expect("a number");
-            // Where clocks differ and nobody has written generations down, git may be wrong, and so may we.
+            // With skewed clocks and without generation numbers for all commits, both git and this
+            // code may be wrong.
             let may_be_wrong = is_skewed && kept != Kept::InGraph && by_git != commits.len();
             if may_be_wrong && found.count == by_git {
                 continue;
             }
-            assert_eq!(found.count, commits.len(), "{case}, git says {by_git}");
+            assert_eq!(found.count, commits.len(), "{case}, git counts {by_git}");
 
             let ids: BTreeSet<String> = found.commits.iter().map(|commit| commit.id.to_string()).collect();
             let expected: BTreeSet<String> = commits.iter().map(|nth| history.ids[*nth].clone()).collect();
@@ -229,7 +231,7 @@ fn random_histories_are_told_as_git_tells_them() {
     }
 }
 
-/// A line of commits, a minute each, then what `fork` adds.
+/// Returns a linear history with one commit per minute.
 fn line(length: usize) -> History {
     let mut history = History::default();
     for nth in 0..length {
@@ -240,7 +242,7 @@ fn line(length: usize) -> History {
 }
 
 #[test]
-fn a_long_range_is_counted_whole_and_its_newest_are_read() {
+fn long_range_is_counted_completely_and_its_newest_commits_are_read() {
     for has_graph in [false, true] {
         let sandbox = Sandbox::new();
         let mut history = line(1_000);
@@ -252,85 +254,85 @@ fn a_long_range_is_counted_whole_and_its_newest_are_read() {
         assert_eq!((found.relation, found.count, found.commits.len()), (Relation::Ahead, 990, MAX_COMMITS));
         assert_eq!(found.commits[0].id.to_string(), history.ids[999]);
         assert_eq!(found.commits[MAX_COMMITS - 1].id.to_string(), history.ids[1_000 - MAX_COMMITS]);
-        assert_eq!(found.first.expect("one").0.to_string(), history.ids[10]);
+        assert_eq!(found.first.expect("a first commit").0.to_string(), history.ids[10]);
 
         let back = history.brought(&sandbox, 999, 9);
         assert_eq!((back.relation, back.count), (Relation::Behind, 990));
         assert_eq!(back.commits[0].id.to_string(), history.ids[999]);
 
-        // A limit makes a lower bound of it, and says so.
+        // A limit makes the count a lower bound, and the result says so.
         let (old, new) = (&history.ids[9], &history.ids[999]);
-        let cut = brought(&sandbox, old, new, &[], Patience::Visits(100)).expect("readable");
+        let cut = brought(&sandbox, old, new, &[], WalkLimit::Visits(100)).expect("readable");
         assert_eq!((cut.relation, cut.count, cut.is_truncated), (Relation::Unknown, 100, true));
-        let filtered = brought(&sandbox, old, new, &["file"], Patience::Visits(10_000)).expect("readable");
-        assert_eq!((filtered.count, filtered.is_filtered), (990, false), "too long to be filtered");
+        let filtered = brought(&sandbox, old, new, &["file"], WalkLimit::Visits(10_000)).expect("readable");
+        assert_eq!((filtered.count, filtered.is_filtered), (990, false), "a long range is not filtered");
 
-        // Who has no time is told so, and has lost nothing.
+        // Without time, the call fails with a timeout, and a later call succeeds.
         let facts = facts(&sandbox, new);
         let since = old.parse().expect("an id");
         let late = facts
-            .brought_since(since, &[], Patience::Until(Deadline::after(Duration::ZERO)))
-            .expect_err("no time");
+            .brought_since(since, &[], WalkLimit::Until(Deadline::after(Duration::ZERO)))
+            .expect_err("a deadline that has passed");
         assert!(late.is_out_of_time(), "{late}");
-        let counted = facts.counted_since(since, Patience::Until(Deadline::never())).expect("readable");
+        let counted = facts.counted_since(since, WalkLimit::Until(Deadline::never())).expect("readable");
         assert_eq!((counted.count, counted.commits.len()), (990, 0));
-        let found = facts.brought_since(since, &[], Patience::Until(Deadline::never())).expect("readable");
+        let found = facts.brought_since(since, &[], WalkLimit::Until(Deadline::never())).expect("readable");
         assert_eq!((found.count, found.first), (990, counted.first));
-        // What is known costs no more time.
-        let again = facts.brought_since(since, &[], Patience::Until(Deadline::after(Duration::ZERO)));
+        // A cached result does not need time.
+        let again = facts.brought_since(since, &[], WalkLimit::Until(Deadline::after(Duration::ZERO)));
         assert_eq!(again.expect("known").count, 990);
     }
 }
 
 #[test]
-fn a_commit_that_is_not_there_is_lost_and_a_missing_parent_is_an_error() {
+fn missing_commit_is_lost_and_missing_parent_is_an_error() {
     let sandbox = Sandbox::new();
     let mut history = line(4);
     history.publish(&sandbox);
     let relation = |old: &str| {
-        let found = brought(&sandbox, old, &history.ids[3], &[], Patience::Visits(100)).expect("readable");
+        let found = brought(&sandbox, old, &history.ids[3], &[], WalkLimit::Visits(100)).expect("readable");
         (found.relation, found.count, found.first.is_none())
     };
     assert_eq!(relation(&"12".repeat(20)), (Relation::Lost, 0, true));
-    assert_eq!(relation(&"12".repeat(32)), (Relation::Lost, 0, true), "an id of another kind of repository");
+    assert_eq!(relation(&"12".repeat(32)), (Relation::Lost, 0, true), "a SHA-256 ID in a SHA-1 repository");
     assert_eq!(relation(&history.ids[3]), (Relation::Same, 0, true));
 
-    // The objects are loose, so one can be taken away.
+    // The objects are loose, so a single one can be removed.
     let (dir, file) = history.ids[1].split_at(2);
-    fs::remove_file(sandbox.bare().join("objects").join(dir).join(file)).expect("it is loose");
-    let err = brought(&sandbox, &history.ids[0], &history.ids[3], &[], Patience::Visits(100))
-        .expect_err("a hole in the history")
+    fs::remove_file(sandbox.bare().join("objects").join(dir).join(file)).expect("remove a loose object");
+    let err = brought(&sandbox, &history.ids[0], &history.ids[3], &[], WalkLimit::Visits(100))
+        .expect_err("a missing parent")
         .to_string();
     assert_eq!(err, format!("commit {}, a parent of {}, is missing", history.ids[1], history.ids[2]));
 }
 
 #[test]
-fn a_shallow_clone_ends_at_its_edge_and_says_so() {
+fn range_in_a_shallow_clone_ends_at_its_boundary() {
     let sandbox = Sandbox::new();
     let mut history = line(20);
     history.publish(&sandbox);
     let whole = sandbox.path("whole.git");
-    fs::rename(sandbox.bare(), &whole).expect("it is moved");
+    fs::rename(sandbox.bare(), &whole).expect("rename the repository");
     let (from, to) = (format!("file://{}", whole.display()), sandbox.bare().display().to_string());
     let branch = ["clone", "-q", "--bare", "--depth=5", "--branch=b19", &from, &to];
     sandbox.git_in(&sandbox.path(""), &branch);
     let since = |old: usize| {
-        brought(&sandbox, &history.ids[old], &history.ids[19], &[], Patience::Visits(100)).expect("readable")
+        brought(&sandbox, &history.ids[old], &history.ids[19], &[], WalkLimit::Visits(100)).expect("readable")
     };
     let near = since(16);
     assert_eq!((near.relation, near.count, near.is_shallow), (Relation::Ahead, 3, false));
     assert_eq!(since(3).relation, Relation::Lost);
-    // Two histories that would meet beyond the edge.
+    // Two histories whose common ancestor is beyond the shallow boundary.
     let other = ["fetch", "-q", "--depth=1", &from, "refs/heads/b9:refs/heads/b9"];
     sandbox.git_in(&sandbox.bare(), &other);
     let apart = since(9);
     assert_eq!((apart.relation, apart.count, apart.is_shallow), (Relation::Diverged, 5, true));
-    let touched = brought(&sandbox, &history.ids[9], &history.ids[19], &["file"], Patience::Visits(100));
-    assert_eq!(touched.expect("readable").count, 5, "at the edge everything is a change");
+    let touched = brought(&sandbox, &history.ids[9], &history.ids[19], &["file"], WalkLimit::Visits(100));
+    assert_eq!(touched.expect("readable").count, 5, "all files of a shallow commit count as changes");
 }
 
 #[test]
-fn what_replaces_a_commit_has_no_say() {
+fn replace_refs_do_not_affect_ranges() {
     let sandbox = Sandbox::new();
     let mut history = line(10);
     let lone = history.add(&[], 1_700_000_000, "file");
@@ -344,7 +346,7 @@ fn what_replaces_a_commit_has_no_say() {
 }
 
 #[test]
-fn of_a_monorepo_only_what_touches_the_paths_counts() {
+fn range_of_a_service_counts_only_commits_in_its_paths() {
     let sandbox = Sandbox::new();
     let mut history = History::default();
     let mut time = 1_700_000_000;
@@ -356,13 +358,15 @@ fn of_a_monorepo_only_what_touches_the_paths_counts() {
     let shop = add(&mut history, &[root], "services/shop/a");
     let basket = add(&mut history, &[shop], "services/basket/a");
     let side = add(&mut history, &[root], "services/basket/deep/b");
-    // It writes the shop, and so differs from its first parent in the side's file and in its own.
+    // The merge writes to the shop, so it differs from its first parent in the side's file and in
+    // its own.
     let merge = add(&mut history, &[basket, side], "services/shop/c");
     let last = add(&mut history, &[merge], "docs/x");
     history.publish(&sandbox);
-    // fast-import gives a merge the first parent's files alone: the side's come by a commit of their own.
+    // fast-import gives a merge only the files of its first parent. A separate commit adds those of
+    // the side.
     let touching = |paths: &[&str]| {
-        let found = brought(&sandbox, &history.ids[root], &history.ids[last], paths, Patience::Visits(100))
+        let found = brought(&sandbox, &history.ids[root], &history.ids[last], paths, WalkLimit::Visits(100))
             .expect("readable");
         assert!(found.is_filtered);
         let commits: Vec<usize> = found
@@ -377,7 +381,7 @@ fn of_a_monorepo_only_what_touches_the_paths_counts() {
     };
     assert_eq!(touching(&["services/shop/**"]), [merge, shop]);
     assert_eq!(touching(&["services/basket/**"]), [side, basket]);
-    assert_eq!(touching(&["services/basket/*"]), [basket], "one star stays in a directory");
+    assert_eq!(touching(&["services/basket/*"]), [basket], "`*` does not match `/`");
     assert_eq!(touching(&["docs/**", "services/shop/a"]), [last, shop]);
     assert!(touching(&["nowhere/**"]).is_empty());
 }

@@ -1,21 +1,20 @@
-//! What happens when the spool is full: the oldest changes go first, and the journal says which.
+//! A full spool: the hook drops the oldest changes first, and records them in the journal.
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, wait_until};
 
-/// Where nobody listens: the port is reserved for a service that is long gone (RFC 863).
+/// Address without a server: port 9 is reserved for the obsolete discard service (RFC 863).
 const DOWN: &str =
     "[[destination]]\nname = \"collector\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:9\"\n";
 
-/// Runs the hook for pushes of the default branch, every third one with a version tag, and returns the lines
-/// that git would have given it.
+/// Runs the hook for `count` pushes to the default branch, every third one with a version tag.
 fn pushes(sandbox: &Sandbox, count: usize) {
     let commit = sandbox.commit("One of many", &[]);
     sandbox.push(&["HEAD:refs/heads/elsewhere"]).succeeded();
-    let nobody = "0".repeat(commit.len());
+    let zeros = "0".repeat(commit.len());
     for n in 0..count {
-        let mut lines = format!("{nobody} {commit} refs/heads/main\n");
+        let mut lines = format!("{zeros} {commit} refs/heads/main\n");
         if n % 3 == 0 {
-            lines.push_str(&format!("{nobody} {commit} refs/tags/v1.{n}.0\n"));
+            lines.push_str(&format!("{zeros} {commit} refs/tags/v1.{n}.0\n"));
         }
         sandbox.hook(lines.as_bytes()).succeeded();
     }
@@ -28,7 +27,7 @@ fn kinds(sandbox: &Sandbox, destination: &str) -> (usize, usize) {
 }
 
 #[test]
-fn the_oldest_changes_go_before_any_release() {
+fn oldest_changes_are_dropped_before_releases() {
     let sandbox = Sandbox::new();
     pushes(&sandbox, 30);
     assert_eq!(kinds(&sandbox, "unassigned"), (30, 10));
@@ -40,14 +39,15 @@ fn the_oldest_changes_go_before_any_release() {
         (deliver.code, &*deliver.stdout),
         (
             Some(1),
-            "0 markers delivered, 11 markers dropped to make room, 19 files wait still; `gitea-lightstep status` says why\n"
+            "0 markers delivered, 11 markers dropped to make room, 19 files wait in the spool; \
+             `gitea-lightstep status` says why\n"
         )
     );
     let (changes, releases) = kinds(&sandbox, "collector");
-    assert_eq!(releases, 10, "no release went");
+    assert_eq!(releases, 10, "no release was dropped");
     let left = sandbox.files("outbox/collector/new");
-    assert_eq!(left.len(), 19, "a twentieth below the cap");
-    assert!(left.contains(&newest), "the newest stays");
+    assert_eq!(left.len(), 19, "5 % below the cap");
+    assert!(left.contains(&newest), "the newest file is kept");
 
     let dropped: Vec<_> =
         sandbox.deliveries().into_iter().filter(|delivery| delivery["outcome"] == "dropped").collect();
@@ -59,12 +59,12 @@ fn the_oldest_changes_go_before_any_release() {
 }
 
 #[test]
-fn releases_go_when_there_is_nothing_else() {
+fn releases_are_dropped_last() {
     let sandbox = Sandbox::new();
     pushes(&sandbox, 9);
     sandbox.configure(&format!("[spool]\nfiles = 2\n{DOWN}"));
     assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
-    assert_eq!(kinds(&sandbox, "collector"), (2, 2), "of three releases, the oldest is gone");
+    assert_eq!(kinds(&sandbox, "collector"), (2, 2), "the oldest of three releases is dropped");
     let waiting = sandbox.waiting("collector");
     let releases = waiting.iter().filter(|marker| marker["kind"] == "release");
     let versions: Vec<_> = releases.map(|marker| marker["version"].as_str().expect("text")).collect();
@@ -72,7 +72,7 @@ fn releases_go_when_there_is_nothing_else() {
 }
 
 #[test]
-fn bytes_are_capped_too_and_without_a_destination() {
+fn bytes_are_capped_even_without_a_destination() {
     let sandbox = Sandbox::new();
     pushes(&sandbox, 12);
     let bytes = |sandbox: &Sandbox| -> u64 {
@@ -83,15 +83,15 @@ fn bytes_are_capped_too_and_without_a_destination() {
     let before = bytes(&sandbox);
     sandbox.configure(&format!("[spool]\nbytes = \"{}B\"\n", before / 2));
     assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
-    assert!(bytes(&sandbox) <= before / 2, "{before} bytes became {}", bytes(&sandbox));
-    assert_eq!(kinds(&sandbox, "unassigned").1, 4, "no release went");
+    assert!(bytes(&sandbox) <= before / 2, "the spool went from {before} to {} bytes", bytes(&sandbox));
+    assert_eq!(kinds(&sandbox, "unassigned").1, 4, "no release was dropped");
 }
 
 #[test]
-fn an_inbox_that_nobody_can_empty_is_capped_too() {
+fn inbox_that_cannot_be_decided_is_capped() {
     let sandbox = Sandbox::new();
     sandbox.configure("[spool]\nfiles = 5\n");
-    // Nothing can be written where a file is in the way.
+    // A file in place of the directory prevents all writes to the outbox.
     sandbox.write("state/outbox", "");
     pushes(&sandbox, 12);
     let waiting = sandbox.files("inbox");
@@ -103,15 +103,24 @@ fn an_inbox_that_nobody_can_empty_is_capped_too() {
     assert_eq!(
         waiting.iter().filter(|name| with_tag(name)).count(),
         4,
-        "pushes of branches alone went first"
+        "pushes without tags are dropped first"
     );
     let dropped =
-        sandbox.troubles().iter().filter(|what| what.starts_with("a captured push is dropped")).count();
+        sandbox.troubles().iter().filter(|what| what.starts_with("dropped a captured push")).count();
     assert_eq!(waiting.len() + dropped, 12);
 
-    // Once the cause is gone, what is left arrives in the outbox.
-    std::fs::remove_file(sandbox.state().join("outbox")).expect("it was in the way");
+    // After the cause is removed, the remaining captures are decided and reach the outbox.
+    std::fs::remove_file(sandbox.state().join("outbox")).expect("remove the file");
     assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
     assert_eq!(sandbox.files("inbox"), [""; 0]);
     assert_eq!(kinds(&sandbox, "unassigned").1, 4);
+}
+
+#[test]
+fn spool_without_a_destination_is_capped_by_a_push() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[spool]\nfiles = 5\n");
+    pushes(&sandbox, 6);
+    wait_until("the spool is capped", || sandbox.files("outbox/unassigned/new").len() == 5);
+    assert_eq!(kinds(&sandbox, "unassigned"), (5, 2), "the oldest change is dropped, and no release");
 }

@@ -1,13 +1,14 @@
-//! What running Gitea servers handed to hooks (`fixtures/captures`), understood as a person would.
+//! Hook inputs that were captured from running Gitea servers (`fixtures/captures`), with
+//! hand-written expectations.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
 
-use gitea_lightstep::push::{Environment, MergeStep, RefKind, Source, Update, lines};
+use gitea_lightstep::internals::{Environment, MergeStep, RefKind, Source, Update, lines};
 use serde_json::{Value, json};
 
 use crate::support::{Sandbox, manifest_dir};
 
-/// One firing of a hook, and what a person says of it.
+/// A captured hook run, and the expected interpretation.
 struct Firing {
     place: String,
     stdin: String,
@@ -21,7 +22,7 @@ fn firings() -> Vec<Firing> {
     let mut firings = Vec::new();
     for name in ["gitea-1.22-dev.jsonl", "gitea-1.26.3.jsonl"] {
         let captured = fs::read_to_string(dir.join(name)).expect("the captures");
-        let expected = fs::read_to_string(dir.join("expected").join(name)).expect("what a person says");
+        let expected = fs::read_to_string(dir.join("expected").join(name)).expect("the expected decisions");
         assert_eq!(captured.lines().count(), expected.lines().count(), "{name}");
         for (nth, (captured, expected)) in captured.lines().zip(expected.lines()).enumerate() {
             let captured: Value = serde_json::from_str(captured).expect("JSON");
@@ -41,7 +42,7 @@ fn firings() -> Vec<Firing> {
 }
 
 #[test]
-fn every_firing_is_read_as_a_person_would() {
+fn captured_hook_inputs_are_parsed_as_expected() {
     for firing in firings() {
         let env = Environment::from_fn(|name| firing.env.get(name).map(OsString::from));
         let source = Source::read(&env, Path::new(&firing.cwd));
@@ -68,10 +69,10 @@ fn every_firing_is_read_as_a_person_would() {
     }
 }
 
-/// The objects of the recorded pushes are not there, so this shows as well that a marker is made without
-/// them.
+/// The objects of the captured pushes do not exist here, so this also tests that markers are
+/// created without them.
 #[test]
-fn every_firing_becomes_the_markers_that_a_person_expects() {
+fn captured_hook_inputs_create_the_expected_markers() {
     let mut sandbox = Sandbox::new();
     for format in ["sha1", "sha256"] {
         let init = ["init", "-q", "--bare", &format!("--object-format={format}"), format];
@@ -119,7 +120,7 @@ fn every_firing_becomes_the_markers_that_a_person_expects() {
     assert_eq!(sandbox.troubles(), [""; 0]);
     let everything = sandbox.everything_written();
     for secret in ["LAB_OS_ENV", "from-service-env", "example.org"] {
-        assert!(!everything.contains(secret), "`{secret}` was written down");
+        assert!(!everything.contains(secret), "`{secret}` was written to the state");
     }
 }
 

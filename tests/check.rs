@@ -1,4 +1,4 @@
-//! `check`: what it finds in scripts and services, as people and editors are shown it.
+//! `check`: its findings in scripts and services, as text for people and as JSON for editors.
 
 use std::fs;
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Ran, Sandbox, assert_golden, manifest_dir};
 
-/// Runs `check` with everything named as the user in the sandbox's directory would.
+/// Runs `check` in the sandbox's directory with relative paths.
 fn check(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let mut command = sandbox.command(crate::support::BINARY, &sandbox.path(""));
     sandbox.run(command.arg("check").args(args).args(["--config", "config.toml"]), b"")
 }
 
 #[test]
-fn every_mistake_is_shown_with_its_line_a_caret_and_what_to_do() {
+fn every_problem_is_shown_with_its_line_a_caret_and_a_fix() {
     let sandbox = Sandbox::new();
     let wrong = manifest_dir().join("tests/fixtures/wrong");
     let mut names: Vec<_> =
@@ -32,7 +32,7 @@ fn every_mistake_is_shown_with_its_line_a_caret_and_what_to_do() {
 }
 
 #[test]
-fn editors_are_told_line_and_columns() {
+fn json_output_has_lines_and_columns_for_editors() {
     let sandbox = Sandbox::new();
     sandbox.write("site.rhai", "fn decide(update) {\n    update.brnch == \"main\"\n}\n");
     let ran = check(&sandbox, &["site.rhai", "--json"]);
@@ -41,13 +41,13 @@ fn editors_are_told_line_and_columns() {
     assert_eq!(answer["checked"], json!(["config.toml", "site.rhai"]));
     let problem = json!({
         "file": "site.rhai", "line": 2, "column": 12, "end_column": 17,
-        "message": "`update` has no word `brnch`", "fix": "did you mean `branch`?",
+        "message": "`update` has no property `brnch`", "fix": "did you mean `branch`?",
     });
     assert_eq!(answer["problems"], json!([problem]));
 }
 
 #[test]
-fn scripts_that_nobody_asks_are_found() {
+fn unused_scripts_are_reported() {
     let sandbox = Sandbox::new();
     let script = "fn decide(update) { true }";
     for name in ["site", "acme", "Acme/shop", "acme/deep/er", "a b", "lib/deep/er/teams"] {
@@ -61,7 +61,7 @@ fn scripts_that_nobody_asks_are_found() {
 }
 
 #[test]
-fn a_service_that_another_leaves_nothing_to_say_is_found() {
+fn shadowed_service_is_reported() {
     let sandbox = Sandbox::new();
     let service = |name: &str, paths: &str| {
         format!("[[service]]\nrepository = \"acme/*\"\n{paths}\nname = \"{name}\"\n")
@@ -76,9 +76,9 @@ fn a_service_that_another_leaves_nothing_to_say_is_found() {
 }
 
 #[test]
-fn what_works_is_not_complained_of() {
+fn valid_scripts_are_not_reported() {
     let sandbox = Sandbox::new();
-    // Everything here is right, or cannot be known.
+    // Everything here is either correct or cannot be checked statically.
     sandbox.write(
         "scripts/site.rhai",
         r#"
@@ -127,7 +127,7 @@ fn what_works_is_not_complained_of() {
 }
 
 #[test]
-fn the_definitions_for_editors_can_be_had() {
+fn definitions_for_editors_can_be_printed() {
     let sandbox = Sandbox::new();
     let ran = check(&sandbox, &["--definitions"]);
     let written = fs::read_to_string(manifest_dir().join("docs/policy.d.rhai")).expect("the definitions");

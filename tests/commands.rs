@@ -1,4 +1,4 @@
-//! status, log, check, deliver: what they answer, what they say of mistakes, how they end.
+//! `status`, `log`, `check` and `deliver`: output, error messages and exit status.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn log_shows_each_decision_and_filters() {
     let lines = |args: &[&str]| -> Vec<String> {
         let ran = sandbox.binary(&[&["log"], args].concat());
         let text = &ran.succeeded().stdout;
-        // Each line begins with a time of 19 characters and a space.
+        // Each line starts with a time of 19 characters and a space.
         text.lines().map(|line| line[20..].to_string()).collect()
     };
     let change = format!("marked    acme/shop refs/heads/main | change shop {commit} (built-in.rhai:43)");
@@ -48,7 +48,7 @@ fn log_shows_each_decision_and_filters() {
 }
 
 #[test]
-fn a_line_that_a_crash_cut_off_costs_no_other() {
+fn truncated_journal_line_does_not_affect_other_lines() {
     let sandbox = Sandbox::new();
     sandbox.commit("Kept", &[]);
     sandbox.push(&["main"]).succeeded();
@@ -62,7 +62,7 @@ fn a_line_that_a_crash_cut_off_costs_no_other() {
 }
 
 #[test]
-fn check_finds_every_mistake_with_its_place() {
+fn check_reports_every_problem_with_its_position() {
     let sandbox = Sandbox::new();
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     sandbox.write("scripts/acme/shop.rhai", "fn decide(update) {\n  updte\n}");
@@ -90,7 +90,7 @@ fn check_finds_every_mistake_with_its_place() {
 }
 
 #[test]
-fn check_knows_what_is_wrong_with_a_configuration() {
+fn check_reports_configuration_errors() {
     let sandbox = Sandbox::new();
     let otlp = "[[destination]]\nname = \"a\"\nkind = \"otlp\"\n";
     for (config, why) in [
@@ -100,7 +100,7 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         ),
         (
             format!("{otlp}endpoint = \"collector:4318\"\n"),
-            ":4:12: expected an address such as \"https://host:4318\", without user, query or fragment",
+            ":4:12: expected a URL such as \"https://host:4318\", without user, query or fragment",
         ),
         (
             format!("{otlp}endpoint = \"http://x\"\n{otlp}endpoint = \"http://y\"\n"),
@@ -108,11 +108,13 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         ),
         (
             "[[destination]]\nname = \"A b\"\nkind = \"otlp\"\nendpoint = \"http://x\"\n".into(),
-            ":2:8: a destination's name has 1 to 64 of a-z, 0-9, `-` and `_`, and is neither `unassigned` nor `inbox`",
+            ":2:8: a destination's name must be 1 to 64 characters from a-z, 0-9, `-` and `_`, but not \
+             `unassigned` or `inbox`",
         ),
         (
             "[[destination]]\nname = \"inbox\"\nkind = \"otlp\"\nendpoint = \"http://x\"\n".into(),
-            ":2:8: a destination's name has 1 to 64 of a-z, 0-9, `-` and `_`, and is neither `unassigned` nor `inbox`",
+            ":2:8: a destination's name must be 1 to 64 characters from a-z, 0-9, `-` and `_`, but not \
+             `unassigned` or `inbox`",
         ),
         (
             format!("{otlp}endpoint = \"http://x\"\nprotocol = \"grpc\"\n"),
@@ -120,15 +122,16 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         ),
         (
             format!("{otlp}endpoint = \"http://x\"\nheaders = {{ \"a b\" = \"c\" }}\n"),
-            ":5:13: a header's name has letters, digits and `-` only",
+            ":5:13: a header name may contain only letters, digits and `-`",
         ),
         (
             "[spool]\nmerge_at = 1\n".into(),
-            ":2:12: `merge_at` must be 2 or more: so many small files become one",
+            ":2:12: `merge_at` must be 2 or more; it is the number of small files to merge into one",
         ),
         (
             "[lightstep]\ntoken = \"abc\"\n".into(),
-            ":2:9: expected a table with one of `file`, `command`, `credential`, `env`; a secret is never written into the configuration itself",
+            ":2:9: expected a table with one of `file`, `command`, `credential`, `env`; \
+             the configuration must not contain the secret itself",
         ),
         (
             "[lightstep]\nregion = \"us\"\n".into(),
@@ -144,16 +147,17 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         ),
         (
             "[lightstep]\ntoken = { env = \"T\" }\nendpoint = \"http://ingest.example.com\"\n".into(),
-            ":1:1: the access token would cross the network in the clear; use https://",
+            ":3:12: the access token would cross the network unencrypted; use https://, or set `insecure = \
+             true` in [lightstep] if you trust the network",
         ),
-        ("[reply]\ntrace_link = \"https://x\"\n".into(), ":2:14: a trace link needs `{trace_id}` in it"),
+        ("[reply]\ntrace_link = \"https://x\"\n".into(), ":2:14: a trace link must contain `{trace_id}`"),
         (
             "[policy.limits]\nmemory = \"64MB\"\n".into(),
             ":2:10: expected a size such as \"512KiB\" or \"64MiB\", found `64MB`",
         ),
         (
             "[policy.limits]\nmemory = \"1MiB\"\n".into(),
-            ":2:10: `memory` is 1MiB, but a script needs 16MiB or more",
+            ":2:10: `memory` is 1MiB, but a script needs at least 16MiB",
         ),
         ("[[service]]\nrepository = \"a/*\"\nname = \"\"\n".into(), ":3:8: a service needs a name"),
     ] {
@@ -166,7 +170,7 @@ fn check_knows_what_is_wrong_with_a_configuration() {
         let deliver = sandbox.binary(&["deliver"]);
         assert_eq!((deliver.code, &*deliver.stdout), (Some(1), ""));
         assert!(
-            deliver.stderr.starts_with("gitea-lightstep: the configuration is wrong: "),
+            deliver.stderr.starts_with("gitea-lightstep: failed to load the configuration: "),
             "{}",
             deliver.stderr
         );
@@ -178,15 +182,15 @@ fn check_knows_what_is_wrong_with_a_configuration() {
     assert_eq!(
         ran.stderr,
         format!(
-            "gitea-lightstep: the configuration is wrong: {}: failed to read the configuration: \
-             No such file or directory (os error 2)\n",
+            "gitea-lightstep: failed to load the configuration: {}: failed to read the configuration: No \
+             such file or directory (os error 2)\n",
             path.display()
         )
     );
 }
 
 #[test]
-fn check_reads_the_secrets_and_shows_none() {
+fn check_reads_secrets_without_showing_them() {
     let sandbox = Sandbox::new();
     sandbox.configure("[lightstep]\ntoken = { file = \"token\" }\n");
     let ran = sandbox.binary(&["check"]);
@@ -199,23 +203,27 @@ fn check_reads_the_secrets_and_shows_none() {
              No such file or directory (os error 2)"
         )
     );
-    sandbox.write("token", "s3cr3t\nwith a second line");
+    sandbox.write_secret("token", "s3cr3t\nwith a second line");
     let ran = sandbox.binary(&["check"]);
-    assert!(ran.stdout.contains("the secret has characters that no header can hold"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("the secret has characters that an HTTP header cannot carry"),
+        "{}",
+        ran.stdout
+    );
     assert!(!ran.stdout.contains("s3cr3t"));
-    sandbox.write("token", "s3cr3t\n");
+    sandbox.write_secret("token", "s3cr3t\n");
     sandbox.binary(&["check"]).succeeded();
 }
 
 #[test]
-fn status_of_an_untouched_machine() {
+fn status_works_without_a_state_directory() {
     let sandbox = Sandbox::new();
     let ran = sandbox.binary(&["status"]);
     assert_eq!(
         ran.succeeded().stdout,
         format!(
             "state        {}\nconfig       {}\ninbox        empty\n\
-             destination  none is set; markers wait until the configuration has one\ndead letters none\n\
+             destination  none is configured; markers wait until one is\ndead letters none\n\
              journal      empty\n",
             sandbox.state().display(),
             sandbox.path("config.toml").display()
@@ -223,11 +231,11 @@ fn status_of_an_untouched_machine() {
     );
     let json: Value = serde_json::from_str(&sandbox.binary(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(json["inbox"]["files"], 0);
-    assert!(!sandbox.state().exists(), "looking makes nothing");
+    assert!(!sandbox.state().exists(), "`status` creates nothing");
 }
 
 #[test]
-fn a_capture_that_cannot_be_read_is_a_dead_letter_and_stops_nothing() {
+fn unreadable_capture_becomes_a_dead_letter() {
     let sandbox = Sandbox::new();
     sandbox.commit("Behind the broken one", &[]);
     let id = "00000000-0000-7000-8000-000000000000";
@@ -237,34 +245,12 @@ fn a_capture_that_cannot_be_read_is_a_dead_letter_and_stops_nothing() {
     sandbox.binary(&["deliver"]).succeeded_or_found();
     assert_eq!(sandbox.files("dead"), [format!("inbox.{id}"), format!("inbox.{id}.why.json")]);
     let trouble = sandbox.troubles().pop().expect("the journal says so");
-    assert!(trouble.contains("it has no whole first line"), "{trouble}");
+    assert!(trouble.contains("its first line is incomplete"), "{trouble}");
     assert_eq!(sandbox.waiting("unassigned").len(), 1);
 }
 
 #[test]
-fn a_capture_that_killed_its_reader_three_times_is_put_away() {
-    let sandbox = Sandbox::new();
-    let commit = sandbox.commit("Deadly", &[]);
-    sandbox.write("config.toml", "broken");
-    // With a broken configuration the push is captured and stays; where, the line itself tells.
-    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
-    sandbox.hook(format!("{} {commit} refs/heads/main\n", "0".repeat(40)).as_bytes()).said_nothing();
-    let name = sandbox.files("inbox").remove(0);
-    let killed = name.replace(".0.0", ".0.3");
-    fs::rename(sandbox.state().join("inbox").join(&name), sandbox.state().join("inbox").join(killed))
-        .expect("renamed");
-    sandbox.configure("");
-    sandbox.binary(&["deliver"]).succeeded_or_found();
-    assert_eq!(sandbox.files("dead").len(), 2);
-    assert_eq!(sandbox.files("inbox"), [""; 0]);
-    assert_eq!(
-        sandbox.troubles().pop().expect("an entry"),
-        "a captured push is a dead letter: its reader died 3 times"
-    );
-}
-
-#[test]
-fn nobody_delivers_into_a_state_directory_of_somebody_else() {
+fn deliver_refuses_a_state_directory_of_another_user() {
     let sandbox = Sandbox::new();
     sandbox.write("config.toml", "state_dir = \"/proc/1\"\n");
     let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/1").expect("a directory"));
@@ -276,16 +262,22 @@ fn nobody_delivers_into_a_state_directory_of_somebody_else() {
 }
 
 #[test]
-fn usage_is_status_2_and_help_names_every_command() {
-    let sandbox = Sandbox::new();
+fn usage_errors_exit_with_2_and_help_fits_80_columns() {
+    let mut sandbox = Sandbox::new();
     let ran = sandbox.run(&mut sandbox.command(crate::support::BINARY, &sandbox.path("")), b"");
     assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
-    for command in ["hook", "deliver", "status", "queue", "log", "check", "demo"] {
-        assert!(ran.stderr.contains(command), "{}", ran.stderr);
-        let help = sandbox.binary(&[command, "--help"]);
-        let help = &help.succeeded().stdout;
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
-        assert!(help.contains("Usage: gitea-lightstep"), "{help}");
+    let listed = ran.stderr.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = listed.map_while(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let commands: Vec<_> = commands.collect();
+    assert_eq!((commands.len(), commands.first(), commands.last()), (15, Some(&"hook"), Some(&"demo")));
+    sandbox.set("COLUMNS", "80");
+    for command in commands {
+        for option in ["-h", "--help"] {
+            let help = sandbox.binary(&[command, option]);
+            let help = &help.succeeded().stdout;
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+            assert!(help.contains("Usage: gitea-lightstep"), "{help}");
+        }
     }
     assert_eq!(sandbox.binary(&["statsu"]).code, Some(2));
 }

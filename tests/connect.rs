@@ -1,4 +1,5 @@
-//! `connect`: a test marker to each destination, the event query that is made once, and what is left to a person.
+//! `connect`: sends a test marker to each destination, creates the event query once, and prints the
+//! manual steps.
 
 use std::{
     collections::BTreeMap,
@@ -23,16 +24,17 @@ const KEY: &str = "an-api-key-that-nobody-may-see";
 const QUERIES: &str = "/public/v0.2/acme/projects/shop/event_queries";
 const DEFAULT_QUERY: &str = r#"logs | filter "gitea_lightstep.event_name" == "gitea_lightstep.deployment" || "gitea_lightstep.event_name" == "gitea_lightstep.rollback""#;
 
-/// The event queries of a project, by id.
+/// The event queries of a project, by ID.
 type Queries = Arc<Mutex<BTreeMap<String, Value>>>;
 
-/// A Lightstep as reference/lightstep.md, sections 1b to 1d, has it: ingest and API on one address.
+/// A Lightstep server with ingest and API on one address, as described in reference/lightstep.md,
+/// sections 1b to 1d.
 struct Lightstep {
     recorder: Recorder,
     queries: Queries,
 }
 
-/// What is answered in place of what a Lightstep would.
+/// Overrides the answer to some requests.
 type Quirk = Box<dyn Fn(&Request, &Queries) -> Option<Answer> + Send + Sync>;
 
 impl Lightstep {
@@ -51,8 +53,8 @@ impl Lightstep {
 
     fn sandbox(&self) -> Sandbox {
         let sandbox = Sandbox::new();
-        sandbox.write("token", format!("{TOKEN}\n"));
-        sandbox.write("api-key", format!("{KEY}\n"));
+        sandbox.write_secret("token", format!("{TOKEN}\n"));
+        sandbox.write_secret("api-key", format!("{KEY}\n"));
         self.configure(&sandbox, "");
         sandbox
     }
@@ -65,7 +67,7 @@ impl Lightstep {
         ));
     }
 
-    /// Returns what was asked of the API since the last time, as `METHOD path`.
+    /// Returns the API requests so far, as `METHOD path`.
     fn calls(&self) -> Vec<String> {
         let requests =
             self.recorder.requests().into_iter().filter(|request| request.path.starts_with("/public/"));
@@ -115,7 +117,7 @@ fn lightstep(request: &Request, queries: &Queries) -> Answer {
     }
 }
 
-/// Runs it, and looks for the secrets in everything that comes of it.
+/// Runs `connect`, and checks that its output and the state do not contain the secrets.
 #[track_caller]
 fn connect(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let ran = sandbox.binary(&[&["connect"], args].concat());
@@ -128,11 +130,11 @@ fn connect(sandbox: &Sandbox, args: &[&str]) -> Ran {
 }
 
 #[track_caller]
-fn told(ran: &Ran) -> Value {
+fn describe(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}{}", ran.stdout, ran.stderr))
 }
 
-/// Asserts what a person reads, where the port differs from run to run.
+/// Asserts the text output, without the port, which differs between runs.
 #[track_caller]
 fn assert_told(sandbox: &Sandbox, server: &Recorder, name: &str, ran: &Ran) {
     assert_eq!(ran.stderr, "");
@@ -140,7 +142,7 @@ fn assert_told(sandbox: &Sandbox, server: &Recorder, name: &str, ran: &Ran) {
 }
 
 #[test]
-fn the_first_run_makes_the_event_query_and_the_second_makes_nothing() {
+fn event_query_is_created_by_the_first_run_only() {
     let lightstep = Lightstep::start();
     let sandbox = lightstep.sandbox();
     let first = connect(&sandbox, &[]);
@@ -162,7 +164,7 @@ fn the_first_run_makes_the_event_query_and_the_second_makes_nothing() {
 }
 
 #[test]
-fn the_test_marker_is_a_log_record_of_our_own_service_and_never_a_span() {
+fn test_marker_is_a_log_record_and_not_a_span() {
     let lightstep = Lightstep::start();
     let sandbox = lightstep.sandbox();
     connect(&sandbox, &[]).succeeded();
@@ -175,43 +177,44 @@ fn the_test_marker_is_a_log_record_of_our_own_service_and_never_a_span() {
     assert_eq!(service.key, "service.name");
     assert!(format!("{:?}", service.value).contains("\"gitea-lightstep\""));
     assert_eq!(group.scope_logs[0].log_records[0].event_name, "gitea_lightstep.test");
-    assert!(sandbox.journal().is_empty(), "a test is no delivery");
+    assert!(sandbox.journal().is_empty(), "a test marker is not journaled as a delivery");
     assert_eq!(sandbox.files("outbox/lightstep/new"), [""; 0]);
 }
 
 #[test]
-fn what_is_gone_is_made_anew_and_what_differs_is_put_right() {
+fn missing_event_query_is_recreated_and_a_changed_one_updated() {
     let lightstep = Lightstep::start();
     let sandbox = lightstep.sandbox();
     connect(&sandbox, &[]).succeeded();
-    lightstep.queries.lock().expect("no panic").get_mut("eq-1").expect("it")["name"] = "Somebody's".into();
+    lightstep.queries.lock().expect("no panic").get_mut("eq-1").expect("the query")["name"] =
+        "Somebody's".into();
     let ran = connect(&sandbox, &["--json"]);
-    assert_eq!(told(ran.succeeded())["event_query"]["outcome"], "updated");
+    assert_eq!(describe(ran.succeeded())["event_query"]["outcome"], "updated");
     assert_eq!(lightstep.queries.lock().expect("no panic")["eq-1"]["name"], "Deployments from Gitea");
     assert_eq!(lightstep.calls().last(), Some(&format!("PUT {QUERIES}/eq-1")));
 
     let mut taken = lightstep.queries.lock().expect("no panic");
-    let query = taken.remove("eq-1").expect("it");
+    let query = taken.remove("eq-1").expect("the query");
     taken.insert("eq-0".into(), query);
     drop(taken);
     let ran = connect(&sandbox, &["--json"]);
-    let told = told(ran.succeeded());
+    let answer_json = describe(ran.succeeded());
     assert_eq!(
-        (&told["event_query"]["outcome"], &told["event_query"]["id"]),
+        (&answer_json["event_query"]["outcome"], &answer_json["event_query"]["id"]),
         (&json!("created"), &json!("eq-2"))
     );
 }
 
 #[test]
-fn a_query_of_ones_own_is_kept_for_later_runs() {
+fn custom_query_is_kept_by_later_runs() {
     let lightstep = Lightstep::start();
     let sandbox = lightstep.sandbox();
     connect(&sandbox, &[]).succeeded();
     let own = "logs | filter service == checkout";
     for (args, outcome) in [(&["--query", own, "--json"][..], "updated"), (&["--json"], "unchanged")] {
-        let told = told(connect(&sandbox, args).succeeded());
+        let answer_json = describe(connect(&sandbox, args).succeeded());
         assert_eq!(
-            (&told["event_query"]["outcome"], &told["event_query"]["query"]),
+            (&answer_json["event_query"]["outcome"], &answer_json["event_query"]["query"]),
             (&json!(outcome), &json!(own))
         );
     }
@@ -219,7 +222,7 @@ fn a_query_of_ones_own_is_kept_for_later_runs() {
 }
 
 #[test]
-fn another_project_has_an_event_query_of_its_own() {
+fn each_project_has_its_own_event_query() {
     let lightstep = Lightstep::with(Box::new(|request, queries| {
         let ours = request.path.replace("/projects/two%20words/", "/projects/shop/");
         (ours != request.path).then(|| lightstep(&Request { path: ours, ..request.clone() }, queries))
@@ -228,13 +231,13 @@ fn another_project_has_an_event_query_of_its_own() {
     connect(&sandbox, &[]).succeeded();
     let config = fs::read_to_string(sandbox.path("config.toml")).expect("text");
     sandbox.write("config.toml", config.replace("project = \"shop\"", "project = \"two words\""));
-    assert_eq!(told(connect(&sandbox, &["--json"]).succeeded())["event_query"]["id"], "eq-2");
+    assert_eq!(describe(connect(&sandbox, &["--json"]).succeeded())["event_query"]["id"], "eq-2");
     sandbox.write("config.toml", config);
-    assert_eq!(told(connect(&sandbox, &["--json"]).succeeded())["event_query"]["id"], "eq-1");
+    assert_eq!(describe(connect(&sandbox, &["--json"]).succeeded())["event_query"]["id"], "eq-1");
 }
 
 #[test]
-fn two_runs_at_once_make_one() {
+fn concurrent_runs_create_one_event_query() {
     let lightstep = Lightstep::start();
     let sandbox = lightstep.sandbox();
     std::thread::scope(|scope| {
@@ -246,7 +249,7 @@ fn two_runs_at_once_make_one() {
 }
 
 #[test]
-fn an_answer_that_got_lost_is_not_asked_for_again() {
+fn lost_answer_does_not_create_a_second_event_query() {
     for lost in
         [Answer::status(502), Answer::status(200).body("<html>"), Answer::status(200).body("{\"data\":{}}")]
     {
@@ -256,7 +259,7 @@ fn an_answer_that_got_lost_is_not_asked_for_again() {
                 .lock()
                 .expect("no panic")
                 .take_if(|_| request.method == "POST" && request.path == QUERIES)?;
-            // It is made all the same.
+            // The server creates the query although its answer is lost.
             lightstep(request, queries);
             Some(lost)
         }));
@@ -264,16 +267,19 @@ fn an_answer_that_got_lost_is_not_asked_for_again() {
         for _ in 0..2 {
             let ran = connect(&sandbox, &["--json"]);
             assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-            let told = told(&ran);
-            assert_eq!(told["event_query"]["outcome"], "uncertain", "{told}");
-            assert!(told["event_query"]["fix"].as_str().expect("text").contains("--event-query ID"));
+            let answer_json = describe(&ran);
+            assert_eq!(answer_json["event_query"]["outcome"], "uncertain", "{answer_json}");
+            assert!(answer_json["event_query"]["fix"].as_str().expect("text").contains("--event-query ID"));
         }
         assert_eq!(lightstep.ids(), ["eq-1"]);
-        let taken = told(connect(&sandbox, &["--json", "--event-query", "eq-1"]).succeeded());
+        let taken = describe(connect(&sandbox, &["--json", "--event-query", "eq-1"]).succeeded());
         assert_eq!(taken["event_query"]["outcome"], "unchanged");
-        assert_eq!(told(connect(&sandbox, &["--json"]).succeeded())["event_query"]["outcome"], "unchanged");
+        assert_eq!(
+            describe(connect(&sandbox, &["--json"]).succeeded())["event_query"]["outcome"],
+            "unchanged"
+        );
         let wrong = connect(&sandbox, &["--json", "--event-query", "nobody's"]);
-        assert_eq!((wrong.code, &told(&wrong)["event_query"]["status"]), (Some(1), &json!(404)));
+        assert_eq!((wrong.code, &describe(&wrong)["event_query"]["status"]), (Some(1), &json!(404)));
         assert_eq!(lightstep.ids(), ["eq-1"]);
         connect(&sandbox, &["--again"]).succeeded();
         assert_eq!(lightstep.ids(), ["eq-1", "eq-2"]);
@@ -281,7 +287,7 @@ fn an_answer_that_got_lost_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_run_that_dies_at_any_step_leads_to_no_second_event_query() {
+fn run_killed_at_any_step_does_not_create_a_second_event_query() {
     let mut outcomes = BTreeMap::new();
     for step in 1.. {
         let lightstep = Lightstep::start();
@@ -295,8 +301,8 @@ fn a_run_that_dies_at_any_step_leads_to_no_second_event_query() {
         let ran = sandbox.run(&mut faulty, b"");
         let died = ran.code.is_none();
         let before = lightstep.ids();
-        let told = told(&connect(&sandbox, &["--json"]));
-        let outcome = told["event_query"]["outcome"].as_str().expect("text").to_string();
+        let answer_json = describe(&connect(&sandbox, &["--json"]));
+        let outcome = answer_json["event_query"]["outcome"].as_str().expect("text").to_string();
         match outcome.as_str() {
             "created" => assert_eq!((before.len(), lightstep.ids().len()), (0, 1), "step {step}"),
             "unchanged" => assert_eq!((before.len(), lightstep.ids().len()), (1, 1), "step {step}"),
@@ -317,7 +323,7 @@ fn a_run_that_dies_at_any_step_leads_to_no_second_event_query() {
 }
 
 #[test]
-fn a_refusal_is_told_with_what_to_do_and_leaves_nothing_behind() {
+fn rejected_request_is_reported_with_a_fix_and_leaves_nothing_behind() {
     let errors = format!(r#"{{"errors":["no {KEY} here", {{"detail":"{}"}}]}}"#, "x".repeat(5000));
     for (status, at, hint) in [
         (401, "GET /public/v0.2/acme/test", "API key"),
@@ -336,23 +342,27 @@ fn a_refusal_is_told_with_what_to_do_and_leaves_nothing_behind() {
         let sandbox = lightstep.sandbox();
         let ran = connect(&sandbox, &["--json"]);
         assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-        let told = told(&ran);
-        let query = &told["event_query"];
-        assert_eq!((&query["outcome"], &query["status"]), (&json!("failed"), &json!(status)), "{told}");
+        let answer_json = describe(&ran);
+        let query = &answer_json["event_query"];
+        assert_eq!(
+            (&query["outcome"], &query["status"]),
+            (&json!("failed"), &json!(status)),
+            "{answer_json}"
+        );
         let why = query["why"].as_str().expect("text");
         assert!(
             why.chars().count() < 600 && (status == 307 || why.contains("no [redacted] here; x")),
             "{why}"
         );
-        assert!(query["fix"].as_str().expect("text").contains(hint), "{told}");
-        // The next run is the first again.
+        assert!(query["fix"].as_str().expect("text").contains(hint), "{answer_json}");
+        // The next run behaves like the first one.
         connect(&sandbox, &[]).succeeded();
         assert_eq!(lightstep.ids(), ["eq-1"]);
     }
 }
 
 #[test]
-fn who_asks_for_a_moment_gets_it_and_who_asks_for_long_is_named() {
+fn short_retry_after_is_honoured_and_a_long_one_reported() {
     let answers = Mutex::new(vec![
         Answer::status(429).header("retry-after", "1"),
         Answer::status(503).header("retry-after", "0"),
@@ -378,7 +388,7 @@ fn who_asks_for_a_moment_gets_it_and_who_asks_for_long_is_named() {
 }
 
 #[test]
-fn a_token_that_is_refused_is_told_of_and_shown_to_nobody() {
+fn rejected_token_is_reported_but_not_shown() {
     let lightstep = Lightstep::with(Box::new(|request, _| {
         (request.path == "/v1/logs").then(|| {
             let token = request.header("lightstep-access-token").expect("a token").to_string();
@@ -386,7 +396,7 @@ fn a_token_that_is_refused_is_told_of_and_shown_to_nobody() {
         })
     }));
     let sandbox = lightstep.sandbox();
-    sandbox.write("token", "short-token");
+    sandbox.write_secret("token", "short-token");
     lightstep.configure(&sandbox, "spans = \"none\"\n");
     let config = fs::read_to_string(sandbox.path("config.toml")).expect("text");
     let without: Vec<_> = config.lines().filter(|line| !line.starts_with(['o', 'p', 'a'])).collect();
@@ -395,7 +405,7 @@ fn a_token_that_is_refused_is_told_of_and_shown_to_nobody() {
     assert_eq!(ran.code, Some(1));
     assert!(!ran.stdout.contains("short-token"), "{}", ran.stdout);
     assert_told(&sandbox, &lightstep.recorder, "connect-refused.txt", &ran);
-    assert!(!sandbox.state().exists(), "nothing was made that would have to be remembered");
+    assert!(!sandbox.state().exists(), "no state is created");
 }
 
 #[test]
@@ -424,9 +434,12 @@ fn each_destination_is_tested_and_one_can_be_chosen() {
     let sent: Value = serde_json::from_slice(&taking.requests()[0].content()).expect("JSON");
     assert_eq!(sent["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["eventName"], "gitea_lightstep.test");
 
-    let told = told(connect(&sandbox, &["--destination", "taking", "--json"]).succeeded());
-    assert_eq!(told["destinations"].as_array().expect("a list").len(), 1);
-    assert_eq!((&told["destinations"][0]["answer"], &told["register"]), (&json!("taken"), &Value::Null));
+    let answer_json = describe(connect(&sandbox, &["--destination", "taking", "--json"]).succeeded());
+    assert_eq!(answer_json["destinations"].as_array().expect("a list").len(), 1);
+    assert_eq!(
+        (&answer_json["destinations"][0]["answer"], &answer_json["register"]),
+        (&json!("taken"), &Value::Null)
+    );
     for (args, said) in [
         (&["--destination", "takng"][..], "did you mean `taking`?"),
         (&["--query", "logs"], "organization"),
@@ -439,7 +452,7 @@ fn each_destination_is_tested_and_one_can_be_chosen() {
 }
 
 #[test]
-fn a_marker_that_is_taken_and_rejected_has_not_arrived() {
+fn rejected_test_marker_counts_as_a_failure() {
     let rejecting = Recorder::judging(|_| {
         Answer::status(200)
             .body(r#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no such project"}}"#)
@@ -448,38 +461,38 @@ fn a_marker_that_is_taken_and_rejected_has_not_arrived() {
     sandbox.deliver_to(&rejecting.endpoint(), "protocol = \"http/json\"\n");
     let ran = connect(&sandbox, &["--json"]);
     assert_eq!(ran.code, Some(1));
-    let test = &told(&ran)["destinations"][0];
+    let test = &describe(&ran)["destinations"][0];
     assert_eq!((&test["answer"], &test["why"]), (&json!("rejected"), &json!("1 rejected: no such project")));
 }
 
 #[test]
-fn no_answer_in_time_and_a_ca_of_nobody_are_told_for_what_they_are() {
+fn timeout_and_untrusted_ca_are_reported() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let stranger = Recorder::with_tls(&Authority::new("Somebody's CA").issue(&["localhost"]));
+    let stranger = Recorder::with_tls(&Authority::new("A private CA").issue(&["localhost"]));
     for (endpoint, why, fix) in [
         (
             format!("http://{}", silent.local_addr().expect("an address")),
-            "no answer within 300ms",
+            "no response within 300ms",
             "the back end is up",
         ),
         (
             format!("https://localhost:{}", stranger.port()),
-            "from a CA that is not trusted here; name a file with that CA",
-            "before that is right",
+            "is not signed by a trusted CA; set the destination's `ca_file`",
+            "nothing is sent until this is fixed",
         ),
     ] {
         let sandbox = Sandbox::new();
         sandbox.deliver_to(&endpoint, "[delivery]\ntimeout = \"300ms\"\n");
         let ran = connect(&sandbox, &["--json"]);
         assert_eq!(ran.code, Some(1));
-        let test = &told(&ran)["destinations"][0];
+        let test = &describe(&ran)["destinations"][0];
         assert!(test["why"].as_str().expect("text").contains(why), "{test}");
         assert!(test["fix"].as_str().expect("text").contains(fix), "{test}");
     }
 }
 
 #[test]
-fn what_the_configuration_may_not_say_is_told() {
+fn invalid_connect_configuration_is_reported() {
     let lightstep = Lightstep::start();
     let sandbox = lightstep.sandbox();
     let config = fs::read_to_string(sandbox.path("config.toml")).expect("text");
@@ -489,7 +502,7 @@ fn what_the_configuration_may_not_say_is_told() {
         (
             &*format!("api = \"{}/\"", lightstep.recorder.endpoint()),
             "api = \"http://api.example.com\"",
-            "in the clear",
+            "the API key would cross the network unencrypted",
         ),
     ] {
         assert!(config.contains(from), "{config}");
@@ -502,5 +515,5 @@ fn what_the_configuration_may_not_say_is_told() {
     fs::remove_file(sandbox.path("api-key")).expect("removed");
     assert!(sandbox.problems()[0].contains("`api_key`"));
     let ran = connect(&sandbox, &["--json"]);
-    assert_eq!(told(&ran)["event_query"]["outcome"], "failed");
+    assert_eq!(describe(&ran)["event_query"]["outcome"], "failed");
 }

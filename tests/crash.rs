@@ -1,7 +1,7 @@
-//! A process that dies at any step loses nothing: first at each step of a typical push, one by one, then
-//! in thousands of random schedules.
+//! Crash tests: a process that dies at any step must not lose a push. The tests cover each step of
+//! a typical push, and thousands of random schedules.
 //!
-//! `GITEA_LIGHTSTEP_SEED=N` runs the one schedule that failed with that seed.
+//! `GITEA_LIGHTSTEP_SEED=N` repeats the schedule that failed with seed N.
 
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -13,16 +13,17 @@ use crate::support::{
     spool::{Ended, Ground, Push, Spool},
 };
 
-/// More steps than any run here takes; a run that never ends is found by it.
+/// Upper bound of the number of steps in a run, which detects endless runs.
 const MAX_STEPS: usize = 200;
 
-/// Tries something at each step, until the step is one that is never reached.
+/// Calls `run` for each step, until the process exits before that step. Returns the number of
+/// steps.
 fn at_each_step(mut run: impl FnMut(usize) -> bool) -> usize {
-    (1..MAX_STEPS).find(|step| !run(*step)).expect("the run takes fewer steps") - 1
+    (1..MAX_STEPS).find(|step| !run(*step)).expect("the run reaches its end within the step limit") - 1
 }
 
 #[test]
-fn a_hook_that_dies_at_any_step() {
+fn hook_killed_at_any_step_loses_nothing() {
     let (ground, backend) = (Ground::new(), Backend::start());
     for fault in ["kill", "torn"] {
         let steps = at_each_step(|step| {
@@ -35,7 +36,7 @@ fn a_hook_that_dies_at_any_step() {
             assert_eq!(ended.is_killed(), struck.is_some());
             let is_accepted = spool.has_accepted(&push);
             assert!(is_accepted || ended.is_killed(), "{ended:?}");
-            // Another push finds what the first left.
+            // The next push processes whatever the first one left behind.
             let next = ground.typical(1);
             let noted = spool.whole_lines();
             let after = spool.hook(&next, "");
@@ -44,22 +45,23 @@ fn a_hook_that_dies_at_any_step() {
             assert_eq!(
                 spool.whole_lines() - noted,
                 4,
-                "the push, two verdicts, and that nothing was detached"
+                "the push, two decisions, and a note that no process was detached"
             );
             let mut accepted = vec![next];
             accepted.extend(is_accepted.then_some(push));
             spool.holds_after_drain(&accepted);
-            // What was written after half a line is whole.
+            // Journal lines after a torn line are complete.
             let is_torn = fault == "torn" && struck.is_some_and(|step| step.contains("/journal/"));
             assert_eq!(spool.torn_lines(), usize::from(is_torn));
             ended.is_killed()
         });
         tell(&format!("{fault}: {steps} steps"));
-        assert!(steps >= if fault == "kill" { 15 } else { 3 }, "{steps} steps only");
+        assert!(steps >= if fault == "kill" { 15 } else { 3 }, "only {steps} steps");
     }
 }
 
-/// Kills `deliver` at each step while the back end says `script`, and then has a healthy one drain.
+/// Kills `deliver` at each step while the back end follows `script`, and then drains with a healthy
+/// one.
 fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool, merges: bool) {
     let (ground, backend) = (Ground::new(), Backend::start());
     let steps = at_each_step(|step| {
@@ -70,7 +72,8 @@ fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool, merge
         }
         let pushes = [ground.typical(0), ground.typical(1), ground.typical(2)];
         for push in &pushes {
-            // Killed at the write of the markers, the push stays in the inbox.
+            // The second write is that of the markers. A hook killed there leaves its push in the
+            // inbox.
             let fault = if is_captured_only { "torn@2" } else { "" };
             spool.hook(push, fault).was_a_good_hook();
             assert!(spool.holds(push));
@@ -83,21 +86,21 @@ fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool, merge
         ended.is_killed()
     });
     tell(&format!("{name}: {steps} steps"));
-    assert!(steps >= 15, "{steps} steps only");
+    assert!(steps >= 15, "only {steps} steps");
 }
 
 #[test]
-fn a_delivery_that_dies_at_any_step() {
+fn delivery_killed_at_any_step_loses_nothing() {
     deliveries_that_die("delivered", &[], false, false);
 }
 
 #[test]
-fn a_delivery_that_dies_at_any_step_of_deciding() {
+fn delivery_killed_at_any_step_of_a_decision_loses_nothing() {
     deliveries_that_die("captured", &[], true, false);
 }
 
 #[test]
-fn a_delivery_that_dies_at_any_step_of_a_failure() {
+fn failing_delivery_killed_at_any_step_loses_nothing() {
     for (name, script) in [
         ("not-now", &[Say::NotNow][..]),
         ("spans-not-now", &[Say::Yes, Say::NotNow]),
@@ -111,7 +114,7 @@ fn a_delivery_that_dies_at_any_step_of_a_failure() {
 }
 
 #[test]
-fn a_delivery_that_dies_at_any_step_of_a_failure_and_what_it_merges() {
+fn failing_and_merging_delivery_killed_at_any_step_loses_nothing() {
     for (name, script) in [
         ("not-now", &[Say::NotNow][..]),
         ("spans-not-now", &[Say::Yes, Say::NotNow]),
@@ -121,11 +124,11 @@ fn a_delivery_that_dies_at_any_step_of_a_failure_and_what_it_merges() {
     }
 }
 
-/// How many tests share the schedules, so that they share the processors.
+/// Number of tests that share the schedules, so that they run in parallel.
 const SHARDS: u64 = 8;
 
-/// Returns the seeds of the schedules that one test runs: in a normal run the same ones every time, in a
-/// long run others each time.
+/// Returns the seeds for one test: always the same ones in a normal run, and new ones in each long
+/// run.
 fn seeds(shard: u64) -> impl ExactSizeIterator<Item = u64> {
     if let Ok(seed) = std::env::var("GITEA_LIGHTSTEP_SEED") {
         let seed: u64 = seed.parse().expect("GITEA_LIGHTSTEP_SEED is a number");
@@ -150,7 +153,7 @@ fn random_schedules(shard: u64) {
     }
 }
 
-/// Says how to run a schedule again, if it fails.
+/// Prints how to repeat a schedule when it fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -164,18 +167,19 @@ impl Drop for Seed {
     }
 }
 
-/// Says how far a run got: `cargo nextest run --no-capture` shows it, and so does a failure.
+/// Prints progress, which `cargo nextest run --no-capture` and failures show.
 #[expect(clippy::print_stderr, reason = "a long run is watched by a person")]
 fn tell(what: &str) {
     eprintln!("{what}");
 }
 
-/// Up to four pushes and the deliveries between them, most of them with a fault, and a back end of moods.
+/// Runs up to four pushes and the deliveries between them, most with a fault, against a back end
+/// with random answers.
 fn one_schedule(ground: &Ground, backend: &Backend, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     backend.forget();
     let moods = [Say::Yes, Say::YesButOne, Say::NotNow, Say::Never, Say::HangUp, Say::HangUpAfterReading];
-    let script: Vec<_> = (0..rng.usize(..10)).map(|_| *rng.choice(&moods).expect("one")).collect();
+    let script: Vec<_> = (0..rng.usize(..10)).map(|_| *rng.choice(&moods).expect("a mood")).collect();
     backend.say(script);
     let spool = ground.spool(&format!("random-{seed}"), backend);
     let mut schedule = Schedule {
@@ -205,9 +209,10 @@ fn one_schedule(ground: &Ground, backend: &Backend, seed: u64) {
 struct Schedule<'a> {
     spool: Spool<'a>,
     accepted: Vec<Push>,
-    /// How many deliveries were killed, or look so: at the third, a capture that they began with is a dead letter.
+    /// Number of deliveries that were killed or appear killed. After the third one, the capture
+    /// that they had started on becomes a dead letter.
     deaths: usize,
-    /// How many faults may have torn a line of the journal.
+    /// Number of faults that may have torn a journal line.
     cuts: usize,
 }
 
@@ -216,7 +221,7 @@ impl Schedule<'_> {
         let fault = fault(rng, true);
         let ended = self.spool.hook(&push, &fault);
         ended.was_a_good_hook();
-        self.note(&fault);
+        self.note(&fault, 1);
         if !ended.is_killed() && self.spool.struck().is_none() {
             assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
         }
@@ -225,7 +230,8 @@ impl Schedule<'_> {
         }
     }
 
-    /// The hook has no fault here, so that there is no doubt that its push is accepted.
+    /// Pushes while a delivery runs. The hook does not get a fault, so its push is certainly
+    /// accepted.
     fn push_beside_a_delivery(&mut self, push: Push, rng: &mut Rng) {
         let fault = fault(rng, self.deaths < 2);
         let delivery = self.spool.begin_deliver(&fault);
@@ -251,22 +257,27 @@ impl Schedule<'_> {
     fn delivered(&mut self, ended: &Ended, fault: &str) {
         ended.was_a_good_delivery();
         self.deaths += usize::from(ended.is_killed() || may_look_dead(fault));
-        self.note(fault);
+        // The fault occurs in the delivery and in each decider that it starts, also for a push that came
+        // meanwhile.
+        self.note(fault, 2 + self.accepted.len());
     }
 
-    fn note(&mut self, fault: &str) {
-        // A thread that is killed while another one writes may cut that off at the end of a page.
-        self.cuts += usize::from(["torn", "short", "kill"].iter().any(|cut| fault.starts_with(cut)));
+    fn note(&mut self, fault: &str, processes: usize) {
+        // Killing the process while another thread writes may truncate that write at a page
+        // boundary.
+        if ["torn", "short", "kill"].iter().any(|cut| fault.starts_with(cut)) {
+            self.cuts += processes;
+        }
     }
 }
 
-/// Returns whether a fault may keep a reader from giving a claim back, which then looks as if it had died: after
-/// the claim nothing gets another name any more.
+/// Returns true if a fault may prevent the release of a claim, because no rename works after it.
+/// The claim then looks as if its process had died.
 fn may_look_dead(fault: &str) -> bool {
     fault.ends_with('+') && (fault.starts_with("EIO") || fault.starts_with("EROFS"))
 }
 
-/// Returns a fault, most often one that strikes.
+/// Returns a random fault, which is usually effective.
 fn fault(rng: &mut Rng, may_kill: bool) -> String {
     let goes_on = if rng.bool() && may_kill { "+" } else { "" };
     match rng.u8(..10) {
@@ -275,7 +286,7 @@ fn fault(rng: &mut Rng, may_kill: bool) -> String {
         6 if may_kill => format!("torn@{}", rng.u8(1..=4)),
         7 => format!("short@{}", rng.u8(1..=4)),
         _ => {
-            let errno = rng.choice(&["ENOSPC", "EIO", "EMFILE", "EROFS"]).expect("one");
+            let errno = rng.choice(&["ENOSPC", "EIO", "EMFILE", "EROFS"]).expect("an error");
             format!("{errno}@{}{goes_on}", rng.u8(1..=12))
         }
     }

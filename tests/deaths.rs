@@ -1,13 +1,14 @@
-//! A policy that kills the process, whatever the reason: it costs its own update's markers, and nothing else.
+//! Policies that kill their process: the update concerned stays queued until the policy is fixed,
+//! and all others are decided.
 //!
-//! The system gives the process less memory than `[policy.limits] memory` allows (`ulimit -d`), so a script that keeps to
-//! its limit is the end of it.
+//! `ulimit -d` grants the process less memory than `[policy.limits] memory`, so a script within its
+//! limit still kills the process.
 
 use std::fs;
 
-use crate::support::{BINARY, Ran, Sandbox, wait_until};
+use crate::support::{BINARY, Ran, Sandbox};
 
-/// Takes some 50 MiB for the branch `deadly`.
+/// Allocates about 50 MiB for the branch `deadly`.
 const SCRIPT: &str = "
 fn decide(update) {
     if update.branch != \"deadly\" { return true; }
@@ -19,7 +20,7 @@ fn decide(update) {
 }
 ";
 
-/// What the system leaves the process for its data, in KiB.
+/// Limit of the data segment, in KiB.
 const DATA: u32 = 30_000;
 
 struct Bench {
@@ -28,7 +29,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Captures nothing yet: a push of these branches, all of one commit.
+    /// Prepares a push of these branches, all with the same commit, without running the hook.
     fn new(branches: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let commit = sandbox.commit("Anything", &[]);
@@ -58,40 +59,42 @@ impl Bench {
 }
 
 #[test]
-fn a_policy_that_kills_the_process_costs_its_own_update_only() {
+fn policy_that_kills_its_process_delays_only_its_own_update() {
     let bench = Bench::new(&["a", "b", "deadly", "c", "d"]);
     let ran = bench.poor("hook", &bench.stdin);
-    // Nothing of it reaches the pusher from us.
-    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (None, "", ""));
+    // The pusher sees neither our messages nor the shell's.
+    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (Some(0), "", ""));
     assert_eq!(bench.outcomes(), []);
 
-    let deaths = (0..).find(|_| bench.poor("deliver", "").code.is_some()).expect("it ends");
-    assert_eq!(deaths, 4, "one finds that there is a killer, three are killed by that update alone");
+    let ran = bench.poor("deliver", "");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
     let expected = [("a", "marked"), ("b", "marked"), ("deadly", "failed"), ("c", "marked"), ("d", "marked")];
     let expected = expected.map(|(branch, outcome)| (format!("refs/heads/{branch}"), outcome.to_string()));
     assert_eq!(bench.outcomes(), expected);
     let why = bench.sandbox.decisions()[2]["why"].as_str().expect("text").to_string();
-    assert!(why.contains("killed the process 3 times"), "{why}");
+    assert!(why.contains("`[policy.limits] memory`"), "{why}");
     assert_eq!(bench.sandbox.waiting("unassigned").len(), 4);
     for dir in ["inbox", "dead"] {
         assert_eq!(bench.sandbox.files(dir), [""; 0], "{dir}");
     }
+    assert_eq!(bench.sandbox.files("failed").len(), 2, "the push and its reason");
     assert_eq!(bench.sandbox.troubles(), [""; 0]);
 
-    // The next push has nothing to do with it.
-    bench.sandbox.hook(bench.stdin.as_bytes()).said_nothing();
-    assert_eq!(bench.outcomes().len(), 10);
+    // After the script is fixed, only the remaining update is decided.
+    bench.sandbox.write("scripts/site.rhai", SCRIPT.replace("0..200", "0..2"));
+    assert_eq!(bench.poor("deliver", "").code, Some(1), "markers without a destination stay queued");
+    assert_eq!(bench.outcomes().last(), Some(&("refs/heads/deadly".to_string(), "marked".to_string())));
+    assert_eq!(bench.outcomes().len(), 6);
+    assert_eq!(bench.sandbox.waiting("unassigned").len(), 5);
+    assert_eq!(bench.sandbox.files("failed"), [""; 0]);
 }
 
 #[test]
-fn several_that_kill_are_found_one_after_the_other() {
+fn several_fatal_updates_are_isolated_one_by_one() {
     let bench = Bench::new(&["deadly", "a", "deadly", "b"]);
-    assert_eq!(bench.poor("hook", &bench.stdin).code, None);
-    wait_until("the spool is empty", || {
-        let ran = bench.poor("deliver", "");
-        assert!(matches!(ran.code, None | Some(0 | 1)), "{ran:?}");
-        bench.sandbox.files("inbox").is_empty()
-    });
+    assert_eq!(bench.poor("hook", &bench.stdin).code, Some(0));
+    assert_eq!(bench.poor("deliver", "").code, Some(1));
+    assert_eq!(bench.sandbox.files("inbox"), [""; 0]);
     let outcomes: Vec<_> = bench.outcomes().into_iter().map(|(_, outcome)| outcome).collect();
     assert_eq!(outcomes, ["failed", "marked", "failed", "marked"]);
     assert_eq!(bench.sandbox.files("dead"), [""; 0]);

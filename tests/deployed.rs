@@ -1,5 +1,5 @@
-//! What runs where: remembered for each service and environment, told the same to a push that is decided again, and
-//! asked of history where nothing is remembered.
+//! Deployment history: the last deployment of each service and environment is stored, a push that
+//! is decided again gets the same answer, and git history is the fallback.
 
 use std::{collections::BTreeSet, fs};
 
@@ -12,16 +12,16 @@ use crate::support::{
     wait_until,
 };
 
-/// Pushes, and returns the markers that came of it, which no destination takes away.
+/// Pushes and returns the new markers, which stay in the outbox because there is no destination.
 #[track_caller]
 fn push(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
     let before = sandbox.waiting("unassigned");
     sandbox.push(args).succeeded();
-    wait_until("it is decided", || sandbox.files("inbox").is_empty());
+    wait_until("the push is decided", || sandbox.files("inbox").is_empty());
     sandbox.waiting("unassigned").into_iter().filter(|marker| !before.contains(marker)).collect()
 }
 
-/// Pushes to a branch that stands for no environment, with a deployment.
+/// Pushes a deployment to a branch that is not mapped to an environment.
 #[track_caller]
 fn deploy(sandbox: &Sandbox, rev: &str, environment: &str, more: &[&str]) -> Value {
     let (option, refspec) = (format!("deploy={environment}"), format!("+{rev}:refs/heads/go"));
@@ -47,7 +47,7 @@ fn commits(sandbox: &Sandbox, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_deployment_is_measured_from_the_last_one_of_its_service_and_environment() {
+fn deployment_range_starts_at_the_last_one_of_its_service_and_environment() {
     let sandbox = Sandbox::new();
     let ids = commits(&sandbox, 4);
     let first = deploy(&sandbox, &ids[0], "production", &[]);
@@ -58,7 +58,7 @@ fn a_deployment_is_measured_from_the_last_one_of_its_service_and_environment() {
     ] {
         assert_eq!(relation(&elsewhere), "first_deployment");
     }
-    // One that came to nothing is marked, and what ran before runs still.
+    // A failed deployment gets a marker, but the previous one is still the base of the next.
     let failed = deploy(&sandbox, &ids[1], "production", &["-o", "deploy.status=failed"]);
     assert_eq!((relation(&failed), base(&failed)), ("ahead", ids[0].as_str()));
     let second = deploy(&sandbox, &ids[3], "production", &[]);
@@ -77,7 +77,7 @@ fn a_deployment_is_measured_from_the_last_one_of_its_service_and_environment() {
 }
 
 #[test]
-fn a_memory_that_is_broken_or_gone_costs_the_memory_alone() {
+fn broken_or_missing_deployment_history_falls_back_to_git() {
     let sandbox = Sandbox::new();
     let ids = commits(&sandbox, 6);
     let damage: [&[u8]; 4] = [b"", b"{\"repository\":", b"\xff\xfe\0", &[b'['; 200_000]];
@@ -85,14 +85,14 @@ fn a_memory_that_is_broken_or_gone_costs_the_memory_alone() {
         deploy(&sandbox, &ids[nth], "lab", &[]);
         let name =
             sandbox.files("deployed").into_iter().find(|name| name.ends_with(".json")).expect("a file");
-        fs::write(sandbox.state().join("deployed").join(name), damage).expect("the damage");
+        fs::write(sandbox.state().join("deployed").join(name), damage).expect("write the damaged file");
         let marker = deploy(&sandbox, &ids[nth + 1], "lab", &[]);
-        assert_eq!(relation(&marker), "first_deployment", "the branch says nothing of this environment");
+        assert_eq!(relation(&marker), "first_deployment", "the branch has no history for this environment");
         let next = deploy(&sandbox, &ids[nth + 2], "lab", &[]);
-        assert_eq!(base(&next), ids[nth + 1], "it is remembered anew");
+        assert_eq!(base(&next), ids[nth + 1], "the history starts again");
     }
-    // A branch that stands for the environment tells by its old value, and a version tag by the one before it.
-    fs::remove_dir_all(sandbox.state().join("deployed")).expect("the memory");
+    // Without stored history, the base is the branch's old value, or the previous version tag.
+    fs::remove_dir_all(sandbox.state().join("deployed")).expect("remove the deployment history");
     push(&sandbox, &[&format!("+{}:refs/heads/lab", ids[1])]);
     let by_branch = push(&sandbox, &["-o", "deploy=lab", &format!("+{}:refs/heads/lab", ids[3])]).remove(0);
     assert_eq!((relation(&by_branch), base(&by_branch)), ("ahead", ids[1].as_str()));
@@ -109,7 +109,7 @@ fn a_memory_that_is_broken_or_gone_costs_the_memory_alone() {
 }
 
 #[test]
-fn a_commit_that_is_gone_is_lost() {
+fn missing_deployed_commit_is_reported_as_lost() {
     let sandbox = Sandbox::new();
     let ids = commits(&sandbox, 2);
     deploy(&sandbox, &ids[1], "lab", &[]);
@@ -119,26 +119,29 @@ fn a_commit_that_is_gone_is_lost() {
     sandbox.git_in(&sandbox.bare(), &["-c", "core.logAllRefUpdates=false", "gc", "-q", "--prune=now"]);
     let marker = push(&sandbox, &["-o", "deploy=lab", "HEAD:refs/heads/elsewhere"]).remove(0);
     assert_eq!((relation(&marker), base(&marker)), ("lost", ids[1].as_str()));
-    assert_eq!(text(&marker, "vcs.ref.head.revision"), other);
+    assert_eq!(marker["source"]["commit"], other);
     assert!(marker["attributes"].get("gitea_lightstep.range.commits").is_none(), "{marker}");
 }
 
 #[test]
-fn a_shallow_repository_counts_to_its_edge_and_says_so() {
+fn range_in_a_shallow_repository_is_marked_as_such() {
     let sandbox = Sandbox::new();
     let ids = commits(&sandbox, 5);
     deploy(&sandbox, &ids[0], "lab", &[]);
     sandbox.push(&["main"]).succeeded();
-    fs::write(sandbox.bare().join("shallow"), format!("{}\n", ids[3])).expect("the edge");
+    fs::write(sandbox.bare().join("shallow"), format!("{}\n", ids[3])).expect("write the shallow file");
     let marker = deploy(&sandbox, &ids[4], "lab", &[]);
     assert_eq!(base(&marker), ids[0]);
     assert_eq!(marker["attributes"]["gitea_lightstep.range.is_shallow"], true, "{marker}");
-    assert_eq!(marker["attributes"]["gitea_lightstep.range.commits"], 2, "the edge and what is above it");
+    assert_eq!(
+        marker["attributes"]["gitea_lightstep.range.commits"], 2,
+        "the shallow commit and the commit above it"
+    );
     assert_eq!(sandbox.troubles(), [""; 0]);
 }
 
 #[test]
-fn what_takes_longer_than_the_hook_has_is_measured_in_the_background() {
+fn slow_range_is_measured_in_the_background() {
     let sandbox = Sandbox::new();
     let first = sandbox.commit("The first", &[]);
     sandbox.configure("[policy.limits]\ntime = \"150ms\"\n[reply]\nto_pusher = \"all\"\n");
@@ -155,20 +158,20 @@ fn what_takes_longer_than_the_hook_has_is_measured_in_the_background() {
     stream.push_str("done\n");
     let mut import = sandbox.command("git", &sandbox.path("clone"));
     sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
-    // The objects are there before, so that the push is all about its history.
+    // Push the objects first, so that the measured push only has to walk the history.
     sandbox.push(&["long:refs/heads/elsewhere"]).succeeded();
 
     let before = sandbox.waiting("unassigned").len();
     let pushed = sandbox.push(&["-o", "deploy=lab", "+long:refs/heads/go"]);
     let said = pushed.succeeded().remote().join("\n");
     assert!(said.contains("the rest is decided in the background"), "{said}");
-    wait_until("it is decided", || sandbox.files("inbox").is_empty());
+    wait_until("the push is decided", || sandbox.files("inbox").is_empty());
     let marker = sandbox.waiting("unassigned").split_off(before).remove(0);
     assert_eq!((relation(&marker), base(&marker)), ("ahead", first.as_str()));
     assert_eq!(marker["attributes"]["gitea_lightstep.range.commits"], 60_000);
-    // The push keeps the id under which it was captured, and it is remembered as deployed.
+    // The decision keeps the push ID of the capture, and the deployment is stored.
     let decision = sandbox.decisions().pop().expect("a decision");
-    assert_eq!(decision["push"], marker["attributes"]["gitea_lightstep.push.id"]);
+    assert_eq!(decision["push"], marker["push"]);
     let back = push(
         &sandbox,
         &["-o", "deploy=lab", &format!("+{}:refs/heads/go", sandbox.git(&["rev-parse", "long~1"]))],
@@ -176,10 +179,10 @@ fn what_takes_longer_than_the_hook_has_is_measured_in_the_background() {
     assert_eq!((relation(&back[0]), &back[0]["kind"]), ("behind", &"rollback".into()));
 }
 
-/// Decides a deployment back to the first commit, after one of the second, with a fault in the hook.
+/// Deploys the second commit, and then the first one again with a fault in the hook.
 fn there_and_back(ground: &Ground, spool: &Spool<'_>, fault: &str) -> (Push, Push, bool) {
     let typical = ground.typical(0).stdin;
-    let (old, new) = typical.split_once(' ').map(|(old, rest)| (old, &rest[..40])).expect("two ids");
+    let (old, new) = typical.split_once(' ').map(|(old, rest)| (old, &rest[..40])).expect("two IDs");
     let make = |pusher: &str, from: &str, to: &str| Push {
         pusher: pusher.into(),
         stdin: format!("{from} {to} refs/heads/go\n"),
@@ -194,7 +197,7 @@ fn there_and_back(ground: &Ground, spool: &Spool<'_>, fault: &str) -> (Push, Pus
 }
 
 #[test]
-fn a_push_that_is_decided_again_is_told_the_same() {
+fn repeated_decision_gives_the_same_markers() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let mut struck = 0;
     for step in 1.. {
@@ -204,7 +207,7 @@ fn a_push_that_is_decided_again_is_told_the_same() {
         let mut accepted = vec![there];
         let is_accepted = spool.has_accepted(&back);
         accepted.extend(is_accepted.then_some(back));
-        // One id for each marker, however often it was decided.
+        // Each marker has one ID, even if it was decided several times.
         spool.holds_after_drain(&accepted);
         let journal: String = spool.files("journal").into_values().collect();
         let kinds: BTreeSet<String> = journal
@@ -215,32 +218,32 @@ fn a_push_that_is_decided_again_is_told_the_same() {
             .map(|marker| marker["kind"].to_string())
             .collect();
         let said = if is_accepted { vec!["\"deployment\"", "\"rollback\""] } else { vec!["\"deployment\""] };
-        assert_eq!(kinds.iter().collect::<Vec<_>>(), said, "step {step}\n{}", spool.told());
+        assert_eq!(kinds.iter().collect::<Vec<_>>(), said, "step {step}\n{}", spool.describe());
         spool.clear();
         if !is_killed {
             break;
         }
         struck += 1;
     }
-    assert!(struck >= 15, "{struck} steps only");
+    assert!(struck >= 15, "only {struck} steps");
 }
 
 #[test]
-fn a_rollback_has_the_id_of_the_deployment_that_was_asked_for() {
+fn rollback_keeps_the_marker_id_of_a_deployment() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let spool = ground.spool("captured", &backend);
-    // Killed at the write of the markers, the push stays in the inbox.
+    // The second write is that of the markers. A hook killed there leaves its push in the inbox.
     there_and_back(&ground, &spool, "torn@2");
     let marked = |memory: bool| {
         let state = spool.dir().join(format!("state-{memory}"));
         let ran = std::process::Command::new("cp").arg("-a").arg(spool.state()).arg(&state).status();
-        assert!(ran.expect("cp").success());
+        assert!(ran.expect("start cp").success());
         if !memory {
-            fs::remove_dir_all(state.join("deployed")).expect("the memory");
+            fs::remove_dir_all(state.join("deployed")).expect("remove the deployment history");
         }
         let aside = spool.dir().join("aside");
-        fs::rename(spool.state(), &aside).expect("aside");
-        fs::rename(&state, spool.state()).expect("in its place");
+        fs::rename(spool.state(), &aside).expect("rename the state");
+        fs::rename(&state, spool.state()).expect("restore the older state");
         backend.always_say(crate::support::backend::Say::NotNow);
         spool.deliver("").was_a_good_delivery();
         let markers: Vec<Value> = spool
@@ -249,9 +252,9 @@ fn a_rollback_has_the_id_of_the_deployment_that_was_asked_for() {
             .flat_map(|file| file.lines().skip(1).map(str::to_string).collect::<Vec<_>>())
             .map(|line| serde_json::from_str(&line).expect("a marker"))
             .collect();
-        fs::remove_dir_all(spool.state()).expect("the copy");
-        fs::rename(&aside, spool.state()).expect("back");
-        let back = markers.into_iter().find(|marker| text(marker, "user.name") == "back");
+        fs::remove_dir_all(spool.state()).expect("remove the restored copy");
+        fs::rename(&aside, spool.state()).expect("rename the state back");
+        let back = markers.into_iter().find(|marker| marker["source"]["pusher"] == "back");
         let back = back.expect("the marker");
         (back["kind"].as_str().expect("text").to_string(), back["id"].to_string())
     };
@@ -261,7 +264,7 @@ fn a_rollback_has_the_id_of_the_deployment_that_was_asked_for() {
 }
 
 #[test]
-fn a_commit_that_cannot_be_read_costs_the_range_and_not_the_marker() {
+fn unreadable_commit_omits_the_range_but_not_the_marker() {
     let mut sandbox = Sandbox::new();
     sandbox.set("GIT_PUSH_OPTION_COUNT", "1");
     sandbox.set("GIT_PUSH_OPTION_0", "deploy=prod");
@@ -270,9 +273,9 @@ fn a_commit_that_cannot_be_read_costs_the_range_and_not_the_marker() {
     let markers = sandbox.waiting("unassigned");
     let kinds: Vec<_> = markers.iter().map(|marker| marker["kind"].as_str().expect("text")).collect();
     assert_eq!(kinds, ["release", "deployment"]);
-    let missing = sandbox.decisions()[0]["missing"].as_str().expect("why").to_string();
+    let missing = sandbox.decisions()[0]["missing"].as_str().expect("text").to_string();
     assert!(
-        missing.contains("what the deployment brings is not known: failed to read object 1111"),
+        missing.contains("the deployment's commits are unknown: failed to read object 1111"),
         "{missing}"
     );
 }

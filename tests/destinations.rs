@@ -1,5 +1,5 @@
-//! Destinations of `kind = "http"`: each shipped shape arrives as its vendor documents it; what fails is tried again or dead
-//! alone; no secret is anywhere.
+//! Destinations with `kind = "http"`: each shipped script produces the documented request of its
+//! vendor, failures are retried or become dead letters individually, and secrets never leak.
 
 use std::{fs, time::Duration};
 
@@ -9,14 +9,15 @@ use crate::support::{
     Sandbox, manifest_dir,
     recorder::{Answer, Recorder, Request},
     tls::Authority,
+    wait_until,
 };
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 const TOKEN: &str = "s3cr3t-t0ken-0f-n0b0dy";
 
-/// Configures one destination with this script, its one secret in a file.
+/// Configures one destination with this script and one secret from a file.
 fn configure(sandbox: &Sandbox, endpoint: &str, render: &str, secret: &str, more: &str) {
-    sandbox.write("the-secret", format!("{TOKEN}\n"));
+    sandbox.write_secret("the-secret", format!("{TOKEN}\n"));
     let secrets = if secret.is_empty() {
         String::new()
     } else {
@@ -27,14 +28,14 @@ fn configure(sandbox: &Sandbox, endpoint: &str, render: &str, secret: &str, more
     ));
 }
 
-/// Pushes a commit, marked as a deployment to production by the pusher, and returns its id.
+/// Pushes a commit with the push option for a deployment to production, and returns its ID.
 fn deploy(sandbox: &Sandbox, title: &str) -> String {
     let commit = sandbox.commit(title, &[("file", title)]);
     sandbox.push(&["-q", "-o", "deploy=production", "HEAD:refs/heads/live"]).succeeded();
     commit
 }
 
-/// Pushes a deployment through a shipped script, and returns what came.
+/// Pushes a deployment through a shipped script, and returns the requests.
 fn shipped(
     render: &str,
     secret: &str,
@@ -49,7 +50,7 @@ fn shipped(
     let commit = deploy(&sandbox, "Take the discount before the tax");
     let requests = recorder.wait_for(count);
     sandbox.wait_for_delivery_to_end();
-    assert_eq!(recorder.requests().len(), count, "and no more");
+    assert_eq!(recorder.requests().len(), count, "no further request");
     assert_eq!(outcomes(&sandbox), ["delivered"], "{:?}", sandbox.journal());
     is_told_nowhere(&sandbox);
     (requests, sandbox, commit)
@@ -60,8 +61,13 @@ fn outcomes(sandbox: &Sandbox) -> Vec<String> {
     sandbox.deliveries().into_iter().map(outcome).collect()
 }
 
+/// Returns the outcomes without `passed_over`, which the change markers of the same pushes have.
+fn outcomes_but_passed_over(sandbox: &Sandbox) -> Vec<String> {
+    outcomes(sandbox).into_iter().filter(|outcome| outcome != "passed_over").collect()
+}
+
 fn is_told_nowhere(sandbox: &Sandbox) {
-    assert!(!sandbox.everything_written().contains(TOKEN), "the secret is in the state directory");
+    assert!(!sandbox.everything_written().contains(TOKEN), "the secret was written to the state directory");
 }
 
 fn body(request: &Request) -> Value {
@@ -77,17 +83,18 @@ fn time(sandbox: &Sandbox) -> jiff::Timestamp {
 #[track_caller]
 fn is_near(sandbox: &Sandbox, found: jiff::Timestamp) {
     let apart = time(sandbox).duration_since(found).as_secs().abs();
-    assert!(apart < 120, "{found} is {apart} s off");
+    assert!(apart < 120, "{found} differs by {apart} s");
 }
 
 #[track_caller]
 fn has_keys(value: &Value, allowed: &[&str]) {
     for key in value.as_object().expect("an object").keys() {
-        assert!(allowed.contains(&key.as_str()), "`{key}` is documented nowhere");
+        assert!(allowed.contains(&key.as_str()), "`{key}` is not documented");
     }
 }
 
-/// https://grafana.com/docs/grafana/latest/developers/http_api/annotations/ ("Create Annotation")
+/// Source: https://grafana.com/docs/grafana/latest/developers/http_api/annotations/ ("Create
+/// Annotation")
 #[test]
 fn grafana_gets_an_annotation() {
     let settings = "settings = { dashboard = \"jcIIG-07z\", panel = \"2\" }\n";
@@ -99,7 +106,7 @@ fn grafana_gets_an_annotation() {
     assert_eq!(request.header("content-type"), Some("application/json"));
     let body = body(request);
     has_keys(&body, &["dashboardUID", "panelId", "time", "timeEnd", "tags", "text"]);
-    // Epoch in milliseconds.
+    // Milliseconds since 1970.
     is_near(
         &sandbox,
         jiff::Timestamp::from_millisecond(body["time"].as_i64().expect("a number")).expect("a time"),
@@ -120,7 +127,7 @@ fn grafana_gets_an_annotation() {
     );
 }
 
-/// https://docs.honeycomb.io/api/tag/Markers/ ("Create a Marker")
+/// Source: https://docs.honeycomb.io/api/tag/Markers/ ("Create a Marker")
 #[test]
 fn honeycomb_gets_a_marker() {
     let (requests, sandbox, commit) =
@@ -130,7 +137,7 @@ fn honeycomb_gets_a_marker() {
     assert_eq!(request.header("x-honeycomb-team"), Some(TOKEN));
     let body = body(request);
     has_keys(&body, &["start_time", "end_time", "message", "type", "url"]);
-    // Unix time in seconds.
+    // Seconds since 1970.
     is_near(
         &sandbox,
         jiff::Timestamp::from_second(body["start_time"].as_i64().expect("a number")).expect("a time"),
@@ -139,10 +146,11 @@ fn honeycomb_gets_a_marker() {
     assert_eq!(body["message"], format!("shop {commit} in production: Take the discount before the tax"));
     assert_eq!(body["url"], format!("https://git.example.com/acme/shop/commit/{commit}"));
     let (requests, ..) = shipped("honeycomb", "key", "", 1, "");
-    assert_eq!(requests[0].path, "/1/markers/__all__", "of the whole environment");
+    assert_eq!(requests[0].path, "/1/markers/__all__", "a marker for the whole environment");
 }
 
-/// https://docs.sentry.io/api/releases/create-a-new-release-for-an-organization/ and .../create-a-deploy/
+/// Source: https://docs.sentry.io/api/releases/create-a-new-release-for-an-organization/ and
+/// .../create-a-deploy/
 #[test]
 fn sentry_gets_a_release_then_its_deploy() {
     let settings = "settings = { organization = \"acme\", projects = \"shop, shop-web\" }\n";
@@ -158,7 +166,8 @@ fn sentry_gets_a_release_then_its_deploy() {
     has_keys(&release, &["version", "projects", "ref", "url", "dateReleased", "commits", "refs", "status"]);
     assert_eq!((&release["version"], &release["projects"]), (&json!(version), &json!(["shop", "shop-web"])));
     assert_eq!(release["ref"], commit);
-    // Sentry refuses these in a version, and more than 200 characters (getsentry/sentry, src/sentry/constants.py).
+    // Sentry rejects these characters in a version, and versions of more than 200 characters
+    // (getsentry/sentry, src/sentry/constants.py).
     assert!(!version.contains(['/', '\n', '\t', '\r', '\u{c}']) && version.len() <= 200);
     has_keys(&deploy, &["environment", "name", "url", "dateStarted", "dateFinished", "projects"]);
     assert_eq!(deploy["environment"], "production");
@@ -168,7 +177,7 @@ fn sentry_gets_a_release_then_its_deploy() {
     }
 }
 
-/// https://docs.datadoghq.com/api/latest/events/post-an-event/ (v1)
+/// Source: https://docs.datadoghq.com/api/latest/events/post-an-event/ (v1)
 #[test]
 fn datadog_gets_an_event() {
     let (requests, sandbox, commit) = shipped("datadog", "api_key", "", 1, r#"{"status":"ok"}"#);
@@ -192,7 +201,7 @@ fn datadog_gets_an_event() {
             "title",
         ],
     );
-    // POSIX seconds, as a number.
+    // Seconds since 1970, as a number.
     is_near(
         &sandbox,
         jiff::Timestamp::from_second(body["date_happened"].as_i64().expect("a number")).expect("a time"),
@@ -212,7 +221,8 @@ fn datadog_gets_an_event() {
     assert!(tags.contains(&&*format!("git.commit.sha:{commit}")));
 }
 
-/// https://docs.newrelic.com/docs/change-tracking/config/nerdgraph (`changeTrackingCreateEvent`)
+/// Source: https://docs.newrelic.com/docs/change-tracking/config/nerdgraph
+/// (`changeTrackingCreateEvent`)
 #[test]
 fn new_relic_gets_a_change_event() {
     let answer = r#"{"data":{"changeTrackingCreateEvent":{"changeTrackingEvent":{"changeTrackingId":"x"},"messages":[]}}}"#;
@@ -241,14 +251,14 @@ fn new_relic_gets_a_change_event() {
             "user",
         ],
     );
-    // Required: what kind it is, and for a deployment its version; what entity it is of.
+    // Required: the category and type, the version of a deployment, and the entity.
     let data = &event["categoryAndTypeData"];
     assert_eq!(data["kind"], json!({ "category": "Deployment", "type": "Basic" }));
     let deployment = &data["categoryFields"]["deployment"];
     has_keys(deployment, &["version", "commit", "changelog", "deepLink"]);
     assert_eq!((&deployment["version"], &deployment["commit"]), (&json!(commit), &json!(commit)));
     assert_eq!(event["entitySearch"], json!({ "query": "name = 'shop' AND domain = 'APM'" }));
-    // Milliseconds.
+    // Milliseconds since 1970.
     is_near(
         &sandbox,
         jiff::Timestamp::from_millisecond(event["timestamp"].as_i64().expect("a number")).expect("a time"),
@@ -256,20 +266,188 @@ fn new_relic_gets_a_change_event() {
     assert_eq!(event["user"], "ann");
 }
 
-/// https://docs.gitea.com/api/ (`repoCreateStatus`, `CreateStatusOption`)
+/// Source: https://docs.gitea.com/api/ (`repoCreateStatus`, `CreateStatusOption`)
 #[test]
 fn gitea_gets_a_commit_status_with_the_link() {
+    let recorder = Recorder::judging(|_| Answer::status(201).body("{}"));
+    let sandbox = Sandbox::new();
     let settings = "settings = { trace_link = \"https://jaeger.example.com/trace/{trace_id}?x=1\" }\n";
-    let (requests, _sandbox, commit) = shipped("gitea", "token", settings, 1, "{}");
-    let request = &requests[0];
+    configure(&sandbox, &recorder.endpoint(), "gitea", "token", settings);
+    // The change and the release do not create statuses, because they are not deployments.
+    let commit = sandbox.commit("Take the discount before the tax", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.push(&["-q", "main", "v1.0.0"]).succeeded();
+    sandbox.push(&["-q", "-o", "deploy=production", "HEAD:refs/heads/live"]).succeeded();
+    let request = recorder.wait_for(1).remove(0);
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!(recorder.requests().len(), 1);
+    is_told_nowhere(&sandbox);
     assert_eq!(request.method, "POST");
     assert_eq!(request.path, format!("/api/v1/repos/acme/shop/statuses/{commit}"));
     assert_eq!(request.header("authorization"), Some(&*format!("token {TOKEN}")));
-    let body = body(request);
+    let body = body(&request);
     has_keys(&body, &["context", "description", "state", "target_url"]);
     assert_eq!((&body["state"], &body["context"]), (&json!("success"), &json!("gitea-lightstep/production")));
+    assert_eq!(body["description"], "deployment: shop 1.0.0");
     let hash = sha2_of(&format!("gitea-lightstep/trace/1\0{commit}"));
     assert_eq!(body["target_url"], format!("https://jaeger.example.com/trace/{}?x=1", &hash[..32]));
+
+    // Without a version, the description shows the abbreviated commit ID.
+    let commit = sandbox.commit("Untagged", &[]);
+    sandbox.push(&["-q", "-o", "deploy=production", "main"]).succeeded();
+    let request = recorder.wait_for(2).remove(1);
+    assert_eq!(self::body(&request)["description"], format!("deployment: shop {}", &commit[..12]));
+}
+
+/// A status counts as a successful check, and Gitea may merge a pull request that waits for its
+/// checks.
+#[test]
+fn a_commit_outside_of_the_default_branch_gets_no_status() {
+    let recorder = Recorder::judging(|_| Answer::status(201).body("{}"));
+    let sandbox = Sandbox::new();
+    configure(&sandbox, &recorder.endpoint(), "gitea", "token", "");
+    sandbox.commit("Landed", &[]);
+    sandbox.push(&["-q", "main"]).succeeded();
+    sandbox.git(&["checkout", "-q", "-b", "topic"]);
+    sandbox.commit("Of a pull request", &[]);
+    sandbox.git(&["tag", "preview"]);
+    sandbox.push(&["-q", "-o", "deploy=staging", "topic", "preview", "HEAD:refs/heads/live"]).succeeded();
+    wait_until("all three updates are processed", || {
+        outcomes(&sandbox).iter().filter(|outcome| *outcome == "passed_over").count() >= 1
+    });
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!(recorder.requests().len(), 0, "{:?}", sandbox.deliveries());
+    assert_eq!(sandbox.files("outbox/there/new"), [""; 0]);
+    let why = sandbox.deliveries().pop().expect("a delivery")["why"].as_str().expect("text").to_string();
+    assert!(why.contains("not known to be on the default branch"), "{why}");
+
+    // After the merge, deployments of the commit get a status, even an old commit or one deployed
+    // by tag.
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "Merge", "topic"]);
+    sandbox.push(&["-q", "main"]).succeeded();
+    sandbox.push(&["-q", "-o", "deploy=staging", "topic:refs/heads/again"]).succeeded();
+    recorder.wait_for(1);
+
+    // With other destinations, the hook does not compute this attribute.
+    sandbox.deliver_to("http://127.0.0.1:9", "");
+    sandbox.push(&["-q", "-o", "deploy=qa", "topic:refs/heads/once-more"]).succeeded();
+    let marker = sandbox.waiting("collector").remove(0);
+    assert!(marker["attributes"].get("gitea_lightstep.commit.on_default_branch").is_none(), "{marker}");
+}
+
+#[test]
+fn check_warns_about_statuses_that_may_merge_pull_requests() {
+    let sandbox = Sandbox::new();
+    configure(&sandbox, "https://git.example.com", "gitea", "token", "");
+    let ran = sandbox.binary(&["check"]);
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""));
+    for kind in ["change", "release"] {
+        configure(
+            &sandbox,
+            "https://git.example.com",
+            "gitea",
+            "token",
+            &format!("kinds = [\"deployment\", \"{kind}\"]\n"),
+        );
+        let ran = sandbox.binary(&["check"]);
+        assert_eq!(ran.code, Some(0), "a warning is not an error");
+        let said = format!("a commit status for a `{kind}` counts as a successful check");
+        assert!(ran.stderr.contains("warning: ") && ran.stderr.contains(&said), "{}", ran.stderr);
+        let json: Value = serde_json::from_str(&sandbox.binary(&["check", "--json"]).stdout).expect("JSON");
+        assert_eq!(json["warnings"].as_array().expect("a list").len(), 1);
+    }
+    configure(&sandbox, "https://x.example.com", "grafana", "token", "kinds = [\"change\"]\n");
+    assert_eq!(sandbox.binary(&["check"]).stderr, "");
+}
+
+/// Gitea answers like this for the former name of a repository.
+#[test]
+fn renamed_repository_gets_its_status() {
+    for (status, location) in [
+        (301, "/api/v1/repos/acme/till"),
+        (307, "HOST/api/v1/repos/acme/till"),
+        (308, "/api/v1/repos/acme/till"),
+    ] {
+        let elsewhere = Recorder::start([]);
+        let recorder = Recorder::judging(move |request| match request.path.contains("/acme/shop/") {
+            true => {
+                let host = format!("http://{}", request.header("host").expect("a host"));
+                let to = request.path.replace("/api/v1/repos/acme/shop", &location.replace("HOST", &host));
+                Answer::status(status).header("Location", to)
+            }
+            false => Answer::status(201).body("{}"),
+        });
+        let sandbox = Sandbox::new();
+        configure(&sandbox, &recorder.endpoint(), "gitea", "token", "");
+        let commit = sandbox.commit("Renamed", &[]);
+        sandbox.push(&["-q", "-o", "deploy=production", "main"]).succeeded();
+        let requests = recorder.wait_for(2);
+        sandbox.wait_for_deliverers_to_end();
+        assert_eq!(requests[1].path, format!("/api/v1/repos/acme/till/statuses/{commit}"));
+        assert_eq!((&requests[0].method, &requests[0].body), (&requests[1].method, &requests[1].body));
+        assert_eq!(requests[1].header("authorization"), Some(&*format!("token {TOKEN}")));
+        assert_eq!(outcomes_but_passed_over(&sandbox), ["delivered"]);
+        assert_eq!(elsewhere.requests().len(), 0);
+    }
+}
+
+#[test]
+fn token_is_not_sent_to_another_host_on_redirect() {
+    let elsewhere = Recorder::start([]);
+    for to in [
+        format!("{}/api/v1/repos/acme/till/statuses/x", elsewhere.endpoint()),
+        "/api/v1/user/tokens".into(),
+        "/user/login".into(),
+        "/api/v1/repos/../user/tokens".into(),
+        format!("//{}/api/v1/repos/a/b", elsewhere.endpoint().trim_start_matches("http://")),
+    ] {
+        let answer = Answer::status(301).header("Location", to.clone());
+        let recorder = Recorder::judging(move |_| answer.clone());
+        let sandbox = Sandbox::new();
+        configure(&sandbox, &recorder.endpoint(), "gitea", "token", "");
+        sandbox.commit("Redirected", &[]);
+        sandbox.push(&["-q", "-o", "deploy=production", "main"]).succeeded();
+        recorder.wait_for(1);
+        sandbox.wait_for_deliverers_to_end();
+        assert_eq!(recorder.requests().len(), 1, "{to}");
+        assert_eq!(outcomes_but_passed_over(&sandbox), ["refused"], "{to}");
+    }
+    assert_eq!(elsewhere.requests().len(), 0);
+    // A redirect loop is followed only once.
+    let recorder = Recorder::judging(|request| Answer::status(301).header("Location", request.path.clone()));
+    let sandbox = Sandbox::new();
+    configure(&sandbox, &recorder.endpoint(), "gitea", "token", "");
+    sandbox.commit("In a circle", &[]);
+    sandbox.push(&["-q", "-o", "deploy=production", "main"]).succeeded();
+    wait_until("the marker is a dead letter", || sandbox.files("dead").len() == 2);
+    assert_eq!(recorder.requests().len(), 2);
+}
+
+#[test]
+fn doctor_and_connect_report_a_read_only_token() {
+    for (scope, is_well) in [("write", true), ("read", false)] {
+        // Like Gitea: check the scope first, then the repository.
+        let recorder = Recorder::judging(move |request| match (&*request.method, scope) {
+            ("GET", _) => Answer::status(200).body(r#"{"ok":true,"data":[]}"#),
+            (_, "write") => Answer::status(404).body(r#"{"message":"user redirect does not exist"}"#),
+            _ => Answer::status(403).body(
+                r#"{"message":"token does not have at least one of required scope(s): [write:repository]"}"#,
+            ),
+        });
+        let sandbox = Sandbox::new();
+        configure(&sandbox, &recorder.endpoint(), "gitea", "token", "");
+        for command in ["doctor", "connect"] {
+            let ran = sandbox.binary(&[command]);
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert_eq!(said.contains("write:repository"), !is_well, "{command}: {said}");
+        }
+        let posts = recorder.requests().into_iter().filter(|request| request.method == "POST");
+        for post in posts {
+            let nowhere = format!("/api/v1/repos/gitea-lightstep-probe/no-such-repository/statuses/{ZERO}");
+            assert_eq!(post.path, nowhere, "the probe names a commit that does not exist");
+        }
+    }
 }
 
 fn sha2_of(text: &str) -> String {
@@ -277,14 +455,15 @@ fn sha2_of(text: &str) -> String {
     sha2::Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, https://docs.slack.dev/reference/block-kit/blocks
+/// Source: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
+/// https://docs.slack.dev/reference/block-kit/blocks
 #[test]
-fn slack_gets_a_message_and_its_address_is_a_secret() {
+fn slack_gets_a_message_and_the_webhook_url_stays_secret() {
     let recorder = Recorder::judging(|_| Answer::status(200).body("ok"));
     let sandbox = Sandbox::new();
-    // As it is copied, with the host.
+    // The webhook URL as copied from Slack, with the host.
     configure(&sandbox, &recorder.endpoint(), "slack", "webhook", "");
-    sandbox.write("the-secret", format!("{}/services/T00/B00/{TOKEN}\n", recorder.endpoint()));
+    sandbox.write_secret("the-secret", format!("{}/services/T00/B00/{TOKEN}\n", recorder.endpoint()));
     let commit = deploy(&sandbox, "Discounts <before> tax & more");
     let request = recorder.wait_for(1).remove(0);
     sandbox.wait_for_delivery_to_end();
@@ -310,12 +489,12 @@ fn slack_gets_a_message_and_its_address_is_a_secret() {
 }
 
 #[test]
-fn slacks_no_is_a_dead_letter_without_the_webhook() {
+fn rejected_slack_message_is_a_dead_letter_without_the_webhook_url() {
     let recorder =
         Recorder::judging(|request| Answer::status(200).body(format!("no_service {}", request.path)));
     let sandbox = Sandbox::new();
     configure(&sandbox, &recorder.endpoint(), "slack", "webhook", "");
-    sandbox.write("the-secret", format!("/services/T00/B00/{TOKEN}\n"));
+    sandbox.write_secret("the-secret", format!("/services/T00/B00/{TOKEN}\n"));
     deploy(&sandbox, "x");
     recorder.wait_for(1);
     sandbox.wait_for_delivery_to_end();
@@ -327,9 +506,10 @@ fn slacks_no_is_a_dead_letter_without_the_webhook() {
     is_told_nowhere(&sandbox);
 }
 
-/// https://api-docs.lightstep.com/reference (POST .../snapshots; lightstep/lightstep-api-js, src/api-swagger.json)
+/// Source: https://api-docs.lightstep.com/reference (POST .../snapshots;
+/// lightstep/lightstep-api-js, src/api-swagger.json)
 #[test]
-fn lightstep_takes_a_snapshot() {
+fn lightstep_gets_a_snapshot_request() {
     let settings = "settings = { organization = \"acme\", project = \"shop-prod\" }\n";
     let answer = r#"{"data":{"id":"abc"}}"#;
     let (requests, ..) = shipped("lightstep-snapshot", "api_key", settings, 1, answer);
@@ -342,12 +522,15 @@ fn lightstep_takes_a_snapshot() {
     assert_eq!(body(request), json!({ "data": { "attributes": { "query": "service IN (\"shop\")" } } }));
 }
 
-/// https://github.com/cdevents/spec/blob/v0.5.1/cloudevents-binding.md, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+/// Source: https://github.com/cdevents/spec/blob/v0.5.1/cloudevents-binding.md,
+/// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 ///
-/// `cdevents-sdk` is made by the CDEvents project from its JSON schemas, and takes nothing that these do not allow. The schemas themselves are in no package
-/// registry; by hand, these events were valid against those of 0.5.0 (2026-11-26, Python's jsonschema with its checks of formats).
+/// The CDEvents project generates `cdevents-sdk` from its JSON schemas, and the SDK rejects
+/// everything that the schemas do not allow. The schemas are not in a package registry. These
+/// events were also validated manually against those of 0.5.0 (2026-11-26, Python's jsonschema with
+/// format checks).
 #[test]
-fn cdevents_are_what_the_projects_own_types_take() {
+fn cdevents_are_accepted_by_the_official_sdk() {
     let recorder = Recorder::start([]);
     let sandbox = Sandbox::new();
     let more =
@@ -385,9 +568,8 @@ fn cdevents_are_what_the_projects_own_types_take() {
         }
         assert_eq!(event["subject"], data["subject"]["id"]);
         is_near(&sandbox, event["time"].as_str().expect("RFC 3339").parse().expect("RFC 3339"));
-        let known: cdevents_sdk::CDEvent =
-            serde_json::from_value(data.clone()).expect("an event of CDEvents");
-        assert_eq!(serde_json::to_value(&known).expect("JSON"), *data, "nothing is lost on the way");
+        let known: cdevents_sdk::CDEvent = serde_json::from_value(data.clone()).expect("a CDEvents event");
+        assert_eq!(serde_json::to_value(&known).expect("JSON"), *data, "the event survives the round trip");
         let kind = event["subject"].as_str().expect("text").trim_start_matches("shop ").to_string();
         let purl = data["subject"]["content"]["artifactId"].as_str().expect("a package URL");
         assert_eq!(
@@ -411,15 +593,16 @@ fn cdevents_are_what_the_projects_own_types_take() {
             "dev.cdeventsx.gitealightstep-release.created.0.1.0",
         ]
     );
-    // What is not as the schema says is not taken, or this would prove nothing.
+    // Check that the SDK rejects events that violate the schema.
     let mut wrong = body(&requests[0])["data"].clone();
     wrong["context"]["type"] = json!("dev.cdevents.service.deployed.0.3.0");
     wrong["subject"]["content"] = json!({ "artifactId": "pkg:generic/shop@1" });
-    serde_json::from_value::<cdevents_sdk::CDEvent>(wrong).expect_err("without its environment");
+    serde_json::from_value::<cdevents_sdk::CDEvent>(wrong)
+        .expect_err("an event without an environment is rejected");
     is_told_nowhere(&sandbox);
 }
 
-/// A destination with a script of its own, and a marker a push.
+/// Configures a destination with this script, and a receiver with these answers.
 fn own(script: &str, answers: impl IntoIterator<Item = Answer>) -> (Recorder, Sandbox) {
     let recorder = Recorder::start(answers);
     let sandbox = Sandbox::new();
@@ -433,7 +616,7 @@ const SIMPLE: &str = r#"fn render(marker) {
 }"#;
 
 #[test]
-fn what_may_go_away_by_itself_is_sent_again_under_the_same_id() {
+fn temporary_failure_is_retried_with_the_same_id() {
     let retried = [408, 425, 429, 500, 502, 503, 504];
     let answers = retried.map(|status| Answer::status(status).header("retry-after", "0").body("not now"));
     let (recorder, sandbox) = own(SIMPLE, answers);
@@ -443,14 +626,62 @@ fn what_may_go_away_by_itself_is_sent_again_under_the_same_id() {
     assert!(requests.iter().all(|request| request.path == requests[0].path), "{requests:?}");
     let expected: Vec<_> = retried.iter().map(|_| "retried").chain(["delivered"]).collect();
     assert_eq!(outcomes(&sandbox), expected);
-    let told =
+    let report =
         |(delivery, status): (&Value, u16)| assert_eq!(delivery["why"], format!("HTTP {status}: not now"));
-    sandbox.deliveries().iter().zip(retried).for_each(told);
+    sandbox.deliveries().iter().zip(retried).for_each(report);
     assert_eq!(sandbox.files("dead"), [""; 0]);
 }
 
 #[test]
-fn a_destination_that_asks_for_time_gets_it() {
+fn web_page_as_answer_is_not_a_success() {
+    for accepts in ["", "fn accepts(answer) { true }", "fn accepts(answer) { \"no JSON\" }"] {
+        let page = Answer::status(200).body(" \n<!doctype HTML><title>Log in</title>");
+        let (recorder, sandbox) = own(&format!("{SIMPLE}\n{accepts}"), [page]);
+        deploy(&sandbox, "x");
+        recorder.wait_for(1);
+        sandbox.wait_for_delivery_to_end();
+        let delivery = sandbox.deliveries().remove(0);
+        assert_eq!(
+            (&delivery["outcome"], &delivery["why"]),
+            (
+                &json!("retried"),
+                &json!("HTTP 200, but the response is a web page, perhaps from a proxy or a login page")
+            )
+        );
+    }
+}
+
+#[test]
+fn failing_marker_is_isolated() {
+    let sandbox = Sandbox::new();
+    let recorder = Recorder::judging(|request| {
+        let is_bad = String::from_utf8_lossy(&request.body).contains("Bad");
+        Answer::status(if is_bad { 500 } else { 200 })
+    });
+    configure(&sandbox, "http://127.0.0.1:9", "render/own.rhai", "token", "[delivery]\nlinger = \"0s\"\n");
+    sandbox.write("render/own.rhai", SIMPLE);
+    for title in ["Bad", "Good", "Better"] {
+        deploy(&sandbox, title);
+        sandbox.wait_for_deliverers_to_end();
+    }
+    configure(&sandbox, &recorder.endpoint(), "render/own.rhai", "token", "");
+    // A background deliverer may still hold the lock.
+    for _ in 0..10 {
+        assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
+        if sandbox.files("outbox/there/new").len() == 1 {
+            break;
+        }
+    }
+    let titles: Vec<_> = recorder.requests().iter().map(|request| body(request)["title"].clone()).collect();
+    for title in ["Good", "Better"] {
+        assert_eq!(titles.iter().filter(|sent| **sent == title).count(), 1, "{titles:?}");
+    }
+    assert_eq!(sandbox.waiting("there").len(), 1);
+    assert!(sandbox.binary(&["status"]).stdout.contains(" waits alone: HTTP 500"));
+}
+
+#[test]
+fn retry_after_is_honoured() {
     let (recorder, sandbox) = own(SIMPLE, [Answer::status(429).header("retry-after", "600")]);
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     configure(&sandbox, &recorder.endpoint(), "render/own.rhai", "token", "");
@@ -459,14 +690,14 @@ fn a_destination_that_asks_for_time_gets_it() {
     sandbox.wait_for_deliverers_to_end();
     deploy(&sandbox, "Two");
     sandbox.wait_for_deliverers_to_end();
-    assert_eq!(recorder.requests().len(), 1, "the next push leaves it alone, too");
+    assert_eq!(recorder.requests().len(), 1, "the next push respects the back-off");
     assert_eq!(sandbox.waiting("there").len(), 2);
     sandbox.binary(&["deliver"]).succeeded();
-    assert_eq!(recorder.requests().len(), 3, "a person who calls is not kept waiting");
+    assert_eq!(recorder.requests().len(), 3, "`deliver` ignores the back-off");
 }
 
 #[test]
-fn what_is_refused_is_a_dead_letter_alone_and_can_be_put_back() {
+fn rejected_marker_is_a_dead_letter_and_can_be_put_back() {
     let echo = |request: &Request| {
         let said: Value = serde_json::from_slice(&request.body).expect("JSON");
         let is_bad = said["title"] == "Bad";
@@ -485,10 +716,13 @@ fn what_is_refused_is_a_dead_letter_alone_and_can_be_put_back() {
     said.sort();
     said.dedup();
     assert_eq!(said, ["delivered", "refused"]);
-    let refused =
-        sandbox.deliveries().into_iter().find(|delivery| delivery["outcome"] == "refused").expect("one");
+    let refused = sandbox
+        .deliveries()
+        .into_iter()
+        .find(|delivery| delivery["outcome"] == "refused")
+        .expect("a refused delivery");
     assert_eq!(refused["why"], "HTTP 422: no: {\"key\":\"[redacted]\",\"title\":\"Bad\"}");
-    assert_eq!(sandbox.files("dead").len(), 2, "the letter, and why");
+    assert_eq!(sandbox.files("dead").len(), 2, "the dead letter and its reason");
     is_told_nowhere(&sandbox);
     let status = sandbox.binary(&["status"]);
     assert_eq!(status.code, Some(1));
@@ -496,7 +730,7 @@ fn what_is_refused_is_a_dead_letter_alone_and_can_be_put_back() {
     let before = recorder.requests().len();
     sandbox.binary(&["queue", "retry", "--all"]).succeeded_or_found();
     sandbox.binary(&["deliver"]).succeeded_or_found();
-    assert_eq!(recorder.requests().len(), before + 1, "it is sent once more");
+    assert_eq!(recorder.requests().len(), before + 1, "`queue retry` sends it once");
     for line in ["status", "log", "check"] {
         let ran = sandbox.binary(&[line]);
         assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN), "{line}");
@@ -504,7 +738,7 @@ fn what_is_refused_is_a_dead_letter_alone_and_can_be_put_back() {
 }
 
 #[test]
-fn a_script_that_fails_costs_its_own_marker_and_says_where() {
+fn failing_script_affects_only_its_marker_and_names_the_position() {
     let script = "fn render(marker) {\n    if marker.title == \"Bad\" {\n        return #{ path: marker.titel };\n    }\n    #{ path: \"/ok\" }\n}";
     let (recorder, sandbox) = own(script, []);
     configure(&sandbox, &recorder.endpoint(), "render/own.rhai", "", "");
@@ -514,20 +748,23 @@ fn a_script_that_fails_costs_its_own_marker_and_says_where() {
     recorder.wait_for(2);
     sandbox.wait_for_deliverers_to_end();
     assert_eq!(recorder.requests().len(), 2);
-    let refused =
-        sandbox.deliveries().into_iter().find(|delivery| delivery["outcome"] == "refused").expect("one");
+    let refused = sandbox
+        .deliveries()
+        .into_iter()
+        .find(|delivery| delivery["outcome"] == "refused")
+        .expect("a refused delivery");
     let place = sandbox.path("render/own.rhai:3:31").display().to_string();
-    assert_eq!(refused["why"], format!("{place}: `marker` has no word `titel`, did you mean `title`?"));
+    assert_eq!(refused["why"], format!("{place}: `marker` has no property `titel`; did you mean `title`?"));
 }
 
 #[test]
-fn a_script_that_does_not_compile_costs_no_marker() {
+fn marker_is_kept_while_its_script_does_not_compile() {
     let (recorder, sandbox) = own("fn render(marker) { let x = ; }", []);
     configure(&sandbox, &recorder.endpoint(), "render/own.rhai", "", "");
     deploy(&sandbox, "Waits");
     sandbox.wait_for_deliverers_to_end();
-    assert_eq!(sandbox.waiting("there").len(), 1, "it waits until the script is right");
-    let why = sandbox.deliveries().pop().expect("a try")["why"].as_str().expect("text").to_string();
+    assert_eq!(sandbox.waiting("there").len(), 1, "the marker stays queued until the script is fixed");
+    let why = sandbox.deliveries().pop().expect("a delivery")["why"].as_str().expect("text").to_string();
     assert!(why.contains("render/own.rhai:1:29: Unexpected ';'"), "{why}");
     sandbox.write("render/own.rhai", SIMPLE.replace("secret(\"token\")", "\"none\""));
     sandbox.binary(&["deliver"]).succeeded();
@@ -535,7 +772,7 @@ fn a_script_that_does_not_compile_costs_no_marker() {
 }
 
 #[test]
-fn a_script_that_does_not_end_is_ended() {
+fn endless_script_is_stopped() {
     for script in ["fn render(marker) { loop {} }", "fn render(marker) { let a = [0]; loop { a += a; } }"] {
         let (recorder, sandbox) = own(script, []);
         sandbox.write("own.rhai", "");
@@ -549,7 +786,7 @@ fn a_script_that_does_not_end_is_ended() {
 }
 
 #[test]
-fn what_is_not_for_a_destination_is_noted_and_done() {
+fn unwanted_marker_is_recorded_as_passed_over() {
     let script = "fn render(marker) { if marker.environment == \"production\" { skip(\"not production\") } }";
     let (recorder, sandbox) = own(script, []);
     configure(
@@ -565,11 +802,14 @@ fn what_is_not_for_a_destination_is_noted_and_done() {
     sandbox.hook(format!("{ZERO} {commit} refs/tags/v1.0.0\n").as_bytes()).succeeded();
     sandbox.wait_for_deliverers_to_end();
     let deliveries = sandbox.deliveries();
-    let told: Vec<_> = deliveries.iter().map(|delivery| (&delivery["outcome"], &delivery["why"])).collect();
+    let report: Vec<_> = deliveries.iter().map(|delivery| (&delivery["outcome"], &delivery["why"])).collect();
     let passed = json!("passed_over");
     assert_eq!(
-        told,
-        [(&passed, &json!("not production")), (&passed, &json!("it is none of the destination's `kinds`")),]
+        report,
+        [
+            (&passed, &json!("not production")),
+            (&passed, &json!("its kind is not one of the destination's `kinds`")),
+        ]
     );
     assert_eq!((recorder.requests().len(), sandbox.waiting("there").len()), (0, 0));
     let log = sandbox.binary(&["log"]).succeeded().stdout.clone();
@@ -577,7 +817,7 @@ fn what_is_not_for_a_destination_is_noted_and_done() {
 }
 
 #[test]
-fn of_several_requests_the_one_that_failed_is_named_and_what_follows_is_not_made() {
+fn failed_request_is_named_and_later_ones_are_not_sent() {
     let script = r#"fn render(marker) { [#{ path: "/one" }, #{ path: "/two" }, #{ path: "/three" }] }"#;
     let (recorder, sandbox) = own(script, [Answer::status(200), Answer::status(400).body("bad")]);
     configure(&sandbox, &recorder.endpoint(), "render/own.rhai", "", "");
@@ -589,7 +829,7 @@ fn of_several_requests_the_one_that_failed_is_named_and_what_follows_is_not_made
 }
 
 #[test]
-fn a_graphql_error_in_an_answer_of_200_is_a_refusal() {
+fn graphql_error_with_status_200_is_a_rejection() {
     let recorder = Recorder::judging(|_| {
         Answer::status(200).body(r#"{"errors":[{"message":"No entity found"}],"data":null}"#)
     });
@@ -603,14 +843,14 @@ fn a_graphql_error_in_an_answer_of_200_is_a_refusal() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_a_refused_secret_is_read_anew() {
+fn redirect_is_not_followed_and_a_rejected_secret_is_read_again() {
     let (recorder, sandbox) =
         own(SIMPLE, [Answer::status(307).header("location", "https://evil.example.com/take-it")]);
     deploy(&sandbox, "Redirected");
     recorder.wait_for(1);
     sandbox.wait_for_deliverers_to_end();
     let why = &sandbox.deliveries()[0]["why"];
-    assert_eq!(*why, "HTTP 307: it redirects to https://evil.example.com/take-it, and is not followed");
+    assert_eq!(*why, "HTTP 307: redirects to https://evil.example.com/take-it, which is not followed");
 
     let secret = sandbox.path("the-secret");
     let rotated = std::sync::atomic::AtomicBool::new(false);
@@ -619,7 +859,7 @@ fn a_redirect_is_not_followed_and_a_refused_secret_is_read_anew() {
             return Answer::status(200);
         }
         if !rotated.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            fs::write(&secret, "the-new-one").expect("a new secret");
+            fs::write(&secret, "the-new-one").expect("write a new secret");
         }
         Answer::status(401)
     });
@@ -629,12 +869,12 @@ fn a_redirect_is_not_followed_and_a_refused_secret_is_read_anew() {
     let requests = recorder.wait_for(2);
     sandbox.wait_for_deliverers_to_end();
     let body: Value = serde_json::from_slice(&requests[1].body).expect("JSON");
-    assert_eq!(body["key"], "the-new-one", "in the body as well");
+    assert_eq!(body["key"], "the-new-one", "the body has the new secret too");
     assert_eq!(outcomes(&sandbox).last().map(String::as_str), Some("delivered"));
 }
 
 #[test]
-fn an_http_destination_stands_beside_an_otlp_one() {
+fn http_and_otlp_destinations_work_together() {
     let (there, collector) = (Recorder::start([]), Recorder::start([]));
     let sandbox = Sandbox::new();
     sandbox.write("own.rhai", SIMPLE.replace("secret(\"token\")", "\"none\""));
@@ -650,13 +890,13 @@ fn an_http_destination_stands_beside_an_otlp_one() {
     let paths: Vec<_> = collector.wait_for(2).into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/v1/logs", "/v1/traces"]);
     sandbox.wait_for_deliverers_to_end();
-    assert_eq!(there.requests().len(), 1, "no span goes there");
+    assert_eq!(there.requests().len(), 1, "no span is sent to this destination");
 }
 
 #[test]
-fn wrong_configurations_say_what_belongs_there() {
+fn invalid_configurations_name_the_expected_value() {
     let sandbox = Sandbox::new();
-    sandbox.write("token", "t0ken");
+    sandbox.write_secret("token", "t0ken");
     let start = "[[destination]]\nname = \"there\"\nendpoint = \"https://x.example.com\"\n";
     let config = sandbox.path("config.toml").display().to_string();
     let shipped = "`cdevents`, `datadog`, `gitea`, `grafana`, `honeycomb`, `lightstep-snapshot`, `newrelic`, `sentry`, `slack`";
@@ -664,14 +904,14 @@ fn wrong_configurations_say_what_belongs_there() {
     for (more, expected) in [
         (
             format!("{kinds}render = \"grafana\"\nprotocol = \"http/json\"\n"),
-            ":11:12: `protocol` is for kind = \"otlp\"; kind = \"http\" takes `render`, `secrets`, `settings` and `kinds`, because \
-             its script says what is sent"
+            ":11:12: `protocol` is for kind = \"otlp\"; kind = \"http\" takes `render`, `secrets`, \
+             `settings` and `kinds` instead"
                 .to_string(),
         ),
         (
             "kind = \"otlp\"\nrender = \"grafana\"\n".into(),
-            ":10:10: `render` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression`, `logs` and `spans`, because what it \
-             sends is fixed"
+            ":10:10: `render` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression`, \
+             `logs` and `spans` instead"
                 .into(),
         ),
         (
@@ -683,16 +923,17 @@ fn wrong_configurations_say_what_belongs_there() {
         ),
         (
             format!("{kinds}render = \"graphana\"\n"),
-            ":10:10: there is no script `graphana`; did you mean `grafana`?".into(),
+            ":10:10: unknown script `graphana`; did you mean `grafana`?".into(),
         ),
         (
             format!("{kinds}render = \"zabbix\"\n"),
-            format!(":10:10: there is no script `zabbix`, expected a path that ends with `.rhai`, or one of {shipped}"),
+            format!(":10:10: unknown script `zabbix`, expected a path that ends in `.rhai`, or one of \
+                     {shipped}"),
         ),
         (
             format!("{kinds}render = \"grafana\"\nsecrets = {{ token = \"t0ken\" }}\n"),
-            ":11:21: expected a table with one of `file`, `command`, `credential`, `env`; a secret is never written into the \
-             configuration itself"
+            ":11:21: expected a table with one of `file`, `command`, `credential`, `env`; the configuration \
+             must not contain the secret itself"
                 .into(),
         ),
         (
@@ -703,7 +944,7 @@ fn wrong_configurations_say_what_belongs_there() {
         ),
         (
             format!("{kinds}render = \"grafana\"\nsettings = {{ \"my-board\" = \"x\" }}\n"),
-            ":11:14: a setting's name has 1 to 64 of a-z, 0-9 and `_`".into(),
+            ":11:14: the name of a setting must be 1 to 64 characters from a-z, 0-9 and `_`".into(),
         ),
     ] {
         sandbox.configure(&format!("{start}{more}"));
@@ -713,14 +954,17 @@ fn wrong_configurations_say_what_belongs_there() {
         "[[destination]]\nname = \"there\"\nkind = \"http\"\nendpoint = \"http://x.example.com\"\nrender = \"grafana\"\n\
          secrets = { token = { file = \"token\" } }\n",
     );
-    let expected = format!("{config}:9:12: the secrets would cross the network in the clear; use https://");
+    let expected = format!(
+        "{config}:9:12: `token` would cross the network unencrypted; use https://, or set `insecure = \
+         true` in this destination if you trust the network"
+    );
     assert_eq!(sandbox.problems(), [expected]);
 }
 
 #[test]
-fn check_compiles_render_scripts_and_tries_them() {
+fn check_compiles_and_runs_render_scripts() {
     let sandbox = Sandbox::new();
-    sandbox.write("token", "t0ken");
+    sandbox.write_secret("token", "t0ken");
     let config = sandbox.path("config.toml").display().to_string();
     let own = sandbox.path("own.rhai").display().to_string();
     let destination = |render: &str, more: &str| {
@@ -731,44 +975,42 @@ fn check_compiles_render_scripts_and_tries_them() {
     destination("grafana", "");
     assert_eq!(
         sandbox.problems(),
-        [
-            "shipped/grafana.rhai:27:35: there is no secret `token`: the destination has none; name it, as in `secrets = { \
-          token = { file = \"/etc/...\" } }`"
-        ]
+        ["shipped/grafana.rhai:29:35: unknown secret `token`: the destination has none; define it, \
+          as in `secrets = { token = { file = \"/etc/...\" } }`"]
     );
     destination("grafana", "secrets = { tokn = { file = \"token\" } }\n");
     assert_eq!(
         sandbox.problems(),
         [
-            "shipped/grafana.rhai:27:35: there is no secret `token`: the destination's `secrets` are `tokn`"
+            "shipped/grafana.rhai:29:35: unknown secret `token`: the destination's `secrets` are `tokn`"
                 .to_string(),
-            format!("{config}: destination `there`: its script never asks for the secret `tokn`"),
+            format!("{config}: destination `there`: its script never uses the secret `tokn`"),
         ]
     );
     destination("grafana", "secrets = { token = { file = \"token\" } }\nsettings = { dashbord = \"x\" }\n");
     assert_eq!(
         sandbox.problems(),
-        [format!("{config}: destination `there`: its script never asks for the setting `dashbord`")]
+        [format!("{config}: destination `there`: its script never uses the setting `dashbord`")]
     );
     destination("own.rhai", "");
     for (script, expected) in [
         (
             "fn render(marker) { #{ path: \"/\" + marker.servce } }",
-            ":1:43: `marker` has no word `servce`; did you mean `service`?",
+            ":1:43: `marker` has no property `servce`; did you mean `service`?",
         ),
         (
             "fn rendr(marker) { () }",
-            ": the script does not define `render(marker)`, which answers the request to make",
+            ": the script does not define `render(marker)`, which returns the request to send",
         ),
         (
             "fn render(marker) {\n    #{ path: \"/a b\" }\n}",
-            ":1: in `render`, which begins here: `render` answered: `path` has a character that no path can hold: put each text \
-             in it through url_encode(text), found `/a b`",
+            ":1: in `render`, which starts here: `render` returned a wrong value: `path` has a character \
+             that is not allowed in a path: escape its parts with url_encode(text), found `/a b`",
         ),
-        // Only the kinds that have no environment fail.
+        // Only kinds without an environment fail.
         (
             "fn render(marker) {\n    #{ path: \"/\" + marker.environment.len() }\n}",
-            ":2:39: there is no function `len (())`",
+            ":2:39: unknown function `len (())`",
         ),
     ] {
         sandbox.write("own.rhai", script);
@@ -795,40 +1037,44 @@ fn check_compiles_render_scripts_and_tries_them() {
 }
 
 #[test]
-fn doctor_asks_what_the_script_lets_it_ask() {
+fn doctor_sends_the_probe_of_the_script() {
     let recorder = Recorder::judging(|request| {
         let is_known = request.header("authorization") == Some(&*format!("Bearer {TOKEN}"));
         Answer::status(if is_known { 200 } else { 401 }).body("[]")
     });
     let sandbox = Sandbox::new();
     configure(&sandbox, &recorder.endpoint(), "grafana", "token", "");
-    let told = |sandbox: &Sandbox| {
+    let report = |sandbox: &Sandbox| {
         let ran = sandbox.binary(&["doctor"]);
         assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN));
         format!("{}{}", ran.stdout, ran.stderr)
     };
-    let said = told(&sandbox);
-    assert!(said.contains("there takes what it is sent"), "{said}");
+    let said = report(&sandbox);
+    assert!(said.contains("there accepts markers"), "{said}");
     let request = recorder.requests().remove(0);
     assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/api/annotations?limit=1"));
-    sandbox.write("the-secret", "wrong");
-    let said = told(&sandbox);
+    sandbox.write_secret("the-secret", "wrong");
+    let said = report(&sandbox);
     assert!(said.contains("HTTP 401") && said.contains("the token is wrong"), "{said}");
 
     configure(&sandbox, &recorder.endpoint(), "slack", "webhook", "");
     let before = recorder.requests().len();
-    let said = told(&sandbox);
+    let said = report(&sandbox);
     assert!(said.contains("there answers"), "{said}");
     let request = recorder.requests().remove(before);
-    assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/"), "and the secret stays here");
+    assert_eq!(
+        (request.method.as_str(), request.path.as_str()),
+        ("GET", "/"),
+        "the probe does not send the secret"
+    );
     configure(&sandbox, "http://127.0.0.1:1", "slack", "webhook", "");
-    let said = told(&sandbox);
+    let said = report(&sandbox);
     assert!(said.contains("Connection refused"), "{said}");
 }
 
-/// What policies must not be able to do, a render script must not either: least of all take the deliverer with it.
+/// Render scripts are limited like policies. Above all, they must not kill the deliverer.
 #[test]
-fn hostile_scripts_cost_their_own_markers_only() {
+fn hostile_scripts_affect_only_their_own_markers() {
     let recorder = Recorder::start([]);
     let sandbox = Sandbox::new();
     let fixtures = manifest_dir().join("tests/fixtures/hostile");
@@ -837,7 +1083,7 @@ fn hostile_scripts_cost_their_own_markers_only() {
     for entry in fs::read_dir(fixtures).expect("the fixtures") {
         let path = entry.expect("an entry").path();
         let script = fs::read_to_string(&path).expect("a script");
-        // Those that are hostile in `decide` are as hostile in `render`.
+        // Reuse the scripts with a hostile `decide`, and rename the function to `render`.
         if !script.contains("fn decide(update)") || script.contains("import ") {
             continue;
         }
@@ -857,9 +1103,9 @@ fn hostile_scripts_cost_their_own_markers_only() {
     sandbox.binary(&["deliver"]).succeeded_or_found();
     assert_eq!(recorder.requests().len(), 0);
     let deliveries = sandbox.deliveries();
-    let told = |outcome: &str| deliveries.iter().filter(|delivery| delivery["outcome"] == outcome).count();
-    assert!(told("refused") > 20, "{deliveries:#?}");
-    assert_eq!(told("delivered"), 0);
+    let report = |outcome: &str| deliveries.iter().filter(|delivery| delivery["outcome"] == outcome).count();
+    assert!(report("refused") > 20, "{deliveries:#?}");
+    assert_eq!(report("delivered"), 0);
     for delivery in deliveries.iter().filter(|delivery| delivery["outcome"] == "refused") {
         let why = delivery["why"].as_str().expect("text");
         assert!(why.contains("render/") && why.contains(".rhai"), "{why}");
@@ -867,7 +1113,7 @@ fn hostile_scripts_cost_their_own_markers_only() {
 }
 
 #[test]
-fn a_push_that_waits_for_its_delivery_does_not_wait_for_the_backlog() {
+fn inline_delivery_does_not_wait_for_the_backlog() {
     let slow = |_: &Request| {
         std::thread::sleep(Duration::from_millis(400));
         Answer::status(200)
@@ -893,16 +1139,16 @@ fn a_push_that_waits_for_its_delivery_does_not_wait_for_the_backlog() {
     assert!((1..10).contains(&sent) && ran.took < Duration::from_secs(4), "{sent} in {:?}", ran.took);
     sandbox.wait_for_deliverers_to_end();
     let retried = sandbox.deliveries().iter().filter(|delivery| delivery["outcome"] == "retried").count();
-    assert_eq!(retried, 0, "nothing was wrong");
+    assert_eq!(retried, 0, "no delivery was retried");
     sandbox.binary(&["deliver"]).succeeded();
     let mut paths: Vec<_> = recorder.requests().into_iter().map(|request| request.path).collect();
     paths.sort();
     paths.dedup();
-    assert_eq!((paths.len(), recorder.requests().len()), (10, 10), "each once");
+    assert_eq!((paths.len(), recorder.requests().len()), (10, 10), "each marker is sent once");
 }
 
 #[test]
-fn a_secret_of_the_environment_comes_along_and_the_way_is_that_of_every_destination() {
+fn environment_secrets_and_network_options_work_for_http_destinations() {
     let authority = Authority::new("Internal CA");
     let server = Recorder::with_tls(&authority.issue(&["localhost"]));
     let mut sandbox = Sandbox::new();
@@ -921,27 +1167,28 @@ fn a_secret_of_the_environment_comes_along_and_the_way_is_that_of_every_destinat
     assert_eq!(
         request.headers.iter().filter(|(name, _)| name == "x-key").count(),
         1,
-        "the script's own one counts"
+        "the script's header replaces the configured one"
     );
     assert_eq!(outcomes(&sandbox), ["delivered"]);
     is_told_nowhere(&sandbox);
 }
 
 #[test]
-fn check_tells_render_scripts_from_policies() {
+fn check_distinguishes_render_scripts_from_policies() {
     let sandbox = Sandbox::new();
     sandbox.write("scripts/there.rhai", "fn render(marker) { () }");
     let stray = sandbox.path("scripts/there.rhai").display().to_string();
     assert_eq!(
         sandbox.problems(),
         [format!(
-            "{stray}: this is no policy but a render script; name it as `render` of a destination of kind = \"http\""
+            "{stray}: this is a render script, not a policy; name it in `render` of a destination with \
+             kind = \"http\""
         )]
     );
     configure(&sandbox, "https://x.example.com", "scripts/there.rhai", "", "");
     sandbox.binary(&["check"]).succeeded();
     sandbox.binary(&["check", &stray]).succeeded();
-    // Who writes a script sees what comes of it.
+    // `check` shows the output of a custom script.
     fs::remove_file(&stray).expect("removed");
     configure(&sandbox, "https://x.example.com", "own.rhai", "token", "kinds = [\"change\", \"rollback\"]\n");
     sandbox.write(
@@ -954,7 +1201,7 @@ fn check_tells_render_scripts_from_policies() {
     let expected = "gitea-lightstep: there, a change: nothing\ngitea-lightstep: there, a rollback:\n    POST /a\n    \
                     b: [redacted]\n    content-type: application/json\n    [1]\n";
     assert!(ran.succeeded().stderr.contains(expected), "{}", ran.stderr);
-    // What is shipped is shown as if it lay here.
+    // A shipped script is shown like a local one.
     configure(&sandbox, "https://x.example.com", "grafana", "", "");
     let ran = sandbox.binary(&["check"]);
     assert!(ran.stdout.contains("Authorization: \"Bearer \" + secret(\"token\")"), "{}", ran.stdout);

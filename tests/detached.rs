@@ -1,4 +1,5 @@
-//! What the process that a hook leaves behind keeps of the push: nothing.
+//! The background process of a hook: it must not keep any resource of the push, such as
+//! descriptors.
 
 use std::{
     fs,
@@ -17,29 +18,30 @@ use crate::support::{
 };
 
 #[test]
-fn the_detached_process_keeps_nothing_of_the_push() {
+fn detached_process_keeps_no_resources_of_the_push() {
     let mut sandbox = Sandbox::new();
-    // It lives as long as it is told to come back.
+    // With these answers, the deliverer retries until its linger time is over.
     let recorder = Recorder::start(std::iter::repeat_n(Answer::status(503), 1000));
     sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"30s\"\n");
     sandbox.set("SOME_SECRET", "hush");
     let commit = sandbox.commit("Left behind", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
 
-    // As git 2.54 does it: a descriptor above 2 is inherited without close-on-exec.
+    // Like git 2.54, which passes on descriptors above 2 without close-on-exec.
     let mut shell = sandbox.command("bash", &sandbox.bare());
     shell
         .args(["-c", "exec 7>&1 8>&2; exec \"$0\" hook --config \"$1\"", BINARY])
         .arg(sandbox.path("config.toml"));
     let stdin = format!("{} {commit} refs/heads/main\n", "0".repeat(40));
-    // `run` reads stdout and stderr to their ends: it would hang if the process kept either.
+    // `run` reads stdout and stderr until end of file, so it would hang if the process kept one of
+    // them open.
     let ran = sandbox.run(&mut shell, stdin.as_bytes());
     ran.succeeded();
 
-    wait_until("the delivery is at work", || !recorder.requests().is_empty());
-    let process = sandbox.deliverer().expect("it runs");
+    wait_until("the delivery sends its request", || !recorder.requests().is_empty());
+    let process = sandbox.deliverer().expect("a delivery process");
     let mut open: Vec<_> = fs::read_dir(process.join("fd"))
-        .expect("its descriptors")
+        .expect("the process's descriptors")
         .map(|entry| entry.expect("an entry").path())
         .map(|fd| fs::read_link(fd).expect("a link").display().to_string())
         .collect();
@@ -52,17 +54,17 @@ fn the_detached_process_keeps_nothing_of_the_push() {
                 || target.starts_with(&*sandbox.state().to_string_lossy()))
         })
         .collect();
-    assert_eq!(foreign, [""; 0], "all of {open:?}");
+    assert_eq!(foreign, [""; 0], "foreign descriptors in {open:?}");
     assert_eq!(open.iter().filter(|target| *target == "/dev/null").count(), 3);
 
     let cwd = fs::read_link(process.join("cwd")).expect("a directory");
-    assert_eq!(cwd, Path::new("/"), "the repository can be moved or removed");
-    let stat = fs::read_to_string(process.join("stat")).expect("its state");
+    assert_eq!(cwd, Path::new("/"), "the process does not hold the repository's directory");
+    let stat = fs::read_to_string(process.join("stat")).expect("the process's stat");
     let after_name: Vec<_> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
     let pid = process.file_name().expect("a number").to_string_lossy().into_owned();
-    assert_eq!((after_name[2], after_name[3]), (&*pid, &*pid), "it leads its own group and session");
+    assert_eq!((after_name[2], after_name[3]), (&*pid, &*pid), "the process leads its own group and session");
 
-    let environment = fs::read(process.join("environ")).expect("its environment");
+    let environment = fs::read(process.join("environ")).expect("the process's environment");
     let mut names: Vec<_> = String::from_utf8_lossy(&environment)
         .split('\0')
         .filter_map(|pair| pair.split_once('=').map(|(name, _)| name.to_string()))
@@ -73,7 +75,7 @@ fn the_detached_process_keeps_nothing_of_the_push() {
     sandbox.end(&pid);
 }
 
-/// Returns what git tells the hook of new version tags, each a push of its own.
+/// Returns a function that makes the hook's input for a push of one new version tag.
 fn new_tags(sandbox: &Sandbox) -> impl Fn(usize) -> String + use<> {
     let commit = sandbox.commit("Tagged", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
@@ -81,17 +83,17 @@ fn new_tags(sandbox: &Sandbox) -> impl Fn(usize) -> String + use<> {
 }
 
 #[test]
-fn a_push_that_lands_as_the_delivery_ends_is_delivered_by_it() {
+fn push_during_the_end_of_a_delivery_is_delivered_by_it() {
     let sandbox = Arc::new(Sandbox::new());
     let line = new_tags(&sandbox);
     let (late, late_line) = (sandbox.clone(), line(1));
     let is_first = AtomicBool::new(true);
-    // The first delivery waits for its answer, with its listing of the outbox behind it, until the process of the
-    // second push has found it at work and has left.
+    // The first deliverer has listed the outbox and waits for an answer. Meanwhile the process of
+    // the second push finds the lock taken, and exits.
     let recorder = Recorder::judging(move |_| {
         if is_first.swap(false, Ordering::SeqCst) {
             late.hook(late_line.as_bytes()).succeeded();
-            wait_until("the second process has left", || late.deliverers().len() == 1);
+            wait_until("the second process has ended", || late.deliverers().len() == 1);
         }
         Answer::status(200)
     });
@@ -99,51 +101,53 @@ fn a_push_that_lands_as_the_delivery_ends_is_delivered_by_it() {
     sandbox.hook(line(0).as_bytes()).succeeded();
     recorder.wait_for(2);
     sandbox.wait_for_deliverers_to_end();
-    assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "nobody else had to come");
+    assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "the first process delivered everything");
     assert_eq!(recorder.requests().len(), 2);
 }
 
 #[test]
-fn a_push_that_lands_as_the_delivery_gives_up_gets_its_own_time() {
+fn push_during_the_end_of_a_linger_gets_its_own_linger() {
     const LINGER: Duration = Duration::from_secs(2);
     let sandbox = Arc::new(Sandbox::new());
     let line = new_tags(&sandbox);
     let (late, late_line) = (sandbox.clone(), line(1));
     let (is_first, start) = (AtomicBool::new(true), Instant::now());
-    // When the first delivery has its answer, its time is over; the process of the second push found it at work.
+    // The linger time of the first deliverer expires while it waits for its answer. Then the
+    // process of the second push finds the lock taken, and exits.
     let recorder = Recorder::judging(move |_| {
         if !is_first.swap(false, Ordering::SeqCst) {
             return Answer::status(200);
         }
-        wait_until("the time is over", || start.elapsed() > LINGER + Duration::from_millis(200));
+        wait_until("the linger time is over", || start.elapsed() > LINGER + Duration::from_millis(200));
         late.hook(late_line.as_bytes()).succeeded();
-        wait_until("the second process has left", || late.deliverers().len() == 1);
+        wait_until("the second process has ended", || late.deliverers().len() == 1);
         Answer::status(503)
     });
     sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"2s\"\n");
     sandbox.hook(line(0).as_bytes()).succeeded();
     recorder.wait_for(2);
     sandbox.wait_for_deliverers_to_end();
-    assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "nobody else had to come");
+    assert_eq!(sandbox.files("outbox/collector/new"), [""; 0], "the first process delivered everything");
 }
 
 #[test]
-fn a_second_delivery_leaves_the_first_at_its_work() {
+fn second_delivery_does_not_disturb_the_first() {
     let sandbox = Sandbox::new();
     let recorder = Recorder::start(std::iter::repeat_n(Answer::status(503), 1000));
     sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"30s\"\n");
     sandbox.commit("One", &[]);
     sandbox.push(&["main"]).succeeded();
-    wait_until("the delivery is at work", || !recorder.requests().is_empty());
-    let process = sandbox.deliverer().expect("it runs");
+    wait_until("the delivery sends its request", || !recorder.requests().is_empty());
+    let process = sandbox.deliverer().expect("a delivery process");
     let deliver = sandbox.binary(&["deliver"]);
     assert_eq!(deliver.code, Some(1));
     assert_eq!(
         deliver.stdout,
-        "0 markers delivered, 1 file waits still; `gitea-lightstep status` says why, another process is at it\n"
+        "0 markers delivered, 1 file waits in the spool; `gitea-lightstep status` says why, another process \
+         is delivering\n"
     );
     sandbox.end(&process.file_name().expect("a number").to_string_lossy());
-    // The lock died with its holder.
+    // The kernel released the lock when its holder died.
     let up = Recorder::start([]);
     sandbox.deliver_to(&up.endpoint(), "");
     assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "1 marker delivered\n");

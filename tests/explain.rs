@@ -1,4 +1,5 @@
-//! `explain`: the whole way of an update, whatever became of it, and what is said when nothing is known.
+//! `explain`: the full history of an update with every possible outcome, and the message for an
+//! unknown update.
 
 use std::{fs, slice::from_ref};
 
@@ -33,7 +34,8 @@ const SHOP: &str = r#"fn decide(update) {
 }
 "#;
 
-/// A sandbox with a policy of two layers, and the second of two commits on `main`.
+/// Creates a sandbox with a policy of two layers and two commits on `main`, and returns the second
+/// commit.
 fn bench() -> (Sandbox, String) {
     let sandbox = Sandbox::new();
     sandbox.write("scripts/site.rhai", SITE);
@@ -52,7 +54,7 @@ fn as_json(sandbox: &Sandbox, args: &[&str]) -> Value {
     serde_json::from_str(&ran.succeeded_or_found().stdout).expect("JSON")
 }
 
-/// Returns the text with the one thing in it that the golden files do not settle: how long a request took.
+/// Replaces the durations of requests, which the golden files cannot contain.
 fn without_durations(text: &str) -> String {
     let parts = text.split(" ms");
     let mut parts: Vec<_> = parts.map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
@@ -61,7 +63,7 @@ fn without_durations(text: &str) -> String {
 }
 
 #[test]
-fn a_deployment_is_followed_from_the_push_to_the_answer() {
+fn deployment_is_explained_from_push_to_answer() {
     let (sandbox, _) = bench();
     let backend = Backend::start();
     sandbox.push(&["-o", "deploy=prod", "main"]).succeeded();
@@ -73,13 +75,13 @@ fn a_deployment_is_followed_from_the_push_to_the_answer() {
     sandbox.binary(&["deliver"]).succeeded_or_found();
     assert_eq!(sandbox.deliveries().last().expect("a delivery")["outcome"], "retried");
     backend.say([]);
-    fs::remove_file(sandbox.state().join("outbox/collector/standing.json")).expect("it need not wait");
+    fs::remove_file(sandbox.state().join("outbox/collector/standing.json")).expect("remove the back-off");
     sandbox.binary(&["deliver"]).succeeded();
     let explained = explain(&sandbox, &["acme/shop", "main"]);
     assert_golden(&sandbox, "explain.txt", &without_durations(&explained.succeeded().stdout));
     assert_golden(&sandbox, "explain-help.txt", &explain(&sandbox, &["--help"]).succeeded().stdout);
 
-    // Every name of the form for programs is documented.
+    // Every field of the JSON output is documented.
     let operations =
         fs::read_to_string(crate::support::manifest_dir().join("docs/operations.md")).expect("the document");
     let answer = as_json(&sandbox, &["acme/shop", "main"]);
@@ -98,24 +100,24 @@ fn a_deployment_is_followed_from_the_push_to_the_answer() {
 }
 
 #[test]
-fn what_became_no_marker_says_where_and_why() {
+fn unmarked_update_is_explained() {
     let (sandbox, _) = bench();
     sandbox.push(&["main:topic"]).succeeded();
     sandbox.push(&["-o", "deploy=frozen", "main:night"]).succeeded();
     sandbox.write("scripts/acme/shop.rhai", "fn decide(update) {\n    update.brnch\n}\n");
     sandbox.push(&["main:broken"]).succeeded();
-    let mut told = String::new();
+    let mut report = String::new();
     for branch in ["topic", "night", "broken"] {
-        told += &explain(&sandbox, &["acme/shop", branch]).succeeded().stdout;
-        told += "\n";
+        report += &explain(&sandbox, &["acme/shop", branch]).succeeded().stdout;
+        report += "\n";
     }
-    // The script of the first two is not there any more: no line of it is shown.
-    assert_golden(&sandbox, "explain-without.txt", &told);
-    assert!(!told.contains("| skip("), "{told}");
+    // The script of the first two no longer exists, so no line of it is shown.
+    assert_golden(&sandbox, "explain-without.txt", &report);
+    assert!(!report.contains("| skip("), "{report}");
 }
 
 #[test]
-fn every_name_of_an_update_finds_it() {
+fn update_is_found_by_each_of_its_names() {
     let (sandbox, commit) = bench();
     let first = sandbox.git(&["rev-parse", "HEAD^"]);
     sandbox.push(&["main"]).succeeded();
@@ -139,7 +141,7 @@ fn every_name_of_an_update_finds_it() {
     for repository in ["acme/shop", "Acme/SHOP", "acme/shop.git", "git/acme/shop.git", "git/acme/shop.git/"] {
         assert_eq!(refs(&[repository, "main"]), from_ref(&main), "{repository}");
     }
-    assert_eq!(refs(&["acme/shop"]), from_ref(&gone), "the latest");
+    assert_eq!(refs(&["acme/shop"]), from_ref(&gone), "without a revision, the latest push");
     assert_eq!(refs(&["acme/shop", "refs/tags/v1.0.0"]), from_ref(&tag));
     assert_eq!(refs(&["acme/shop", "v1.0.0"]), from_ref(&tag));
     assert_eq!(refs(&["acme/shop", "topic"]), [topic.clone(), gone.clone()]);
@@ -147,34 +149,34 @@ fn every_name_of_an_update_finds_it() {
     let of_commit = [main.clone(), topic.clone(), gone.clone()];
     assert_eq!(refs(&["acme/shop", &commit]), of_commit);
     assert_eq!(refs(&["acme/shop", &commit[..7].to_uppercase()]), of_commit);
-    // The repository knows which object of its own the tag has.
+    // With the repository, `explain` can resolve the tag to its commit.
     let with_tag = [main.clone(), tag, topic, gone];
     assert_eq!(refs(&["git/acme/shop.git", &commit[..7]]), with_tag);
     assert_eq!(refs(&["clone", "--repository", "acme/shop", &commit[..7]]), with_tag);
 
-    // A commit that came in with a later one is in no record.
+    // A commit that arrived together with a later one does not have its own record.
     assert_eq!(explain(&sandbox, &["acme/shop", &first]).code, Some(1));
     let answer = as_json(&sandbox, &["git/acme/shop.git", &first[..10]]);
     assert_eq!(
         (&answer["came_with"], &answer["updates"][0]["decision"]["ref"]),
         (&json!(first), &json!(main.0))
     );
-    let told = explain(&sandbox, &["git/acme/shop.git", &first]);
+    let report = explain(&sandbox, &["git/acme/shop.git", &first]);
     let head = format!("commit {} was not the tip of any push; it came in with this one:\n", &first[..12]);
-    assert!(told.succeeded().stdout.starts_with(&head), "{}", told.stdout);
+    assert!(report.succeeded().stdout.starts_with(&head), "{}", report.stdout);
 }
 
 #[test]
-fn a_dead_letter_a_retry_by_hand_and_a_drop_are_told() {
+fn dead_letter_manual_retry_and_drop_are_explained() {
     let (sandbox, _) = bench();
     let backend = Backend::start();
     sandbox.push(&["main"]).succeeded();
     sandbox.deliver_to(&backend.endpoint(), "");
     backend.always_say(Say::Never);
     assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
-    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
-    assert!(told.contains("collector: refused for good 20"), "{told}");
-    assert!(told.contains("collector: dead since 20"), "{told}");
+    let report = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(report.contains("collector: refused permanently 20"), "{report}");
+    assert!(report.contains("collector: dead since 20"), "{report}");
     let id = as_json(&sandbox, &["acme/shop"])["updates"][0]["waits"][0]["id"]
         .as_str()
         .expect("an id")
@@ -182,36 +184,39 @@ fn a_dead_letter_a_retry_by_hand_and_a_drop_are_told() {
     sandbox.binary(&["queue", "show", &id]).succeeded();
 
     sandbox.binary(&["queue", "retry", &id]).succeeded();
-    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
-    assert!(told.contains("put back, was for collector"), "{told}");
-    assert!(told.contains(&format!("collector: waits to be sent; `queue show {id}`")), "{told}");
+    let report = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(report.contains("put back, was for collector"), "{report}");
+    assert!(report.contains(&format!("collector: queued; `gitea-lightstep queue show {id}`")), "{report}");
     sandbox.binary(&["queue", "drop", "--yes", &id]).succeeded();
-    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
-    assert!(told.contains("dropped, was for collector"), "{told}");
+    let report = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(report.contains("dropped, was for collector"), "{report}");
     let waits = as_json(&sandbox, &["acme/shop"])["updates"][0]["waits"].clone();
     assert_eq!(waits, json!([]));
 }
 
 #[test]
-fn a_policy_that_has_changed_says_what_it_says_today() {
+fn changed_policy_is_replayed() {
     let (sandbox, _) = bench();
     sandbox.push(&["main"]).succeeded();
     sandbox.write("scripts/acme/shop.rhai", SHOP.replace("return true;", "return skip(\"not today\");"));
-    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
-    assert!(told.contains("the policy has changed since, and says otherwise, skipped: not today"), "{told}");
+    let report = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(
+        report.contains("the policy has changed since, and decides differently: skipped: not today"),
+        "{report}"
+    );
     let today = as_json(&sandbox, &["acme/shop"])["updates"][0]["today"].clone();
     assert_eq!((&today["is_same_policy"], &today["is_same_outcome"]), (&json!(false), &json!(false)));
 
-    // Nor can it be asked when the repository is gone.
+    // The policy cannot run again without the repository.
     fs::rename(sandbox.path("git/acme/shop.git"), sandbox.path("git/acme/moved.git")).expect("moved");
-    let told = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
-    assert!(told.contains("the policy cannot be asked again: `"), "{told}");
+    let report = explain(&sandbox, &["acme/shop"]).succeeded().stdout.clone();
+    assert!(report.contains("the policy cannot be run again: `"), "{report}");
     let moved = ["git/acme/moved.git", "--repository", "acme/shop"];
     assert!(explain(&sandbox, &moved).succeeded().stdout.contains("not today"));
 }
 
 #[test]
-fn a_line_of_an_imported_script_is_shown_too() {
+fn line_of_an_imported_script_is_shown() {
     let (sandbox, _) = bench();
     sandbox.write("scripts/lib/rules.rhai", "fn kind(update) {\n    mark(#{ kind: \"rollback\" })\n}\n");
     sandbox.write(
@@ -226,14 +231,14 @@ fn a_line_of_an_imported_script_is_shown_too() {
 }
 
 #[test]
-fn when_nothing_is_known_it_says_what_was_looked_for_and_why_it_may_be() {
+fn unknown_update_is_reported_with_possible_reasons() {
     let (sandbox, commit) = bench();
     let none = explain(&sandbox, &["acme/shop"]);
     assert_eq!((none.code, &*none.stderr), (Some(1), ""));
     assert!(none.stdout.contains("which has no journal yet"), "{}", none.stdout);
 
     sandbox.push(&["main"]).succeeded();
-    let mut told = String::new();
+    let mut report = String::new();
     for args in [
         &["acme/shop", "prod"][..],
         &["acme/shop", &commit.replace(&commit[..4], "0000")],
@@ -242,27 +247,27 @@ fn when_nothing_is_known_it_says_what_was_looked_for_and_why_it_may_be() {
     ] {
         let ran = explain(&sandbox, args);
         assert_eq!((ran.code, &*ran.stderr), (Some(1), ""), "{args:?}");
-        told += &ran.stdout;
-        told += "\n";
+        report += &ran.stdout;
+        report += "\n";
     }
-    assert_golden(&sandbox, "explain-nothing.txt", &told);
+    assert_golden(&sandbox, "explain-nothing.txt", &report);
     assert_eq!(as_json(&sandbox, &["acme/other"])["updates"], json!([]));
 
-    // A push that is captured and not decided yet.
+    // A push that is captured but not yet decided.
     sandbox.configure("[policy.limits]\ntime = \"1ns\"\n");
     sandbox.push(&["main:late"]).succeeded();
     sandbox.configure("");
     let late = explain(&sandbox, &["acme/shop", "late"]);
     assert_eq!(late.code, Some(1));
     assert!(
-        late.stdout.contains("1 push of this repository is captured and not decided yet: `queue show "),
+        late.stdout.contains("1 push of this repository not decided yet: `gitea-lightstep queue show "),
         "{}",
         late.stdout
     );
 }
 
 #[test]
-fn looking_changes_nothing() {
+fn explain_changes_nothing() {
     let (sandbox, _) = bench();
     sandbox.push(&["main"]).succeeded();
     let before = sandbox.tree();
@@ -273,7 +278,7 @@ fn looking_changes_nothing() {
 }
 
 #[test]
-fn a_long_journal_is_searched_in_little_memory() {
+fn long_journal_is_searched_in_little_memory() {
     let (sandbox, _) = bench();
     sandbox.push(&["main"]).succeeded();
     let journal = fs::read_dir(sandbox.state().join("journal"))
@@ -283,7 +288,7 @@ fn a_long_journal_is_searched_in_little_memory() {
         .expect("a file")
         .path();
     let own = fs::read_to_string(&journal).expect("text");
-    // Before and behind ours: 20 MB of another repository's, and something that is no JSON.
+    // Surround our entries with 20 MB of another repository's and with invalid JSON.
     let others = own.replace("acme/shop", "acme/other") + "{\"time\":\"2026-";
     let others = (others + "\n").repeat(8_000);
     fs::write(&journal, format!("{others}{own}{others}")).expect("written");

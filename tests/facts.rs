@@ -1,16 +1,16 @@
-//! What the repository says of an update, with git itself as the oracle.
+//! Facts from the repository, compared with git's own answers.
 
 use std::{collections::BTreeSet, ffi::OsString, fs, rc::Rc};
 
-use gitea_lightstep::{
-    facts::{Facts, MAX_VISITED, Range, Repository},
-    push::{Environment, ObjectId, Push, PushId, RefName, Source, Update},
-    time::Timestamp,
+use gitea_lightstep::internals::{
+    Environment, Facts, MAX_VISITED, ObjectId, Push, PushId, Range, RefName, Repository, Source, Timestamp,
+    Update,
 };
 
 use crate::support::Sandbox;
 
-/// Returns the facts of one update of the bare repository; an empty id stands for none.
+/// Returns the facts of one update of the bare repository. An empty ID means that the ref does not
+/// exist.
 fn facts(sandbox: &Sandbox, name: &str, old: &str, new: &str) -> Rc<Facts> {
     let null = "0".repeat(old.len().max(new.len()));
     let id = |id: &str| -> ObjectId { if id.is_empty() { &null } else { id }.parse().expect("an id") };
@@ -22,7 +22,8 @@ fn facts(sandbox: &Sandbox, name: &str, old: &str, new: &str) -> Rc<Facts> {
     Rc::new(Facts::new(Rc::new(push), 0, repository))
 }
 
-/// Pushes everything and, every other time, packs it: loose objects and packs are read differently.
+/// Pushes everything, and packs it if `is_packed`, because loose objects and packs use different
+/// code.
 fn publish(sandbox: &Sandbox, is_packed: bool) {
     sandbox.git(&["push", "-q", "--force", "origin", "refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]);
     if is_packed {
@@ -32,7 +33,7 @@ fn publish(sandbox: &Sandbox, is_packed: bool) {
 }
 
 #[test]
-fn a_commit_is_read_whole() {
+fn commit_is_read_completely() {
     for format in ["sha1", "sha256"] {
         let sandbox = Sandbox::with_object_format(format);
         let first = sandbox.commit("First", &[]);
@@ -56,7 +57,7 @@ fn a_commit_is_read_whole() {
 }
 
 #[test]
-fn annotated_tags_are_followed_and_the_outermost_is_told() {
+fn annotated_tags_are_peeled_and_the_outermost_is_reported() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Tagged", &[("a", "1")]);
     sandbox.git(&["tag", "-a", "inner", "-m", "Inside"]);
@@ -70,10 +71,10 @@ fn annotated_tags_are_followed_and_the_outermost_is_told() {
 
     let outer = tag("v1.2.3");
     let target = outer.target().expect("readable");
-    let told = target.tag.as_ref().expect("an annotated tag");
-    assert_eq!(told.message, "Outside\n\nWith a body.\n\nApproved-by: Bo");
-    assert_eq!(told.trailers, [("Approved-by".into(), "Bo".into())]);
-    assert_eq!(told.tagger.as_ref().expect("a tagger").name, "Ann Author");
+    let report = target.tag.as_ref().expect("an annotated tag");
+    assert_eq!(report.message, "Outside\n\nWith a body.\n\nApproved-by: Bo");
+    assert_eq!(report.trailers, [("Approved-by".into(), "Bo".into())]);
+    assert_eq!(report.tagger.as_ref().expect("a tagger").name, "Ann Author");
     assert_eq!(outer.commit_id().expect("readable").expect("a commit").to_string(), commit);
     assert_eq!(outer.version_tag().expect("a version").version().to_string(), "1.2.3");
 
@@ -84,14 +85,14 @@ fn annotated_tags_are_followed_and_the_outermost_is_told() {
 }
 
 #[test]
-fn ranges_are_what_git_says_in_a_tangled_history() {
+fn ranges_in_a_random_history_match_git() {
     for (format, seed) in [("sha1", 1), ("sha256", 2), ("sha1", 3)] {
         let sandbox = Sandbox::with_object_format(format);
         let mut random = Random(seed);
         let mut commits: Vec<String> = Vec::new();
         let tree = sandbox.git(&["write-tree"]);
         for n in 0..30 {
-            // Times go back and forth, as those of rebased and imported commits do.
+            // Commit times are not monotonic, like those of rebased and imported commits.
             let time = 1_700_000_000 + i64::from(random.below(200)) * 60;
             let mut parents: BTreeSet<&String> = BTreeSet::new();
             for _ in 0..random.below(3) {
@@ -146,7 +147,7 @@ fn ranges_are_what_git_says_in_a_tangled_history() {
 }
 
 #[test]
-fn a_first_push_of_a_long_history_ends_the_walk_at_its_bound() {
+fn walk_of_a_long_history_stops_at_its_limit() {
     let sandbox = Sandbox::new();
     let length = MAX_VISITED + 5;
     let stream: String = (0..length)
@@ -164,11 +165,11 @@ fn a_first_push_of_a_long_history_ends_the_walk_at_its_bound() {
 
     let moved = facts(&sandbox, "refs/heads/long", &root, &tip);
     let err = moved.is_rewind().expect_err("the walk ended before it knew");
-    assert_eq!(err.to_string(), "the walk ended after 10000 commits, before it met the old commit");
+    assert_eq!(err.to_string(), "the old commit was not found within 10000 commits of history");
 }
 
 #[test]
-fn changed_paths_are_what_git_says() {
+fn changed_paths_match_git() {
     for format in ["sha1", "sha256"] {
         let sandbox = Sandbox::with_object_format(format);
         let files =
@@ -193,12 +194,62 @@ fn changed_paths_are_what_git_says() {
             facts(&sandbox, "refs/heads/main", &first, &second).changed_paths().expect("readable");
         assert_eq!(created, against_parent, "a created ref is compared with its commit's first parent");
         let root = facts(&sandbox, "refs/heads/root", "", &first).changed_paths().expect("readable");
-        assert_eq!(root.paths.len(), files.len(), "everything in a root commit is a change");
+        assert_eq!(root.paths.len(), files.len(), "all files of a root commit are changes");
     }
 }
 
 #[test]
-fn ten_thousand_paths_end_the_list() {
+fn changed_paths_of_random_trees_match_git() {
+    for (format, seed) in [("sha1", 5), ("sha256", 6)] {
+        let sandbox = Sandbox::with_object_format(format);
+        let mut random = Random(seed);
+        let mut stream = String::new();
+        let commit = "1".repeat(if format == "sha1" { 40 } else { 64 });
+        let part = |random: &mut Random| ["a", "b", "a-", "a.b", "a0", "ä", "A"][random.below(7) as usize];
+        for nth in 0..60 {
+            stream.push_str(&format!(
+                "commit refs/heads/b\nmark :{}\ncommitter A <a@x> {nth} +0000\ndata 1\nx\n",
+                nth + 1
+            ));
+            for _ in 0..random.below(8) {
+                let path: Vec<_> = (0..=random.below(4)).map(|_| part(&mut random)).collect();
+                let path = path.join("/");
+                let text = random.below(3);
+                stream.push_str(&match random.below(6) {
+                    0 => format!("D {path}\n"),
+                    1 => format!("M 120000 inline {path}\ndata 1\n{text}\n"),
+                    2 => format!("M 100755 inline {path}\ndata 1\n{text}\n"),
+                    3 => format!("M 160000 {commit} {path}\n"),
+                    _ => format!("M 100644 inline {path}\ndata 1\n{text}\n"),
+                });
+            }
+        }
+        let mut import = sandbox.command("git", &sandbox.bare());
+        sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+        let listed = sandbox.git_in(&sandbox.bare(), &["rev-list", "--reverse", "b"]);
+        let commits: Vec<&str> = listed.lines().collect();
+        let mut seen = 0;
+        for _ in 0..60 {
+            let old = commits[random.below(60) as usize];
+            let new = commits[random.below(60) as usize];
+            if old == new {
+                continue;
+            }
+            let changed = facts(&sandbox, "refs/heads/b", old, new).changed_paths().expect("readable");
+            let diff = ["diff-tree", "-r", "--no-renames", "--name-only", "-z", old, new];
+            let listed = sandbox.git_in(&sandbox.bare(), &diff);
+            let found: Vec<String> = changed.paths.iter().map(ToString::to_string).collect();
+            // The paths must also be in the same order.
+            assert_eq!(found, listed.split_terminator('\0').collect::<Vec<_>>(), "{format}: {old} {new}");
+            assert!(!changed.is_truncated);
+            seen += found.len();
+        }
+        assert!(seen > 500, "{seen}");
+    }
+}
+
+#[test]
+fn changed_paths_stop_at_ten_thousand() {
     let sandbox = Sandbox::new();
     let mut stream = String::from("commit refs/heads/wide\ncommitter A <a@x> 1600000000 +0000\ndata 1\nx\n");
     for n in 0..10_001 {
@@ -212,10 +263,10 @@ fn ten_thousand_paths_end_the_list() {
 }
 
 #[test]
-fn what_replaces_an_object_does_not_speak_for_it() {
+fn replace_refs_are_ignored() {
     let sandbox = Sandbox::new();
     let pushed = sandbox.commit("As it was pushed", &[]);
-    let other = sandbox.commit("As somebody would like it", &[]);
+    let other = sandbox.commit("As a person would write it", &[]);
     publish(&sandbox, false);
     sandbox.git_in(&sandbox.bare(), &["replace", &pushed, &other]);
     let commit =
@@ -224,7 +275,7 @@ fn what_replaces_an_object_does_not_speak_for_it() {
 }
 
 #[test]
-fn the_objects_are_where_commondir_says() {
+fn commondir_is_followed() {
     let sandbox = Sandbox::with_object_format("sha256");
     let id = sandbox.commit("Shared", &[]);
     sandbox.git(&["push", "-q", "origin", "main"]);
@@ -235,11 +286,11 @@ fn the_objects_are_where_commondir_says() {
     sandbox.write("git/acme/shop.git/commondir", "../../common\n");
     let facts = facts(&sandbox, "refs/heads/main", "", &id);
     assert_eq!(facts.commit().expect("readable").expect("a commit").title, "Shared");
-    assert!(facts.is_default_branch().expect("HEAD is its own"));
+    assert!(facts.is_default_branch().expect("the repository's own HEAD"));
 }
 
 #[test]
-fn a_repository_that_says_what_nobody_knows_is_not_read() {
+fn unknown_repository_format_is_rejected() {
     let sandbox = Sandbox::new();
     let id = sandbox.commit("Unreadable", &[]);
     sandbox.git(&["push", "-q", "origin", "main"]);
@@ -262,7 +313,7 @@ fn a_repository_that_says_what_nobody_knows_is_not_read() {
     }
 }
 
-/// Numbers that are the same in every run (xorshift, Marsaglia 2003).
+/// A deterministic random number generator (xorshift, Marsaglia 2003).
 struct Random(u32);
 
 impl Random {
@@ -275,10 +326,11 @@ impl Random {
 }
 
 #[test]
-fn a_description_is_the_one_that_git_gives() {
+fn description_matches_git_describe() {
     for format in ["sha1", "sha256"] {
         let sandbox = Sandbox::with_object_format(format);
-        // A clock that goes on by itself: of two commits of one second, nobody knows which is the newer.
+        // Each commit gets a later time, because the order of commits with equal times is
+        // undefined.
         let second = std::cell::Cell::new(1_700_000_000);
         let commit = |message: &str| {
             second.set(second.get() + 60);
@@ -291,11 +343,11 @@ fn a_description_is_the_one_that_git_gives() {
         commit("Root");
         let described = |rev: &str| {
             let id = sandbox.git(&["rev-parse", rev]);
-            let told = facts(&sandbox, "refs/heads/main", "", &id).describe().expect("readable");
-            told.map(|told| told.to_string())
+            let report = facts(&sandbox, "refs/heads/main", "", &id).describe().expect("readable");
+            report.map(|report| report.to_string())
         };
         publish(&sandbox, false);
-        assert_eq!(described("HEAD"), None, "there is no tag yet");
+        assert_eq!(described("HEAD"), None, "a repository without tags has no description");
 
         sandbox.git(&["tag", "v1.0.0"]);
         commit("One");
@@ -327,12 +379,12 @@ fn a_description_is_the_one_that_git_gives() {
         assert_eq!(listed(&since), git.lines().map(ToString::to_string).collect());
         let id = sandbox.git(&["rev-parse", "v1.0.0"]);
         let first = facts(&sandbox, "refs/tags/v1.0.0", "", &id).range_since_version().expect("readable");
-        assert_eq!(first.count, 1, "without a version before it, all of the history");
+        assert_eq!(first.count, 1, "without a previous version, the whole history");
     }
 }
 
 #[test]
-fn the_previous_version_is_of_the_same_service_and_as_final() {
+fn previous_version_has_the_same_service_and_is_as_stable() {
     let sandbox = Sandbox::new();
     for tags in [
         &["v1.0.0", "checkout/v0.9.0"][..],
@@ -353,16 +405,16 @@ fn the_previous_version_is_of_the_same_service_and_as_final() {
     };
     let is = |version: &str| Some(version.to_string());
     assert_eq!(previous("v1.0.0"), None);
-    assert_eq!(previous("v1.9.0"), is("1.10.0"), "of one commit's versions, the highest");
+    assert_eq!(previous("v1.9.0"), is("1.10.0"), "the highest version of a commit");
     assert_eq!(previous("v1.10.0"), is("1.9.0"));
-    assert_eq!(previous("v1.1.0-rc.1"), is("1.0.0"), "a pre-release follows whatever is nearest");
+    assert_eq!(previous("v1.1.0-rc.1"), is("1.0.0"), "the nearest version precedes a pre-release");
     assert_eq!(previous("v1.11.0-rc.1"), is("1.10.0"));
     assert_eq!(previous("checkout/v1.0.0"), is("0.9.0"));
     assert_eq!(previous("checkout/v0.9.0"), None);
 }
 
 #[test]
-fn files_are_read_as_they_are_and_as_they_were() {
+fn files_are_read_at_the_old_and_the_new_commit() {
     for format in ["sha1", "sha256"] {
         let sandbox = Sandbox::with_object_format(format);
         let old = sandbox.commit("Old", &[("deploy/values.yaml", "tag: 1\n"), ("gone", "x")]);
@@ -390,9 +442,9 @@ fn files_are_read_as_they_are_and_as_they_were() {
 
         let created = facts(&sandbox, "refs/heads/topic", "", &latest);
         assert_eq!(created.file("latin").expect("readable").as_deref(), Some("caf\u{fffd}"));
-        assert_eq!(created.file_before("latin").expect("readable"), None, "the first parent has it not");
+        assert_eq!(created.file_before("latin").expect("readable"), None, "the first parent lacks the file");
         assert_eq!(created.file_before("deploy/values.yaml").expect("readable").as_deref(), Some("tag: 2\n"));
         let first = facts(&sandbox, "refs/heads/first", "", &old);
-        assert_eq!(first.file_before("gone").expect("readable"), None, "a root has no parent");
+        assert_eq!(first.file_before("gone").expect("readable"), None, "a root commit has no parent");
     }
 }

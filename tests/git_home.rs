@@ -1,4 +1,5 @@
-//! Gitea's `.gitconfig` in every state: changed as git itself would, or left as it is with a reason.
+//! Gitea's `.gitconfig` in every state: `install` edits it like git would, or leaves it unchanged
+//! and gives a reason.
 
 use std::{
     fs,
@@ -8,7 +9,7 @@ use std::{
 
 use crate::support::{Sandbox, estate::Estate};
 
-/// What git says of the file, without our block.
+/// Asserts that `install` fails with this reason and changes nothing.
 fn refused(estate: &Estate, why: &str) {
     let before = estate.lasting("data");
     let ran = estate.install(&["--git", &estate.git_that_says("2.55.0")]);
@@ -19,7 +20,7 @@ fn refused(estate: &Estate, why: &str) {
 }
 
 #[test]
-fn the_file_keeps_its_bytes_its_mode_and_its_absence() {
+fn gitconfig_keeps_its_content_mode_and_absence() {
     let estate = Estate::new();
     let newer = estate.git_that_says("2.55.0");
     for (text, mode) in [
@@ -48,7 +49,7 @@ fn the_file_keeps_its_bytes_its_mode_and_its_absence() {
 }
 
 #[test]
-fn a_file_that_cannot_be_changed_is_left_and_the_reason_told() {
+fn unchangeable_gitconfig_is_left_alone_with_a_reason() {
     let estate = Estate::new();
     let written = |text: &str| {
         let _ = fs::remove_file(estate.git_config());
@@ -60,26 +61,26 @@ fn a_file_that_cannot_be_changed_is_left_and_the_reason_told() {
     written("[hook \"gitea-lightstep\"]\n\tcommand = hush\n");
     refused(
         &estate,
-        ".gitconfig:1: this [hook \"gitea-lightstep\"] was not made by `gitea-lightstep install`",
+        ".gitconfig:1: this [hook \"gitea-lightstep\"] was not written by `gitea-lightstep install`",
     );
     written("[a]\n\tb = c\n# gitea-lightstep: begin.\n[hook \"gitea-lightstep\"]\n");
-    refused(&estate, ".gitconfig:3: the lines of gitea-lightstep begin here and have no end");
+    refused(&estate, ".gitconfig:3: the lines of gitea-lightstep begin here, and their end `");
     written("[a]\n");
     estate.sandbox.write("data/home/.gitconfig.lock", "");
     estate.hand_over();
-    refused(&estate, ".gitconfig.lock` is there: another process is changing Gitea's git configuration");
+    refused(&estate, ".gitconfig.lock` exists, so another process may be changing Gitea's git configuration");
     fs::remove_file(estate.home().join(".gitconfig.lock")).expect("removed");
 
     fs::remove_file(estate.git_config()).expect("removed");
     fs::create_dir(estate.git_config()).expect("a directory");
-    refused(&estate, ".gitconfig` is no file");
+    refused(&estate, ".gitconfig` is not a file");
     fs::remove_dir(estate.git_config()).expect("removed");
     estate.sandbox.write("data/real", "[a]\n");
     estate.link("../real", "data/home/.gitconfig");
-    refused(&estate, ".gitconfig` is a symbolic link, and what it names may be somebody else's");
+    refused(&estate, ".gitconfig` is a symbolic link, and its target may belong to another user");
     fs::remove_file(estate.git_config()).expect("removed");
 
-    // git would not read what was to be written: it has the last word.
+    // `install` lets git check the new content, and gives up if git rejects it.
     let picky = estate.path("bin/git-2.60.0");
     estate.sandbox.executable(
         "bin/git-2.60.0",
@@ -87,7 +88,7 @@ fn a_file_that_cannot_be_changed_is_left_and_the_reason_told() {
     );
     let ran = estate.install(&["--git", &picky.display().to_string()]);
     assert!(
-        ran.stderr.contains("because git would not read it any more: fatal: bad config line 3"),
+        ran.stderr.contains("because git would reject the new version: fatal: bad config line 3"),
         "{}",
         ran.stderr
     );
@@ -98,7 +99,7 @@ fn a_file_that_cannot_be_changed_is_left_and_the_reason_told() {
 }
 
 #[test]
-fn a_file_that_cannot_be_changed_keeps_no_repository_from_being_covered() {
+fn repositories_are_covered_despite_an_unchangeable_gitconfig() {
     let estate = Estate::new();
     estate.sandbox.write("data/real", "[a]\n");
     estate.link("../real", "data/home/.gitconfig");
@@ -106,7 +107,7 @@ fn a_file_that_cannot_be_changed_keeps_no_repository_from_being_covered() {
     let before = estate.lasting("data");
     let ran = estate.install(&[]);
     assert_eq!(ran.code, Some(1));
-    let why = ".gitconfig` is a symbolic link, and what it names may be somebody else's";
+    let why = ".gitconfig` is a symbolic link, and its target may belong to another user";
     assert!(
         ran.stderr.contains("new repositories are not covered: `") && ran.stderr.contains(why),
         "{}",
@@ -120,12 +121,12 @@ fn a_file_that_cannot_be_changed_keeps_no_repository_from_being_covered() {
 }
 
 #[test]
-fn a_gitea_that_was_never_started_is_covered_by_its_git_configuration() {
+fn gitea_that_has_never_started_gets_a_config_hook() {
     let estate = Estate::new();
     std::fs::rename(estate.path("git"), estate.path("later")).expect("renamed");
     let ran = estate.install(&["--git", &estate.git_that_says("2.55.0")]);
     assert!(
-        ran.succeeded().stdout.contains("/git` is not there yet; Gitea makes it when it is started."),
+        ran.succeeded().stdout.contains("/git` does not exist yet; Gitea creates it when it starts."),
         "{}",
         ran.stdout
     );
@@ -135,44 +136,10 @@ fn a_gitea_that_was_never_started_is_covered_by_its_git_configuration() {
 }
 
 #[test]
-fn a_file_that_is_mounted_by_itself_is_told_of() {
-    let estate = Estate::new();
-    estate.sandbox.write("data/mounted", "[a]\n");
-    estate.sandbox.write("data/home/.gitconfig", "[a]\n");
-    estate.hand_over();
-    let newer = estate.git_that_says("2.55.0");
-    // Who is not root here is root in a namespace of their own.
-    let namespace = if crate::support::estate::is_root() { "-m" } else { "-Urm" };
-    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
-    let mut unshare = estate.sandbox.command("unshare", &estate.path(""));
-    unshare
-        .args([namespace, "sh", "-c", script, "sh"])
-        .arg(estate.path("data/mounted"))
-        .arg(estate.git_config());
-    unshare
-        .arg(estate.path("bin/gitea-lightstep"))
-        .arg("install")
-        .args(estate.options())
-        .args(["--git", &newer]);
-    if !crate::support::estate::is_root() {
-        unshare.args(["--run-user", "0"]);
-    }
-    let ran = estate.sandbox.run(&mut unshare, b"");
-    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
-    assert!(
-        ran.stderr.contains(".gitconfig` is mounted by itself, and cannot be replaced as a whole"),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(fs::read_to_string(estate.path("data/mounted")).expect("the file"), "[a]\n");
-    assert_eq!(fs::read_dir(estate.home()).expect("the directory").count(), 1, "no lock, no new file");
-}
-
-#[test]
-fn git_and_we_take_turns_on_the_file() {
+fn gitconfig_lock_is_shared_with_git() {
     let estate = Estate::new();
     let newer = estate.git_that_says("2.55.0");
-    // Gitea sets its own whenever it starts, and dies if it cannot.
+    // Gitea sets its own keys when it starts, and exits if it cannot.
     let set = |nth: usize| {
         let mut git = estate.command("git");
         git.args(["config", "--global", &format!("test.key{nth}"), "value"]);
@@ -198,7 +165,7 @@ fn git_and_we_take_turns_on_the_file() {
         let mut nth = 0;
         while !lightstep.is_finished() {
             let ran = estate.sandbox.run(&mut set(nth), b"");
-            // The file is locked for a moment; git does not wait for it.
+            // git fails if the file is locked, because it does not wait.
             if ran.code == Some(0) {
                 nth += 1;
             }
@@ -206,11 +173,11 @@ fn git_and_we_take_turns_on_the_file() {
         let mut list: Command = estate.command("git");
         let listed = estate.sandbox.run(list.args(["config", "--global", "--name-only", "--list"]), b"");
         let keys = listed.succeeded().stdout.lines().filter(|line| line.starts_with("test.key")).count();
-        assert_eq!(keys, nth, "nothing that git wrote was lost");
+        assert_eq!(keys, nth, "every key that git wrote is kept");
     });
 }
 
-/// Asserts what `install` says of an app.ini.
+/// Asserts the error of `install` for this app.ini.
 #[track_caller]
 fn says(sandbox: &Sandbox, estate: &Estate, ini: &str, why: &str) {
     sandbox.write("app.ini", ini);
@@ -223,7 +190,7 @@ fn says(sandbox: &Sandbox, estate: &Estate, ini: &str, why: &str) {
 }
 
 #[test]
-fn an_app_ini_that_is_wrong_is_named_with_line_and_key() {
+fn invalid_app_ini_is_reported_with_line_and_key() {
     let estate = Estate::new();
     let sandbox = &estate.sandbox;
     for (ini, why) in [
@@ -234,7 +201,8 @@ fn an_app_ini_that_is_wrong_is_named_with_line_and_key() {
         ),
         (
             "",
-            "app.ini: `[server] APP_DATA_PATH` is relative to `WORK_PATH`, which is not set, and no running Gitea tells",
+            "app.ini: `[server] APP_DATA_PATH` is relative to `WORK_PATH`, which is not set, and no running \
+             Gitea shows",
         ),
         ("[git]\nHOME_PATH = /h\n[repository]\n\nROOT = r\n", "app.ini:5: `[repository] ROOT` is relative"),
         ("SECRET = hush\nhush\n", "app.ini:2: expected `KEY = VALUE`"),

@@ -1,115 +1,22 @@
-//! `test`: what a test file can say, how a difference looks, `--bless`, JUnit, and the policies that are shipped.
+//! `test`: the format of test files, diffs, `--bless`, and the shipped policies.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ran, Sandbox, assert_golden, manifest_dir, python};
+use crate::support::{
+    Ran, Sandbox, assert_golden, manifest_dir,
+    shop::{SHOP, shop},
+};
 
-/// The script of most tests here.
-const SHOP: &str = r#"
-fn decide(update) {
-    if update.branch == "production" {
-        return mark(#{ kind: "deployment", environment: "production", attributes: #{ ticket: update.trailers.ticket } });
-    }
-    if update.branch == "broken" {
-        return update.brnch;
-    }
-    if update.version == () {
-        return skip("neither production nor a version");
-    }
-    true
-}
-"#;
-
-/// Its tests, of which most fail.
-const FAILING: &str = r#"# The shop.
-
-[[service]]
-name = "checkout"
-paths = ["services/checkout/**"]
-
-# Goes to production.
-[[test]]
-name = "production is deployed"   # as it should be
-update.branch = "production"
-update.commits = [{ message = "Pay\n\nTicket: ACME-7", files = { "services/checkout/pay" = "1" } }]
-expect.markers = [
-    # the one
-    { kind = "deployment", service = "search", environment = "prod", attributes = { ticket = "ACME-8", no = false } }, # behind
-    { kind = "release" },
-]
-
-[[test]]
-name = "nothing is said"
-update.tag = "v1.0.0"
-
-[[test]]
-name = "of two updates neither"
-update = [{ tag = "v1.0.0" }, { branch = "topic", commits = [{}] }]
-
-[[test]]
-name = "it ends otherwise"
-update.branch = "production"
-update.commits = [{}]
-[test.expect]
-outcome = "skipped" # not so
-why = "because"
-
-[[test]]
-name = "the policy fails"
-update.branch = "broken"
-expect.outcome = "marked"
-
-[[test]]
-name = "it fails for another reason"
-update.branch = "broken"
-expect.outcome = "failed"
-expect.why = "who knows"
-
-[[test]]
-name = "the guard refuses"
-update.tag = "secret/v1.0.0"
-expect.outcome = "refused"
-expect.by = "site.rhai"
-expect.why = "nobody may know"
-
-[[test]]
-name = "one marker too few"
-[test.push]
-pusher = false
-[[test.update]]
-tag = "v1.0.0"
-[[test.update]]
-tag = "v2.0.0"
-[[test.expect]]
-[[test.expect.markers]]
-kind = "change" # a release, rather
-service = "checkout"
-by = "acme/shop.rhai:4"
-[[test.expect]]
-markers = []
-"#;
-
-/// A sandbox with the shop's script and its tests.
-fn shop() -> Sandbox {
-    let sandbox = Sandbox::new();
-    let guard =
-        r#"fn guard(marker, update) { if marker.service == "secret" { return refuse("nobody may know"); } }"#;
-    sandbox.write("scripts/site.rhai", guard);
-    sandbox.write("scripts/acme/shop.rhai", SHOP);
-    sandbox.write("scripts/acme/shop.test.toml", FAILING);
-    sandbox
-}
-
-/// Runs the tests and returns what came of them.
+/// Runs the tests and returns the JSON output.
 fn json(sandbox: &Sandbox) -> Value {
     let ran = sandbox.binary(&["test", "--json"]);
     serde_json::from_str(&ran.succeeded_or_found().stdout).expect("JSON")
 }
 
-/// Runs one test, whose text is `test`, of a script of the site that puts what `words` say into attributes, and
-/// returns these.
+/// Runs one test of a site script that stores the expressions in `words` as attributes, and returns
+/// the attributes.
 fn facts(words: &str, test: &str) -> serde_json::Map<String, Value> {
     let sandbox = Sandbox::new();
     let script =
@@ -124,7 +31,7 @@ fn facts(words: &str, test: &str) -> serde_json::Map<String, Value> {
 }
 
 #[test]
-fn the_shipped_policies_pass_their_tests() {
+fn shipped_policies_pass_their_tests() {
     let sandbox = Sandbox::new();
     let scripts = manifest_dir().join("scripts");
     let ran = sandbox.binary(&["test", scripts.to_str().expect("text")]);
@@ -138,12 +45,12 @@ fn the_shipped_policies_pass_their_tests() {
 }
 
 #[test]
-fn the_tests_in_the_documents_pass() {
+fn documented_tests_pass() {
     let sandbox = Sandbox::new();
     let read = |name: &str| fs::read_to_string(manifest_dir().join(name)).expect(name);
     let block = |document: &str, language: &str| {
         let (_, rest) = document.split_once(&format!("```{language}\n")).expect("a block");
-        rest.split_once("```").expect("its end").0.to_string()
+        rest.split_once("```").expect("the end of the block").0.to_string()
     };
     sandbox.write("scripts/acme/shop.rhai", read("scripts/built-in.rhai"));
     sandbox.write("scripts/acme/shop.test.toml", block(&read("docs/testing.md"), "toml"));
@@ -154,7 +61,7 @@ fn the_tests_in_the_documents_pass() {
 }
 
 #[test]
-fn a_difference_can_be_read() {
+fn differences_are_readable() {
     let sandbox = shop();
     let ran = sandbox.binary(&["test"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
@@ -164,7 +71,7 @@ fn a_difference_can_be_read() {
 }
 
 #[test]
-fn bless_changes_what_differs_and_nothing_else() {
+fn bless_changes_only_what_differs() {
     let sandbox = shop();
     let ran = sandbox.binary(&["test", "--bless"]);
     assert_eq!(ran.code, Some(1));
@@ -175,44 +82,14 @@ fn bless_changes_what_differs_and_nothing_else() {
     let blessed = read();
     let ran = sandbox.binary(&["test", "--bless", "-k", "fails"]);
     assert_eq!(ran.stdout.lines().last(), Some("1 passed, 1 failed"), "{}", ran.stdout);
-    assert_eq!(read(), blessed, "what passes is not touched");
+    assert_eq!(read(), blessed, "a passing test is not changed");
     sandbox.write("scripts/acme/shop.rhai", SHOP.replace("update.brnch", "false"));
     sandbox.binary(&["test", "--bless"]).succeeded();
     sandbox.binary(&["test"]).succeeded();
 }
 
 #[test]
-fn junit_is_what_a_build_server_reads() {
-    let sandbox = shop();
-    let odd = FAILING.replace("nothing is said", r#"<nothing> & \"more\" \u0001 ]]>"#);
-    sandbox.write("scripts/acme/shop.test.toml", odd);
-    sandbox.write("scripts/site.test.toml", "[[tset]]\n");
-    let ran = sandbox.binary(&["test", "--junit", sandbox.path("junit.xml").to_str().expect("text")]);
-    assert_eq!(ran.code, Some(1));
-    let script = "
-import json, sys, xml.etree.ElementTree as tree
-root = tree.fromstring(sys.stdin.buffer.read())
-suites = {suite.get('name'): suite for suite in root.findall('testsuite')}
-cases = lambda suite: {c.get('name'): (c.find('failure').text if c.find('failure') is not None else None) for c in suite.findall('testcase')}
-print(json.dumps({'root': root.attrib, 'suites': {name: {'cases': cases(suite), **suite.attrib} for name, suite in suites.items()}}))
-";
-    let xml = fs::read(sandbox.path("junit.xml")).expect("the document");
-    let mut command = sandbox.command(python::python().to_str().expect("text"), &sandbox.path(""));
-    let read = sandbox.run(command.args(["-c", script]), &xml);
-    let read: Value = serde_json::from_str(&read.succeeded().stdout).expect("JSON");
-    assert_eq!((&read["root"]["tests"], &read["root"]["failures"]), (&json!("9"), &json!("8")));
-    let shop = &read["suites"]["acme/shop"];
-    assert_eq!((&shop["tests"], &shop["failures"]), (&json!("8"), &json!("7")));
-    assert_eq!(shop["cases"]["the guard refuses"], Value::Null);
-    let failure = shop["cases"]["production is deployed"].as_str().expect("a failure");
-    assert!(failure.contains("- service = \"search\"\n+ service = \"checkout\""), "{failure}");
-    assert!(shop["cases"].get("<nothing> & \"more\" \u{fffd} ]]>").is_some(), "{shop}");
-    let broken = read["suites"]["site"]["cases"]["the file can be read"].as_str().expect("a failure");
-    assert!(broken.contains("site.test.toml:1:3: unknown field `tset`"), "{broken}");
-}
-
-#[test]
-fn json_tells_what_was_expected_and_what_was_found() {
+fn json_has_expected_and_actual_values() {
     let answer = json(&shop());
     assert_eq!((&answer["passed"], &answer["failed"]), (&json!(1), &json!(7)));
     let test = &answer["tests"][0];
@@ -226,7 +103,7 @@ fn json_tells_what_was_expected_and_what_was_found() {
 }
 
 #[test]
-fn every_way_to_move_a_ref_can_be_said() {
+fn every_kind_of_ref_update_can_be_tested() {
     let words = "branch: update.branch, tag: update.tag, created: update.is_created, deleted: update.is_deleted, \
         rewind: update.is_rewind, count: update.commit_count, is_default: update.is_default_branch, \
         paths: update.changed_paths.to_array(), titles: update.commits.map(|c| c.title), is_old: update.old_id != ()";
@@ -250,7 +127,7 @@ fn every_way_to_move_a_ref_can_be_said() {
         (
             "update = { branch = \"main\", to = \"one\" }",
             json!({ "branch": "main", "created": false, "deleted": false, "rewind": true, "count": 0,
-                "is_default": true, "paths": ["b", "a/x"], "titles": [], "is_old": true }),
+                "is_default": true, "paths": ["a/x", "b"], "titles": [], "is_old": true }),
         ),
         (
             "update = { branch = \"main\", to = \"main~1\", commits = [{ message = \"Other\", files = { \"a/x\" = \"3\" } }] }",
@@ -265,7 +142,7 @@ fn every_way_to_move_a_ref_can_be_said() {
         (
             "update = { tag = \"v1.0.0\", to = \"refs/heads/side\" }",
             json!({ "tag": "v1.0.0", "created": false, "deleted": false, "rewind": true, "count": 1,
-                "is_default": false, "paths": ["b", "c", "a/x"], "titles": ["Side"], "is_old": true }),
+                "is_default": false, "paths": ["a/x", "b", "c"], "titles": ["Side"], "is_old": true }),
         ),
     ];
     for (update, expected) in cases {
@@ -279,7 +156,7 @@ fn every_way_to_move_a_ref_can_be_said() {
 }
 
 #[test]
-fn everything_that_gitea_says_of_a_push_can_be_said() {
+fn every_gitea_variable_can_be_tested() {
     let words = "pusher: if p.pusher == () { () } else { p.pusher.name }, id: if p.pusher == () { () } else { p.pusher.id }, \
         repository: p.repository.full_name, deploy: p.options.deploy, bare: p.options.fast, transport: p.transport, \
         request: p.pull_request, merge: p.is_merge, internal: p.is_internal, wiki: p.is_wiki, key: p.is_deploy_key, time: `${p.time}`, \
@@ -311,11 +188,11 @@ fn everything_that_gitea_says_of_a_push_can_be_said() {
 }
 
 #[test]
-fn a_label_stands_for_the_id_of_its_commit() {
+fn label_is_replaced_with_the_commit_id() {
     let test = "history = [{ label = \"bad\", message = \"Bad\" }]\n\
         update = { branch = \"main\", commits = [{ message = \"Revert\\n\\nThis takes back {bad}.\" }] }";
     let found = facts("message: update.commit.message, old: update.old_id, commit: update.commit_id", test);
-    // The one commit has two names.
+    // The only commit has two labels.
     assert_eq!(
         Value::Object(found),
         json!({ "message": "Revert\n\nThis takes back {bad}.\n", "old": "{bad}", "commit": "{commit_id}" })
@@ -323,7 +200,7 @@ fn a_label_stands_for_the_id_of_its_commit() {
 }
 
 #[test]
-fn the_layers_are_those_that_would_speak() {
+fn tests_use_the_layers_of_their_repository() {
     let sandbox = Sandbox::new();
     let guard = |attribute: &str| {
         format!("fn enrich(marker, update) {{ marker.attributes[\"{attribute}\"] = true; marker }}")
@@ -368,7 +245,7 @@ fn the_layers_are_those_that_would_speak() {
     let ran = sandbox.binary(&["test"]);
     assert!(ran.succeeded().stdout.ends_with("6 passed, 0 failed\n"), "{}", ran.stdout);
 
-    // However the tests are named, the same scripts speak.
+    // The same scripts apply however the test file is named on the command line.
     let run = |args: &[&str]| -> Ran {
         let mut command = sandbox.command(crate::support::BINARY, &sandbox.path("scripts/acme"));
         sandbox.run(command.arg("test").args(args), b"")
@@ -386,7 +263,7 @@ fn the_layers_are_those_that_would_speak() {
 }
 
 #[test]
-fn the_services_of_a_test_are_written_as_in_the_configuration() {
+fn services_of_a_test_use_the_configuration_syntax() {
     let sandbox = pushed_shop();
     sandbox.write(
         "scripts/acme/shop.test.toml",
@@ -435,7 +312,7 @@ push.options = { deploy = "prodution" }
 update.branch = "topic"
 update.commits = [{}]
 expect.outcome = "skipped"
-expect.why = "no service of this repository has the environment `prodution`, did you mean `production`?"
+expect.why = "no service of this repository has the environment `prodution`; did you mean `production`?"
 "#,
     );
     let ran = sandbox.binary(&["test"]);
@@ -443,7 +320,7 @@ expect.why = "no service of this repository has the environment `prodution`, did
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_with_its_place() {
+fn test_file_errors_have_a_position() {
     let sandbox = Sandbox::new();
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     let test = "[[test]]\nname = \"x\"\nupdate.";
@@ -458,19 +335,19 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
         ),
         (
             &format!("{test}branch = \"main\""),
-            "3:17: nothing happens to `refs/heads/main`; give `commits`, `to` or `delete = true`",
+            "3:17: the update does not change `refs/heads/main`; set `commits`, `to` or `delete = true`",
         ),
         (
             &format!("{test}branch = \"a\"\nupdate.to = \"mian\""),
-            "4:13: nothing here is called `mian`, did you mean `main`?",
+            "4:13: unknown commit `mian`; did you mean `main`?",
         ),
         (
             &format!("{test}branch = \"a\"\nupdate.to = \"main~7\""),
-            "4:13: `main~7` goes back to before the first commit",
+            "4:13: `main~7` goes back beyond the first commit",
         ),
         (
             &format!("{test}branch = \"a b\""),
-            "3:17: git has no ref of the name `refs/heads/a b`, expected one such as `main`",
+            "3:17: `refs/heads/a b` is not a valid ref name, expected one such as `main`",
         ),
         (
             &format!("{test}branch = \"a\"\nupdate.tag = \"b\""),
@@ -478,15 +355,15 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
         ),
         (
             &format!("{test}tag = \"a\"\nupdate.delete = true"),
-            "3:14: `refs/tags/a` is not there, so it cannot be deleted; put it into `history`",
+            "3:14: `refs/tags/a` does not exist, so it cannot be deleted; create it in `history`",
         ),
         (
             &format!("{test}branch = \"a\"\nupdate.annotated_tag = {{}}"),
-            "3:17: only a tag can be an annotated one; say `tag` in place of `branch` or `ref`",
+            "3:17: only a tag can be annotated; use `tag` instead of `branch` or `ref`",
         ),
         (
             &format!("{test}branch = \"a\"\nupdate.commits = [{{ files = {{ \"../x\" = \"\" }} }}]"),
-            "4:31: `../x` is no path in a repository, expected one such as `services/checkout/pay.rs`",
+            "4:31: `../x` is not a path in a repository, expected one such as `services/checkout/pay.rs`",
         ),
         (
             &format!("{test}branch = \"a\"\nupdate.commits = [{{ files = {{ a = true }} }}]"),
@@ -510,12 +387,13 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
         ),
         (
             &format!("{test}branch = \"a\"\nexpect = [{{}}, {{}}]"),
-            "2:8: 1 update and 2 expectations; a test says one `expect` for each `update`, in the same order",
+            "2:8: 1 update and 2 expectations; a test needs one `expect` for each `update`, in the same \
+             order",
         ),
         ("[[test]]\nname = \"x\"", "2:8: a test needs an update, such as `update.tag = \"v1.2.3\"`"),
         (
             "policy = \"nix.rhai\"",
-            "1:10: there is no script `/SCRIPTS/nix.rhai`; the path is relative to this file",
+            "1:10: unknown script `/SCRIPTS/nix.rhai`; the path is relative to this file",
         ),
         ("repository = \"x\"", "1:14: expected a repository such as `acme/shop`, found `x`"),
         ("history = [", "1:12: unclosed array, expected `]`"),
@@ -533,44 +411,45 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
     sandbox.write("scripts/site.test.toml", [0xff, 0xfe]);
     let ran = sandbox.binary(&["test"]);
     assert!(ran.stdout.contains("failed to read the tests"), "{}", ran.stdout);
-    sandbox.write("scripts/nobody/none.test.toml", "");
+    sandbox.write("scripts/absent/none.test.toml", "");
     let ran = sandbox.binary(&["test"]);
-    assert!(ran.stdout.contains("there is no `nobody/none.rhai` in "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("these tests need the script `absent/none.rhai` in "), "{}", ran.stdout);
 }
 
 #[test]
-fn a_run_without_any_test_fails_and_says_where_it_looked() {
+fn run_without_tests_fails_and_names_the_searched_paths() {
     let sandbox = Sandbox::new();
     let says = |args: &[&str], expected: &str| {
         let ran = sandbox.binary(&[&["test"], args].concat());
         let expected = expected.replace("/SANDBOX", &sandbox.path("").display().to_string());
         assert_eq!((ran.code, ran.stderr), (Some(1), format!("gitea-lightstep: {expected}\n")), "{args:?}");
     };
-    says(&[], "no directory of scripts is configured; name one, or set `[policy] scripts`");
+    says(&[], "no scripts directory is configured; name one as an argument, or set `[policy] scripts`");
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
-    says(&[], "there is no test; looked for `*.test.toml` in `/SANDBOXscripts`");
-    says(
-        &["scripts/site.rhai"],
-        "there is no test of `scripts/site.rhai`; it would be in `scripts/site.test.toml`",
-    );
-    says(&["nix"], "there is no `nix`; expected a directory, a script `*.rhai` or a file `*.test.toml`");
+    says(&[], "found no tests; looked for `*.test.toml` in `/SANDBOXscripts`");
+    says(&["scripts/site.rhai"], "`scripts/site.rhai` has no tests; write them in `scripts/site.test.toml`");
+    says(&["nix"], "`nix` does not exist; expected a directory, a script `*.rhai` or a file `*.test.toml`");
     says(
         &["config.toml"],
-        "`config.toml` is no test; expected a directory, a script `*.rhai` or a file `*.test.toml`",
+        "`config.toml` is not a test; expected a directory, a script `*.rhai` or a file `*.test.toml`",
     );
     sandbox.write("scripts/site.test.toml", "");
-    says(&[], "there is no `[[test]]` in `/SANDBOXscripts/site.test.toml`");
+    says(&[], "found no `[[test]]` in `/SANDBOXscripts/site.test.toml`");
     sandbox.write(
         "scripts/site.test.toml",
         "[[test]]\nname = \"one\"\nupdate.tag = \"v1.0.0\"\nexpect.outcome = \"marked\"",
     );
-    says(&["-k", "two"], "no test's name holds `two`; leave `--filter` out to run 1 file");
+    says(&["-k", "two"], "no test has `two` in its name; omit `--filter` to run 1 file");
     sandbox.binary(&["test", "-k", "ONE"]).succeeded();
     sandbox.binary(&["test", "--json"]).succeeded();
-    assert_eq!(fs::read_dir(sandbox.path("tmp")).expect("a directory").count(), 0, "nothing is left behind");
+    assert_eq!(
+        fs::read_dir(sandbox.path("tmp")).expect("a directory").count(),
+        0,
+        "the temporary directory is empty"
+    );
 }
 
-/// A sandbox in which the hook decides by the shop's script.
+/// Creates a sandbox in which the hook uses the policy.
 fn pushed_shop() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.configure(
@@ -584,13 +463,13 @@ fn pushed_shop() -> Sandbox {
     sandbox
 }
 
-/// Returns the id of the newest push in the journal.
+/// Returns the ID of the last push in the journal.
 fn newest_push(sandbox: &Sandbox) -> String {
     sandbox.decisions().pop().expect("a decision")["push"].as_str().expect("an id").to_string()
 }
 
 #[test]
-fn a_push_that_happened_becomes_a_test() {
+fn recorded_push_is_exported_as_a_test() {
     let sandbox = pushed_shop();
     sandbox.commit(
         "Before",
@@ -638,7 +517,7 @@ fn a_push_that_happened_becomes_a_test() {
         ran.stdout,
         fs::read_to_string(&file).expect("the tests")
     );
-    // Another policy decides otherwise.
+    // A different policy decides differently.
     sandbox.write("scripts/acme/shop.rhai", "fn decide(update) { skip(\"not today\") }");
     let ran = sandbox.binary(&["test"]);
     assert_eq!(ran.code, Some(1));
@@ -653,7 +532,7 @@ fn a_push_that_happened_becomes_a_test() {
     assert!(ran.stderr.contains("two tests are called `ann pushes main on "), "{}", ran.stderr);
 }
 
-/// A script that puts everything that a history can say into its markers.
+/// A script that reports everything that it can learn from the history.
 const EVERYTHING: &str = "fn decide(update) {
     if update.is_deleted { return skip(`gone ${update.ref}`); }
     // All that a new branch can be reached from would be a long test.
@@ -669,7 +548,7 @@ const EVERYTHING: &str = "fn decide(update) {
 }";
 
 #[test]
-fn what_a_policy_sees_of_a_test_is_what_it_saw_of_the_push() {
+fn exported_test_has_the_same_facts_as_the_push() {
     let sandbox = pushed_shop();
     sandbox.write("scripts/acme/shop.rhai", EVERYTHING);
     let file = sandbox.path("scripts/acme/shop.test.toml");
@@ -707,19 +586,20 @@ fn what_a_policy_sees_of_a_test_is_what_it_saw_of_the_push() {
 }
 
 #[test]
-fn a_push_that_is_not_known_is_no_test() {
+fn unknown_push_cannot_be_exported() {
     let sandbox = pushed_shop();
     let id = "019b7952-5c00-7000-8000-000000000001";
     let ran = sandbox.binary(&["test", "--from", id]);
     let expected = format!(
-        "gitea-lightstep: the journal knows no push `{id}`; `gitea-lightstep explain REPO` and `log --json` name those that it knows\n"
+        "gitea-lightstep: the journal has no push `{id}`; find its id with `gitea-lightstep explain REPO` \
+         or `gitea-lightstep log --json`\n"
     );
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), &*expected));
     sandbox.commit("One", &[]);
     sandbox.push(&["main"]).succeeded();
     let push = newest_push(&sandbox);
     let ran = sandbox.binary(&["test", "--from", &push, "--to", "shop.toml"]);
-    assert!(ran.stderr.contains("`shop.toml` would not be found as a test"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`shop.toml` is not the name of a test file"), "{}", ran.stderr);
     fs::rename(sandbox.bare(), sandbox.path("moved.git")).expect("moved");
     let ran = sandbox.binary(&["test", "--from", &push]);
     assert!(ran.code == Some(1) && ran.stderr.contains("failed to open the repository"), "{}", ran.stderr);

@@ -1,5 +1,6 @@
-//! The policy in Gitea's text box: saved in whatever form, alone or beside the installed hook. Every push goes
-//! through the delegate, and each update is decided once.
+//! The policy in the text box of Gitea's web interface, saved in various forms, with and without
+//! the installed hook. Every push goes through the delegate, and each update must be decided
+//! exactly once.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -11,21 +12,21 @@ const PAGE: &str = "git/acme/shop.git/hooks/post-receive.d/post-receive";
 const INSTALLED: &str = "git/acme/shop.git/hooks/post-receive.d/gitea-lightstep";
 const DELEGATE: &str = "git/acme/shop.git/hooks/post-receive";
 
-/// What stands below the first line; the mark is at line 3.
+/// The script after the first line; `mark` is on line 3.
 const POLICY: &str = "\nfn decide(update) {\n    mark(#{ service: \"pasted\" })\n}\n";
 
-/// Who takes the push.
+/// The policy and configuration that decide a push.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
-    /// The page's script, with the configuration of the installed hook.
+    /// The page's script with the configuration of the installed hook.
     Page,
-    /// The page's script, with the other configuration.
+    /// The page's script with the other configuration.
     PageAlone,
-    /// The policy without the page.
+    /// The policy without the page's script.
     NoPage,
 }
 
-/// A repository with the delegate, the installed hook, and a page that finds the same configuration.
+/// A repository with the delegate, the installed hook, and a page with the same configuration.
 struct Bench {
     sandbox: Sandbox,
 }
@@ -46,7 +47,7 @@ impl Bench {
         self.sandbox.executable(PAGE, text);
     }
 
-    /// Has the delegate run by this shell. Gitea's own is bash unless the administrator says otherwise.
+    /// Makes this shell run the delegate. Gitea uses bash unless the administrator changes it.
     fn run_by(&self, shell: &str) {
         let delegate = fs::read_to_string(self.sandbox.path(DELEGATE)).expect("the delegate");
         let (_, rest) = delegate.split_once('\n').expect("a first line");
@@ -67,8 +68,9 @@ impl Bench {
         self.sandbox.executable(name, &text.replace(from, to));
     }
 
-    /// Has a config hook in the place of the installed one. The git here may not know config hooks, so what stands at the delegate's
-    /// place runs the command first, as git does, and then the delegate, unless git is to be too `old` for that.
+    /// Replaces the installed hook with a config hook. The git on this machine may not support
+    /// config hooks, so a script in place of the delegate runs the command first, like git, and
+    /// then the delegate. With `is_old` it runs only the delegate.
     fn with_config_hook(&self, is_old: bool) {
         self.without(INSTALLED);
         let config = self.sandbox.path("config.toml").display().to_string();
@@ -89,7 +91,7 @@ impl Bench {
         }
     }
 
-    /// Pushes, and asserts that it was decided once, and by whom. Returns what the pusher read.
+    /// Pushes, and asserts that each update is decided once, by `by`. Returns what the pusher saw.
     #[track_caller]
     fn is_decided_once(&self, by: By, what: &str) -> String {
         let pushed = self.sandbox.push(&["main", "main:refs/heads/second"]);
@@ -129,12 +131,12 @@ fn journal(state: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Returns the configuration that the installed hook was not given.
+/// Returns the path of the configuration that the installed hook does not use.
 fn other_of(bench: &Bench) -> String {
     bench.sandbox.path("other/config.toml").display().to_string()
 }
 
-/// Asserts that the pusher read nothing from the server but the reply.
+/// Asserts that the server sent only the reply to the pusher.
 #[track_caller]
 fn is_quiet(stderr: &str, what: &str) {
     let remote = stderr.lines().filter_map(|line| line.strip_prefix("remote: "));
@@ -143,7 +145,7 @@ fn is_quiet(stderr: &str, what: &str) {
 }
 
 #[test]
-fn the_page_works_in_whatever_form_it_is_saved() {
+fn page_works_in_every_saved_form() {
     let windows = POLICY.replace('\n', "\r\n");
     for (what, text) in [
         ("as Gitea saves it", format!("#!{BINARY} hook{POLICY}")),
@@ -168,7 +170,7 @@ fn the_page_works_in_whatever_form_it_is_saved() {
 }
 
 #[test]
-fn a_page_that_the_system_cannot_start_is_taken_by_the_installed_hook() {
+fn unexecutable_page_is_handled_by_the_installed_hook() {
     let windows = POLICY.replace('\n', "\r\n");
     for shell in ["sh", "bash"] {
         for (what, text) in [
@@ -185,14 +187,14 @@ fn a_page_that_the_system_cannot_start_is_taken_by_the_installed_hook() {
             let troubles = bench.sandbox.troubles();
             if text.starts_with('\u{feff}') {
                 let page = bench.sandbox.path(PAGE).display().to_string();
-                let why = "it begins with a byte-order mark, so the system takes it for a shell script and runs it as one; \
-                           save it without";
+                let why = "it begins with a byte-order mark, so the system runs it as a shell script too; \
+                           save it without the mark";
                 assert_eq!(troubles, [format!("`{page}`: {why}")], "{what}");
             } else {
                 assert_eq!(troubles, [""; 0], "{what}");
             }
 
-            // Alone, it is none of ours; the push succeeds all the same.
+            // Without the installed hook, the page does not run, and the push succeeds anyway.
             let bench = Bench::new();
             bench.run_by(shell);
             bench.page(&text);
@@ -204,16 +206,16 @@ fn a_page_that_the_system_cannot_start_is_taken_by_the_installed_hook() {
 }
 
 #[test]
-fn the_page_and_the_installed_hook_decide_an_update_once() {
+fn page_and_installed_hook_decide_an_update_once() {
     is_quiet(&Bench::new().is_decided_once(By::Page, "both"), "both");
 
     let bench = Bench::new();
     bench.without(INSTALLED);
-    bench.is_decided_once(By::Page, "the page alone");
+    bench.is_decided_once(By::Page, "only the page");
 
     let bench = Bench::new();
     bench.without(PAGE);
-    bench.is_decided_once(By::NoPage, "the installed hook alone");
+    bench.is_decided_once(By::NoPage, "only the installed hook");
 
     let bench = Bench::new();
     bench.not_executable(PAGE);
@@ -229,16 +231,16 @@ fn the_page_and_the_installed_hook_decide_an_update_once() {
 
     let bench = Bench::new();
     bench.page("#!/bin/sh\necho of the page >&2\n");
-    let stderr = bench.is_decided_once(By::NoPage, "somebody's script");
+    let stderr = bench.is_decided_once(By::NoPage, "a foreign script");
     assert_eq!(stderr.matches("remote: of the page").count(), 1);
 
     let bench = Bench::new();
     bench.page("#!/bin/sh\n# gitea-lightstep hook\ncat >/dev/null\n");
-    bench.is_decided_once(By::NoPage, "somebody's script that names us");
+    bench.is_decided_once(By::NoPage, "a foreign script that mentions gitea-lightstep");
 }
 
 #[test]
-fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_hook() {
+fn page_with_another_binary_or_configuration_defers_to_the_installed_hook() {
     let bench = Bench::new();
     let link = bench.sandbox.path("bin/gitea-lightstep");
     fs::create_dir_all(link.parent().expect("a parent")).expect("a directory");
@@ -258,7 +260,7 @@ fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_ho
 
     let mut bench = Bench::new();
     bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other_of(&bench));
-    // As install.sh writes it.
+    // Quote the paths like install.sh does.
     bench.edit(INSTALLED, &format!("bin={BINARY}"), &format!("bin='{BINARY}'"));
     let config = bench.sandbox.path("config.toml").display().to_string();
     bench.edit(INSTALLED, &format!("config={config}"), &format!("config='{config}'"));
@@ -277,7 +279,7 @@ fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_ho
         bench.is_decided_once(by, what);
     }
 
-    // Through `env` nobody knows what is started, so the installed hook takes it.
+    // With `env`, the page's command cannot be known, so the installed hook takes the push.
     for (is_installed, by) in [(true, By::Page), (false, By::PageAlone)] {
         let bench = Bench::new();
         if !is_installed {
@@ -289,7 +291,7 @@ fn a_page_of_another_binary_or_configuration_leaves_the_push_to_the_installed_ho
 }
 
 #[test]
-fn an_installed_hook_that_the_page_does_not_see_leaves_the_push_to_it() {
+fn unrecognised_installed_hook_defers_to_the_page() {
     let unseen = |bench: &Bench| bench.edit(INSTALLED, "exec \"$bin\" hook", "\"$bin\" hook --quiet");
 
     let bench = Bench::new();
@@ -306,7 +308,7 @@ fn an_installed_hook_that_the_page_does_not_see_leaves_the_push_to_it() {
     bench.not_executable(PAGE);
     bench.is_decided_once(By::Page, "a page that does not run");
 
-    // Where no delegate runs the page, it does not run.
+    // Without the delegate, the page does not run.
     let bench = Bench::new();
     let installed = fs::read_to_string(bench.sandbox.path(INSTALLED)).expect("the hook");
     bench.without(INSTALLED);
@@ -315,14 +317,14 @@ fn an_installed_hook_that_the_page_does_not_see_leaves_the_push_to_it() {
 }
 
 #[test]
-fn the_page_and_a_config_hook_decide_an_update_once_with_the_installed_configuration() {
+fn page_and_config_hook_decide_an_update_once() {
     for is_old in [false, true] {
         let what = |what: &str| format!("{what}, a git without config hooks: {is_old}");
         let bench = Bench::new();
         bench.with_config_hook(is_old);
         is_quiet(&bench.is_decided_once(By::Page, &what("both")), "both");
 
-        // Whatever configuration the page would find by itself or names.
+        // The page's own configuration does not matter.
         let mut bench = Bench::new();
         bench.sandbox.set("GITEA_LIGHTSTEP_CONFIG", &other_of(&bench));
         bench.with_config_hook(is_old);
@@ -330,7 +332,12 @@ fn the_page_and_a_config_hook_decide_an_update_once_with_the_installed_configura
         bench.page(&format!("#!/usr/bin/env -S {BINARY} hook --config {}{POLICY}", other_of(&bench)));
         let pushed = bench.sandbox.push(&["main:refs/heads/third"]);
         pushed.succeeded();
-        assert_eq!(journal(&bench.sandbox.path("other/state")).len(), 0, "{}", what("one that is named"));
+        assert_eq!(
+            journal(&bench.sandbox.path("other/state")).len(),
+            0,
+            "{}",
+            what("a configuration named in the page")
+        );
         let decisions = bench.sandbox.decisions();
         assert_eq!((decisions.len(), &decisions[2]["markers"][0]["service"]), (3, &"pasted".into()));
 
@@ -339,7 +346,7 @@ fn the_page_and_a_config_hook_decide_an_update_once_with_the_installed_configura
         bench.with_config_hook(is_old);
         bench.is_decided_once(By::Page, &what("no configuration"));
 
-        // A git without config hooks runs the page alone.
+        // The command in .gitconfig names a missing binary.
         let bench = Bench::new();
         bench.with_config_hook(is_old);
         bench.edit("home/.gitconfig", BINARY, "/nonexistent");
@@ -363,7 +370,7 @@ fn the_page_and_a_config_hook_decide_an_update_once_with_the_installed_configura
 }
 
 #[test]
-fn the_site_has_the_last_word_over_the_page_whoever_takes_the_push() {
+fn site_guard_applies_to_the_page() {
     for is_executable in [true, false] {
         let bench = Bench::new();
         bench.sandbox.write("scripts/site.rhai", "fn guard(marker, update) { refuse(\"not here\") }");

@@ -1,5 +1,5 @@
-//! `install` and `uninstall` through the Git Hooks API of a scripted Gitea: asked first, never over somebody else's hook, and
-//! the token is in the header and nowhere else.
+//! `install` and `uninstall` through the Git Hooks API of a scripted Gitea: they read the hook
+//! first, never replace a foreign one, and send the token only in the header.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,10 +13,10 @@ use crate::support::{
 const TOKEN: &str = "0123456789abcdef-hush";
 const SLOT: &str = "/api/v1/repos/acme/shop/hooks/git/post-receive";
 
-/// What is in the one slot of a repository.
+/// Content of the repository's only hook slot.
 type Slot = Arc<Mutex<Option<String>>>;
 
-/// Answers as Gitea does (routers/api/v1/repo/git_hook.go).
+/// Answers like Gitea (routers/api/v1/repo/git_hook.go).
 fn gitea(slot: &Slot, request: &Request) -> Answer {
     if request.header("authorization") != Some(&format!("token {TOKEN}")) {
         return Answer::status(401).body(r#"{"message":"user does not exist"}"#);
@@ -42,7 +42,7 @@ fn gitea(slot: &Slot, request: &Request) -> Answer {
 }
 
 fn run(sandbox: &Sandbox, command: &str, url: &str, more: &[&str]) -> Ran {
-    sandbox.write("token", format!("{TOKEN}\n"));
+    sandbox.write_secret("token", format!("{TOKEN}\n"));
     let token = sandbox.path("token").display().to_string();
     let mut words = vec![command, "--through-api", url, "--token-file", &token];
     if command == "install" {
@@ -62,7 +62,7 @@ fn methods(gitea: &Recorder) -> Vec<String> {
 }
 
 #[test]
-fn the_slot_is_asked_for_then_filled_and_emptied_again() {
+fn hook_slot_is_read_then_written_and_cleared() {
     let sandbox = Sandbox::new();
     let slot = Slot::default();
     let serving = slot.clone();
@@ -71,38 +71,36 @@ fn the_slot_is_asked_for_then_filled_and_emptied_again() {
     let content = || slot.lock().expect("no panic").clone();
 
     let dry = run(&sandbox, "install", &url, &["--dry-run"]);
-    assert_eq!(dry.succeeded().stdout, "acme/shop: the hook would be put in\n");
+    assert_eq!(dry.succeeded().stdout, "acme/shop: the hook would be installed\n");
     assert_eq!((methods(&server), content()), (vec!["GET".to_string()], None));
 
-    assert_eq!(run(&sandbox, "install", &url, &[]).succeeded().stdout, "acme/shop: the hook is put in\n");
+    assert_eq!(run(&sandbox, "install", &url, &[]).succeeded().stdout, "acme/shop: the hook was installed\n");
     let wrapper = content().expect("the hook");
     let expected = [
         "#!/bin/sh".to_string(),
         "# gitea-lightstep: ".to_string(),
+        "# ".to_string(),
         "bin='/srv/bin/gitea-lightstep'".to_string(),
         format!("config='{}'", sandbox.path("config.toml").display()),
     ];
     for (line, expected) in wrapper.lines().zip(&expected) {
         assert!(line.starts_with(expected), "{line}");
     }
-    // The second time it is only asked for.
+    // The second run only reads the hook.
     let before = methods(&server).len();
     let again = run(&sandbox, "install", &format!("{url}/"), &["--json"]);
     let said: Value = serde_json::from_str(&again.succeeded().stdout).expect("JSON");
     assert_eq!(said["repositories"][0], json!({ "repository": "acme/shop", "changed": false, "why": null }));
     assert_eq!(methods(&server)[before..], ["GET"]);
 
-    assert_eq!(
-        run(&sandbox, "uninstall", &url, &[]).succeeded().stdout,
-        "acme/shop: the hook is taken out\n"
-    );
+    assert_eq!(run(&sandbox, "uninstall", &url, &[]).succeeded().stdout, "acme/shop: the hook was removed\n");
     assert_eq!(content(), None);
     assert_eq!(
         run(&sandbox, "uninstall", &url, &[]).succeeded().stdout,
-        "acme/shop: there is no hook of ours\n"
+        "acme/shop: our hook is not installed\n"
     );
 
-    // A sample is no hook, a blank one neither.
+    // A sample and a blank hook count as empty.
     for inactive in [None, Some(" \n".to_string())] {
         slot.lock().expect("no panic").clone_from(&inactive);
         run(&sandbox, "install", &url, &[]).succeeded();
@@ -116,7 +114,7 @@ fn the_slot_is_asked_for_then_filled_and_emptied_again() {
 }
 
 #[test]
-fn somebody_elses_hook_is_left() {
+fn foreign_hook_is_not_replaced() {
     let sandbox = Sandbox::new();
     let slot = Slot::new(Mutex::new(Some("#!/bin/sh\n# gitea-lightstep is not in here\n".into())));
     let serving = slot.clone();
@@ -125,7 +123,7 @@ fn somebody_elses_hook_is_left() {
         let ran = run(&sandbox, command, &server.endpoint(), &[]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
         assert!(
-            ran.stderr.contains("acme/shop: the Git Hooks page has a hook of somebody else's"),
+            ran.stderr.contains("acme/shop: another post-receive hook is on the repository's Git Hooks page"),
             "{}",
             ran.stderr
         );
@@ -135,26 +133,27 @@ fn somebody_elses_hook_is_left() {
 }
 
 #[test]
-fn each_no_is_told_with_its_cause_and_what_to_do() {
+fn each_rejection_is_reported_with_cause_and_fix() {
     let sandbox = Sandbox::new();
     for (answer, why) in [
         (
             Answer::status(401).body(r#"{"message":"token hush 0123456789abcdef-hush \u001b[31m"}"#),
-            "HTTP 401: Gitea does not accept the token; make one with the scope write:repository",
+            "HTTP 401: Gitea rejects the token; create one with the scope write:repository",
         ),
         (
             Answer::status(403).body(r#"{"message":"must be allowed to edit Git hooks"}"#),
             "`[security] DISABLE_GIT_HOOKS = false`",
         ),
-        (Answer::status(404), "HTTP 404: there is no repository acme/shop for the owner of this token"),
+        (Answer::status(404), "HTTP 404: the token's owner cannot see a repository acme/shop, or http"),
         (
             Answer::status(302).header("location", "https://git.example.com/"),
-            "it redirects to https://git.example.com/, and is not followed: name that address",
+            "the server redirects to https://git.example.com/, and redirects are not followed; use that \
+             address",
         ),
-        (Answer::status(500), "HTTP 500: Gitea failed; its own log says why"),
-        (Answer::status(418).body("x".repeat(100)), "HTTP 418: this is no answer of Gitea's that we know"),
-        (Answer::status(200).body("<html>"), "expected Gitea to tell its Git Hook at http"),
-        (Answer::status(200).body("x".repeat(2 << 20)), "failed to read the answer"),
+        (Answer::status(500), "HTTP 500: Gitea failed; see its log"),
+        (Answer::status(418).body("x".repeat(100)), "HTTP 418: unexpected response from Gitea"),
+        (Answer::status(200).body("<html>"), "the response from http"),
+        (Answer::status(200).body("x".repeat(2 << 20)), "failed to read the response"),
     ] {
         let status = answer.status;
         let server = Recorder::start([answer]);
@@ -166,13 +165,13 @@ fn each_no_is_told_with_its_cause_and_what_to_do() {
             ran.stderr
         );
         assert!(!ran.stderr.contains('\u{1b}') && ran.stderr.lines().count() == 1, "{}", ran.stderr);
-        assert_eq!(server.requests().len(), 1, "nothing is followed or sent again");
+        assert_eq!(server.requests().len(), 1, "no redirect is followed and no request is repeated");
     }
     let nobody = Recorder::start([]).endpoint();
     let ran = run(&sandbox, "install", &nobody, &[]);
     assert!(ran.stderr.contains("failed to reach http://127.0.0.1"), "{}", ran.stderr);
 
-    // Of several repositories each is told of, and the rest goes on.
+    // Each repository is reported separately, and a failure does not stop the others.
     let slot = Slot::default();
     let server = Recorder::judging(move |request| gitea(&slot, request));
     let ran = run(
@@ -181,19 +180,19 @@ fn each_no_is_told_with_its_cause_and_what_to_do() {
         &server.endpoint(),
         &["--repository", "acme/a b%/", "--repository", "acme/shop"],
     );
-    assert_eq!(ran.code, Some(2), "no name of a repository");
+    assert_eq!(ran.code, Some(2), "an invalid repository name is a usage error");
     let ran = run(
         &sandbox,
         "install",
         &server.endpoint(),
         &["--repository", "acme/a b%", "--repository", "acme/shop"],
     );
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "acme/shop: the hook is put in\n"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "acme/shop: the hook was installed\n"));
     assert_eq!(server.requests()[0].path, "/api/v1/repos/acme/a%20b%25/hooks/git/post-receive");
 }
 
 #[test]
-fn wrong_usage_is_named_before_anything_is_sent() {
+fn usage_errors_are_reported_before_any_request() {
     let sandbox = Sandbox::new();
     for url in [
         "git.example.com",

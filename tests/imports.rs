@@ -1,10 +1,10 @@
-//! What scripts import from their directory, and what stands outside of functions.
+//! Imports of scripts from the scripts directory, and statements outside of functions.
 
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// A sandbox in which pushes are decided by scripts.
+/// A sandbox whose policy consists of these scripts.
 struct Bench(Sandbox);
 
 impl Bench {
@@ -17,40 +17,40 @@ impl Bench {
         Self(sandbox)
     }
 
-    /// Pushes, and returns the decision.
+    /// Pushes and returns the decision.
     fn decide(&self) -> Value {
         let branch = format!("main:refs/heads/b{}", self.0.decisions().len());
         self.0.push(&[&branch]).succeeded();
         self.0.decisions().pop().expect("a decision")
     }
 
-    /// Pushes, and returns the markers' attributes.
+    /// Pushes and returns the attributes of the marker.
     fn marked(&self) -> Value {
         let decision = self.decide();
         assert_eq!(decision["outcome"], "marked", "{decision}");
         self.0.waiting("unassigned").pop().expect("a marker")["attributes"].clone()
     }
 
-    /// Pushes, and returns what went wrong, with paths from the directory of scripts on.
+    /// Pushes and returns the error, with paths relative to the scripts directory.
     fn failed(&self) -> String {
         let decision = self.decide();
         assert_eq!(decision["outcome"], "failed", "{decision}");
-        self.told(decision["why"].as_str().expect("text"))
+        self.describe(decision["why"].as_str().expect("text"))
     }
 
-    /// Returns what `check` finds, with paths from the directory of scripts on.
+    /// Returns the findings of `check`, with paths relative to the scripts directory.
     fn problems(&self) -> Vec<String> {
-        self.0.problems().iter().map(|problem| self.told(problem)).collect()
+        self.0.problems().iter().map(|problem| self.describe(problem)).collect()
     }
 
-    fn told(&self, text: &str) -> String {
+    fn describe(&self, text: &str) -> String {
         let scripts = self.0.path("scripts").display().to_string();
         text.replace(&(scripts.clone() + "/"), "").replace(&scripts, "SCRIPTS")
     }
 }
 
 #[test]
-fn a_script_imports_functions_and_constants_from_the_directory() {
+fn script_imports_functions_and_constants() {
     let bench = Bench::new(&[
         (
             "site.rhai",
@@ -102,12 +102,12 @@ fn a_script_imports_functions_and_constants_from_the_directory() {
 }
 
 #[test]
-fn a_mistake_in_an_imported_script_names_its_own_place() {
+fn error_in_an_imported_script_names_its_position() {
     let site = "import \"lib/teams\" as teams;\nfn decide(update) {\n    teams::of(update)\n}";
     for (script, why) in [
         (
             "fn of(update) {\n    update.brnch\n}",
-            "lib/teams.rhai:2:11: `update` has no word `brnch`, did you mean `branch`?",
+            "lib/teams.rhai:2:11: `update` has no property `brnch`; did you mean `branch`?",
         ),
         ("fn of(update) {\n    throw \"no\"\n}", "lib/teams.rhai:2:5: no"),
         (
@@ -115,20 +115,21 @@ fn a_mistake_in_an_imported_script_names_its_own_place() {
             "lib/teams.rhai:3:9: Array index 7 out of bounds: only 1 element in array",
         ),
         (
-            "fn of(update) { sub(update) }\nfn sub(update) { nobody(7) }",
-            "lib/teams.rhai:2:18: there is no function `nobody (number)`",
+            "fn of(update) { sub(update) }\nfn sub(update) { absent(7) }",
+            "lib/teams.rhai:2:18: unknown function `absent (number)`",
         ),
         ("fn of(update) { true", "lib/teams.rhai:1:21: Expecting ';' to terminate this statement"),
         ("const X = 1 / 0;\nfn of(update) { true }", "lib/teams.rhai:1:13: Division by zero: 1 / 0"),
         (
             "const X = 1;\nfn of(update) { X }",
-            "lib/teams.rhai:2:17: a function reaches the script's constant `X` as `global::X`",
+            "lib/teams.rhai:2:17: a function must write the script's constant `X` as `global::X`",
         ),
         (
             "let x = 1;\nfn of(update) { x }",
-            "lib/teams.rhai:2:17: there is no `x` here; make it a `const` outside of all functions, and write `global::x`",
+            "lib/teams.rhai:2:17: functions cannot see the variable `x`; make it a `const` outside of all \
+             functions, and write `global::x`",
         ),
-        ("fn other(update) { true }", "site.rhai:3:12: there is no function `teams::of (update)`"),
+        ("fn other(update) { true }", "site.rhai:3:12: unknown function `teams::of (update)`"),
     ] {
         let bench = Bench::new(&[("site.rhai", site), ("lib/teams.rhai", script)]);
         assert_eq!(bench.failed(), why, "{script}");
@@ -136,7 +137,7 @@ fn a_mistake_in_an_imported_script_names_its_own_place() {
 }
 
 #[test]
-fn what_an_imported_script_answers_is_said_with_its_own_place() {
+fn wrong_answer_of_an_imported_script_names_its_position() {
     let bench = Bench::new(&[
         (
             "site.rhai",
@@ -159,15 +160,15 @@ fn what_an_imported_script_answers_is_said_with_its_own_place() {
 }
 
 #[test]
-fn what_cannot_be_imported_says_what_was_looked_for_and_where() {
+fn failed_import_names_the_searched_path() {
     let wrong_name = |name: &str| {
         format!(
-            "site.rhai:2:8: `{name}` is no name of a script; expected one such as `lib/teams`, which is `lib/teams.rhai` in \
-             the directory of scripts: letters, digits, `_`, `-` and `/`, at most 128 of them"
+            "site.rhai:2:8: `{name}` is not a script name; expected one such as `lib/teams`, for \
+             `lib/teams.rhai` in the scripts directory: at most 128 letters, digits, `_`, `-` and `/`"
         )
     };
     for (import, why) in [
-        ("\"lib/nobody\"", "site.rhai:2:8: there is no `lib/nobody.rhai` in `SCRIPTS`".to_string()),
+        ("\"lib/absent\"", "site.rhai:2:8: there is no `lib/absent.rhai` in `SCRIPTS`".to_string()),
         ("\"nowhere/x\"", "site.rhai:2:8: there is no `nowhere/x.rhai` in `SCRIPTS`".to_string()),
         ("\"site/x\"", "site.rhai:2:8: there is no `site/x.rhai` in `SCRIPTS`".to_string()),
         ("\"../secret\"", wrong_name("../secret")),
@@ -178,23 +179,24 @@ fn what_cannot_be_imported_says_what_was_looked_for_and_where() {
         ("\"a\\u001b[2J\"", wrong_name("a\\u{1b}[2J")),
         (
             "\"li\" + \"b\"",
-            "site.rhai:2:1: an import names its script outright, such as `import \"lib/teams\" as teams;`"
+            "site.rhai:2:1: an import must name its script as a literal string, such as `import \
+             \"lib/teams\" as teams;`"
                 .to_string(),
         ),
-        ("\"dir\"", "failed to read `dir.rhai`: it is no file".to_string()),
+        ("\"dir\"", "failed to read `dir.rhai`: it is not a regular file".to_string()),
     ] {
         let script = format!("// one\nimport {import} as x;\nfn decide(update) {{ true }}");
         let bench =
             Bench::new(&[("site.rhai", &script), ("dir.rhai/x", ""), ("../secret.rhai", "fn f() { }")]);
         assert_eq!(bench.failed(), why, "{import}");
         let checked = bench.problems();
-        let told = why.replace("failed to read `dir.rhai`: ", "dir.rhai: failed to read the script: ");
-        assert!(checked.contains(&told), "{told}: {checked:#?}");
+        let report = why.replace("failed to read `dir.rhai`: ", "dir.rhai: failed to read the script: ");
+        assert!(checked.contains(&report), "{report}: {checked:#?}");
     }
 }
 
 #[test]
-fn a_link_out_of_the_directory_is_not_followed() {
+fn symlink_out_of_the_directory_is_not_followed() {
     let bench = Bench::new(&[
         ("site.rhai", "import \"out\" as out;\nfn decide(update) { out::f() }"),
         ("../secret.rhai", "fn f() { true }"),
@@ -202,25 +204,34 @@ fn a_link_out_of_the_directory_is_not_followed() {
     ]);
     let link = bench.0.path("scripts/out.rhai");
     std::os::unix::fs::symlink("../secret.rhai", &link).expect("a link");
-    assert_eq!(bench.failed(), "site.rhai:1:8: `out.rhai` is a link that leads out of `SCRIPTS`");
+    assert_eq!(bench.failed(), "site.rhai:1:8: `out.rhai` is a symbolic link that points outside `SCRIPTS`");
     std::fs::remove_file(&link).expect("removed");
     std::os::unix::fs::symlink("lib/real.rhai", &link).expect("a link");
     bench.marked();
+    // The directory may be missing only temporarily, for example during a deployment.
     std::fs::remove_dir_all(bench.0.path("scripts/lib")).expect("removed");
-    assert_eq!(bench.failed(), "failed to read `out.rhai`: No such file or directory (os error 2)");
+    let before = bench.0.decisions().len();
+    bench.0.commit("One more", &[]);
+    bench.0.push(&["HEAD:refs/heads/waits"]).succeeded();
+    assert_eq!(bench.0.decisions().len(), before);
+    let why = bench.describe(bench.0.troubles().last().expect("a reason"));
+    assert_eq!(
+        why,
+        "this push waits in the inbox: failed to read `out.rhai`: No such file or directory (os error 2)"
+    );
 }
 
 #[test]
-fn imports_have_limits_and_no_circle() {
+fn imports_are_limited_and_acyclic() {
     let circle = [
         ("site.rhai", "import \"lib/a\" as a; fn decide(update) { true }"),
         ("lib/a.rhai", "import \"lib/b\" as b;"),
         ("lib/b.rhai", "fn f() {\n  import \"LIB/a\" as a;\n}"),
     ];
     let bench = Bench::new(&circle);
-    assert_eq!(bench.failed(), "lib/b.rhai:2:10: this import closes a circle: lib/a -> lib/b -> LIB/a");
+    assert_eq!(bench.failed(), "lib/b.rhai:2:10: this import creates a cycle: lib/a -> lib/b -> LIB/a");
     let bench = Bench::new(&[("site.rhai", "import \"site\" as me; fn decide(update) { true }")]);
-    assert_eq!(bench.failed(), "site.rhai:1:8: this import closes a circle: site.rhai -> site");
+    assert_eq!(bench.failed(), "site.rhai:1:8: this import creates a cycle: site.rhai -> site");
 
     let many = |n: usize| {
         let bench = Bench::new(&[]);
@@ -246,11 +257,11 @@ fn imports_have_limits_and_no_circle() {
         bench
     };
     deep(8).marked();
-    assert_eq!(deep(9).failed(), "d8.rhai:1:8: more than 8 scripts import one another in a row");
+    assert_eq!(deep(9).failed(), "d8.rhai:1:8: imports are nested more than 8 scripts deep");
 }
 
 #[test]
-fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
+fn limits_apply_outside_of_functions_and_in_imports() {
     let decide = "fn decide(update) { true }";
     let imports = format!("import \"lib/x\" as x; {decide}");
     let calls = "import \"lib/x\" as x; fn decide(update) { x::f() }".to_string();
@@ -265,7 +276,7 @@ fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
             recurses.to_string(),
             "fn g(n) { if n > 0 { g(n - 1) } } g(20);",
             "",
-            "call each other more than 32 deep",
+            "function calls are nested more than 32 deep",
         ),
         (format!("loop {{ }} {decide}"), "", "", steps),
         (format!("let a = []; loop {{ a.push(1); }} {decide}"), "", "", "too large"),
@@ -281,7 +292,7 @@ fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
         let limits = if limits.is_empty() { "time = \"20s\"\n" } else { limits };
         bench.0.configure(&format!("[policy.limits]\n{limits}"));
         bench.0.push(&["main"]).succeeded();
-        // When the hook's time is over, the background says why.
+        // If the hook reaches its time limit, the background process records the reason.
         bench.0.wait_for_deliverers_to_end();
         let decision = bench.0.decisions().remove(0);
         let said = decision["why"].as_str().unwrap_or_default();
@@ -291,16 +302,16 @@ fn the_limits_hold_outside_of_functions_and_in_imported_scripts() {
 }
 
 #[test]
-fn a_library_is_no_layer_and_check_knows_what_is_of_no_use() {
+fn libraries_are_not_layers_and_unused_scripts_are_reported() {
     let bench = Bench::new(&[
         ("site.rhai", "import \"lib/teams\" as teams; fn decide(update) { teams::f() }"),
         ("lib/teams.rhai", "fn f() { true }"),
     ]);
     bench.0.binary(&["check"]).succeeded();
     bench.0.write("scripts/lib/alone.rhai", "fn f() { true }");
-    bench.0.write("scripts/lib/broken.rhai", "const X = nobody();");
+    bench.0.write("scripts/lib/broken.rhai", "const X = absent();");
     let expected = [
-        "lib/broken.rhai:1:11: there is no function `nobody ()`",
+        "lib/broken.rhai:1:11: unknown function `absent ()`",
         "lib/alone.rhai: the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`",
     ];
     assert_eq!(bench.problems(), expected);

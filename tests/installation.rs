@@ -1,5 +1,5 @@
-//! `install` and `uninstall` on a Gitea on disk in every state, run by root or by its user: covered, covered again, pushed
-//! to, and as it was in the end.
+//! `install` and `uninstall` on a Gitea with repositories in every state, as root and as Gitea's
+//! user: install twice, push, and uninstall to the original state.
 
 use std::{
     ffi::OsStr,
@@ -18,7 +18,7 @@ use crate::support::{
     estate::{Estate, Tree, assert_same, is_root},
 };
 
-/// Fills the estate to 300 repositories in every state that one can be in.
+/// Adds 300 repositories in every possible state.
 fn in_every_state(estate: &Estate) {
     for nth in 0..250 {
         estate.repository(&format!("owner{}/repository{nth}.git", nth % 7));
@@ -37,7 +37,7 @@ fn in_every_state(estate: &Estate) {
     .enumerate()
     {
         estate.repository(name);
-        // The user's own hooks, among them one that is made as Gitea's page makes it.
+        // The user's own hooks, one with the name that Gitea's web interface uses.
         if nth % 2 == 0 {
             estate
                 .sandbox
@@ -50,14 +50,14 @@ fn in_every_state(estate: &Estate) {
     let plain = estate.repository("bytes/plain.git");
     fs::rename(plain, estate.path("git/bytes").join(OsStr::from_bytes(b"caf\xe9.git"))).expect("renamed");
     for nth in 0..30 {
-        // A pull mirror has no delegate.
+        // A pull mirror does not have a delegate.
         estate.sandbox.write(&format!("git/mirrors/mirror{nth}.git/HEAD"), "ref: refs/heads/main\n");
         if nth % 2 == 0 {
             fs::create_dir_all(estate.path(&format!("git/mirrors/mirror{nth}.git/hooks")))
                 .expect("a directory");
         }
     }
-    // A link at each level, to what has all that a repository needs.
+    // Symbolic links at each level that lead to a valid repository.
     estate.repository("planted/target.git");
     fs::rename(estate.path("git/planted"), estate.path("elsewhere")).expect("renamed");
     let target = estate.path("elsewhere/target.git");
@@ -78,11 +78,11 @@ fn in_every_state(estate: &Estate) {
     replace("file.git/hooks/post-receive.d/gitea-lightstep", &target.join("hooks/post-receive.d/gitea"));
     estate.repository("links/dangling.git");
     replace("dangling.git/hooks/post-receive.d/gitea-lightstep", Path::new("/nonexistent"));
-    // Things that are no repositories.
+    // Files and directories that are not repositories.
     estate.sandbox.write("git/gitconfig", "");
     estate.sandbox.write("git/acme/file.git", "");
     estate.sandbox.write("git/acme/no repository/hooks/post-receive.d/gitea", "");
-    // Somebody else's file of our name, and what is none.
+    // Foreign files, and a directory, under the name of our wrapper.
     estate.repository("foreign/file.git");
     estate
         .sandbox
@@ -97,9 +97,9 @@ fn in_every_state(estate: &Estate) {
     estate.take_from_user(&readonly);
 }
 
-/// The repositories of [`in_every_state`] that cannot be covered, with the reason.
+/// Repositories of [`in_every_state`] that `install` skips, with the reason.
 const SKIPPED: [(&str, &str); 10] = [
-    ("foreign/directory.git/hooks/post-receive.d/gitea-lightstep", "is no file"),
+    ("foreign/directory.git/hooks/post-receive.d/gitea-lightstep", "is not a file"),
     ("foreign/file.git/hooks/post-receive.d/gitea-lightstep", "is not ours"),
     ("foreign/large.git/hooks/post-receive.d/gitea-lightstep", "is not ours"),
     ("linked-owner", "is a symbolic link"),
@@ -116,7 +116,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 #[test]
-fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_end() {
+fn repositories_in_every_state_are_covered_and_restored() {
     let estate = Estate::new();
     fs::write(estate.git_config(), "[user]\n\tname = Gitea").expect("written");
     in_every_state(&estate);
@@ -124,7 +124,7 @@ fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_en
     let user = estate.uid();
 
     let ran = estate.install(&["--json"]);
-    assert_eq!(ran.code, Some(1), "some could not be covered: {}", ran.stderr);
+    assert_eq!(ran.code, Some(1), "not every repository could be covered: {}", ran.stderr);
     let said = json(&ran);
     let repositories = &said["repositories"];
     let root = estate.path("git").display().to_string();
@@ -141,7 +141,7 @@ fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_en
     for ((path, why), (expected, reason)) in names.iter().zip(SKIPPED) {
         assert!(path == expected && why.contains(reason), "{path}: {why}, expected {expected}: {reason}");
     }
-    // 250, eight of odd names, one of bytes, acme/shop.
+    // 250 normal repositories, eight with odd names, one whose name is not UTF-8, and acme/shop.
     assert_eq!(
         (&repositories["changed"], &repositories["without_delegate"]),
         (&260.into(), &30.into()),
@@ -149,7 +149,8 @@ fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_en
     );
     assert_eq!((said["way"].as_str(), said["problems"].as_array().map(Vec::len)), (Some("files"), Some(0)));
 
-    // Each has it, whole, for everybody to run, and of Gitea's user. Nothing else came, and what was there was not touched.
+    // Each repository has the complete wrapper, executable by all users and owned by Gitea's user.
+    // Nothing else is new, and existing files are unchanged.
     let mut installed = estate.seen("git");
     let wrapper = fs::read(estate.wrapper("acme/shop.git")).expect("the wrapper");
     let mut count = 0;
@@ -164,18 +165,18 @@ fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_en
             );
             count += 1;
         }
-        // A directory that got a name has another time.
+        // A new entry changes the modification time of its directory.
         if seen.mode & 0o170_000 == 0o040_000 {
             seen.modified = before.0.get(path).map_or((0, 0), |seen| seen.modified);
         }
         !is_new
     });
     assert_eq!(count, 260);
-    assert_same(&before.0, &installed, "what was there");
+    assert_same(&before.0, &installed, "files from before the installation");
     assert_same(&before.2, &estate.seen("elsewhere"), "nothing was written through a link");
     assert!(estate.seen("data").values().all(|seen| seen.uid == user));
 
-    // The second time nothing changes, not even a time.
+    // The second run changes nothing, including modification times.
     let (git, data) = (estate.seen("git"), estate.seen("data"));
     let again = json(&estate.install(&["--json"]));
     assert_eq!(
@@ -197,14 +198,14 @@ fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_en
     estate.take_from_user(&readonly);
     estate.commit("Two");
     assert_eq!(estate.push(&["main"]).succeeded().remote().len(), 1);
-    assert_eq!(estate.sandbox.waiting("unassigned").len(), 2, "both pushes have their marker");
-    // A repository that is made now has it from the template.
+    assert_eq!(estate.sandbox.waiting("unassigned").len(), 2, "each push has one marker");
+    // A new repository gets the wrapper from the template.
     let mut git = estate.command("git");
     git.args(["init", "-q", "--bare", "git/acme/new.git"]);
     estate.sandbox.run(&mut git, b"").succeeded();
     assert_eq!(fs::read(estate.wrapper("acme/new.git")).expect("the wrapper"), wrapper);
     fs::remove_dir_all(estate.path("git/acme/new.git")).expect("removed");
-    // One that was adopted has not, until install is run again.
+    // An adopted repository gets it from the next run of `install`.
     estate.repository("acme/adopted.git");
     estate.hand_over();
     estate.take_from_user(&readonly);
@@ -214,20 +215,20 @@ fn three_hundred_repositories_of_every_state_are_covered_and_as_before_in_the_en
     let ran = estate.uninstall(&[]);
     assert_eq!((ran.succeeded().code, ran.stderr.as_str()), (Some(0), ""));
     let settled = |mut seen: Tree| {
-        // What git wrote of the pushes.
+        // Ignore what git wrote for the pushes.
         seen.retain(|path, _| path.starts_with("acme/shop.git/hooks") || !path.starts_with("acme/shop.git"));
         seen.values_mut().for_each(|seen| seen.modified = (0, 0));
         seen
     };
-    assert_same(&settled(before.0), &settled(estate.seen("git")), "the repositories, in the end");
-    assert_same(&settled(before.1), &settled(estate.seen("data")), "git's home, in the end");
+    assert_same(&settled(before.0), &settled(estate.seen("git")), "the repositories, after uninstall");
+    assert_same(&settled(before.1), &settled(estate.seen("data")), "git's home, after uninstall");
     estate.commit("Three");
     assert_eq!(estate.push(&["main"]).succeeded().remote().len(), 0);
-    assert_eq!(estate.sandbox.waiting("unassigned").len(), 2, "the state is kept");
+    assert_eq!(estate.sandbox.waiting("unassigned").len(), 2, "uninstall keeps the state");
 }
 
 impl Estate {
-    /// Asserts what a person reads of a run.
+    /// Compares the output of a run with a golden file.
     #[track_caller]
     fn read_by_a_person(&self, name: &str, ran: &Ran) {
         let text = format!("{}{}exit status {}\n", ran.stdout, ran.stderr, ran.code.unwrap_or(-1));
@@ -237,7 +238,7 @@ impl Estate {
 }
 
 #[test]
-fn what_a_person_reads_is_short_and_says_what_is_so() {
+fn text_output_matches_the_golden_files() {
     let estate = Estate::new();
     for nth in 0..5 {
         estate.repository(&format!("acme/repository{nth}.git"));
@@ -280,7 +281,7 @@ fn what_a_person_reads_is_short_and_says_what_is_so() {
 }
 
 #[test]
-fn one_way_takes_the_other_out() {
+fn wrapper_and_config_hook_replace_each_other() {
     let estate = Estate::new();
     fs::write(estate.git_config(), "[core]\n\tbare = true\n").expect("written");
     estate.hand_over();
@@ -304,27 +305,28 @@ fn one_way_takes_the_other_out() {
         "[core]\n\tbare = true\n\
          # gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.\n\
          [hook \"gitea-lightstep\"]\n\
-         \tcommand = \"test ! -x '{0}' || '{0}' hook --config '{1}'; :\"\n\
+         \tcommand = \"test ! -x '{0}' || '{0}' hook --config '{1}' --state-dir '{2}'; :\"\n\
          \tevent = post-receive\n\
          # gitea-lightstep: end.\n",
         binary.display(),
-        lightstep.display()
+        lightstep.display(),
+        estate.sandbox.state().display()
     );
     assert_eq!(config(), block);
     let unchanged = estate.seen("data");
     estate.install(&["--git", &newer]).succeeded();
-    assert_same(&unchanged, &estate.seen("data"), "the second time");
+    assert_same(&unchanged, &estate.seen("data"), "the second run");
 
     estate.install(&[]).succeeded();
     assert!(wrapper.exists() && template.exists() && !config().contains("[hook"));
     estate.install(&["--git", &newer]).succeeded();
     estate.uninstall(&[]).succeeded();
-    assert_same(&before.0, &estate.lasting("git"), "in the end");
+    assert_same(&before.0, &estate.lasting("git"), "after uninstall");
     assert_eq!(fs::read(estate.git_config()).expect("the file"), before.1);
 }
 
 #[test]
-fn a_template_directory_of_somebody_else_is_joined_and_left_as_it_was() {
+fn existing_template_directory_is_extended_and_restored() {
     let estate = Estate::new();
     estate.sandbox.write("templates/bare/description", "Unnamed");
     estate.sandbox.write("templates/full/hooks/post-receive.d/own", "own");
@@ -343,19 +345,19 @@ fn a_template_directory_of_somebody_else_is_joined_and_left_as_it_was() {
         assert!(!estate.home().join("gitea-lightstep-template").exists());
         let unchanged = (estate.seen("templates"), estate.seen("data"));
         estate.install(&[]).succeeded();
-        assert_same(&unchanged.0, &estate.seen("templates"), "the second time");
-        assert_same(&unchanged.1, &estate.seen("data"), "the second time");
+        assert_same(&unchanged.0, &estate.seen("templates"), "the second run");
+        assert_same(&unchanged.1, &estate.seen("data"), "the second run");
         let mut git = estate.command("git");
         git.args(["init", "-q", "--bare", "git/acme/new.git"]);
         estate.sandbox.run(&mut git, b"").succeeded();
         assert!(estate.wrapper("acme/new.git").exists());
         fs::remove_dir_all(estate.path("git/acme/new.git")).expect("removed");
         estate.uninstall(&[]).succeeded();
-        assert_same(&before.0, &estate.lasting("templates"), "in the end");
+        assert_same(&before.0, &estate.lasting("templates"), "after uninstall");
         assert_eq!(fs::read_to_string(estate.git_config()).expect("the file"), before.1);
     }
 
-    // What Gitea itself will set when it starts is joined as well, before it does.
+    // A template directory that Gitea is going to set at its next start is used too.
     fs::remove_file(estate.git_config()).expect("removed");
     estate
         .app_ini(&format!("[git.config]\nINIT.templatedir = {}\n", estate.path("templates/bare").display()));
@@ -363,16 +365,16 @@ fn a_template_directory_of_somebody_else_is_joined_and_left_as_it_was() {
     let before = estate.lasting("templates");
     estate.install(&[]).succeeded();
     assert!(estate.path("templates/bare/hooks/post-receive.d/gitea-lightstep").exists());
-    // Now another one is named: the first is left, the second joined.
+    // When another directory is configured, the wrapper moves there.
     estate
         .app_ini(&format!("[git.config]\nINIT.templatedir = {}\n", estate.path("templates/full").display()));
     estate.install(&[]).succeeded();
     assert!(!estate.path("templates/bare/hooks").exists());
     assert!(estate.path("templates/full/hooks/post-receive.d/gitea-lightstep").exists());
-    // And then none, so that our own takes its place.
+    // Without a configured directory, our own template is used.
     estate.app_ini("");
     estate.install(&[]).succeeded();
-    assert_same(&before, &estate.lasting("templates"), "in the end");
+    assert_same(&before, &estate.lasting("templates"), "after uninstall");
     assert!(estate.home().join("gitea-lightstep-template").exists());
     estate.uninstall(&[]).succeeded();
     assert_eq!(fs::read_dir(estate.home()).expect("the directory").count(), 0);
@@ -390,14 +392,14 @@ fn a_template_directory_of_somebody_else_is_joined_and_left_as_it_was() {
             "{}",
             ran.stderr
         );
-        assert!(estate.wrapper("acme/shop.git").exists(), "the rest goes on");
+        assert!(estate.wrapper("acme/shop.git").exists(), "the other repositories are covered");
     }
 }
 
 #[test]
-fn whoever_runs_it_nothing_of_giteas_is_roots() {
+fn files_belong_to_giteas_user_whoever_installs() {
     let estate = Estate::new();
-    // A strict umask changes nothing, nor does a home of root's.
+    // Neither a strict umask nor root's home directory affects the result.
     let mut shell = estate.sandbox.command("sh", Path::new("/"));
     shell.arg("-c").arg("umask 077; exec \"$0\" install \"$@\"").arg(estate.path("bin/gitea-lightstep"));
     let ran = estate.sandbox.run(
@@ -418,7 +420,7 @@ fn whoever_runs_it_nothing_of_giteas_is_roots() {
     assert_eq!(fs::metadata(estate.git_config()).expect("the file").permissions().mode() & 0o777, 0o644);
     estate.uninstall(&[]).succeeded();
 
-    // As the user itself.
+    // Run as Gitea's user.
     let mut own = estate.command(estate.path("bin/gitea-lightstep"));
     estate.sandbox.run(own.arg("install").args(estate.options()).args(estate.with_git(&[])), b"").succeeded();
     assert!(estate.wrapper("acme/shop.git").exists());
@@ -437,13 +439,13 @@ fn whoever_runs_it_nothing_of_giteas_is_roots() {
         assert!(ran.stderr.contains("run this as root or as `12345:12345`"), "{}", ran.stderr);
         let ini = fs::read_to_string(estate.path("app.ini")).expect("app.ini");
         for (run_user, why) in [
-            ("RUN_USER = root", "is root, as whom Gitea does not run; say --run-user"),
+            ("RUN_USER = root", "is root, but Gitea does not run as root; name its user with --run-user"),
             ("RUN_USER = who", "`RUN_USER` in `"),
         ] {
             fs::write(estate.path("app.ini"), ini.replace("RUN_USER = nobody", run_user)).expect("written");
             refused(&[], why);
         }
-        // Without one, the owner of the repositories is the user.
+        // Without RUN_USER, the owner of the repositories is used.
         fs::write(estate.path("app.ini"), ini.replace("RUN_USER = nobody\n", "")).expect("written");
         assert_eq!(json(&estate.install(&["--json"]))["run_user"], "nobody");
     } else {

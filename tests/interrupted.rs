@@ -1,5 +1,5 @@
-//! `install` and `uninstall` that die at any step, and beside each other: who comes next ends the work, and nothing stray
-//! is left.
+//! `install` and `uninstall` that are killed at any step or run concurrently: the next run
+//! completes the work and leaves no stray files.
 
 use std::{
     fs,
@@ -9,25 +9,26 @@ use std::{
 
 use crate::support::{
     estate::{Estate, assert_same},
+    signal,
     spool::faulty,
 };
 
-/// Where anything is written.
+/// Directories in which they write.
 const DIRS: [&str; 3] = ["git", "data", "templates"];
 
-/// Runs a command as the user of Gitea, with the options that name the estate.
+/// Runs a command as Gitea's user, with the options for the estate.
 fn runs(estate: &Estate, words: &[&str]) {
     let mut lightstep = estate.command(estate.path("bin/gitea-lightstep"));
     estate.sandbox.run(lightstep.args(estate.with_git(words)).args(estate.options()), b"").succeeded();
 }
 
-/// Has the program with a fault in it do something, as the user of Gitea, and returns whether the fault came.
+/// Runs the faulty program as Gitea's user, and returns true if the fault occurred.
 fn dies_at(estate: &Estate, step: usize, words: &[&str]) -> bool {
     let report = estate.path("report");
     let _ = fs::remove_file(&report);
     let mut faulty = estate.command(estate.path("bin/faulty"));
     faulty.args(estate.with_git(words)).args(estate.options());
-    // The hook is to run the program without the fault.
+    // The installed hook must run the program without the fault.
     if words[0] == "install" {
         faulty.arg("--binary").arg(estate.path("bin/gitea-lightstep"));
     }
@@ -38,7 +39,7 @@ fn dies_at(estate: &Estate, step: usize, words: &[&str]) -> bool {
     has_died
 }
 
-/// Asserts that a push is taken as often as there are ways for it to come.
+/// Pushes, and asserts the number of markers, one for each installed hook.
 fn takes_a_push(estate: &Estate, what: &str, markers: usize) {
     estate.commit(what);
     let push = estate.push(&["main"]);
@@ -46,7 +47,7 @@ fn takes_a_push(estate: &Estate, what: &str, markers: usize) {
 }
 
 #[test]
-fn what_dies_at_any_step_is_ended_by_the_next() {
+fn run_killed_at_any_step_is_completed_by_the_next() {
     let estate = Estate::new();
     estate.place_binary("bin/faulty", &faulty());
     estate.sandbox.write("templates/description", "Unnamed");
@@ -54,7 +55,7 @@ fn what_dies_at_any_step_is_ended_by_the_next() {
     let joined = format!("[init]\n\ttemplateDir = {}\n", estate.path("templates").display());
     let (to_files, to_config, out): (&[&str], &[&str], &[&str]) =
         (&["install"], &["install", "--git", &newer], &["uninstall"]);
-    // What git's configuration holds, what was done before, and what is done now.
+    // Each case: the initial .gitconfig, the earlier command, and the command that is killed.
     for (text, before, now) in [
         (None, None, to_files),
         (Some("[a]\n\tb = c"), None, to_config),
@@ -77,13 +78,13 @@ fn what_dies_at_any_step_is_ended_by_the_next() {
         runs(&estate, now);
         let done = DIRS.map(|dir| estate.lasting(dir));
         for step in 1.. {
-            // Who comes next does the same, or takes everything out.
+            // The next command either does the same or uninstalls.
             for (next, expected) in [(now, &done), (out, &bare)] {
                 for (dir, begun) in DIRS.into_iter().zip(&begun) {
                     estate.restore(dir, begun);
                 }
                 if !dies_at(&estate, step, now) {
-                    assert!(step > 8, "{before:?}, then {now:?} has {step} steps");
+                    assert!(step > 8, "{before:?}, then {now:?} has only {step} steps");
                     break;
                 }
                 runs(&estate, next);
@@ -105,7 +106,7 @@ fn what_dies_at_any_step_is_ended_by_the_next() {
 }
 
 #[test]
-fn whoever_comes_while_another_is_at_work_waits_for_it() {
+fn concurrent_run_waits_for_the_first() {
     let estate = Estate::new();
     for nth in 0..100 {
         estate.repository(&format!("owner{}/repository{nth}.git", nth % 5));
@@ -131,11 +132,11 @@ fn whoever_comes_while_another_is_at_work_waits_for_it() {
         assert_eq!(count("changed") + count("unchanged"), 101);
     }
     estate.uninstall(&[]).succeeded();
-    assert_same(&before, &estate.lasting("git"), "in the end");
+    assert_same(&before, &estate.lasting("git"), "after uninstall");
 }
 
 #[test]
-fn one_that_is_ended_by_its_user_is_ended_by_the_next() {
+fn interrupted_run_is_completed_by_the_next() {
     let estate = Estate::new();
     for nth in 0..400 {
         fs::create_dir_all(estate.path(&format!("git/acme/r{nth}.git/hooks/post-receive.d")))
@@ -150,16 +151,15 @@ fn one_that_is_ended_by_its_user_is_ended_by_the_next() {
         .stdout(Stdio::null())
         .spawn()
         .expect("it starts");
-    crate::support::wait_until("the first is covered", || estate.wrapper("acme/r0.git").exists());
+    crate::support::wait_until("the first repository is covered", || estate.wrapper("acme/r0.git").exists());
     let pid = child.id().to_string();
-    // Of the group that a terminal would end, root's process and that of Gitea's user, this is the one that works.
+    // Signal the worker that runs as Gitea's user. A terminal would signal the whole process group.
     let worker = fs::read_to_string(Path::new("/proc").join(&pid).join("task").join(&pid).join("children"));
     let worker = worker.ok().and_then(|children| children.split_whitespace().next().map(String::from));
-    let mut kill = estate.sandbox.command("kill", &estate.path(""));
-    let _ = estate.sandbox.run(kill.arg("-INT").arg(worker.unwrap_or(pid)), b"");
+    signal(&worker.unwrap_or(pid), rustix::process::Signal::INT);
     let _ = child.wait().expect("it ends");
     estate.install(&[]).succeeded();
     assert!((0..400).all(|nth| estate.wrapper(&format!("acme/r{nth}.git")).exists()));
     estate.uninstall(&[]).succeeded();
-    assert_same(&before, &estate.lasting("git"), "no file with a dot is left");
+    assert_same(&before, &estate.lasting("git"), "no temporary file is left");
 }

@@ -1,65 +1,70 @@
-//! The one integration target: everything here goes through the public door, which is the binary,
-//! the real `git` and a real receiver.
+//! The integration tests that need only git and the tools of a base system. All tests use the public
+//! interface: the binary, the real `git` and a receiver. `with_servers` has the tests that need more.
 
 mod support;
 
-mod api; // what scripts can call and read: every example is true
-mod back_ends; // each configuration of docs/back-ends.md: what arrives is what that back end documents
-mod bad_input; // whatever goes wrong, the push succeeds and the journal says what it was
-mod brought; // what a deployment brings, over random histories, with git and plain counting as the oracles
-mod cap; // a spool that is full drops what is worth least, and says so
-mod captures; // what running Gitea servers handed to hooks, and what a person says of it
-mod check; // what check finds in scripts and services, with carets and as JSON
-mod chroot; // the static binary where there is nothing: no bash, no curl, no CA files, names from anywhere
-mod commands; // status, log, check, deliver: answers, messages, exit status
-mod config_hook; // git 2.54 and newer: the hook in Gitea's .gitconfig, in every bad state of our binary
-mod connect; // connect: the test marker, the event query that is made once, what is left to a person
-mod conventions; // docs/attributes.md: every attribute on the wire, and the registry of the semantic conventions
+mod api; // every example in the scripting reference is true
+mod back_ends; // the configurations in docs/back-ends.md
+mod bad_input; // failures around a push, which always succeeds
+mod bounded; // endless and blocking files
+mod brought; // the commits between two deployments, compared with git
+mod cap; // a full spool drops the oldest changes first
+mod captures; // hook inputs captured from running Gitea servers
+mod check; // findings in scripts and services, as text and as JSON
+mod commands; // output and exit status of status, log, check and deliver
+mod connect; // test markers and the event query
+mod conventions; // docs/attributes.md and the wire
 mod crash; // a process that dies at any step loses nothing
-mod deaths; // a policy that kills the process costs its own update, and nothing else
-mod delivery; // one bad marker, one bad form, one bad destination: each alone
-mod deployed; // what runs where: remembered, told the same again, found in history, broken and gone
-mod destinations; // kind = "http": each shipped shape as its vendor documents it, retry, dead letters, secrets
-mod detached; // what the process that a hook leaves behind keeps of the push: nothing
-mod doctor; // doctor: each cause of "no marker came" that it knows, and a Gitea where all is well
-mod documents; // what the documents promise
-mod explain; // explain: the whole way of an update, in every state that it can be in
-mod facts; // what the repository says, with git as the oracle, in SHA-1 and SHA-256
-mod faults; // a full disk, no descriptors, a state directory that goes away: what is captured arrives
-mod finding; // which Gitea install means, odd paths, single repositories, and what --purge removes
-mod git_home; // Gitea's .gitconfig and app.ini in every state: changed as git would, or left with a reason
-mod golden_tests; // `test`: what a test can say, the difference, --bless, JUnit, the policies that are shipped
-mod hang; // a hook that hangs, wherever it does: the push goes on, and what was captured is there
-mod hook_page; // Gitea's text box in every form, beside the installed hook and alone: decided once
-mod hooks_api; // install and uninstall through the Git Hooks API of a scripted Gitea
-mod hostile; // a back end that does everything wrong: nothing is lost, nothing takes for ever
-mod imports; // what scripts import from their directory, and what stands outside of functions
-mod install_in_image; // install.sh where nothing is but busybox: containers, crond, systemd
-mod install_killed; // install.sh stopped at every step: all as before, or completed by the next run
-mod install_sh; // install.sh under dash and busybox ash, as root and as the user that Gitea runs as
-mod installation; // install and uninstall: every state of a Gitea on disk, twice, killed at each step, and back
-mod interrupted; // install and uninstall that die at any step, and beside each other
-mod layering; // the arrows between modules go one way
-mod layers; // which scripts have a say: their hashes, imports, and the page beside the installed hook
-mod limits; // hostile scripts: each is stopped, and costs its own markers and nothing else
-mod load; // 64 pushers at once while the receiver goes up and down
-mod many_refs; // 100,000 updates in one push, and the budget
-mod merge; // what piles up while a destination is away: in few files, and nothing less
-mod model; // the spool beside a model of it, over random sequences
-mod nginx; // a real nginx before the receiver: stopped, restarted, 502, 503, 429, 413
-mod people; // who pushed, merged, wrote; mail addresses and the key of their hashes
-mod policy; // scripts from files: decide, enrich, guard, layers, errors with positions
-mod progress; // the bar on a terminal while a delivery takes its time
-mod pushes; // a real push arrives in a receiver that nobody here wrote
-mod queue; // queue list, show, retry and drop: what they say, what they leave on disk
-mod rests; // no file of an outbox takes the place of another
-mod secrets; // tokens: read once, read anew when refused, shown to nobody
-mod services; // versions, environments, links, the own file of a repository
-mod shipped; // the policies in scripts: their golden tests, and real pushes
-mod status; // status: what it finds, and the same as JSON and as OpenMetrics
-mod tls; // certificates from internal CAs and bad ones, proxies: what is trusted, and what is said
-mod trace_context; // links, parents, how long a span takes, and the ids that everybody computes alike
-mod trial; // try: a policy over real history, two policies side by side, nothing written
-mod tutorial; // every command of docs/tutorial.md prints what it says
-mod twenty_weeks; // a scripted history through the real hook, held beside a table that a person wrote
-mod wire; // the bytes on the wire: encodings, headers, paths, retry classes
+mod deaths; // policies that kill their process
+mod delivery; // isolation of bad markers and broken destinations
+mod deployed; // the deployment history
+mod destinations; // kind = "http": the shipped shapes, retries, dead letters
+mod detached; // the background process keeps nothing of the push open
+mod doctor; // every finding, and no false ones
+mod documents; // the documents match the program
+mod explain; // the history of an update
+mod facts; // facts from the repository, compared with git
+mod faults; // full disks, missing descriptors, a removed state directory
+mod finding; // how install finds Gitea, odd paths, and --purge
+mod flipped; // bit flips in the spool
+mod fuzz_corpora; // the fuzz corpora, without a fuzzer
+mod git_home; // Gitea's .gitconfig and app.ini in every state
+mod globs; // glob patterns, compared with git
+mod golden_tests; // the test subcommand and the shipped policies
+mod hang; // hooks that block
+mod hook_page; // the policy in Gitea's Git Hooks page
+mod hooks_api; // install and uninstall through Gitea's Git Hooks API
+mod hostile; // a misbehaving back end
+mod hostile_repositories; // a corpus of malicious repositories
+mod imports; // imports of scripts, and statements outside of functions
+mod installation; // install and uninstall on a Gitea in every state
+mod interrupted; // install and uninstall, killed at any step or concurrent
+mod journal_gap; // a journal that cannot be written
+mod kept; // captures are on disk before the hook returns
+mod layering; // the dependency rules between modules
+mod layers; // the scripts that take part in a decision
+mod limits; // scripts that try to exceed a limit
+mod load; // 64 concurrent pushers and an unreliable receiver
+mod many_refs; // a push of 100,000 updates, and the time limit
+mod merge; // merging of the files in an outbox
+mod model; // the spool compared with a model, over random operations
+mod ownership; // services that belong to one repository
+mod people; // attribution, mail addresses and their keyed hashes
+mod picture; // docs/push.svg, drawn from a real push
+mod policy; // policies from files: decide, enrich, guard, layers, errors
+mod power_cut; // states of the disk after a power cut
+mod progress; // the progress bar
+mod queue; // queue list, show, retry and drop
+mod rests; // files in an outbox never replace each other
+mod secrets; // tokens are read once per delivery and never shown
+mod services; // versions, environments, links, a repository's own file
+mod shipped; // the policies in scripts/
+mod shown; // untrusted text on a terminal
+mod status; // status as text, JSON and OpenMetrics
+mod tls; // private CAs, invalid certificates, proxies
+mod tree_bombs; // trees with a huge number of paths
+mod trial; // the try subcommand
+mod tutorial; // the commands of docs/tutorial.md
+mod ulimits; // a hook under low limits, with any signal and any clock
+mod undecided; // pushes that cannot be decided immediately
+mod wire; // encodings, headers, paths and retries on the wire

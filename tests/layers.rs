@@ -1,23 +1,23 @@
-//! Which scripts have a say about a push, and what is kept of them.
+//! The scripts that take part in a decision, and their record in the journal.
 
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// Returns what `sha256sum` says of a file.
+/// Returns the hash that `sha256sum` prints for a file.
 fn sha256(sandbox: &Sandbox, path: &std::path::Path) -> String {
     let mut command = sandbox.command("sha256sum", &sandbox.path(""));
     let ran = sandbox.run(command.arg(path), b"");
     ran.succeeded().stdout[..64].to_string()
 }
 
-/// Returns what the journal says of pushes.
+/// Returns the journal entries for pushes.
 fn pushes(sandbox: &Sandbox) -> Vec<Value> {
     sandbox.journal().into_iter().filter(|entry| entry["record"] == "push").collect()
 }
 
 #[test]
-fn the_journal_and_the_marker_tell_which_scripts_decided() {
+fn journal_and_marker_name_the_deciding_scripts() {
     let sandbox = Sandbox::new();
     let scripts = [
         ("site", "site.rhai", "fn guard(marker, update) { }\r\n"),
@@ -76,7 +76,7 @@ fn the_journal_and_the_marker_tell_which_scripts_decided() {
 }
 
 #[test]
-fn a_script_cannot_say_that_the_policy_was_another() {
+fn script_cannot_forge_the_policy_attributes() {
     let sandbox = Sandbox::new();
     let script = "fn decide(update) { mark(#{ attributes: #{ \"gitea_lightstep.policy\": \"mine\" } }) }";
     sandbox.write("scripts/site.rhai", script);
@@ -87,13 +87,13 @@ fn a_script_cannot_say_that_the_policy_was_another() {
 }
 
 #[test]
-fn a_push_that_is_decided_later_is_noted_with_the_policy_that_decides_it() {
+fn delayed_decision_records_the_policy_that_decided() {
     let sandbox = Sandbox::new();
     sandbox.configure("[policy.limits]\ntime = \"1ns\"\n");
     sandbox.commit("One", &[]);
     sandbox.push(&["main"]).succeeded();
     sandbox.wait_for_deliverers_to_end();
-    assert_eq!(pushes(&sandbox), [json!(null); 0], "nothing is decided, so nothing is noted");
+    assert_eq!(pushes(&sandbox), [json!(null); 0], "an undecided push has no push entry");
 
     sandbox.configure("");
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
@@ -102,7 +102,7 @@ fn a_push_that_is_decided_later_is_noted_with_the_policy_that_decides_it() {
     assert_eq!(push["layers"][1]["layer"], "site");
     assert_eq!(sandbox.decisions()[0]["push"], push["push"]);
 
-    // A push whose budget ends half way is noted by both who decide it.
+    // If the time limit ends halfway, both processes that decide the push record it.
     sandbox.configure("[policy.limits]\ntime = \"1s\"\noperations = 1_000_000_000\n");
     sandbox.write("scripts/site.rhai", "fn decide(update) { if update.branch == \"slow\" { loop {} } true }");
     sandbox.push(&["main:fast", "main:slow"]).succeeded();
@@ -115,9 +115,12 @@ fn a_push_that_is_decided_later_is_noted_with_the_policy_that_decides_it() {
 }
 
 #[test]
-fn a_policy_that_cannot_be_loaded_is_no_layer() {
+fn unloadable_policy_is_not_a_layer() {
     for (script, why) in [
-        (&b"fn decide(update) { true }\n// caf\xe9"[..], "line 2 is no UTF-8 text; save the script as UTF-8"),
+        (
+            &b"fn decide(update) { true }\n// caf\xe9"[..],
+            "line 2 is not valid UTF-8; save the script as UTF-8",
+        ),
         (&[b' '; (256 << 10) + 1], "the script is larger than 256 KiB"),
     ] {
         let sandbox = Sandbox::new();

@@ -1,20 +1,23 @@
-//! Scripts that try to pass a limit: each is stopped, and costs its own update's markers and nothing else.
+//! Scripts that try to exceed a limit: each must be stopped, and must only affect the markers of
+//! its own update.
 //!
-//! `tests/fixtures/hostile` holds them. The first line of each says what it tries, and words of the message that must stop it.
-//! All leave the branch `calm` alone. By how much they overshoot, `cargo bench --bench push -- --only limits` measures.
+//! `tests/fixtures/hostile` contains the scripts. The first line of each describes the attack and
+//! gives words from the expected error message. All of them behave normally for the branch `calm`.
+//! The benchmark measures by how much they exceed their limits (`--only limits`).
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
 
 use crate::support::{Ran, Sandbox, manifest_dir, wait_until};
 
-/// A script that tries to pass a limit.
+/// A script that tries to exceed a limit.
 struct Script {
     name: String,
     stopped_by: String,
     source: String,
-    /// One that does not compile costs every update: it might have held the guard that refuses them.
+    /// True if it compiles. A script that does not compile fails all updates, because it might
+    /// contain a guard.
     compiles: bool,
 }
 
@@ -27,7 +30,8 @@ fn written() -> Vec<Script> {
     let read = |path: &std::path::PathBuf| {
         let source = fs::read_to_string(path).expect("a script");
         let first = source.lines().next().expect("a first line");
-        let (tries, stopped_by) = first.split_once("; stopped by: ").expect("what stops it");
+        let (tries, stopped_by) =
+            first.split_once("; stopped by: ").expect("the first line says what stops the script");
         assert!(tries.starts_with("// Tries to "), "{path:?}: {first}");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let compiles = !matches!(&*name, "curry-chain" | "eval" | "import" | "this");
@@ -36,8 +40,8 @@ fn written() -> Vec<Script> {
     paths.iter().map(read).collect()
 }
 
-/// Returns scripts that try to keep the compiler busy, or to have it overflow its stack; each is close to the largest script
-/// that is read.
+/// Returns scripts that slow down the compiler or try to overflow its stack. Each is close to the
+/// maximum script size.
 fn for_the_compiler() -> Vec<Script> {
     let nested = |open: &str, inner: &str, close: &str| {
         let depth = 200_000 / (open.len() + close.len());
@@ -87,13 +91,13 @@ fn for_the_compiler() -> Vec<Script> {
         ),
     ];
     let script = |(name, stopped_by, source): (&str, &str, String)| {
-        assert!(source.len() <= 256 << 10, "{name} is {} bytes", source.len());
+        assert!(source.len() <= 256 << 10, "{name} has {} bytes, more than 256 KiB", source.len());
         Script { name: name.into(), stopped_by: stopped_by.into(), source, compiles: false }
     };
     sources.map(script).into()
 }
 
-/// A repository with a hostile script before it, and a push of two branches.
+/// A repository with a site script, and a push of two branches.
 struct Target {
     sandbox: Sandbox,
     stdin: String,
@@ -110,30 +114,46 @@ impl Target {
         Self { sandbox, stdin }
     }
 
-    /// Runs the hook with a script of the site, under these limits.
+    /// Runs the hook with a site script and these limits.
     fn push(&self, script: &str, limits: &str) -> Ran {
         self.sandbox.configure(&format!("[reply]\nto_pusher = \"nothing\"\n[policy.limits]\n{limits}"));
         self.sandbox.write("scripts/site.rhai", script);
         self.sandbox.hook(self.stdin.as_bytes())
     }
 
-    /// Returns the decisions of the last push, of `main` and of `calm`, once the background has made what the hook left.
-    fn decisions(&self, pushes: usize) -> [Value; 2] {
-        wait_until("both are decided", || self.sandbox.decisions().len() == 2 * pushes);
-        self.sandbox.decisions().split_off(2 * (pushes - 1)).try_into().expect("two")
+    /// Returns the decisions for `main` and `calm` in the last push. Waits until the background
+    /// process has finished, including retries of failed updates.
+    fn decisions(&self, script: &Script, pushes: usize) -> [Value; 2] {
+        wait_until(&format!("both pushes of {} are decided", script.name), || {
+            self.sandbox.deliverers().is_empty() && self.last_decisions(pushes).is_some()
+        });
+        self.last_decisions(pushes).expect("two decisions")
     }
 
-    /// Holds one script against what must stop it, and pushes once more without it. Returns what is wrong.
+    fn last_decisions(&self, pushes: usize) -> Option<[Value; 2]> {
+        let decisions = self.sandbox.decisions();
+        let ids: BTreeSet<&str> = decisions.iter().filter_map(|decision| decision["push"].as_str()).collect();
+        let id = *ids.iter().nth(pushes - 1)?;
+        let last = |ref_name| {
+            decisions.iter().rfind(|decision| decision["push"] == id && decision["ref"] == ref_name).cloned()
+        };
+        Some([last("refs/heads/main")?, last("refs/heads/calm")?])
+    }
+
+    /// Checks that a script is stopped, and that a later push without it works. Returns the
+    /// problems.
     fn survive(&self, script: &Script, pushes: &mut usize) -> Vec<String> {
-        // A debug build is slow: all but those that the clock must stop have time enough.
+        // Debug builds are slow, so only the scripts that the time limit must stop get a short one.
         let time = if script.stopped_by.contains("time`") { "500ms" } else { "20s" };
         let ran = self.push(&script.source, &format!("time = \"{time}\"\nmemory = \"16MiB\"\n"));
         *pushes += 1;
-        let [main, calm] = self.decisions(*pushes);
+        let [main, calm] = self.decisions(script, *pushes);
         fs::remove_file(self.sandbox.path("scripts/site.rhai")).expect("the script");
+        // Otherwise the next hostile script would decide this update again.
+        fs::remove_dir_all(self.sandbox.state().join("failed")).expect("the update failed");
         self.sandbox.hook(self.stdin.as_bytes()).said_nothing();
         *pushes += 1;
-        let [next, _] = self.decisions(*pushes);
+        let [next, _] = self.decisions(script, *pushes);
 
         let why = main["why"].as_str().unwrap_or_default();
         let calm_outcome = if script.compiles { "marked" } else { "failed" };
@@ -153,9 +173,9 @@ impl Target {
     }
 }
 
-/// Returns whether a reason begins with the script and one of its lines.
+/// Returns true if a reason starts with the script and a line number.
 fn names_a_line(why: &str) -> bool {
-    // An answer has no line: it is what the whole function came to.
+    // A wrong return value has no line number, because it comes from the whole function.
     let is_answer = why.contains("site.rhai: `decide` returned ");
     is_answer
         || why
@@ -163,7 +183,7 @@ fn names_a_line(why: &str) -> bool {
             .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Tries every fourth of the scripts.
+/// Tests every fourth script.
 fn survive_each(scripts: &[Script], quarter: usize) {
     let target = Target::new();
     let mut pushes = 0;
@@ -173,27 +193,27 @@ fn survive_each(scripts: &[Script], quarter: usize) {
 }
 
 #[test]
-fn a_script_that_tries_to_pass_a_limit_0() {
+fn hostile_script_is_stopped_0() {
     survive_each(&written(), 0);
 }
 
 #[test]
-fn a_script_that_tries_to_pass_a_limit_1() {
+fn hostile_script_is_stopped_1() {
     survive_each(&written(), 1);
 }
 
 #[test]
-fn a_script_that_tries_to_pass_a_limit_2() {
+fn hostile_script_is_stopped_2() {
     survive_each(&written(), 2);
 }
 
 #[test]
-fn a_script_that_tries_to_pass_a_limit_3() {
+fn hostile_script_is_stopped_3() {
     survive_each(&written(), 3);
 }
 
 #[test]
-fn a_script_that_keeps_the_compiler_busy() {
+fn script_that_is_slow_to_compile_is_stopped() {
     for quarter in 0..4 {
         survive_each(&for_the_compiler(), quarter);
     }

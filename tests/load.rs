@@ -1,7 +1,7 @@
-//! Many pushers at once, over many repositories, while the receiver goes up and down.
+//! Many concurrent pushers to many repositories, while the receiver goes down and comes back.
 //!
-//! In the long run it is a minute with 64 pushers over 200 repositories and the release binary
-//! (`GITEA_LIGHTSTEP_BINARY`); in the ordinary one a few seconds with what is being tested.
+//! The long run takes a minute, with 64 pushers, 200 repositories and the release binary
+//! (`GITEA_LIGHTSTEP_BINARY`). The normal run takes a few seconds with the binary under test.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,7 +16,7 @@ use std::{
 
 use crate::support::{BINARY, Sandbox, flicker::Flicker, is_long, wait_until};
 
-/// How long the receiver is up, and then down.
+/// Durations for which the receiver is up, and then down.
 const UP: Duration = Duration::from_millis(1500);
 const DOWN: Duration = Duration::from_millis(700);
 
@@ -26,12 +26,12 @@ struct Load {
     time: Duration,
 }
 
-/// Every so many repositories, one has a hook that does nothing: what ours adds is told beside it.
+/// One in this many repositories has a no-op hook, which is the baseline for the hook's duration.
 const IDLE_EVERY: usize = 4;
 
 const IDLE: &str = "#!/bin/sh\nwhile read -r _; do :; done\n";
 
-/// What runs the hook, and notes when it began and when it ended.
+/// Wrapper that runs the hook and records its start and end time.
 const TIMED: &str = r#"#!/bin/bash
 begin=$EPOCHREALTIME
 "$GIT_DIR/ours"
@@ -71,7 +71,7 @@ fn every_push_succeeds_and_every_marker_arrives() {
     });
     let took = start.elapsed();
 
-    // What the last linger left is for whoever comes next: here, an administrator.
+    // When the last linger time is over, the remaining markers need a manual `deliver`.
     wait_until("every marker has arrived", || {
         let _ = sandbox.binary(&["deliver"]);
         sandbox.files("outbox/collector/new").is_empty() && sandbox.files("inbox").is_empty()
@@ -79,7 +79,7 @@ fn every_push_succeeds_and_every_marker_arrives() {
     let drained = start.elapsed();
     let received = receiver.received();
     let missing: Vec<_> = pushed.iter().filter(|tag| !received.contains_key(*tag)).collect();
-    assert_eq!(missing, [""; 0], "of {} pushes", pushed.len());
+    assert_eq!(missing, [""; 0], "markers missing after {} pushes", pushed.len());
     let tags: HashSet<&String> = pushed.iter().collect();
     let invented: Vec<_> = received.keys().filter(|tag| !tags.contains(tag)).collect();
     assert_eq!(invented, [""; 0]);
@@ -89,7 +89,7 @@ fn every_push_succeeds_and_every_marker_arrives() {
     tell(load, sandbox, &receiver, &pushed, took, drained, &peaks.into_inner().expect("no panic"));
 }
 
-/// Makes the repositories, all alike.
+/// Creates the repositories, which are identical.
 fn server(load: &Load, binary: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.commit("What everybody pushes", &[("a", "1")]);
@@ -111,8 +111,8 @@ fn is_idle(repository: usize) -> bool {
     repository.is_multiple_of(IDLE_EVERY)
 }
 
-/// Pushes new tags to one repository after the other until the time is over, and returns those that our hook
-/// was told of.
+/// Pushes new tags to one repository after the other until the time is over. Returns the tags that
+/// went through our hook.
 fn push_on(pusher: usize, load: &Load, sandbox: &Sandbox) -> Vec<String> {
     let start = Instant::now();
     let mut pushed = Vec::new();
@@ -139,7 +139,7 @@ fn push_on(pusher: usize, load: &Load, sandbox: &Sandbox) -> Vec<String> {
     pushed
 }
 
-/// Looks at the processes of ours until it is over, and keeps the largest peak of each command.
+/// Samples our processes until the test is over, and records the peak memory of each subcommand.
 fn watch(binary: &str, peaks: &Mutex<BTreeMap<String, u64>>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
         for process in fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path()) {
@@ -153,7 +153,7 @@ fn watch(binary: &str, peaks: &Mutex<BTreeMap<String, u64>>, is_over: &AtomicBoo
     }
 }
 
-/// Returns what a process of ours does, and its peak in KiB.
+/// Returns the subcommand of one of our processes, and its peak memory in KiB.
 fn peak(process: &Path, binary: &str) -> Option<(String, u64)> {
     if fs::read_link(process.join("exe")).ok()? != Path::new(binary) {
         return None;
@@ -164,8 +164,8 @@ fn peak(process: &Path, binary: &str) -> Option<(String, u64)> {
     Some((command, peak.trim().trim_end_matches(" kB").parse().ok()?))
 }
 
-/// Prints the figures.
-#[expect(clippy::print_stdout, reason = "figures are half of what it is for")]
+/// Prints the measured values.
+#[expect(clippy::print_stdout, reason = "the test reports its measurements")]
 fn tell(
     load: &Load,
     sandbox: &Sandbox,
@@ -199,7 +199,7 @@ fn tell(
     }
 }
 
-/// Returns how long the hooks of one kind took, in milliseconds, from the shortest to the longest.
+/// Returns the durations of the hooks of one kind in milliseconds, in ascending order.
 fn times(load: &Load, sandbox: &Sandbox, kind: &str) -> Vec<f64> {
     let mut times = Vec::new();
     for pusher in 0..load.pushers {

@@ -1,16 +1,16 @@
-//! 100,000 updates in one push, and the budget of the push.
+//! A push of 100,000 updates, and the time limit of a push.
 
 use crate::support::{Sandbox, wait_until};
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 
 #[test]
-fn a_hundred_thousand_updates_are_all_decided() {
+fn hundred_thousand_updates_are_all_decided() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("One of very many", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
     std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
-    // Every hundredth is a version; the rest are branches that nobody watches.
+    // Every hundredth ref is a version tag. The others are branches that do not create markers.
     let stdin: String = (0..100_000)
         .map(|n| match n % 100 {
             0 => format!("{ZERO} {commit} refs/tags/v1.0.{n}\n"),
@@ -20,8 +20,8 @@ fn a_hundred_thousand_updates_are_all_decided() {
     sandbox.configure("[policy.limits]\ntime = \"250ms\"\n");
     let ran = sandbox.hook(stdin.as_bytes());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    // The rest is decided in the background, which writes it down slice by slice.
-    wait_until("everything is decided", || {
+    // The background process decides the rest, and writes the results in slices.
+    wait_until("all updates are decided", || {
         sandbox.files("inbox").is_empty() && sandbox.decisions().len() == 100_000
     });
     let decisions = sandbox.decisions();
@@ -33,12 +33,13 @@ fn a_hundred_thousand_updates_are_all_decided() {
 }
 
 #[test]
-fn what_the_budget_leaves_is_decided_in_the_background() {
+fn updates_beyond_the_time_limit_are_decided_in_the_background() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Slow to judge", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
     std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
-    // The script takes its time for all but the first update: more than is left, less than one may have.
+    // For all but the first update, the script takes longer than the remaining time, but less than
+    // the limit of one update.
     sandbox.configure(
         "[policy.limits]\ntime = \"400ms\"\noperations = 100_000_000\n[reply]\nto_pusher = \"all\"\n",
     );
@@ -50,7 +51,7 @@ fn what_the_budget_leaves_is_decided_in_the_background() {
     let ran = sandbox.hook(tags.as_bytes());
     let said = ran.succeeded().remote_or_own();
     assert!(said[0].starts_with("gitea-lightstep: release shop 1.0.0, trace "), "{said:?}");
-    wait_until("everything is decided", || sandbox.files("inbox").is_empty());
+    wait_until("all updates are decided", || sandbox.files("inbox").is_empty());
     let mut versions: Vec<_> =
         sandbox.waiting("unassigned").iter().map(|m| m["version"].to_string()).collect();
     versions.sort();
@@ -59,7 +60,7 @@ fn what_the_budget_leaves_is_decided_in_the_background() {
 }
 
 #[test]
-fn a_script_that_is_too_slow_for_one_update_fails_it_in_the_background() {
+fn update_with_a_too_slow_script_fails_in_the_background() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Never judged", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);

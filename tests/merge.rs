@@ -1,4 +1,5 @@
-//! What piles up while a destination is away is in few files when it is back, and nothing of it is less.
+//! Merging in the outbox: the backlog of an unavailable destination ends up in few files, without
+//! losing a marker.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +18,10 @@ use crate::support::{
     spool::{Ground, OUTBOX, Push, Spool},
 };
 
-/// Where nobody listens: the port is reserved for a service that is long gone (RFC 863).
+/// Address without a server: port 9 is reserved for the obsolete discard service (RFC 863).
 const DOWN: &str = "http://127.0.0.1:9";
 
-/// A sandbox with one marker to make others of.
+/// A sandbox with a template marker.
 struct Pile {
     sandbox: Sandbox,
     template: Value,
@@ -38,8 +39,8 @@ impl Pile {
         Self { sandbox, template }
     }
 
-    /// Lays down a push that was so long ago, with a marker for each of `kinds`, as the hook leaves it. Returns the name of
-    /// the file.
+    /// Writes a push of this age to the outbox like the hook, with one marker for each of `kinds`.
+    /// Returns the file name.
     fn push(&self, ago: SignedDuration, kinds: &[&str]) -> String {
         self.push_with(ago, kinds, "A title")
     }
@@ -60,19 +61,18 @@ impl Pile {
             marker["kind"] = (*kind).into();
             marker["title"] = title.into();
             marker["time"] = time.to_string().into();
-            marker["attributes"]["gitea_lightstep.push.id"] = push.to_string().into();
-            marker["attributes"]["gitea_lightstep.marker.id"] = id.into();
+            marker["push"] = push.to_string().into();
             text.push_str(&format!("{marker}\n"));
         }
         let name = format!("{push}.0");
         self.sandbox.write(&format!("state/outbox/collector/new/{name}"), text);
         let file = self.sandbox.state().join("outbox/collector/new").join(&name);
-        let file = fs::File::options().write(true).open(file).expect("it is there");
+        let file = fs::File::options().write(true).open(file).expect("the file exists");
         file.set_modified(SystemTime::from(time)).expect("a date");
         name
     }
 
-    /// Lays down pushes of one change, a second after each other, the last of them `ago`.
+    /// Writes pushes of one change each, one second apart; the last one is `ago` old.
     fn changes(&self, count: i64, ago: SignedDuration) -> Vec<String> {
         (0..count).rev().map(|nth| self.push(ago + SignedDuration::from_secs(nth), &["change"])).collect()
     }
@@ -85,7 +85,7 @@ impl Pile {
         ids(&self.sandbox.waiting("collector"))
     }
 
-    /// Has `deliver` find the destination away.
+    /// Runs `deliver`, which must fail because the destination is down.
     #[track_caller]
     fn deliver_in_vain(&self) {
         assert_eq!(self.sandbox.binary(&["deliver"]).code, Some(1));
@@ -102,7 +102,7 @@ trait LikeRandom {
 }
 
 impl LikeRandom for Uuid {
-    /// Sixteen bytes that nothing else has.
+    /// Returns a random UUID.
     fn new_v4_like() -> Self {
         Self::from_u128(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)))
     }
@@ -119,12 +119,12 @@ fn push_of(name: &str) -> &str {
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 #[test]
-fn what_waits_becomes_one_file_in_its_order() {
+fn backlog_is_merged_into_one_file_in_order() {
     let pile = Pile::new("");
     let names = pile.changes(63, MINUTE);
     let before = pile.ids();
     pile.deliver_in_vain();
-    assert_eq!(pile.files(), names, "63 files are few");
+    assert_eq!(pile.files(), names, "63 files are fewer than merge_at");
 
     let last = pile.push(SignedDuration::from_secs(5), &["change", "release"]);
     pile.deliver_in_vain();
@@ -136,7 +136,7 @@ fn what_waits_becomes_one_file_in_its_order() {
     assert_eq!((after.len(), &after[..63]), (65, &*before));
     assert_eq!(pile.sandbox.files("outbox/collector"), ["lock", "new", "standing.json"]);
 
-    // It has waited as long as what is in it.
+    // A merged file is as old as its oldest marker.
     let status = pile.sandbox.binary(&["status", "--json", "--older-than", "90s"]);
     let status: Value = serde_json::from_str(&status.succeeded_or_found().stdout).expect("JSON");
     let waiting = &status["destinations"][0]["waiting"];
@@ -148,7 +148,10 @@ fn what_waits_becomes_one_file_in_its_order() {
     assert_eq!(entry["time"], waiting["oldest"]);
     let file = pile.sandbox.state().join("outbox/collector/new").join(&merged[0]);
     let age = file.metadata().and_then(|file| file.modified()).expect("a date").elapsed().expect("the past");
-    assert!(age >= Duration::from_secs(5) && age < Duration::from_secs(50), "that of its youngest part");
+    assert!(
+        age >= Duration::from_secs(5) && age < Duration::from_secs(50),
+        "a merged file has the date of its youngest part"
+    );
 
     let list = pile.sandbox.binary(&["queue", "list"]).stdout;
     assert!(list.ends_with("65 markers of several pushes: 64 change shop, release shop\n"), "{list}");
@@ -158,7 +161,7 @@ fn what_waits_becomes_one_file_in_its_order() {
         assert!(show.succeeded().stdout.contains(&line), "{}", show.stdout);
     }
 
-    // With those that came since, it becomes one again.
+    // Together with newer files, it is merged again.
     pile.changes(64, SignedDuration::ZERO);
     pile.deliver_in_vain();
     assert_eq!(pile.files().len(), 1);
@@ -175,16 +178,20 @@ fn what_waits_becomes_one_file_in_its_order() {
         .flat_map(|delivery| delivery["markers"].as_array().expect("ids").clone())
         .map(|id| id.as_str().expect("text").to_string())
         .collect();
-    assert_eq!((delivered.len(), &delivered[..65]), (129, &*after), "each once, in the order of the pushes");
+    assert_eq!(
+        (delivered.len(), &delivered[..65]),
+        (129, &*after),
+        "each marker is sent once, in the order of the pushes"
+    );
 }
 
 #[test]
-fn what_does_not_belong_together_stays_apart() {
+fn unrelated_files_are_not_merged() {
     let pile = Pile::new("merge_at = 2\n");
     let old = pile.changes(2, MINUTE * 180);
     let alone = pile.push(MINUTE * 90, &["change"]);
     let new = pile.changes(3, MINUTE);
-    // What cannot be read, and what nobody here wrote, is left to the delivery.
+    // Unreadable and foreign files are left for `deliver`.
     let dir = pile.sandbox.state().join("outbox/collector/new");
     fs::write(dir.join(&new[1]), "{\"format\":1,\"markers\":1}\nbroken\n").expect("a file");
     fs::write(dir.join("stray"), "what is this").expect("a file");
@@ -196,9 +203,9 @@ fn what_does_not_belong_together_stays_apart() {
     let starts: Vec<_> = files.iter().map(|name| name.split('.').count()).collect();
     assert_eq!(starts, [4, 2, 4, 2, 4], "{files:?}");
     assert!(files[0].starts_with(&format!("{}.0.{}.", push_of(&old[0]), push_of(&old[1]))));
-    assert_eq!(files[1], alone, "more than an hour lies between");
+    assert_eq!(files[1], alone, "files more than an hour apart are not merged");
     assert!(files[2].starts_with(&format!("{}.0.{}.", push_of(&new[0]), push_of(&new[2]))));
-    assert_eq!(files[3], large, "it is not small");
+    assert_eq!(files[3], large, "a large file is not merged");
     assert!(files[4].starts_with(&format!("{}.0.{}.", push_of(&beside[0]), push_of(&beside[1]))));
     let dead: Vec<_> =
         pile.sandbox.files("dead").into_iter().filter(|name| !name.ends_with(".why.json")).collect();
@@ -206,7 +213,7 @@ fn what_does_not_belong_together_stays_apart() {
 }
 
 #[test]
-fn no_file_grows_beyond_its_bounds() {
+fn merged_files_have_a_maximum_size() {
     let pile = Pile::new("merge_at = 2\n");
     let title = "x".repeat(100 << 10);
     for nth in 0..25 {
@@ -226,7 +233,7 @@ fn no_file_grows_beyond_its_bounds() {
 }
 
 #[test]
-fn a_marker_of_a_merged_file_is_refused_and_put_back_under_its_own_push() {
+fn rejected_marker_of_a_merged_file_keeps_its_push() {
     let pile = Pile::new("merge_at = 2\n");
     let names = pile.changes(4, MINUTE);
     let all = pile.ids();
@@ -251,13 +258,13 @@ fn a_marker_of_a_merged_file_is_refused_and_put_back_under_its_own_push() {
 }
 
 #[test]
-fn what_is_left_of_a_merged_file_is_as_old_as_its_own_pushes() {
+fn rest_of_a_merged_file_keeps_the_age_of_its_pushes() {
     let pile = Pile::new("merge_at = 2\n");
     let mut names = pile.changes(600, MINUTE);
     let all = pile.ids();
     pile.deliver_in_vain();
     assert_eq!(pile.files().len(), 1);
-    // 512 of them are one request.
+    // One request carries up to 512 markers.
     let recorder = Recorder::start([Answer::status(200), Answer::status(503)]);
     pile.sandbox.deliver_to(&recorder.endpoint(), "");
     pile.deliver_in_vain();
@@ -268,7 +275,7 @@ fn what_is_left_of_a_merged_file_is_as_old_as_its_own_pushes() {
 }
 
 #[test]
-fn a_merged_file_is_dropped_as_a_whole_and_the_journal_says_what_was_in_it() {
+fn merged_file_is_dropped_as_a_whole_and_recorded() {
     let pile = Pile::new("merge_at = 2\n");
     pile.changes(3, MINUTE);
     let all = pile.ids();
@@ -282,31 +289,36 @@ fn a_merged_file_is_dropped_as_a_whole_and_the_journal_says_what_was_in_it() {
 }
 
 #[test]
-fn merged_changes_go_before_any_release_too() {
+fn merged_changes_are_dropped_before_releases() {
     let pile = Pile::new("merge_at = 2\nfiles = 2\n");
     let title = "x".repeat(59 << 10);
     for nth in 0..50 {
         pile.push_with(SignedDuration::from_secs(2000 - 2 * nth), &["change"], &title);
         pile.push(SignedDuration::from_secs(1999 - 2 * nth), &["release"]);
     }
-    // 16 changes fill a file, so there are three. The oldest loses its changes, which makes no file less, and the next one too:
-    // then what is left of both is one.
+    // A file holds 16 changes, so there are three files. The first two lose their changes, and what
+    // is left of them is merged into one file.
     pile.deliver_in_vain();
     assert_eq!(pile.files().len(), 2);
     let markers = pile.sandbox.waiting("collector");
     let (changes, releases): (Vec<_>, Vec<_>) = markers.iter().partition(|marker| marker["kind"] == "change");
-    assert_eq!((changes.len(), releases.len()), (18, 50), "no release went");
-    assert!(markers[..32].iter().all(|marker| marker["kind"] == "release"), "the oldest changes went");
+    assert_eq!((changes.len(), releases.len()), (18, 50), "no release was dropped");
+    assert!(
+        markers[..32].iter().all(|marker| marker["kind"] == "release"),
+        "the oldest changes were dropped"
+    );
 }
 
 #[test]
-fn without_a_destination_files_are_merged_too() {
+fn files_without_a_destination_are_merged() {
     let pile = Pile::new("");
     pile.changes(70, MINUTE);
     let outbox = pile.sandbox.state().join("outbox");
-    fs::rename(outbox.join("collector/new"), outbox.join("unassigned/new-ones")).expect("it is there");
-    fs::remove_dir(outbox.join("unassigned/new")).expect("it is empty");
-    fs::rename(outbox.join("unassigned/new-ones"), outbox.join("unassigned/new")).expect("it is there");
+    fs::rename(outbox.join("collector/new"), outbox.join("unassigned/new-ones"))
+        .expect("the directory exists");
+    fs::remove_dir(outbox.join("unassigned/new")).expect("the directory is empty");
+    fs::rename(outbox.join("unassigned/new-ones"), outbox.join("unassigned/new"))
+        .expect("the directory exists");
     pile.sandbox.configure("");
     pile.deliver_in_vain();
     assert_eq!(pile.sandbox.files("outbox/unassigned/new").len(), 1);
@@ -316,7 +328,7 @@ fn without_a_destination_files_are_merged_too() {
 }
 
 #[test]
-fn a_note_takes_nothing_away_that_is_not_in_the_merged_file() {
+fn merge_note_removes_only_merged_files() {
     let pile = Pile::new("merge_at = 2\n");
     let names = pile.changes(3, MINUTE);
     pile.deliver_in_vain();
@@ -326,20 +338,20 @@ fn a_note_takes_nothing_away_that_is_not_in_the_merged_file() {
     let note =
         serde_json::json!({ "into": into, "parts": [names[0], names[1], "../outside", into] }).to_string();
     let path = "state/outbox/collector/merging";
-    // A note that was being written when the machine died says nothing.
+    // A half-written note is ignored.
     let (half, _) = note.split_at(note.len() / 2);
     for broken in [half, ""] {
         pile.sandbox.write(path, broken);
         pile.deliver_in_vain();
         assert_eq!((pile.ids(), pile.files().len()), (kept.clone(), 1));
     }
-    // As a crash leaves it: one part is there still. Under the name of another something else has come.
+    // The state after a crash: one part still exists. A new file has the name of another part.
     let double = format!("{{\"format\":1,\"markers\":1}}\n{}\n", pile.sandbox.waiting("collector")[0]);
     pile.sandbox.write(&format!("state/outbox/collector/new/{}", names[0]), &double);
     pile.sandbox.write("state/outbox/collector/outside", &double);
     let other = pile.push(MINUTE, &["change"]);
-    fs::rename(dir.join(&other), dir.join(&names[1])).expect("it is there");
-    // Whoever takes the lock ends the merge, also to drop something.
+    fs::rename(dir.join(&other), dir.join(&names[1])).expect("the file exists");
+    // The next process that takes the lock completes the merge, even to drop an entry.
     pile.sandbox.write(path, &note);
     let entry = pile.queue().into_iter().find(|entry| entry["name"] == *names[1]).expect("it waits");
     pile.sandbox.binary(&["queue", "drop", "--yes", entry["id"].as_str().expect("an id")]).succeeded();
@@ -347,7 +359,7 @@ fn a_note_takes_nothing_away_that_is_not_in_the_merged_file() {
     assert_eq!(pile.sandbox.files("outbox/collector"), ["lock", "new", "outside", "standing.json"]);
 }
 
-/// Returns how often each marker lies in the outbox, by id.
+/// Returns the number of copies of each marker in the outbox, by ID.
 fn copies(spool: &Spool<'_>) -> BTreeMap<String, usize> {
     let mut copies = BTreeMap::new();
     for text in spool.files(OUTBOX).into_values() {
@@ -360,7 +372,7 @@ fn copies(spool: &Spool<'_>) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn a_merge_that_fails_or_dies_at_any_step_is_ended_by_the_next() {
+fn failed_or_killed_merge_is_completed_by_the_next_run() {
     let (ground, backend) = (Ground::new(), Backend::start());
     for fault in ["kill", "torn", "ENOSPC", "EIO", "EMFILE", "EROFS", "short"] {
         for step in 1.. {
@@ -377,16 +389,17 @@ fn a_merge_that_fails_or_dies_at_any_step_is_ended_by_the_next() {
             spool.deliver(&format!("{fault}@{step}")).was_a_good_delivery();
             let has_struck = spool.struck().is_some();
             assert_eq!(copies(&spool).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
-            // The next one that finds it away has each marker once, in one file, and nothing beside it.
+            // After the next failed delivery, there is one file with each marker once, and no
+            // leftovers.
             spool.healthy(&["deliver"]).was_a_good_delivery();
             let files = spool.files(OUTBOX);
-            assert_eq!(copies(&spool), before, "{fault}@{step}\n{}", spool.told());
-            assert_eq!(files.len(), 1, "{fault}@{step}\n{}", spool.told());
+            assert_eq!(copies(&spool), before, "{fault}@{step}\n{}", spool.describe());
+            assert_eq!(files.len(), 1, "{fault}@{step}\n{}", spool.describe());
             assert!(!spool.state().join("outbox/collector/merging").exists());
             spool.holds_after_drain(&pushes);
             spool.clear();
             if !has_struck {
-                assert!(step > 3, "{fault} struck {step} times only");
+                assert!(step > 3, "{fault} struck only {step} times");
                 break;
             }
         }

@@ -1,8 +1,8 @@
-//! The spool beside a model of it, over random sequences of what may happen to both.
+//! Runs random sequences of operations on the spool, and compares it with a model.
 //!
-//! The model knows of each push where it must be: in the inbox, in the outbox, at the back end, in a dead
-//! letter. Everything goes through the binary; where a crash leaves it open how far a push got, the model
-//! accepts each place that is further on, and none that is further back.
+//! The model knows the place of each push: inbox, outbox, back end or dead letters. The test uses
+//! only the binary. After a crash, the model accepts any later place for a push, but not an earlier
+//! one.
 
 use std::{
     cell::Cell,
@@ -17,24 +17,25 @@ use crate::support::{
     spool::{Ground, OUTBOX, Push, Spool},
 };
 
-/// What happens to the spool.
+/// An operation on the spool.
 #[derive(Clone, Debug)]
 enum Op {
-    /// A push comes and is settled.
+    /// Pushes, and lets the hook finish.
     Accept,
-    /// A push comes, and its hook dies at this step.
+    /// Pushes, and kills the hook at this step.
     Crash(u8),
-    /// Everything is delivered.
+    /// Delivers everything.
     Deliver,
-    /// A delivery dies at this step.
+    /// Kills a delivery at this step.
     CrashDelivery(u8),
-    /// A delivery finds the back end down.
+    /// Delivers to a back end that is down.
     Fail,
-    /// A delivery finds a back end that refuses everything for good.
+    /// Delivers to a back end that rejects everything permanently.
     Refuse,
-    /// A person puts all dead letters back; if there is a step, it dies there first and is done again.
+    /// Puts all dead letters back. If there is a step, the command is first killed there and then
+    /// repeated.
     Retry(Option<u8>),
-    /// A person drops all dead letters, in the same way.
+    /// Drops all dead letters, in the same way.
     Drop(Option<u8>),
 }
 
@@ -52,28 +53,29 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..16)
 }
 
-/// Where a push is, in the order of its way.
+/// The place of a push, in the order that it moves through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Inbox,
     Outbox,
     Arrived,
     Dead,
-    /// Nowhere: a person wanted it so.
+    /// Dropped by `queue drop`.
     Dropped,
 }
 
-/// Where everything must be.
+/// The expected place of each push.
 #[derive(Default)]
 struct Model {
     places: BTreeMap<String, Place>,
     pushes: Vec<Push>,
-    /// How many deliveries died: the third would make a dead letter of what it had begun with.
+    /// Number of killed deliveries. The third one would make a dead letter of a capture that it had
+    /// started on.
     deaths: usize,
 }
 
 impl Model {
-    /// Does to the spool what `op` says, and checks that it did to it what it does to the model.
+    /// Applies an operation to the spool and the model, and compares the results.
     fn step(&mut self, op: &Op, ground: &Ground, spool: &Spool<'_>) {
         let before = self.places.clone();
         match op {
@@ -84,7 +86,7 @@ impl Model {
                 ended.was_a_good_hook();
                 let is_killed = ended.is_killed();
                 let place = found(spool, &push);
-                // Nobody delivered, so it went no further than to the outbox.
+                // Without a delivery, the push cannot be further than the outbox.
                 assert!(place <= Some(Place::Outbox), "{place:?}");
                 assert!(is_killed || place == Some(Place::Outbox), "{place:?}, {ended:?}");
                 assert_eq!(place.is_some(), spool.has_accepted(&push), "{place:?}, {:?}", spool.struck());
@@ -128,7 +130,7 @@ impl Model {
         self.agrees_with(spool);
     }
 
-    /// Returns where a push is after `op`.
+    /// Returns the place of a push after an operation.
     fn after(op: &Op, place: Place) -> Place {
         match (op, place) {
             (Op::Retry(_), Place::Dead) => Place::Outbox,
@@ -141,8 +143,8 @@ impl Model {
         }
     }
 
-    /// A delivery that died did some of what it should have: each push is somewhere between where it was
-    /// and where it should be.
+    /// Updates the model after a killed delivery: each push is between its old place and the place
+    /// after a complete delivery.
     fn got_as_far_as_it_did(&mut self, before: &BTreeMap<String, Place>, spool: &Spool<'_>) {
         for push in &self.pushes {
             let Some(place) = self.places.get_mut(&push.pusher) else { continue };
@@ -150,7 +152,7 @@ impl Model {
                 continue;
             }
             let found =
-                found(spool, push).unwrap_or_else(|| panic!("{} is lost\n{}", push.pusher, spool.told()));
+                found(spool, push).unwrap_or_else(|| panic!("{} is lost\n{}", push.pusher, spool.describe()));
             assert!((before[&push.pusher]..=*place).contains(&found), "{} is in {found:?}", push.pusher);
             *place = found;
         }
@@ -160,28 +162,28 @@ impl Model {
         for push in &self.pushes {
             let (expected, found) = (self.places.get(&push.pusher).copied(), found(spool, push));
             if expected == Some(Place::Dropped) {
-                // The back end may have had it before it refused it the next time.
-                assert!(matches!(found, None | Some(Place::Arrived)), "{found:?}\n{}", spool.told());
+                // The back end may have accepted it before it rejected a later attempt.
+                assert!(matches!(found, None | Some(Place::Arrived)), "{found:?}\n{}", spool.describe());
             } else {
-                assert_eq!(found, expected, "{}\n{}", push.pusher, spool.told());
+                assert_eq!(found, expected, "{}\n{}", push.pusher, spool.describe());
             }
         }
         let ids = spool.backend.ids();
-        assert!(ids.values().all(|ids| ids.len() == 1), "one marker, several ids: {ids:?}");
+        assert!(ids.values().all(|ids| ids.len() == 1), "a marker has several ids: {ids:?}");
         let (accepted, dropped) = self.accepted();
         let made: BTreeSet<_> = accepted.into_iter().chain(dropped).flat_map(|push| push.markers).collect();
-        assert!(ids.keys().all(|key| made.contains(key)), "nobody made some of {ids:?}");
+        assert!(ids.keys().all(|key| made.contains(key)), "received a marker that no push made: {ids:?}");
     }
 
-    /// Returns the pushes that were accepted: those that are there still, and those that a person dropped.
+    /// Returns the accepted pushes: those that still exist, and those that were dropped.
     fn accepted(&self) -> (Vec<Push>, Vec<Push>) {
         let accepted = self.pushes.iter().filter(|push| self.places.contains_key(&push.pusher)).cloned();
         accepted.partition(|push| self.places[&push.pusher] != Place::Dropped)
     }
 }
 
-/// Returns where a push is. One that is in two places, because a process died between, is in the place
-/// that it will be taken from next.
+/// Returns the place of a push. After a crash it may be in two places, and this returns the one
+/// from which it is processed next.
 fn found(spool: &Spool<'_>, push: &Push) -> Option<Place> {
     let said = format!("\"{}\"", push.pusher);
     let lies_in = |dir: &str| spool.files(dir).values().any(|text| text.contains(&said));
@@ -200,10 +202,10 @@ fn found(spool: &Spool<'_>, push: &Push) -> Option<Place> {
 }
 
 #[test]
-fn the_spool_does_what_its_model_does() {
+fn spool_matches_its_model() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let cases = if is_long() { 5_000 } else { 100 };
-    // What is found is written into a test of its own, not into a file beside this one.
+    // Counterexamples become regular tests instead of a regression file.
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let nth = Cell::new(0);
     proptest!(config, |(ops in ops(), merges in prop::bool::ANY)| {

@@ -1,5 +1,5 @@
-//! Who did what: pusher, merger, author and deploy key are told apart, in every version of Gitea; mail addresses and the key of their
-//! hashes, byte by byte.
+//! Attribution: pusher, merger, author and deploy key are distinguished, in every version of Gitea.
+//! Also tests mail addresses and their keyed hashes.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -9,7 +9,8 @@ use crate::support::Sandbox;
 
 const ADDRESSES: [&str; 4] = ["ann@example.org", "bea@example.org", "carl@example.org", "tess@example.org"];
 
-/// Pushes with these variables beside or instead of those of a push over SSH, and returns the one marker's attributes.
+/// Pushes with these variables in addition to those of a push over SSH, and returns the marker's
+/// attributes.
 #[track_caller]
 fn attributes(sandbox: &mut Sandbox, env: &[(&str, &str)], args: &[&str]) -> Value {
     for (name, value) in env {
@@ -19,16 +20,18 @@ fn attributes(sandbox: &mut Sandbox, env: &[(&str, &str)], args: &[&str]) -> Val
     sandbox.push(args).succeeded();
     let markers = sandbox.waiting("unassigned").split_off(before);
     assert_eq!(markers.len(), 1, "{markers:?}");
-    markers[0]["attributes"].clone()
+    let mut attributes = markers[0]["attributes"].clone();
+    attributes["user.name"] = markers[0]["source"]["pusher"].clone();
+    attributes
 }
 
-/// Returns what is said of these, `null` for what is not.
+/// Returns the values of these attributes, `null` for missing ones.
 fn of(attributes: &Value, names: &[&str]) -> Value {
     names.iter().map(|name| attributes.get(name).cloned().unwrap_or_default()).collect()
 }
 
 #[test]
-fn who_merged_is_not_who_wrote() {
+fn merger_and_author_are_distinguished() {
     const MERGE: [&str; 5] = [
         "vcs.change.id",
         "vcs.change.state",
@@ -48,14 +51,15 @@ fn who_merged_is_not_who_wrote() {
             json!(["14", "merged", "max", "max", "Ann Author"]),
         ),
         (&merged[..], "No number", json!([null, "merged", "max", "max", "Ann Author"])),
-        // Up to 1.21 Gitea says that it has to do with a pull request, and not what; an update of the branch is no merge.
+        // Up to 1.21, Gitea reports only that a pull request is involved, and not which one. An
+        // update of its branch is not a merge.
         (&merged[..2], "Pay by card", json!([null, null, null, "max", "Ann Author"])),
         (
             &[merged[0], ("GITEA_PUSH_TRIGGER", "pr-update-with-base")],
             "Pay by card",
             json!([null, null, null, "max", "Ann Author"]),
         ),
-        // What nobody but the message says is no pull request of this push.
+        // A pull request number that is only in the commit message is ignored.
         (&[], "Pay by card (#13)", json!([null, null, null, "ann", "Ann Author"])),
     ] {
         let mut sandbox = Sandbox::new();
@@ -63,7 +67,7 @@ fn who_merged_is_not_who_wrote() {
         let attributes = attributes(&mut sandbox, env, &["main"]);
         assert_eq!(of(&attributes, &MERGE), expected, "{env:?} {message}");
     }
-    // A deploy key that merges is nobody's hand.
+    // A merge with a deploy key does not have a person as merger.
     let mut sandbox = Sandbox::new();
     sandbox.commit("Pay by card", &[]);
     let env = [&of_1_26[..], &[("GITEA_DEPLOY_KEY_ID", "4")]].concat();
@@ -71,7 +75,7 @@ fn who_merged_is_not_who_wrote() {
     assert_eq!(of(&attributes, &MERGE[..4]), json!(["12", "merged", null, null]));
 }
 
-/// Commits as Bea for Ann, with Carl as co-author, and tags it as Tess.
+/// Commits as Bea for Ann, with Carl and Dora as co-authors.
 fn by_many(sandbox: &Sandbox, address: &str) {
     let mut commit = sandbox.command("git", &sandbox.path("clone"));
     commit.args(["commit", "-q", "--allow-empty", "-m"]);
@@ -92,7 +96,7 @@ const HASHES: [&str; 2] = ["gitea_lightstep.commit.author.hash", "gitea_lightste
 const EMAILS: [&str; 2] = ["gitea_lightstep.commit.author.email", "gitea_lightstep.commit.committer.email"];
 
 #[test]
-fn author_committer_co_authors_and_tagger_are_told_apart() {
+fn author_committer_co_authors_and_tagger_are_distinguished() {
     let mut sandbox = Sandbox::new();
     by_many(&sandbox, "ann@example.org");
     tag(&sandbox, "v1.0.0");
@@ -108,7 +112,7 @@ fn author_committer_co_authors_and_tagger_are_told_apart() {
 }
 
 #[test]
-fn a_keyed_hash_tells_people_apart_and_names_nobody() {
+fn keyed_hash_distinguishes_people_without_naming_them() {
     let mut sandbox = Sandbox::new();
     by_many(&sandbox, "ann@example.org");
     let first = attributes(&mut sandbox, &[], &["main"]);
@@ -118,7 +122,7 @@ fn a_keyed_hash_tells_people_apart_and_names_nobody() {
     for name in HASHES {
         let hash = first[name].as_str().expect("a hash");
         assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
-        assert_eq!(first[name], second[name], "in another push, in other letters");
+        assert_eq!(first[name], second[name], "the hash is the same in another push and in other case");
     }
     assert_ne!(first[HASHES[0]], first[HASHES[1]]);
     assert_eq!(of(&first, &EMAILS), json!([null, null]));
@@ -131,7 +135,7 @@ fn a_keyed_hash_tells_people_apart_and_names_nobody() {
 
     let written = sandbox.everything_written().to_lowercase();
     for address in ADDRESSES {
-        assert!(!written.contains(address), "{address} was written down");
+        assert!(!written.contains(address), "{address} was stored");
     }
     assert!(!written.contains(&hex));
     for args in [
@@ -146,7 +150,7 @@ fn a_keyed_hash_tells_people_apart_and_names_nobody() {
         assert!(!said.contains(&hex), "{args:?}\n{said}");
     }
 
-    // A key is of one state directory; who copies it has the same hashes.
+    // Each state directory has its own key. With a copy of the key, the hashes are equal.
     let kept = sandbox.path("kept");
     fs::rename(sandbox.state(), &kept).expect("moved");
     by_many(&sandbox, "ann@example.org");
@@ -158,7 +162,7 @@ fn a_keyed_hash_tells_people_apart_and_names_nobody() {
 }
 
 #[test]
-fn addresses_go_out_only_where_the_site_wants_it() {
+fn addresses_are_sent_only_if_configured() {
     for (emails, expected) in
         [("plain", json!(["ann@example.org", "bea@example.org"])), ("none", json!([null, null]))]
     {
@@ -168,7 +172,10 @@ fn addresses_go_out_only_where_the_site_wants_it() {
         let attributes = attributes(&mut sandbox, &[], &["main"]);
         assert_eq!(of(&attributes, &EMAILS), expected);
         assert_eq!(of(&attributes, &HASHES), json!([null, null]));
-        assert!(!sandbox.state().join("address.key").exists(), "{emails}: a key that nobody needs");
+        assert!(
+            !sandbox.state().join("address.key").exists(),
+            "{emails}: the key exists although nothing is hashed"
+        );
         let written = sandbox.everything_written();
         for address in ADDRESSES {
             let is_told = emails == "plain" && ["ann@example.org", "bea@example.org"].contains(&address);
@@ -178,7 +185,7 @@ fn addresses_go_out_only_where_the_site_wants_it() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_costs_the_hashes_alone() {
+fn unreadable_key_omits_only_the_hashes() {
     let mut sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.state()).expect("a directory");
     fs::write(sandbox.state().join("address.key"), b"short").expect("a file");
@@ -191,7 +198,7 @@ fn a_key_that_cannot_be_read_costs_the_hashes_alone() {
 }
 
 #[test]
-fn who_only_looks_makes_no_key() {
+fn read_only_commands_do_not_create_a_key() {
     let sandbox = Sandbox::new();
     by_many(&sandbox, "ann@example.org");
     sandbox.push(&["main"]).succeeded();
@@ -202,27 +209,27 @@ fn who_only_looks_makes_no_key() {
     {
         sandbox.binary(args).succeeded_or_found();
     }
-    assert!(sandbox.tree() == before, "something was written");
+    assert!(sandbox.tree() == before, "a read-only command changed a file");
 }
 
 #[test]
-fn whoever_pushes_is_told_as_what_they_are() {
+fn kind_of_pusher_is_reported() {
     const WHO: [&str; 4] =
         ["gitea_lightstep.pusher.kind", "user.name", "user.id", "gitea_lightstep.actions_task.id"];
     let mut sandbox = Sandbox::new();
-    let mut told = |env: &[(&str, &str)], message: &str| {
+    let mut report = |env: &[(&str, &str)], message: &str| {
         sandbox.commit(message, &[]);
         of(&attributes(&mut sandbox, env, &["main"]), &WHO)
     };
-    assert_eq!(told(&[], "By a person"), json!(["user", "ann", "7", null]));
-    // Gitea names the repository's owner, whoever holds the key (reference/gitea.md, 3.1).
-    assert_eq!(told(&[("GITEA_DEPLOY_KEY_ID", "5")], "By a key"), json!(["deploy_key", null, null, null]));
-    // Gitea before 1.26 names no task, but always this user.
+    assert_eq!(report(&[], "By a person"), json!(["user", "ann", "7", null]));
+    // For a deploy key, Gitea names the repository's owner as the pusher (reference/gitea.md, 3.1).
+    assert_eq!(report(&[("GITEA_DEPLOY_KEY_ID", "5")], "By a key"), json!(["deploy_key", null, null, null]));
+    // Gitea before 1.26 does not pass the task ID, but always uses this user.
     let actions =
         [("GITEA_DEPLOY_KEY_ID", "0"), ("GITEA_PUSHER_NAME", "gitea-actions"), ("GITEA_PUSHER_ID", "-2")];
-    assert_eq!(told(&actions, "By a job"), json!(["actions_task", "gitea-actions", "-2", null]));
+    assert_eq!(report(&actions, "By a job"), json!(["actions_task", "gitea-actions", "-2", null]));
     let task = [("GITEA_ACTIONS_TASK_ID", "41")];
-    assert_eq!(told(&task, "By another"), json!(["actions_task", "gitea-actions", "-2", 41]));
+    assert_eq!(report(&task, "By another"), json!(["actions_task", "gitea-actions", "-2", 41]));
     sandbox.unset("GITEA_");
     sandbox.commit("Outside of Gitea", &[]);
     assert_eq!(of(&attributes(&mut sandbox, &[], &["main"]), &WHO), json!([null, null, null, null]));

@@ -1,10 +1,10 @@
-//! Policies from files: what scripts may say, how layers stack, and what a mistake looks like.
+//! Policies from files: the script API, layers, and error messages.
 
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// A sandbox with three commits on main, of which the hook is told as one push.
+/// A sandbox with three commits on main, which the hook gets as one push.
 struct Bench {
     sandbox: Sandbox,
     old: String,
@@ -27,7 +27,7 @@ impl Bench {
         self
     }
 
-    /// Tells the hook that main moved, and returns the decision.
+    /// Runs the hook for an update of main, and returns the decision.
     fn decide(&self) -> Value {
         self.sandbox.hook(format!("{} {} refs/heads/main\n", self.old, self.new).as_bytes()).succeeded();
         self.sandbox.decisions().pop().expect("a decision")
@@ -43,7 +43,7 @@ impl Bench {
 }
 
 #[test]
-fn every_word_of_an_update_says_what_git_says() {
+fn update_properties_match_git() {
     let bench = Bench::new();
     bench.script(
         "site.rhai",
@@ -118,7 +118,7 @@ fn every_word_of_an_update_says_what_git_says() {
 }
 
 #[test]
-fn the_answers_of_decide() {
+fn answers_of_decide_are_handled() {
     let answers = [
         ("true", json!(["change shop"]), "marked", ""),
         ("false", json!([]), "skipped", ""),
@@ -156,23 +156,23 @@ fn the_answers_of_decide() {
 }
 
 #[test]
-fn a_mistake_names_file_line_column_cause_and_fix() {
+fn script_error_names_file_line_column_cause_and_fix() {
     let mistakes = [
         (
             "fn decide(update) {\n    update.brnch == \"main\"\n}",
-            "site.rhai:2:11: `update` has no word `brnch`, did you mean `branch`?",
+            "site.rhai:2:11: `update` has no property `brnch`; did you mean `branch`?",
         ),
         (
             "fn decide(update) {\n    update.push.pushr\n}",
-            "site.rhai:2:16: `push` has no word `pushr`, did you mean `pusher`?",
+            "site.rhai:2:16: `push` has no property `pushr`; did you mean `pusher`?",
         ),
         (
             "fn decide(update) {\n    update.push.pusher.nam\n}",
-            "site.rhai:2:23: `pusher` has no word `nam`, did you mean `name`?",
+            "site.rhai:2:23: `pusher` has no property `nam`; did you mean `name`?",
         ),
         (
             "fn decide(update) {\n    mark(#{ knd: \"release\" })\n}",
-            "site.rhai:2:5: a marker has no word `knd`, did you mean `kind`?",
+            "site.rhai:2:5: a marker has no property `knd`; did you mean `kind`?",
         ),
         (
             "fn decide(update) {\n    mark(#{ kind: \"relase\" })\n}",
@@ -205,9 +205,9 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn decide(update) {\n    globb(\"a\", \"b\")\n}",
-            "site.rhai:2:5: there is no function `globb (text, text)`, did you mean `glob`?",
+            "site.rhai:2:5: unknown function `globb (text, text)`; did you mean `glob`?",
         ),
-        ("fn decide(update) {\n    sleep(1)\n}", "site.rhai:2:5: there is no function `sleep (number)`"),
+        ("fn decide(update) {\n    sleep(1)\n}", "site.rhai:2:5: unknown function `sleep (number)`"),
         ("fn decide(update) {\n    eval(\"1\")\n}", "site.rhai:2:5: reserved keyword 'eval' is disabled"),
         ("fn decide(update) {\n    throw \"no\"\n}", "site.rhai:2:5: no"),
         ("fn decide() { true }", "site.rhai:1:13: `decide` takes 1 parameter, found 0"),
@@ -217,15 +217,16 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn enrich(marker, update) { marker.service = \"x\"; }",
-            "site.rhai: `enrich` returned nothing; end it with the marker: `marker`",
+            "site.rhai: `enrich` returned nothing; end it with `marker`, so that it returns the marker",
         ),
         (
             "fn enrich(marker, update) { #{} }",
-            "site.rhai: `enrich` returned a value of type map; end it with the marker: `marker`",
+            "site.rhai: `enrich` returned a value of type map; end it with `marker`, so that it returns \
+             the marker",
         ),
         (
             "fn enrich(marker, update) {\n    marker.knd = \"release\";\n    marker\n}",
-            "site.rhai:2:11: a marker has no word `knd`, did you mean `kind`?",
+            "site.rhai:2:11: a marker has no property `knd`; did you mean `kind`?",
         ),
         (
             "fn enrich(marker, update) {\n    marker.attributes.size = #{};\n    marker\n}",
@@ -241,7 +242,7 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn decide(update) {\n    update.title.matches(`(`)\n}",
-            "site.rhai:2:18: `(` is no regular expression: found open group without closing ')'",
+            "site.rhai:2:18: `(` is not a valid regular expression: found open group without closing ')'",
         ),
         (
             "fn decide(update) {\n    update.push.time - duration(\"2 fortnights\")\n}",
@@ -264,7 +265,7 @@ fn a_mistake_names_file_line_column_cause_and_fix() {
 }
 
 #[test]
-fn the_most_specific_layer_decides_all_enrich_and_the_site_guards_last() {
+fn most_specific_layer_decides_all_enrich_and_site_guards_last() {
     let bench = Bench::new();
     let layer = |name: &str| {
         format!(
@@ -291,7 +292,7 @@ fn the_most_specific_layer_decides_all_enrich_and_the_site_guards_last() {
 }
 
 #[test]
-fn a_site_can_always_refuse_and_a_broken_guard_refuses() {
+fn site_guard_can_refuse_and_a_broken_guard_refuses() {
     let bench = Bench::new();
     bench.script(
         "site.rhai",
@@ -313,13 +314,73 @@ fn a_site_can_always_refuse_and_a_broken_guard_refuses() {
     bench.script("acme/shop.rhai", "fn guard(marker, update) { #{ team: \"mine\" } }");
     let why = bench.decide()["why"].as_str().expect("text").to_string();
     assert!(
-        why.ends_with("`guard` may add attributes but not change one, and `team` is there already"),
+        why.ends_with("`guard` may add attributes but not change them, and `team` already exists"),
         "{why}"
     );
 }
 
 #[test]
-fn a_monorepo_becomes_a_marker_for_each_service_it_touches() {
+fn caught_errors_are_text() {
+    for (tried, why) in [
+        ("update.brnch", "`update` has no property `brnch`; did you mean `branch`?"),
+        ("parse_int(\"4 2\")", "`4 2` cannot be read as an integer: invalid digit found in string"),
+        ("parse_int(\"1\", 37)", "the radix must be from 2 to 36, found 37"),
+        ("parse_float(\"much\")", "`much` cannot be read as a number: invalid float literal"),
+        ("(0.0 / 0.0).to_int()", "NaN does not fit into a 64-bit integer"),
+        ("9223372036854775808.0.to_int()", "9223372036854776000 does not fit into a 64-bit integer"),
+    ] {
+        let bench = Bench::new();
+        bench.script(
+            "site.rhai",
+            &format!(
+                "fn decide(update) {{ try {{ {tried} }} catch (why) {{ return skip(why); }} skip(\"\") }}"
+            ),
+        );
+        let decision = bench.decide();
+        assert_eq!((&decision["outcome"], &decision["why"]), (&"skipped".into(), &why.into()), "{tried}");
+    }
+}
+
+#[test]
+fn attribute_must_be_a_finite_number() {
+    for number in ["0.0 / 0.0", "1.0 / 0.0", "-1.0 / 0.0", "parse_float(\"nan\")", "(-1.0).sqrt()"] {
+        for set in [
+            format!("fn decide(update) {{ mark(#{{ attributes: #{{ share: {number} }} }}) }}"),
+            format!("fn enrich(marker, update) {{ marker.attributes.share = {number}; marker }}"),
+            format!("fn guard(marker, update) {{ #{{ share: {number} }} }}"),
+        ] {
+            let bench = Bench::new();
+            bench.script("site.rhai", &set);
+            let decision = bench.decide();
+            assert_eq!(decision["outcome"], "failed", "{set}");
+            let why = decision["why"].as_str().expect("text");
+            assert!(why.contains("attribute `share` must be a finite number, found"), "{set}: {why}");
+            assert_eq!(bench.markers().len(), 0);
+        }
+    }
+}
+
+#[test]
+fn name_of_an_attribute_cannot_add_a_line_to_the_reply() {
+    let bench = Bench::new();
+    bench.sandbox.configure("[reply]\nto_pusher = \"all\"\n");
+    for guard in [
+        r##"fn guard(marker, update) { let m = #{}; m["a\nremote: forged"] = #{}; m }"##,
+        r##"fn guard(marker, update) { let m = #{}; m["a\nremote: forged"] = [1]; m }"##,
+        r##"fn guard(marker, update) { let m = #{}; m["a\nremote: forged"] = 0.0 / 0.0; m }"##,
+        r##"fn enrich(marker, update) { marker.attributes["a\nremote: forged"] = 1; marker }
+            fn guard(marker, update) { let m = #{}; m["a\nremote: forged"] = 2; m }"##,
+    ] {
+        bench.script("site.rhai", guard);
+        let push = format!("{} {} refs/heads/main\n", bench.old, bench.new);
+        let ran = bench.sandbox.hook(push.as_bytes());
+        assert!(ran.stderr.contains("forged"), "{}", ran.stderr);
+        assert!(ran.stderr.lines().all(|line| line.starts_with("gitea-lightstep: ")), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn monorepo_push_is_marked_for_each_touched_service() {
     let bench = Bench::new();
     let services = |paths: &str| {
         format!(
@@ -335,9 +396,9 @@ fn a_monorepo_becomes_a_marker_for_each_service_it_touches() {
     assert_eq!(names, ["checkout", "search"]);
     let distinct: std::collections::BTreeSet<_> =
         bench.markers().iter().map(|m| m["id"].to_string()).collect();
-    assert_eq!(distinct.len(), 2, "each has an id of its own");
+    assert_eq!(distinct.len(), 2, "each marker has its own id");
 
-    // Two rules of one service, with another between them, are one service.
+    // Two rules for the same service, separated by another rule, are one service.
     let twice = services("services/search/**")
         + "[[service]]\nrepository = \"acme/shop\"\npaths = [\"services/**\"]\nname = \"checkout\"\n";
     bench.sandbox.configure(&twice);

@@ -1,18 +1,21 @@
-//! The bar while a delivery takes its time: who sees it, and who does not.
+//! The progress bar of slow operations, on a terminal and elsewhere.
 
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    process::Stdio,
     sync::{Arc, Condvar, Mutex},
     thread,
     time::Duration,
 };
 
-use crate::support::{BINARY, Sandbox, estate::Estate, python, wait_until};
+use crate::support::{
+    BINARY, Sandbox,
+    estate::Estate,
+    terminal::{on_terminal, watched_on_terminal},
+};
 
-/// A receiver that takes a request and answers only when it is told to, or after some time.
+/// A receiver that accepts a request, and answers when the test permits it or after a timeout.
 struct Slow {
     endpoint: String,
     may_answer: Arc<(Mutex<bool>, Condvar)>,
@@ -65,7 +68,7 @@ fn serve(mut stream: TcpStream, gate: &(Mutex<bool>, Condvar), patience: Duratio
     }
 }
 
-/// Makes a sandbox in which one marker waits for the receiver.
+/// Creates a sandbox with one queued marker for the receiver.
 fn waiting_for(receiver: &Slow) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.commit("Slowly", &[]);
@@ -74,32 +77,25 @@ fn waiting_for(receiver: &Slow) -> Sandbox {
     sandbox
 }
 
-/// Runs a command on a terminal and returns what is shown. `go_on` is called once `bar` is.
+/// Runs a command on a terminal and returns its output. Calls `go_on` when the output contains
+/// `bar`.
 fn shown_on_terminal(sandbox: &Sandbox, args: &[&str], bar: &str, go_on: impl FnOnce()) -> String {
-    let mut command = python::on_terminal(sandbox, args, "");
-    // The bar has no colour that it could do without.
-    let mut child = command.env("NO_COLOR", "1").stdout(Stdio::piped()).spawn().expect("python");
-    let shown = Arc::new(Mutex::new(Vec::new()));
-    let mut output = child.stdout.take().expect("a pipe");
-    let reader = thread::spawn({
-        let shown = shown.clone();
-        move || {
-            let mut part = [0; 1024];
-            while let Ok(read @ 1..) = output.read(&mut part) {
-                shown.lock().expect("no panic").extend_from_slice(&part[..read]);
-            }
+    let mut go_on = Some(go_on);
+    let ran = watched_on_terminal(sandbox, args, |shown| {
+        if shown.contains(bar)
+            && let Some(go_on) = go_on.take()
+        {
+            go_on();
         }
+        String::new()
     });
-    let text = || String::from_utf8_lossy(&shown.lock().expect("no panic")).into_owned();
-    wait_until("the bar is there", || text().contains(bar));
-    go_on();
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    reader.join().expect("no panic");
-    text()
+    assert!(go_on.is_none(), "the progress bar is not shown: {}", ran.stdout);
+    ran.succeeded();
+    ran.stdout
 }
 
 #[test]
-fn a_slow_delivery_shows_a_bar_on_a_terminal_and_takes_it_away() {
+fn slow_delivery_shows_and_removes_a_progress_bar() {
     for args in [&["deliver"][..], &["deliver", "--follow", "--for", "30s"]] {
         let receiver = Slow::start(Duration::from_secs(60));
         let sandbox = waiting_for(&receiver);
@@ -107,15 +103,15 @@ fn a_slow_delivery_shows_a_bar_on_a_terminal_and_takes_it_away() {
         let text = shown_on_terminal(&sandbox, args, bar, || receiver.answer());
         assert!(text.starts_with("[                    ] 0 of 1 files sent, 0 markers, "), "{text:?}");
         assert!(!text.contains("\x1b[3"), "no colour: {text:?}");
-        // The line is wiped before the outcome is printed.
+        // The bar is erased before the result is printed.
         assert!(text.ends_with("\r\x1b[2K1 marker delivered\r\n"), "{text:?}");
     }
 }
 
 #[test]
-fn a_slow_installation_shows_a_bar_too() {
+fn slow_installation_shows_a_progress_bar() {
     let estate = Estate::new();
-    // It waits for another one.
+    // Hold the lock, so that the installation has to wait.
     let root = File::open(estate.path("git")).expect("the directory");
     root.lock().expect("a lock");
     let ini = estate.path("app.ini").display().to_string();
@@ -125,21 +121,24 @@ fn a_slow_installation_shows_a_bar_too() {
     let text = shown_on_terminal(&estate.sandbox, &args, "] 0 of 0 repositories, ", || {
         root.unlock().expect("unlocked");
     });
-    assert!(text.ends_with("repositories   1 covered now, 0 before\r\n"), "{text:?}");
+    assert!(text.ends_with("repositories   1 newly covered, 0 already covered\r\n"), "{text:?}");
 }
 
 #[test]
-fn nobody_else_sees_a_bar() {
+fn progress_bar_is_shown_only_on_a_terminal() {
     let slow = Duration::from_millis(1500);
     thread::scope(|scope| {
         for (args, said) in [
             (&["deliver", "--quiet"][..], ""),
-            (&["deliver", "--json"], "{\"busy\":0,\"dead\":0,\"delivered\":1,\"dropped\":0,\"left\":0}\r\n"),
+            (
+                &["deliver", "--json"],
+                "{\"busy\":0,\"dead\":0,\"delivered\":1,\"dropped\":0,\"failed\":0,\"left\":0,\"undecided\":0}\r\n",
+            ),
         ] {
             scope.spawn(move || {
                 let sandbox = waiting_for(&Slow::start(slow));
-                let ran = sandbox.run(&mut python::on_terminal(&sandbox, args, ""), b"");
-                assert!(ran.took > slow, "it took its time");
+                let ran = on_terminal(&sandbox, args, "");
+                assert!(ran.took > slow, "the run was as slow as the receiver");
                 assert_eq!((ran.code, &*ran.stdout), (Some(0), said));
             });
         }

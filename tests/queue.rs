@@ -1,9 +1,8 @@
-//! `queue list`, `show`, `retry` and `drop`: what they say, what they leave on disk, how they end.
+//! `queue list`, `show`, `retry` and `drop`: output, effect on the disk, and exit status.
 
 use std::{
     fs,
-    path::PathBuf,
-    process::Stdio,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -12,12 +11,12 @@ use serde_json::Value;
 use crate::support::{
     BINARY, Sandbox, assert_golden,
     backend::{Backend, Say},
-    python,
     recorder::{Answer, Recorder},
-    spool::{Ground, OUTBOX, Push, Spool},
+    spool::{Ground, OUTBOX, Push, Spool, unsealed},
+    terminal::on_terminal,
 };
 
-/// Makes a sandbox in which one push was refused by `collector`, with what the back end said.
+/// Creates a sandbox with a push that `collector` rejected with this message.
 fn refused(said: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.configure("");
@@ -27,14 +26,14 @@ fn refused(said: &str) -> Sandbox {
     let status =
         [&[0x08, 0x03, 0x12, u8::try_from(said.len()).expect("short")][..], said.as_bytes()].concat();
     let answer = || Answer::status(400).header("content-type", "application/x-protobuf").body(status.clone());
-    // However the batch is divided, every part of it is refused.
+    // Every part of a split batch is rejected too.
     let recorder = Recorder::start(std::iter::repeat_with(answer).take(8));
     sandbox.deliver_to(&recorder.endpoint(), "");
     sandbox.binary(&["deliver"]).succeeded_or_found();
     sandbox
 }
 
-/// Returns the entries as `queue list --json` tells them.
+/// Returns the entries from `queue list --json`.
 #[track_caller]
 fn list(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
     let ran = sandbox.binary(&[&["queue", "list", "--json"], args].concat());
@@ -45,12 +44,12 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("text")
 }
 
-/// Returns the journal's records of what a person did.
+/// Returns the journal entries for queue commands.
 fn actions(sandbox: &Sandbox) -> Vec<Value> {
     sandbox.journal().into_iter().filter(|entry| entry["record"] == "queue").collect()
 }
 
-/// Writes a file of one marker, as another in the sandbox, under a name of its own.
+/// Copies the file of a queued marker.
 fn copy_marker(sandbox: &Sandbox, to: &str) {
     let from = sandbox.files("outbox/unassigned/new").remove(0);
     let content = fs::read(sandbox.state().join("outbox/unassigned/new").join(from)).expect("a file");
@@ -58,10 +57,10 @@ fn copy_marker(sandbox: &Sandbox, to: &str) {
 }
 
 #[test]
-fn list_has_a_line_for_each_entry_wherever_it_is() {
+fn list_has_a_line_for_each_entry() {
     let sandbox = Sandbox::new();
     let ran = sandbox.binary(&["queue", "list"]);
-    assert_eq!(ran.succeeded().stdout, "nothing waits, and nothing is dead\n");
+    assert_eq!(ran.succeeded().stdout, "no queued entries and no dead letters\n");
     assert!(!sandbox.state().exists(), "looking makes nothing");
 
     let commit = sandbox.commit("One", &[]);
@@ -75,7 +74,7 @@ fn list_has_a_line_for_each_entry_wherever_it_is() {
     );
     sandbox.write("state/dead/stray", "what is this");
     sandbox.write("state/inbox/stray", "and this");
-    // A push that waits in the inbox, because the configuration is broken.
+    // A push that stays in the inbox, because the configuration is invalid.
     sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
     sandbox.hook(format!("{} {commit} refs/heads/topic\n", "0".repeat(40)).as_bytes()).said_nothing();
     sandbox.configure("");
@@ -88,7 +87,7 @@ fn list_has_a_line_for_each_entry_wherever_it_is() {
         .map(|line| {
             let (id, rest) = line.split_at(12);
             assert!(id.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
-            // How long ago is not for a test to say.
+            // Remove the age, which differs between runs.
             let (place, rest) = rest.trim_start().split_at(19);
             let rest = rest.trim_start();
             let rest = rest.split_once("s  ").map_or(rest, |(_, rest)| rest);
@@ -99,10 +98,10 @@ fn list_has_a_line_for_each_entry_wherever_it_is() {
         lines,
         [
             "inbox | a push to acme/shop by ann, not decided yet",
-            "inbox | ?  not ours, nothing will read it: stray",
+            "inbox | ?  not a file of gitea-lightstep, never read: stray",
             "outbox unassigned | 2 markers: change shop, release checkout",
             "dead collector | 2 markers: change shop, release checkout: HTTP 401: \\u{1b}[31mno\\nentry",
-            "dead stray | ?  unreadable: it has no whole first line: the reason cannot be read",
+            "dead stray | ?  unreadable: its first line is incomplete: the reason cannot be read",
         ]
     );
 
@@ -125,12 +124,13 @@ fn list_has_a_line_for_each_entry_wherever_it_is() {
     assert_eq!((ran.code, &*ran.stdout), (Some(1), ""));
     assert_eq!(
         ran.stderr,
-        "gitea-lightstep: there is no destination `unasigned`, and nothing of one; did you mean `unassigned`?\n"
+        "gitea-lightstep: destination `unasigned` is not configured and has no entries; did you mean \
+         `unassigned`?\n"
     );
 }
 
 #[test]
-fn show_prints_everything_and_lets_nothing_steer_the_terminal() {
+fn show_prints_everything_without_control_characters() {
     let sandbox = refused("go \x1b[2Jaway");
     sandbox.configure("");
     sandbox.commit("Wipe \x1b[2J the screen", &[]);
@@ -156,7 +156,7 @@ fn show_prints_everything_and_lets_nothing_steer_the_terminal() {
             assert!(shown.contains("where        dead collector\n"), "{shown}");
         }
     }
-    // A capture is shown with git's own lines.
+    // A capture is shown with the input lines from git.
     let hostile = "refs/heads/\x1b]0;mine\x07";
     sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
     let commit = sandbox.git(&["rev-parse", "HEAD"]);
@@ -169,7 +169,7 @@ fn show_prints_everything_and_lets_nothing_steer_the_terminal() {
 }
 
 #[test]
-fn a_retried_letter_is_delivered_under_the_id_that_it_had() {
+fn retried_letter_keeps_its_id() {
     let sandbox = refused("no such team");
     let dead = list(&sandbox, &["--dead"]);
     let markers: u64 = dead.iter().filter_map(|letter| letter["markers"].as_u64()).sum();
@@ -177,10 +177,7 @@ fn a_retried_letter_is_delivered_under_the_id_that_it_had() {
     let id = text(&dead[0]["id"]);
 
     let ran = sandbox.binary(&["queue", "retry", &id[..8]]);
-    assert_eq!(
-        ran.succeeded().stdout,
-        "1 dead letter put back; `gitea-lightstep deliver` sends what waits\n"
-    );
+    assert_eq!(ran.succeeded().stdout, "1 entry put back; `gitea-lightstep deliver` sends the queue now\n");
     let waiting = list(&sandbox, &[]).into_iter().find(|entry| entry["id"] == id).expect("it is there");
     assert_eq!((&waiting["place"], &waiting["from"]), (&"outbox".into(), &"collector".into()));
     assert!(!sandbox.files("dead").contains(&text(&dead[0]["name"]).to_string()));
@@ -192,7 +189,7 @@ fn a_retried_letter_is_delivered_under_the_id_that_it_had() {
     assert_eq!(
         again.stderr,
         format!(
-            "gitea-lightstep: `{id}` is no dead letter, it waits in the outbox collector already; \
+            "gitea-lightstep: `{id}` is not a dead letter, it is still queued in outbox collector; \
              `gitea-lightstep deliver` sends it now\n"
         )
     );
@@ -200,8 +197,8 @@ fn a_retried_letter_is_delivered_under_the_id_that_it_had() {
     assert_eq!(unknown.code, Some(1));
     assert_eq!(
         unknown.stderr,
-        "gitea-lightstep: there is no entry `000000000000`: what waited may have been delivered meanwhile; \
-         `gitea-lightstep queue list` shows what there is\n"
+        "gitea-lightstep: no entry has the ID `000000000000`: it may have been delivered; `gitea-lightstep \
+         queue list` shows all entries\n"
     );
 
     sandbox.binary(&["queue", "retry", "--all", "--destination", "collector", "--quiet"]).said_nothing();
@@ -211,23 +208,23 @@ fn a_retried_letter_is_delivered_under_the_id_that_it_had() {
     assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "2 markers delivered\n");
     assert_eq!(list(&sandbox, &[]).len(), 0);
     let ran = sandbox.binary(&["queue", "retry", "--all"]);
-    assert_eq!(ran.succeeded().stdout, "there is no dead letter to put back\n");
+    assert_eq!(ran.succeeded().stdout, "no dead letters to put back, and no pushes whose policy failed\n");
     let log = sandbox.binary(&["log"]);
     assert!(log.stdout.contains("put back  "), "{}", log.stdout);
 }
 
 #[test]
-fn ids_that_are_wrong_say_what_to_do() {
+fn wrong_ids_are_reported_with_a_fix() {
     let sandbox = Sandbox::new();
     for wrong in ["abc", "abcdefghijkl", "1234567890abc", "../../etc"] {
         let ran = sandbox.binary(&["queue", "show", wrong]);
         assert_eq!(ran.code, Some(2));
-        assert!(ran.stderr.contains("expected 4 to 12 hexadecimal digits"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("expected an id of 4 to 12 hexadecimal digits"), "{}", ran.stderr);
     }
     for args in [&["retry"][..], &["drop"], &["retry", "--all", "abcd"], &["retry", "--destination", "x"]] {
         assert_eq!(sandbox.binary(&[&["queue"], args].concat()).code, Some(2), "{args:?}");
     }
-    // As many letters as make it all but certain that two ids begin alike.
+    // With this many dead letters, two IDs almost certainly share their first four characters.
     for n in 0..1500 {
         sandbox.write(&format!("state/dead/collector.00000000-0000-7000-8000-{n:012}.0"), "");
     }
@@ -235,10 +232,13 @@ fn ids_that_are_wrong_say_what_to_do() {
         list(&sandbox, &["--dead"]).iter().map(|entry| text(&entry["id"]).to_string()).collect();
     assert_eq!(ids.len(), 1500);
     ids.sort();
-    let pair = ids.windows(2).find(|pair| pair[0][..4] == pair[1][..4]).expect("two that begin alike");
+    let pair = ids
+        .windows(2)
+        .find(|pair| pair[0][..4] == pair[1][..4])
+        .expect("two ids share their first four digits");
     let ran = sandbox.binary(&["queue", "drop", "--yes", &pair[0][..4]]);
     assert_eq!((ran.code, &*ran.stdout), (Some(1), ""));
-    let start = format!("gitea-lightstep: `{}` is the beginning of 2 ids, give more digits: ", &pair[0][..4]);
+    let start = format!("gitea-lightstep: `{}` matches 2 ids; give more digits: ", &pair[0][..4]);
     assert!(ran.stderr.starts_with(&start), "{}", ran.stderr);
     assert!(pair.iter().all(|id| ran.stderr.contains(&format!("`{id}` (dead collector)"))), "{}", ran.stderr);
     sandbox.binary(&["queue", "drop", "--yes", &pair[0]]).succeeded();
@@ -246,13 +246,13 @@ fn ids_that_are_wrong_say_what_to_do() {
 }
 
 #[test]
-fn a_retry_that_a_crash_cut_off_is_ended_by_the_next() {
+fn interrupted_retry_is_completed_by_the_next() {
     let sandbox = refused("no");
     let name = text(&list(&sandbox, &["--dead"])[0]["name"]).to_string();
     let place = name.strip_prefix("collector.").expect("the destination");
     let letter = sandbox.state().join("dead").join(&name);
     let new = sandbox.state().join("outbox/collector/new");
-    // It has its new name and its old one still.
+    // The state after a crash: the letter has both its new and its old name.
     fs::hard_link(&letter, new.join(place)).expect("linked");
     let id = text(&list(&sandbox, &["--dead"])[0]["id"]).to_string();
     let show = sandbox.binary(&["queue", "show", &id]);
@@ -260,7 +260,8 @@ fn a_retry_that_a_crash_cut_off_is_ended_by_the_next() {
     assert_eq!(
         show.stderr,
         format!(
-            "gitea-lightstep: `{id}` is there twice, in outbox collector and in dead collector; say --dead for the dead letter\n"
+            "gitea-lightstep: `{id}` exists twice, in outbox collector and in dead collector; use --dead for \
+             the dead letter\n"
         )
     );
     sandbox.binary(&["queue", "show", "--dead", &id]).succeeded();
@@ -268,11 +269,11 @@ fn a_retry_that_a_crash_cut_off_is_ended_by_the_next() {
     assert!(!letter.exists() && new.join(place).exists());
     assert!(!sandbox.files("dead").contains(&format!("{name}.why.json")));
 
-    // The letter is gone, and its reason is left: that is no entry, and swept up when it is old.
+    // A reason without its letter is not an entry, and is deleted when it is old.
     sandbox.write("state/dead/collector.x.why.json", "{}");
     let reason = sandbox.state().join("dead/collector.x.why.json");
     sandbox.binary(&["queue", "retry", "--all"]).succeeded();
-    assert!(reason.exists(), "its letter may be on its way");
+    assert!(reason.exists(), "the reason must stay until its dead letter is written");
     let old = SystemTime::now() - Duration::from_secs(7200);
     fs::File::open(&reason).and_then(|file| file.set_modified(old)).expect("dated");
     sandbox.binary(&["queue", "retry", "--all"]).succeeded();
@@ -280,7 +281,7 @@ fn a_retry_that_a_crash_cut_off_is_ended_by_the_next() {
 }
 
 #[test]
-fn a_letter_under_whose_name_something_else_waits_stays() {
+fn letter_is_not_put_back_over_an_existing_file() {
     let sandbox = refused("no");
     let letter = list(&sandbox, &["--dead"]).remove(0);
     let place = text(&letter["name"]).strip_prefix("collector.").expect("the destination").to_string();
@@ -288,7 +289,7 @@ fn a_letter_under_whose_name_something_else_waits_stays() {
     let ran = sandbox.binary(&["queue", "retry", text(&letter["id"])]);
     assert_eq!(ran.code, Some(1));
     assert!(
-        ran.stderr.contains("stays a dead letter: the same push waits for `collector` already"),
+        ran.stderr.contains("stays a dead letter: the same push is already queued for `collector`"),
         "{}",
         ran.stderr
     );
@@ -296,35 +297,38 @@ fn a_letter_under_whose_name_something_else_waits_stays() {
     assert_eq!(waiting, "decided once more");
     assert!(sandbox.files("dead").contains(&text(&letter["name"]).to_string()));
 
-    // Nor is it put where nothing would send it.
+    // It is not put back for a destination that is not configured either.
     sandbox.configure("");
     let ran = sandbox.binary(&["queue", "retry", "--all"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("no destination `collector` is configured"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("destination `collector` is not configured"), "{}", ran.stderr);
 }
 
 #[test]
-fn a_captured_push_is_retried_from_where_it_was() {
+fn captured_push_is_retried_from_its_next_update() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Deadly", &[]);
+    sandbox.push(&["HEAD:refs/heads/elsewhere"]).succeeded();
+    let _ = fs::remove_dir_all(sandbox.state());
     sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
     let zero = "0".repeat(40);
     let stdin = format!("{zero} {commit} refs/heads/main\n{zero} {commit} refs/tags/v1.0.0\n");
     sandbox.hook(stdin.as_bytes()).said_nothing();
     let name = sandbox.files("inbox").remove(0);
     let inbox = sandbox.state().join("inbox");
-    // Its first update is decided, and the second has killed three readers.
-    fs::rename(inbox.join(&name), inbox.join(name.replace(".0.0", ".1.3"))).expect("renamed");
+    // Its first update is decided, and its repository has been missing for years.
+    fs::rename(inbox.join(&name), inbox.join(name.replace(".0.0", ".1.0"))).expect("renamed");
     sandbox.configure("");
+    let away = sandbox.path("away.git");
+    fs::rename(sandbox.bare(), &away).expect("renamed");
+    put_off_for_years(&sandbox.state());
     sandbox.binary(&["deliver"]).succeeded_or_found();
+    fs::rename(&away, sandbox.bare()).expect("renamed");
     let letter = list(&sandbox, &["--dead"]).remove(0);
     assert_eq!((&letter["from"], &letter["repository"]), (&"inbox".into(), &"acme/shop".into()));
 
     let ran = sandbox.binary(&["queue", "retry", text(&letter["id"])]);
-    assert_eq!(
-        ran.succeeded().stdout,
-        "1 dead letter put back; `gitea-lightstep deliver` sends what waits\n"
-    );
+    assert_eq!(ran.succeeded().stdout, "1 entry put back; `gitea-lightstep deliver` sends the queue now\n");
     assert_eq!(sandbox.files("inbox"), [name.replace(".0.0", ".1.0")]);
     sandbox.binary(&["deliver"]).succeeded_or_found();
     let kinds: Vec<_> = sandbox.waiting("unassigned").iter().map(|marker| marker["kind"].clone()).collect();
@@ -332,19 +336,19 @@ fn a_captured_push_is_retried_from_where_it_was() {
 }
 
 #[test]
-fn a_single_marker_goes_back_and_what_was_given_up_counts_from_then() {
+fn single_marker_is_put_back_with_a_new_retry_period() {
     let sandbox = Sandbox::new();
     sandbox.commit("Old", &[]);
     sandbox.push(&["main"]).succeeded();
     let name = sandbox.files("outbox/unassigned/new").remove(0);
     let marker = sandbox.waiting("unassigned").remove(0);
-    // A marker that was put away alone has its id as the last field of its name.
+    // The file name of an isolated marker ends with the marker's ID.
     let alone = format!("{name}.{}", text(&marker["id"]));
     copy_marker(&sandbox, &format!("state/outbox/collector/new/{alone}"));
     fs::remove_file(sandbox.state().join("outbox/unassigned/new").join(&name)).expect("removed");
     let waiting: PathBuf = sandbox.state().join("outbox/collector/new").join(&alone);
-    let old =
-        fs::read_to_string(&waiting).expect("a file").replace(text(&marker["time"]), "2020-01-01T00:00:00Z");
+    let old = unsealed(&fs::read_to_string(&waiting).expect("a file"));
+    let old = old.replace(text(&marker["time"]), "2020-01-01T00:00:00Z");
     fs::write(&waiting, old).expect("written");
     let long_ago = SystemTime::now() - Duration::from_secs(30 * 86_400);
     fs::File::open(&waiting).and_then(|file| file.set_modified(long_ago)).expect("dated");
@@ -361,7 +365,7 @@ fn a_single_marker_goes_back_and_what_was_given_up_counts_from_then() {
 }
 
 #[test]
-fn drop_removes_for_good_and_the_journal_has_what_and_why() {
+fn drop_deletes_the_entry_and_records_it() {
     let sandbox = refused("no such team");
     let letters = list(&sandbox, &["--dead"]);
     let id = text(&letters[0]["id"]);
@@ -370,12 +374,11 @@ fn drop_removes_for_good_and_the_journal_has_what_and_why() {
     let ran = sandbox.binary(&["queue", "drop", id]);
     assert_eq!((ran.code, &*ran.stdout), (Some(2), ""));
     assert!(
-        ran.stderr
-            .ends_with("gitea-lightstep: this would drop 1 entry for good; say --yes if that is meant\n"),
+        ran.stderr.ends_with("gitea-lightstep: this would permanently drop 1 entry; confirm with --yes\n"),
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.starts_with(id), "it shows what: {}", ran.stderr);
+    assert!(ran.stderr.starts_with(id), "the prompt names the entry: {}", ran.stderr);
     let ran = sandbox.binary(&["queue", "drop", "--all", "--yes"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("--all drops dead letters only"), "{}", ran.stderr);
@@ -385,8 +388,8 @@ fn drop_removes_for_good_and_the_journal_has_what_and_why() {
         serde_json::from_str(&sandbox.binary(&["queue", "show", "--json", id]).stdout).expect("JSON");
     let ids: Vec<_> = shown["lines"].as_array().expect("markers").iter().map(|m| m["id"].clone()).collect();
     let ran = sandbox.binary(&["queue", "drop", "--yes", id, "0000000000"]);
-    assert_eq!((ran.code, &*ran.stdout), (Some(1), "1 entry dropped for good\n"));
-    assert!(ran.stderr.contains("there is no entry `0000000000`"), "{}", ran.stderr);
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), "1 entry dropped\n"));
+    assert!(ran.stderr.contains("no entry has the ID `0000000000`"), "{}", ran.stderr);
     let dropped = actions(&sandbox).pop().expect("an entry");
     assert_eq!(dropped["action"], "dropped");
     assert_eq!(dropped["was_dead"], true);
@@ -404,13 +407,10 @@ fn drop_removes_for_good_and_the_journal_has_what_and_why() {
 #[test]
 fn drop_asks_on_a_terminal() {
     let sandbox = refused("no");
-    let asked = |typed: &str| {
-        let mut command = python::on_terminal(&sandbox, &["queue", "drop", "--all", "--dead"], typed);
-        sandbox.run(command.stdin(Stdio::piped()), b"")
-    };
+    let asked = |typed: &str| on_terminal(&sandbox, &["queue", "drop", "--all", "--dead"], typed);
     let count = list(&sandbox, &["--dead"]).len();
     let question = format!(
-        "drop {} for good? [y/N] ",
+        "permanently drop {}? [y/N] ",
         if count == 1 { "1 dead letter".into() } else { format!("{count} dead letters") }
     );
     for no in ["n", "Now what?"] {
@@ -426,7 +426,7 @@ fn drop_asks_on_a_terminal() {
 }
 
 #[test]
-fn what_somebody_works_on_is_not_dropped() {
+fn entry_in_use_is_not_dropped() {
     let sandbox = Sandbox::new();
     sandbox.commit("Waits", &[]);
     sandbox.push(&["main"]).succeeded();
@@ -448,16 +448,17 @@ fn what_somebody_works_on_is_not_dropped() {
     assert_eq!(
         ran.stderr,
         format!(
-            "gitea-lightstep: `{capture}` is not dropped: a push or a delivery works on it; try again when it has ended\n\
-             gitea-lightstep: `{markers}` is not dropped: a delivery to `unassigned` is at work; end it, or try again \
-             when it has ended\n"
+            "gitea-lightstep: failed to drop `{capture}`: a push or a delivery is using it; \
+             retry when that has finished\n\
+             gitea-lightstep: failed to drop `{markers}`: a delivery to `unassigned` is running; stop it, or \
+             retry when it has finished\n"
         )
     );
     assert_eq!((sandbox.files("inbox").len(), sandbox.waiting("unassigned").len()), (1, 1));
     assert_eq!(actions(&sandbox).len(), 0);
     drop((lock, held));
     let ran = sandbox.binary(&["queue", "drop", "--yes", capture, markers]);
-    assert_eq!(ran.succeeded().stdout, "2 entries dropped for good\n");
+    assert_eq!(ran.succeeded().stdout, "2 entries dropped\n");
     assert_eq!((sandbox.files("inbox").len(), sandbox.waiting("unassigned").len()), (0, 0));
     let done = actions(&sandbox);
     assert_eq!((&done[0]["from"], &done[0]["was_dead"]), (&"inbox".into(), &false.into()));
@@ -467,7 +468,31 @@ fn what_somebody_works_on_is_not_dropped() {
 }
 
 #[test]
-fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
+fn capture_that_is_decided_one_update_at_a_time_is_not_dropped() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("Waits", &[]);
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    sandbox.hook(format!("{} {commit} refs/heads/topic\n", "0".repeat(40)).as_bytes()).said_nothing();
+    sandbox.configure("");
+    let id = |sandbox: &Sandbox| text(&list(sandbox, &[])[0]["id"]).to_string();
+    let before = id(&sandbox);
+    let name = sandbox.files("inbox").remove(0);
+    let inbox = sandbox.state().join("inbox");
+    let alone = format!("{}.0.1.alone", name.split('.').next().expect("the push"));
+    fs::rename(inbox.join(&name), inbox.join(&alone)).expect("renamed");
+    assert_eq!(id(&sandbox), before, "the id of a capture does not change while it is decided");
+
+    let held = fs::File::open(inbox.join(&alone)).expect("the capture");
+    held.lock().expect("locked");
+    let ran = sandbox.binary(&["queue", "drop", "--yes", &before]);
+    assert_eq!((ran.code, sandbox.files("inbox")), (Some(1), vec![alone]), "{}", ran.stderr);
+    drop(held);
+    sandbox.binary(&["queue", "drop", "--yes", &before]).succeeded();
+    assert_eq!(sandbox.files("inbox"), [""; 0]);
+}
+
+#[test]
+fn hundred_thousand_entries_are_listed_in_little_memory() {
     let sandbox = Sandbox::new();
     sandbox.commit("One of many", &[]);
     sandbox.push(&["main"]).succeeded();
@@ -478,7 +503,7 @@ fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
     let mut source = from;
     for n in 0..100_000 {
         let target = new.join(format!("00000000-0000-7000-8000-{n:012}.0"));
-        // A file can have so many names only.
+        // A file cannot have an unlimited number of hard links.
         if n % 10_000 == 0 {
             fs::copy(&source, &target).expect("copied");
             source = target;
@@ -489,7 +514,7 @@ fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
     sandbox.deliver_to("http://127.0.0.1:1", "");
     let limited = |args: &[&str]| {
         let mut command = sandbox.command("bash", &sandbox.path(""));
-        // Their names alone would be more than this.
+        // The names alone need more memory than this.
         command.args(["-c", "ulimit -d 2048; exec \"$0\" \"$@\"", BINARY]).args(args);
         sandbox.run(command.arg("--config").arg(sandbox.path("config.toml")), b"")
     };
@@ -501,18 +526,28 @@ fn a_hundred_thousand_entries_are_listed_and_counted_in_little_memory() {
     assert_eq!(status["destinations"][0]["waiting"]["oldest"], "1970-01-01T00:00:00Z");
 }
 
-/// Makes a spool whose pushes are all dead letters: one of the inbox, and one of a destination.
+/// Makes the only capture look as if it had been retried since 2020.
+fn put_off_for_years(state: &Path) {
+    let inbox = fs::read_dir(state.join("inbox")).expect("a directory").flatten();
+    let name = inbox.map(|entry| entry.file_name().into_string().expect("text")).next().expect("a capture");
+    let push = name.split('.').next().expect("a push");
+    let then = "2020-01-01T00:00:00Z";
+    let postponed =
+        serde_json::json!({ "since": then, "last": then, "attempts": 1, "next": then, "why": "a test" });
+    fs::create_dir_all(state.join("postponed")).expect("a directory");
+    fs::write(state.join(format!("postponed/{push}.json")), postponed.to_string()).expect("written");
+}
+
+/// Creates a spool with two dead letters, one from the inbox and one from a destination.
 fn all_dead<'a>(ground: &'a Ground, backend: &'a Backend, name: &str) -> (Spool<'a>, [Push; 2]) {
     let spool = ground.spool(name, backend);
     let pushes = [0, 1].map(|nth| ground.typical(nth));
     let [captured, marked] = &pushes;
     spool.hook(captured, "torn@2").was_a_good_hook();
-    let inbox = spool.state().join("inbox");
-    let capture = spool.files("inbox").into_keys().next().expect("it is captured");
-    fs::rename(inbox.join(&capture), inbox.join(capture.replace(".0.0", ".0.3"))).expect("renamed");
+    put_off_for_years(&spool.state());
     spool.hook(marked, "").was_a_good_hook();
     backend.always_say(Say::Never);
-    assert_eq!(spool.healthy(&["deliver"]).code, Some(1), "all of it was refused");
+    assert_eq!(spool.deliver("decider:EIO@4").code, Some(1), "every marker was refused");
     backend.always_say(Say::Yes);
     backend.forget();
     (spool, pushes)
@@ -523,30 +558,30 @@ fn letters(spool: &Spool<'_>) -> Vec<String> {
 }
 
 #[test]
-fn a_retry_that_dies_at_any_step_loses_nothing() {
+fn retry_killed_at_any_step_loses_nothing() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let mut steps = 0;
     for step in 1.. {
         let (spool, pushes) = all_dead(&ground, &backend, &format!("retry-{step}"));
-        assert!(letters(&spool).iter().any(|name| name.starts_with("inbox.")), "{}", spool.told());
-        assert!(letters(&spool).len() > 2 && spool.files(OUTBOX).is_empty(), "{}", spool.told());
+        assert!(letters(&spool).iter().any(|name| name.starts_with("inbox.")), "{}", spool.describe());
+        assert!(letters(&spool).len() > 2 && spool.files(OUTBOX).is_empty(), "{}", spool.describe());
         let ended = spool.faulty(&["queue", "retry", "--all"], &format!("kill@{step}"));
-        assert!(pushes.iter().all(|push| spool.holds(push)), "at {:?}: {}", spool.struck(), spool.told());
+        assert!(pushes.iter().all(|push| spool.holds(push)), "at {:?}: {}", spool.struck(), spool.describe());
         let again = spool.healthy(&["queue", "retry", "--all"]);
         assert_eq!((again.code, &*again.stderr), (Some(0), ""), "after {:?}", spool.struck());
         assert_eq!(letters(&spool), [""; 0]);
         spool.holds_after_drain(&pushes);
-        assert_eq!(letters(&spool), [""; 0], "all of it arrived");
+        assert_eq!(letters(&spool), [""; 0], "every marker arrived");
         if !ended.is_killed() {
             steps = step - 1;
             break;
         }
     }
-    assert!(steps >= 25, "{steps} steps only");
+    assert!(steps >= 25, "only {steps} steps");
 }
 
 #[test]
-fn a_drop_that_dies_at_any_step_is_in_the_journal_if_it_was_one() {
+fn drop_killed_at_any_step_is_in_the_journal_if_done() {
     let (ground, backend) = (Ground::new(), Backend::start());
     for step in 1.. {
         let (spool, pushes) = all_dead(&ground, &backend, &format!("drop-{step}"));
@@ -555,20 +590,24 @@ fn a_drop_that_dies_at_any_step_is_in_the_journal_if_it_was_one() {
         let noted =
             spool.files("journal").values().map(|text| text.matches("\"dropped\"").count()).sum::<usize>();
         let gone = before - letters(&spool).len();
-        assert!(noted == gone || noted == gone + 1, "{noted} noted, {gone} gone at {:?}", spool.struck());
+        assert!(
+            noted == gone || noted == gone + 1,
+            "{noted} drops in the journal, {gone} entries gone at {:?}",
+            spool.struck()
+        );
         let again = spool.healthy(&["queue", "drop", "--all", "--dead", "--yes"]);
         assert_eq!((again.code, &*again.stderr), (Some(0), ""));
         assert_eq!(letters(&spool), [""; 0]);
         assert!(!pushes.iter().any(|push| spool.holds(push)));
         if !ended.is_killed() {
-            assert!(step > 10, "{step} steps only");
+            assert!(step > 10, "only {step} steps");
             break;
         }
     }
 }
 
 #[test]
-fn what_people_read_looks_as_it_should() {
+fn text_output_of_queue_matches_the_golden_files() {
     let sandbox = refused("no such team");
     sandbox.configure("");
     sandbox.commit(

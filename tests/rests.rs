@@ -1,6 +1,7 @@
-//! No file of an outbox ever takes the place of another. A push that is decided again, after its reader died, gives files of the
-//! same names with more or less in them; and what is left of a file gets a name that tells of its first marker, which another may
-//! have. Whoever has read the one removes it by its name.
+//! A file in an outbox must never replace another one. After its reader died, a push is decided
+//! again, and the new files may have the same names with different content. The remaining part of a
+//! file is named after its first marker, and another file may already have that name. A reader
+//! removes the files that it has read by name.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -10,17 +11,18 @@ use crate::support::{
     spool::{Ground, OUTBOX, Push, Spool},
 };
 
-/// A push that lies in the spool twice: what is left of it, and what came of deciding it once more.
+/// A push that is in the spool twice: the rest of its first files, and the result of a second
+/// decision.
 struct Twice<'a> {
     spool: Spool<'a>,
     push: Push,
-    /// The ids of its two deployments.
+    /// IDs of its two deployments.
     deployments: [String; 2],
 }
 
 impl<'a> Twice<'a> {
-    /// Has a push decided whose two spans are left, and once more in two files. With `others` in the first of them, the second
-    /// is not there yet.
+    /// Decides a push and keeps only its two spans, then decides it again into two files. With
+    /// `others` in the first file, the second one is not written yet.
     fn new(ground: &'a Ground, backend: &'a Backend, name: &str, others: usize) -> Self {
         let (spool, push) = (ground.spool(name, backend), ground.typical(0));
         spool.hook(&push, "").was_a_good_hook();
@@ -38,7 +40,7 @@ impl<'a> Twice<'a> {
         let mut decided_anew: Vec<&str> = others.iter().map(String::as_str).collect();
         decided_anew.push(first);
 
-        let push_id = whole.strip_suffix(".0").expect("its first slice");
+        let push_id = whole.strip_suffix(".0").expect("the name of the first slice");
         let write = |name: String, only: &str, markers: &[&str]| {
             let header = format!("{{\"format\":1,\"markers\":{}{only}}}\n", markers.len());
             let text = markers.iter().fold(header, |text, marker| text + *marker + "\n");
@@ -54,7 +56,7 @@ impl<'a> Twice<'a> {
 }
 
 #[test]
-fn of_two_files_the_rest_of_one_may_have_the_name_of_the_other() {
+fn rest_of_a_file_does_not_replace_another_file_of_the_same_name() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let mut steps = 0;
     loop {
@@ -69,25 +71,25 @@ fn of_two_files_the_rest_of_one_may_have_the_name_of_the_other() {
         }
         steps += 1;
     }
-    assert!(steps >= 10, "{steps} steps only");
+    assert!(steps >= 10, "only {steps} steps");
 }
 
 #[test]
-fn a_push_that_is_decided_again_replaces_nothing_that_is_on_its_way() {
+fn repeated_decision_does_not_replace_files_in_delivery() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let (spool, push) = (ground.spool("on-its-way", &backend), ground.typical(0));
-    // Dead when its markers were written and its capture not yet gone.
+    // Killed after its markers were written and before its capture was removed.
     let died = (1..50).find(|step| {
         let is_killed = spool.hook(&push, &format!("kill@{step}")).is_killed();
-        assert!(is_killed, "the hook ends before both are there");
+        assert!(is_killed, "the hook ended before the capture and the markers existed together");
         let is_it = (spool.files("inbox").len(), spool.files(OUTBOX).len()) == (1, 1);
         if !is_it {
             let _ = fs::remove_dir_all(spool.state());
         }
         is_it
     });
-    died.expect("a step between");
-    // What a reader wrote that took the updates one by one.
+    died.expect("a step at which the capture and the markers both exist");
+    // The file of a reader that wrote the updates one by one.
     let (name, text) = spool.files(OUTBOX).pop_first().expect("its markers");
     let first: String = text.lines().skip(1).take(2).map(|marker| format!("{marker}\n")).collect();
     let header = "{\"format\":1,\"markers\":2}\n";
@@ -95,10 +97,10 @@ fn a_push_that_is_decided_again_replaces_nothing_that_is_on_its_way() {
 
     let capture = spool.files("inbox").pop_first().expect("its capture").0;
     let (inbox, aside) = (spool.state().join("inbox").join(capture), spool.dir().join("capture"));
-    fs::rename(&inbox, &aside).expect("the capture is hidden");
+    fs::rename(&inbox, &aside).expect("the capture can be moved away");
     let config = spool.dir().join("config.toml");
     backend.before_answer(1, move || {
-        fs::rename(&aside, &inbox).expect("the capture is back");
+        fs::rename(&aside, &inbox).expect("the capture can be moved back");
         let other = Command::new(BINARY).args(["deliver", "--config"]).arg(config).output();
         assert!(other.expect("it runs").status.code().is_some());
     });
@@ -107,9 +109,9 @@ fn a_push_that_is_decided_again_replaces_nothing_that_is_on_its_way() {
 }
 
 #[test]
-fn a_rest_never_takes_the_place_of_a_file_that_was_not_read() {
+fn rest_of_a_file_does_not_replace_an_unread_file() {
     let (ground, backend) = (Ground::new(), Backend::start());
-    // So many that what follows is read with the next load.
+    // With this many markers, the next file is part of the next batch.
     let twice = Twice::new(&ground, &backend, "next-load", 510);
     backend.say([Say::Yes, Say::NotNow]);
     twice.spool.deliver("").was_a_good_delivery();

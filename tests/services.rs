@@ -1,4 +1,5 @@
-//! `[[service]]` and a repository's own `.gitea/lightstep.toml`: versions beside git's own, environments, links, and names that mean harm.
+//! `[[service]]` and a repository's own `.gitea/lightstep.toml`: versions, environments, links and
+//! malicious names.
 
 use serde_json::Value;
 
@@ -6,7 +7,7 @@ use crate::support::{Ran, Sandbox};
 
 const OWN: &str = ".gitea/lightstep.toml";
 
-/// Pushes, and returns the markers of it in the order of the services' names.
+/// Pushes and returns its markers, sorted by service.
 #[track_caller]
 fn pushed(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
     let before = sandbox.waiting("unassigned").len();
@@ -16,7 +17,7 @@ fn pushed(sandbox: &Sandbox, args: &[&str]) -> Vec<Value> {
     markers
 }
 
-/// Returns a text of a marker or of a decision, "" if it is not there.
+/// Returns a string field of a marker or a decision, "" if it is missing.
 fn said<'a>(entry: &'a Value, key: &str) -> &'a str {
     entry[key].as_str().unwrap_or_default()
 }
@@ -25,19 +26,19 @@ fn attribute<'a>(marker: &'a Value, name: &str) -> &'a str {
     marker["attributes"][name].as_str().unwrap_or_default()
 }
 
-/// Returns which service, version and environment each marker has, with its kind before it.
-fn told(markers: &[Value]) -> Vec<String> {
+/// Returns the kind, service, version and environment of each marker.
+fn describe(markers: &[Value]) -> Vec<String> {
     let parts = |marker| ["kind", "service", "version", "environment"].map(|key| said(marker, key));
     markers.iter().map(|marker| parts(marker).join(" ").trim_end().to_string()).collect()
 }
 
-/// Returns the last decision's reason, and what its markers have to do without.
+/// Returns the reason of the last decision, and its missing facts.
 fn last(sandbox: &Sandbox) -> (String, String) {
     let decision = sandbox.decisions().pop().expect("a decision");
     (said(&decision, "why").into(), said(&decision, "missing").into())
 }
 
-/// Configures the service `pay` of the repository, with a rule for its version.
+/// Configures the service `pay` for the repository, with this version rule.
 fn versioned(sandbox: &Sandbox, version: &str) {
     sandbox.configure(&format!(
         "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\nversion = {version}\n"
@@ -45,7 +46,7 @@ fn versioned(sandbox: &Sandbox, version: &str) {
 }
 
 #[test]
-fn a_version_is_read_as_the_files_format_has_it() {
+fn version_is_read_in_the_format_of_its_file() {
     let sandbox = Sandbox::new();
     for (version, file, content, expected) in [
         (
@@ -77,49 +78,53 @@ fn a_version_is_read_as_the_files_format_has_it() {
         versioned(&sandbox, version);
         sandbox.commit(version, &[(file, content)]);
         let markers = pushed(&sandbox, &["main"]);
-        assert_eq!(told(&markers), [format!("change pay {expected}")], "{version}");
+        assert_eq!(describe(&markers), [format!("change pay {expected}")], "{version}");
         assert_eq!(last(&sandbox), (String::new(), String::new()), "{version}");
     }
 }
 
 #[test]
-fn a_tag_a_description_the_commit_and_an_option_are_versions() {
+fn version_comes_from_tag_description_commit_or_option() {
     let sandbox = Sandbox::new();
     versioned(&sandbox, "\"describe\"");
     let first = sandbox.commit("Without a tag", &[]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {first}")]);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])), [format!("change pay {first}")]);
     sandbox.git(&["tag", "v1.0.0"]);
-    assert_eq!(told(&pushed(&sandbox, &["v1.0.0"])), ["release pay 1.0.0"]);
+    assert_eq!(describe(&pushed(&sandbox, &["v1.0.0"])), ["release pay 1.0.0"]);
 
     sandbox.commit("After it", &[]);
     let described = sandbox.git(&["describe", "--tags", "--abbrev=12"]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {described}")]);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])), [format!("change pay {described}")]);
 
     versioned(&sandbox, "\"tag\"");
     let untagged = sandbox.commit("Untagged", &[]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {untagged}")]);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])), [format!("change pay {untagged}")]);
     sandbox.commit("Tagged", &[]);
     sandbox.git(&["tag", "v1.1.0"]);
     sandbox.git(&["tag", "pay/v7.0.0"]);
     sandbox.push(&["v1.1.0", "pay/v7.0.0"]).succeeded();
-    assert_eq!(told(&pushed(&sandbox, &["main"])), ["change pay 7.0.0"], "the tag that names the service");
+    assert_eq!(
+        describe(&pushed(&sandbox, &["main"])),
+        ["change pay 7.0.0"],
+        "the version comes from the tag that names the service"
+    );
 
     versioned(&sandbox, "\"commit\"");
     let commit = sandbox.commit("By its id", &[]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {commit}")]);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])), [format!("change pay {commit}")]);
 
     versioned(&sandbox, "{ option = \"build\" }");
     sandbox.commit("By option", &[]);
-    assert_eq!(told(&pushed(&sandbox, &["-o", "build= 2026.11 ", "main"])), ["change pay 2026.11"]);
+    assert_eq!(describe(&pushed(&sandbox, &["-o", "build= 2026.11 ", "main"])), ["change pay 2026.11"]);
     let commit = sandbox.commit("Without the option", &[]);
-    assert_eq!(told(&pushed(&sandbox, &["-o", "build= ", "main"])), [format!("change pay {commit}")]);
+    assert_eq!(describe(&pushed(&sandbox, &["-o", "build= ", "main"])), [format!("change pay {commit}")]);
 }
 
 #[test]
-fn a_version_that_cannot_be_read_is_the_commit_and_the_journal_says_why() {
+fn unreadable_version_falls_back_to_the_commit() {
     let sandbox = Sandbox::new();
     for (version, content, why) in [
-        ("{ file = \"gone/Cargo.toml\" }", "", "is to be read in `gone/Cargo.toml`, which is not there"),
+        ("{ file = \"gone/Cargo.toml\" }", "", "there is no `gone/Cargo.toml` at this commit"),
         (
             "{ file = \"Cargo.toml\" }",
             "[package]\n",
@@ -135,13 +140,13 @@ fn a_version_that_cannot_be_read_is_the_commit_and_the_journal_says_why() {
             "[package]\nversion.workspace = true\n",
             "inherited from the workspace",
         ),
-        ("{ file = \"Cargo.toml\" }", "[package]\nversion = 3\n", "`package.version` is no text"),
-        ("{ file = \"Cargo.toml\" }", "[package\n", "no version of `pay` in `Cargo.toml`"),
+        ("{ file = \"Cargo.toml\" }", "[package]\nversion = 3\n", "`package.version` is not a string"),
+        ("{ file = \"Cargo.toml\" }", "[package\n", "cannot read the version of `pay` from `Cargo.toml`"),
         ("{ file = \"Cargo.toml\" }", &"#".repeat(300 << 10), "the limit is 262144"),
     ] {
         versioned(&sandbox, version);
         let commit = sandbox.commit(why, &[("Cargo.toml", content)]);
-        assert_eq!(told(&pushed(&sandbox, &["main"])), [format!("change pay {commit}")], "{why}");
+        assert_eq!(describe(&pushed(&sandbox, &["main"])), [format!("change pay {commit}")], "{why}");
         let (_, missing) = last(&sandbox);
         assert!(missing.contains(why), "{missing}");
         assert!(missing.contains("pay") || missing.contains("Cargo.toml"), "{missing}");
@@ -150,7 +155,7 @@ fn a_version_that_cannot_be_read_is_the_commit_and_the_journal_says_why() {
 }
 
 #[test]
-fn one_push_of_a_monorepo_is_a_marker_for_each_service_that_it_touches() {
+fn monorepo_push_creates_a_marker_for_each_touched_service() {
     let sandbox = Sandbox::new();
     sandbox.configure(
         "[[service]]\nrepository = \"acme/*\"\nname = \"pay\"\npaths = [\"pay/**\"]\nowner = \"team pay\"\n\
@@ -164,18 +169,18 @@ fn one_push_of_a_monorepo_is_a_marker_for_each_service_that_it_touches() {
     let services: Vec<_> = both.iter().map(|marker| said(marker, "service")).collect();
     assert_eq!(services, ["cart", "pay"]);
     assert_eq!(said(&both[1], "version"), "1.0");
-    assert_eq!(attribute(&both[1], "gitea_lightstep.service.owner"), "team pay", "the first rule's word");
+    assert_eq!(attribute(&both[1], "gitea_lightstep.service.owner"), "team pay", "the first rule decides");
     assert_eq!(both[0]["attributes"].get("gitea_lightstep.service.owner"), None);
 
     sandbox.commit("Money", &[("shared/money/a", "")]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])), ["change pay 1.0"]);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])), ["change pay 1.0"]);
     sandbox.commit("Text", &[("README", "")]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])), [""; 0]);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])), [""; 0]);
     assert_eq!(last(&sandbox).0, "no configured service has any of the changed paths");
 }
 
 #[test]
-fn a_ref_that_is_an_environments_deploys_without_a_script() {
+fn ref_of_an_environment_creates_a_deployment() {
     let sandbox = Sandbox::new();
     sandbox.configure(
         "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\nversion = { file = \"VERSION\" }\n\
@@ -191,16 +196,16 @@ fn a_ref_that_is_an_environments_deploys_without_a_script() {
         (&["HEAD:refs/tags/canary-4"], &[]),
         (&["HEAD:refs/tags/v1.0.0"], &["deployment pay 1.0.0 production", "release pay 1.0.0"]),
         (&["HEAD:refs/heads/topic"], &[]),
-        // What the pusher says counts before what the ref says.
+        // The push option takes precedence over the ref.
         (&["-o", "deploy=lab", "HEAD:refs/heads/canary-5"], &["deployment pay 1.0.0 lab"]),
         (&["--delete", "canary-5"], &[]),
     ] {
-        assert_eq!(told(&pushed(&sandbox, args)), expected, "{args:?}");
+        assert_eq!(describe(&pushed(&sandbox, args)), expected, "{args:?}");
     }
 }
 
 #[test]
-fn an_environment_that_no_service_has_is_a_slip() {
+fn unknown_environment_is_reported() {
     let sandbox = Sandbox::new();
     let rule = "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\n\
                 environments = { production = \"release\", lab = [] }\n";
@@ -208,37 +213,38 @@ fn an_environment_that_no_service_has_is_a_slip() {
     sandbox.commit("Begin", &[]);
     let not = "no service of this repository has the environment";
     for (environment, why) in [
-        ("prodution", format!("{not} `prodution`, did you mean `production`?")),
-        ("moon", format!("{not} `moon`, only `lab`, `production`")),
+        ("prodution", format!("{not} `prodution`; did you mean `production`?")),
+        ("moon", format!("{not} `moon`, expected one of `lab`, `production`")),
     ] {
         let option = format!("deploy={environment}");
         assert_eq!(
-            told(&pushed(&sandbox, &["-o", &option, &format!("HEAD:refs/heads/{environment}")])),
+            describe(&pushed(&sandbox, &["-o", &option, &format!("HEAD:refs/heads/{environment}")])),
             [""; 0]
         );
         assert_eq!(last(&sandbox), (why.clone(), String::new()));
-        // What landed is marked all the same, and the slip is not lost.
+        // The change is marked anyway, and the error is reported.
         sandbox.commit(environment, &[]);
         let markers = pushed(&sandbox, &["-o", &option, "main"]);
         assert_eq!(markers.iter().map(|marker| said(marker, "kind")).collect::<Vec<_>>(), ["change"]);
         assert_eq!(last(&sandbox), (String::new(), why));
     }
-    // Where one service says nothing of environments, it may run anywhere.
+    // A service without environments may be deployed to any.
     sandbox.configure(&format!("{rule}[[service]]\nrepository = \"acme/shop\"\nname = \"tool\"\n"));
     let markers = pushed(&sandbox, &["-o", "deploy=moon", "HEAD:refs/heads/anywhere"]);
     assert_eq!(markers.iter().map(|marker| said(marker, "service")).collect::<Vec<_>>(), ["tool"]);
     let named = ["-o", "deploy=moon", "-o", "deploy.service=pay", "HEAD:refs/heads/named"];
-    assert_eq!(told(&pushed(&sandbox, &named)), [""; 0]);
-    // A slip in the name of a service is told beside the marker, for a policy may know more services than the rules.
+    assert_eq!(describe(&pushed(&sandbox, &named)), [""; 0]);
+    // For a wrong service name, the error is reported in addition to the marker, because a script
+    // may know more services than the configuration.
     let named = ["-o", "deploy=moon", "-o", "deploy.service=tol", "HEAD:refs/heads/misnamed"];
     let markers = pushed(&sandbox, &named);
     assert_eq!(markers.iter().map(|marker| said(marker, "service")).collect::<Vec<_>>(), ["tol"]);
-    let why = "no service of this repository is called `tol`, did you mean `tool`?";
+    let why = "no service of this repository is called `tol`; did you mean `tool`?";
     assert_eq!(last(&sandbox), (String::new(), why.to_string()));
 }
 
 #[test]
-fn links_are_filled_in_and_what_fills_them_stays_in_its_place() {
+fn link_placeholders_are_filled_in_and_encoded() {
     let sandbox = Sandbox::new();
     sandbox.configure(
         "[[service]]\nrepository = \"acme/shop\"\nname = \"pay/../é?x=1&y#z\"\nversion = { option = \"v\" }\n\
@@ -265,15 +271,16 @@ fn links_are_filled_in_and_what_fills_them_stays_in_its_place() {
         link(change, "commit"),
         format!("https://git.example.com/acme/shop/commit/{commit}?t={trace}")
     );
-    assert_eq!(link(change, "board"), "", "a change has no environment, so there is no such link");
+    assert_eq!(link(change, "board"), "", "a change has no environment, so this link is left out");
 
-    let time: gitea_lightstep::time::Timestamp = said(deployment, "time").parse().expect("a time");
+    let time: gitea_lightstep::internals::Timestamp = said(deployment, "time").parse().expect("a time");
     let (from, to) = (time.as_millisecond() - 1_800_000, time.as_millisecond() + 1_800_000);
     let board = format!("https://graph.example.com/d?env=a%2Fb%26c&from={from}&to={to}");
     assert_eq!(link(deployment, "board"), board);
 }
 
-/// A sandbox whose site lets the repositories of `acme` define services, and defines two itself.
+/// Creates a sandbox with two services, whose site permits matching repositories to define their
+/// own.
 fn with_own_file(allowed: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.configure(&format!(
@@ -289,7 +296,7 @@ const OWN_SERVICES: &str = "[[service]]\nname = \"cart\"\npaths = [\"cart/**\"]\
     [[service]]\nname = \"pay\"\nowner = \"us\"\npaths = [\"**\"]\nversion = { file = \"VERSION\" }\n";
 
 #[test]
-fn a_repository_defines_services_where_the_site_lets_it() {
+fn repository_defines_services_if_permitted() {
     let sandbox = with_own_file("Acme/*");
     sandbox.commit("Begin", &[(OWN, OWN_SERVICES), ("cart/a", ""), ("pay/a", ""), ("VERSION", "3\n")]);
     let markers = pushed(&sandbox, &["main"]);
@@ -298,15 +305,15 @@ fn a_repository_defines_services_where_the_site_lets_it() {
         .map(|m| (said(m, "kind"), said(m, "service"), attribute(m, "gitea_lightstep.service.owner")))
         .collect();
     assert_eq!(who, [("change", "cart", "us"), ("deployment", "cart", "us"), ("change", "pay", "site")]);
-    assert_eq!(said(&markers[2], "version"), "3", "what the site leaves open, the file adds");
+    assert_eq!(said(&markers[2], "version"), "3", "the file adds what the site does not set");
 
     sandbox.commit("Elsewhere", &[("README", "")]);
     assert!(
         pushed(&sandbox, &["main"]).iter().all(|m| said(m, "service") != "pay"),
-        "the site says which paths"
+        "the site's rule decides the paths"
     );
 
-    // It counts as it is at the commit that is pushed.
+    // The file is read from the pushed commit.
     sandbox.git(&["rm", "-q", OWN]);
     sandbox.commit("Without", &[("cart/a", "1"), ("pay/a", "1")]);
     let markers = pushed(&sandbox, &["main"]);
@@ -314,7 +321,7 @@ fn a_repository_defines_services_where_the_site_lets_it() {
 }
 
 #[test]
-fn what_a_repository_defines_is_not_looked_at_without_leave() {
+fn service_file_is_ignored_without_permission() {
     for allowed in ["acme/other", "other/*", "*", "acme/sho"] {
         let sandbox = with_own_file(allowed);
         sandbox.commit("Begin", &[(OWN, OWN_SERVICES), ("cart/a", ""), ("pay/a", "")]);
@@ -327,7 +334,7 @@ fn what_a_repository_defines_is_not_looked_at_without_leave() {
 }
 
 #[test]
-fn a_file_that_is_wrong_defines_nothing_and_the_site_counts_still() {
+fn invalid_service_file_is_ignored_and_site_rules_apply() {
     let sandbox = with_own_file("acme/*");
     let many =
         |count: usize| (0..count).map(|n| format!("[[service]]\nname = \"s{n}\"\n")).collect::<String>();
@@ -340,7 +347,7 @@ fn a_file_that_is_wrong_defines_nothing_and_the_site_counts_still() {
             ".gitea/lightstep.toml:3:14: ",
         ),
         ("[policy]\nrepository_services = [\"**\"]\n".into(), ".gitea/lightstep.toml:1:"),
-        (many(65), ".gitea/lightstep.toml: it defines 65 services, the limit is 64"),
+        (many(65), ".gitea/lightstep.toml: the file defines 65 services, the limit is 64"),
         (huge, "262144"),
     ]
     .into_iter()
@@ -358,7 +365,7 @@ fn a_file_that_is_wrong_defines_nothing_and_the_site_counts_still() {
 }
 
 #[test]
-fn names_of_strangers_are_made_fit_to_be_shown() {
+fn untrusted_names_are_sanitised() {
     let sandbox = with_own_file("acme/*");
     let long = "n".repeat(5_000);
     let own = format!(
@@ -372,8 +379,8 @@ fn names_of_strangers_are_made_fit_to_be_shown() {
     assert_eq!(
         markers.len(),
         3,
-        "two changes, and a deployment of the one that goes somewhere: {:?}",
-        told(&markers)
+        "two changes, and a deployment of the service with an environment: {:?}",
+        describe(&markers)
     );
     let hostile = |c: char| c.is_control() || c == '\u{202e}';
     for marker in &markers {
@@ -389,7 +396,7 @@ fn names_of_strangers_are_made_fit_to_be_shown() {
 }
 
 #[test]
-fn a_deletion_and_a_wiki_have_no_services_of_their_own() {
+fn deletions_and_wikis_have_no_own_services() {
     let mut sandbox = with_own_file("acme/*");
     sandbox.commit("Begin", &[(OWN, "[[["), ("pay/a", "")]);
     sandbox.push(&["main", "HEAD:refs/heads/topic"]).succeeded();
@@ -402,16 +409,16 @@ fn a_deletion_and_a_wiki_have_no_services_of_their_own() {
     assert_eq!(
         markers.iter().map(|m| said(m, "service")).collect::<Vec<_>>(),
         ["pay"],
-        "the site's rules alone"
+        "only the site's rules apply"
     );
     assert_eq!(last(&sandbox).1, "");
 }
 
 #[test]
-fn a_wrong_rule_is_told_with_its_line_and_column() {
+fn invalid_rule_is_reported_with_line_and_column() {
     let sandbox = Sandbox::new();
     let before = "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\n";
-    // The sandbox writes six lines of its own before.
+    // The sandbox's own configuration takes the first six lines.
     for (rule, expected) in [
         (
             "links = { a = \"https://x.example/{servce}\" }\n",
@@ -419,11 +426,11 @@ fn a_wrong_rule_is_told_with_its_line_and_column() {
         ),
         (
             "links = { a = \"https://{service}.example/\" }\n",
-            ["config.toml:9:15: ", "the host is never a placeholder"],
+            ["config.toml:9:15: ", "the host must not contain a placeholder"],
         ),
         (
             "links = { \"A b\" = \"https://x.example/\" }\n",
-            ["config.toml:9:11: ", "the name of a link has 1 to 64 of a-z"],
+            ["config.toml:9:11: ", "the name of a link must be 1 to 64 characters from a-z"],
         ),
         ("version = \"latest\"\n", ["config.toml:9:11: ", "expected \"tag\", \"describe\", \"commit\""]),
         (
@@ -453,10 +460,10 @@ fn a_wrong_rule_is_told_with_its_line_and_column() {
 }
 
 #[test]
-fn a_name_that_is_another_repositorys_is_not_to_be_had() {
+fn service_name_of_another_repository_is_refused() {
     let sandbox = with_own_file("acme/*");
     sandbox.commit("Begin", &[(OWN, "[[service]]\nname = \"vault\"\n"), ("pay/a", "")]);
-    assert_eq!(told(&pushed(&sandbox, &["main"])).len(), 1, "the site's own one");
-    let why = ".gitea/lightstep.toml:2: the site gives the name `vault` to another repository's service";
-    assert_eq!(last(&sandbox).1, why);
+    assert_eq!(describe(&pushed(&sandbox, &["main"])).len(), 1, "only the site's own service is marked");
+    let why = ".gitea/lightstep.toml:2: the service `vault` belongs to another repository; ";
+    assert!(last(&sandbox).1.starts_with(why), "{}", last(&sandbox).1);
 }

@@ -1,4 +1,5 @@
-//! The policies in `scripts`: they pass `check` and their golden tests, and do with a real push what those say.
+//! The policies in `scripts`: they pass `check` and their golden tests, and decide real pushes in
+//! the same way.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -10,7 +11,7 @@ fn shipped(name: &str) -> PathBuf {
     manifest_dir().join("scripts").join(name)
 }
 
-/// Returns the names of the files in `scripts` that end so, without the ending.
+/// Returns the names of the files in `scripts` with this suffix, without the suffix.
 fn names(ending: &str) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(shipped(""))
         .expect("the policies")
@@ -21,12 +22,13 @@ fn names(ending: &str) -> Vec<String> {
     names
 }
 
-/// A sandbox whose pushes are decided by one of the shipped policies, as the policy of its repository.
+/// Creates a sandbox with a shipped policy as the script of its repository.
 fn sandbox_with(policy: &str) -> Sandbox {
     sandbox_with_settings(policy, &[])
 }
 
-/// The same, with other settings: each the beginning of a line in the script, and what the line is to be.
+/// Creates such a sandbox with changed settings, each given as the start of a line and its
+/// replacement.
 fn sandbox_with_settings(policy: &str, settings: &[(&str, &str)]) -> Sandbox {
     let sandbox = Sandbox::new();
     let mut source = fs::read_to_string(shipped(policy)).expect("the policy");
@@ -39,7 +41,7 @@ fn sandbox_with_settings(policy: &str, settings: &[(&str, &str)]) -> Sandbox {
     sandbox
 }
 
-/// Returns what the last push was decided to be: the reasons for no marker, and the markers in short.
+/// Returns the decisions since `n_before`: reasons, and short descriptions of the markers.
 fn decided(sandbox: &Sandbox, n_before: usize) -> Vec<String> {
     let decisions = sandbox.decisions();
     let mut said = Vec::new();
@@ -71,7 +73,7 @@ fn text(value: &Value) -> String {
     value.as_str().expect("text").to_string()
 }
 
-/// Pushes, and returns what came of it.
+/// Pushes and returns the decisions.
 #[track_caller]
 fn push(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     let n_before = sandbox.decisions().len();
@@ -84,14 +86,14 @@ fn every_policy_passes_check_and_its_golden_tests() {
     let sandbox = Sandbox::new();
     let policies = names(".rhai");
     assert_eq!(policies.len(), 12, "{policies:?}");
-    assert_eq!(names(".test.toml"), policies, "every policy has its tests");
+    assert_eq!(names(".test.toml"), policies, "every policy has a test file");
     let document = fs::read_to_string(manifest_dir().join("docs/policies.md")).expect("the document");
     for policy in &policies {
         let script = shipped(&format!("{policy}.rhai")).display().to_string();
         sandbox.binary(&["check", &script]).succeeded();
         assert!(
             document.contains(&format!("({})", format_args!("../scripts/{policy}.rhai"))),
-            "docs/policies.md: {policy}"
+            "docs/policies.md does not link to {policy}"
         );
     }
 
@@ -102,14 +104,14 @@ fn every_policy_passes_check_and_its_golden_tests() {
     let said = ran.succeeded().stderr.clone() + ran.stdout.as_str();
     for policy in &policies {
         let n_tests = said.lines().filter(|line| line.starts_with(&format!("pass  {policy} "))).count();
-        assert!(n_tests > 9, "{policy} has {n_tests} tests:\n{said}");
+        assert!(n_tests > 9, "{policy} has only {n_tests} passing tests:\n{said}");
     }
 }
 
 #[test]
-fn a_policy_passes_its_tests_where_the_document_has_it_copied() {
+fn copied_policy_passes_its_tests() {
     let sandbox = Sandbox::new();
-    // The tests of the built-in policy say that it is the one that spoke.
+    // The tests of the built-in policy expect the built-in policy to decide, so they are excluded.
     for policy in names(".rhai").into_iter().filter(|policy| policy != "built-in") {
         let dir = format!("{policy}/acme");
         let script = fs::read_to_string(shipped(&format!("{policy}.rhai"))).expect("the policy");
@@ -125,10 +127,10 @@ fn a_policy_passes_its_tests_where_the_document_has_it_copied() {
 }
 
 #[test]
-fn a_monorepo_is_marked_by_path() {
+fn monorepo_is_marked_by_path() {
     let sandbox = sandbox_with("monorepo.rhai");
     sandbox.commit("Begin", &[("web/index.html", "1"), ("services/checkout/pay.go", "1")]);
-    assert_eq!(push(&sandbox, &["main"]).len(), 3, "all there is is new");
+    assert_eq!(push(&sandbox, &["main"]).len(), 3, "the first push marks every service");
 
     let id = sandbox
         .commit("Find and pay", &[("services/checkout/pay.go", "2"), ("proto/search/find.proto", "1")]);
@@ -147,7 +149,7 @@ fn a_monorepo_is_marked_by_path() {
 }
 
 #[test]
-fn so_many_paths_that_the_list_is_cut_lose_no_marker_in_silence() {
+fn truncated_path_list_marks_all_services_or_fails() {
     let mut stream = String::from(
         "commit refs/heads/wide\ncommitter A <a@x> 1600000000 +0000\ndata 1\nx\nfrom refs/heads/main\n",
     );
@@ -163,17 +165,14 @@ fn so_many_paths_that_the_list_is_cut_lose_no_marker_in_silence() {
         sandbox.hook(format!("{old} {new} refs/heads/main\n").as_bytes()).succeeded();
         decided(&sandbox, n_before)
     };
-    assert_eq!(said_by("monorepo.rhai").len(), 3, "a change of every service");
+    assert_eq!(said_by("monorepo.rhai").len(), 3, "one change for each service");
     let said = said_by("gitops.rhai");
     assert!(said[0].starts_with("failed: "), "{said:?}");
-    assert!(
-        said[0].ends_with("more than 10,000 paths changed, too many to find the manifests among them"),
-        "{said:?}"
-    );
+    assert!(said[0].ends_with("more than 10,000 paths changed, so the list may lack manifests"), "{said:?}");
 }
 
 #[test]
-fn an_image_tag_that_changed_in_a_manifest_is_a_deployment() {
+fn changed_image_tag_in_a_manifest_is_a_deployment() {
     let sandbox = sandbox_with("gitops.rhai");
     let manifest = "environments/production/checkout/values.yaml";
     sandbox.commit("Begin", &[(manifest, "image:\n  tag: 1.4.0\n")]);
@@ -190,7 +189,7 @@ fn an_image_tag_that_changed_in_a_manifest_is_a_deployment() {
 }
 
 #[test]
-fn a_rewind_and_a_revert_are_rollbacks() {
+fn rewind_and_revert_are_rollbacks() {
     let sandbox = sandbox_with("rollback.rhai");
     let one = sandbox.commit("One", &[("a", "1")]);
     let two = sandbox.commit("Two", &[("a", "2")]);
@@ -209,7 +208,7 @@ fn a_rewind_and_a_revert_are_rollbacks() {
         (&json!("revert"), &json!([two]))
     );
 
-    // The revert of the revert, as the git of this machine words it.
+    // A revert of the revert, with the message of this machine's git.
     sandbox.git(&["revert", "--no-edit", "HEAD"]);
     let forth = sandbox.git(&["rev-parse", "HEAD"]);
     assert_eq!(push(&sandbox, &["main:production"]), [format!("deployment shop {forth} to production")]);
@@ -217,7 +216,7 @@ fn a_rewind_and_a_revert_are_rollbacks() {
 }
 
 #[test]
-fn a_tag_of_a_tree_is_no_release_and_no_mistake() {
+fn tag_of_a_tree_is_skipped() {
     let policies = [
         "version-tags",
         "monorepo",
@@ -237,19 +236,19 @@ fn a_tag_of_a_tree_is_no_release_and_no_mistake() {
         let update = format!("{} {tree} refs/tags/checkout/v1.0.0\n", "0".repeat(40));
         sandbox.hook(update.as_bytes()).succeeded();
         let said = decided(&sandbox, n_before);
-        assert_eq!(said, ["skipped: the tag names no commit, but a tree or a file"], "{policy}");
+        assert_eq!(said, ["skipped: the tag points to a tree or a file, not a commit"], "{policy}");
     }
     let sandbox = sandbox_with("approved-releases.rhai");
     sandbox.commit("One", &[("a", "1")]);
     let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]);
     assert_eq!(
         push(&sandbox, &[&format!("{tree}:refs/tags/v1.0.0")]),
-        ["refused: the tag names no commit, but a tree or a file"]
+        ["refused: the tag points to a tree or a file, not a commit"]
     );
 }
 
 #[test]
-fn the_settings_do_what_they_say() {
+fn settings_of_shipped_policies_work() {
     let commit = |sandbox: &Sandbox, message: &str| {
         sandbox.commit(message, &[]);
     };
@@ -283,7 +282,7 @@ fn the_settings_do_what_they_say() {
     commit(&sandbox, "One\n\nReviewed-by: Bo <bo@example.org>");
     assert_eq!(
         push(&sandbox, &["main:refs/tags/v1.0.0"]),
-        ["refused: it has 1 of 2 approvals by one of the APPROVERS"]
+        ["refused: it has 1 of 2 approvals by the APPROVERS"]
     );
     commit(&sandbox, "Two\n\nReviewed-by: Bo <bo@example.org>\nApproved-by: Cy <cy@example.org>");
     assert_eq!(push(&sandbox, &["main:refs/tags/v1.0.1"]), ["release shop 1.0.1"]);
@@ -295,7 +294,7 @@ fn the_settings_do_what_they_say() {
     commit(&sandbox, "One");
     push(&sandbox, &["main"]);
     commit(&sandbox, "Two");
-    assert_eq!(push(&sandbox, &["main"]), ["skipped: every commit is of a type that is not marked"]);
+    assert_eq!(push(&sandbox, &["main"]), ["skipped: no commit has a type that is marked"]);
 
     let sandbox = sandbox_with_settings(
         "release-trains.rhai",

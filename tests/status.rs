@@ -1,15 +1,15 @@
-//! `status`: what it finds, and the same as JSON and as OpenMetrics.
+//! `status`: its findings as text, JSON and OpenMetrics.
 
 use std::fs;
 
 use serde_json::Value;
 
 use crate::support::{
-    Sandbox, python,
+    Sandbox,
     recorder::{Answer, Recorder},
 };
 
-/// A push of 2020, whose id says so.
+/// ID of a push from 2020; the ID contains the time.
 const OLD: &str = "016f5e66-e800-7000-8000-000000000000";
 
 fn json(sandbox: &Sandbox, args: &[&str]) -> Value {
@@ -18,7 +18,7 @@ fn json(sandbox: &Sandbox, args: &[&str]) -> Value {
 }
 
 #[test]
-fn what_waits_longer_than_the_limit_is_found_and_named() {
+fn overdue_entries_are_reported() {
     let sandbox = Sandbox::new();
     sandbox.commit("Fresh", &[]);
     sandbox.push(&["main"]).succeeded();
@@ -29,14 +29,14 @@ fn what_waits_longer_than_the_limit_is_found_and_named() {
     };
     let ran = sandbox.binary(&["status", "--older-than", "1ms"]);
     assert_eq!(ran.code, Some(1));
-    let line = ran.stdout.lines().find(|line| line.contains("too old")).expect("it is named");
+    let line = ran.stdout.lines().find(|line| line.contains("too old")).expect("status names the old entry");
     assert!(
         line.starts_with(&format!("             too old: {id} in outbox unassigned has waited "))
             && line.ends_with(", more than 1ms"),
         "{line}"
     );
 
-    // The configuration has a limit too, and the command's own goes before it.
+    // The command line option overrides the limit in the configuration.
     let waiting = sandbox.files("outbox/unassigned/new").remove(0);
     let new = sandbox.state().join("outbox/unassigned/new");
     for from in [0, 2000] {
@@ -56,7 +56,7 @@ fn what_waits_longer_than_the_limit_is_found_and_named() {
 }
 
 #[test]
-fn markers_of_a_destination_that_is_not_configured_any_more_are_found() {
+fn markers_of_a_removed_destination_are_reported() {
     let sandbox = Sandbox::new();
     let down = Recorder::start(std::iter::repeat_n(Answer::status(503), 100));
     sandbox.deliver_to(&down.endpoint(), "[delivery]\nlinger = \"0s\"\n");
@@ -70,74 +70,31 @@ fn markers_of_a_destination_that_is_not_configured_any_more_are_found() {
     assert!(ran.stdout.contains("; it is not configured, so nothing sends them\n"), "{}", ran.stdout);
 }
 
-/// Returns every sample as an independent parser reads it, by its name and labels.
-fn samples(sandbox: &Sandbox, text: &str) -> Value {
-    let ran = python::run(sandbox, "read_openmetrics.py", &[], text.as_bytes());
-    serde_json::from_str(&ran.succeeded().stdout).expect("JSON")
-}
-
 #[test]
-fn the_metrics_are_what_two_independent_parsers_expect() {
-    let sandbox = Sandbox::new();
-    let untouched = sandbox.binary(&["status", "--openmetrics"]);
-    let read = samples(&sandbox, &untouched.succeeded().stdout);
-    assert_eq!(read["gitea_lightstep_inbox_files"], 0.0);
-    assert_eq!(read["gitea_lightstep_needs_a_person"], 0.0);
-    assert!(!sandbox.state().exists(), "looking makes nothing");
-
-    // A delivery, a refusal, something that waits, and a directory of somebody else's with a name to be escaped.
-    let recorder = Recorder::start([Answer::status(200), Answer::status(401)]);
-    sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nmode = \"inline\"\n");
-    for push in ["Taken", "Refused"] {
-        sandbox.commit(push, &[]);
-        sandbox.push(&["main"]).succeeded();
-        sandbox.wait_for_delivery_to_end();
-    }
-    sandbox.write(&format!("state/outbox/a\"b\\c\nd/new/{OLD}.0"), "");
-    sandbox.write(&format!("state/inbox/{OLD}.0.0"), "");
-    let ran = sandbox.binary(&["status", "--openmetrics", "--older-than", "1h"]);
-    assert_eq!(ran.code, Some(1));
-    let read = samples(&sandbox, &ran.stdout);
-    let of = |name: &str| read[format!("gitea_lightstep_{name}")].as_f64();
-    let odd = |name: &str| of(&format!("{name}{{destination=a\"b\\c\nd}}"));
-    assert_eq!(of("inbox_files"), Some(1.0));
-    assert_eq!(of("inbox_too_old_files"), Some(1.0));
-    assert_eq!(of("inbox_oldest_timestamp_seconds"), Some(1_577_836_800.0));
-    assert_eq!(of("outbox_files{destination=collector}"), Some(0.0));
-    assert_eq!(odd("outbox_files"), Some(1.0));
-    assert_eq!(odd("outbox_oldest_timestamp_seconds"), Some(1_577_836_800.0));
-    assert_eq!(of("outbox_oldest_timestamp_seconds{destination=collector}"), None, "nothing waits");
-    assert_eq!(of("older_than_seconds"), Some(3600.0));
-    assert_eq!(of("dead_letters{from=collector}"), Some(1.0));
-    assert_eq!(of("dead_letters{from=inbox}"), Some(0.0));
-    let (success, error) = (
-        of("last_success_timestamp_seconds{destination=collector}").expect("a time"),
-        of("last_error_timestamp_seconds{destination=collector}").expect("a time"),
-    );
-    assert!(1_577_836_800.0 < success && success <= error, "{success} {error}");
-    assert!(of("journal_bytes") > Some(100.0));
-    assert!(of("journal_last_write_timestamp_seconds") >= Some(success));
-    assert_eq!(of("needs_a_person"), Some(1.0));
-    assert_eq!(of(&format!("build_info{{version={}}}", env!("CARGO_PKG_VERSION"))), Some(1.0));
-}
-
-#[test]
-fn a_file_of_metrics_is_replaced_as_a_whole() {
+fn metrics_file_is_replaced_atomically() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("textfile")).expect("a directory");
     let file = sandbox.path("textfile/gitea_lightstep.prom");
     let write = || sandbox.binary(&["status", "--openmetrics", "--output", "textfile/gitea_lightstep.prom"]);
     write().said_nothing();
-    let first = fs::metadata(&file).expect("it is there");
-    assert_eq!(first.permissions().mode() & 0o777, 0o644, "the collector is another user");
+    let first = fs::metadata(&file).expect("the metrics file exists");
+    assert_eq!(
+        first.permissions().mode() & 0o777,
+        0o644,
+        "the collector runs as another user and must read the file"
+    );
     write().said_nothing();
-    assert_ne!(fs::metadata(&file).expect("it is there").ino(), first.ino(), "it was not written into");
+    assert_ne!(
+        fs::metadata(&file).expect("the metrics file exists").ino(),
+        first.ino(),
+        "the file is replaced, not rewritten in place"
+    );
     assert!(fs::read_to_string(&file).expect("text").ends_with("# EOF\n"));
     assert_eq!(fs::read_dir(sandbox.path("textfile")).expect("a directory").count(), 1);
 
     fs::remove_file(&file).expect("removed");
-    fs::create_dir(&file).expect("in its way");
+    fs::create_dir(&file).expect("a directory in place of the file");
     let ran = write();
     assert_eq!(ran.code, Some(1));
     assert_eq!(
@@ -150,7 +107,7 @@ fn a_file_of_metrics_is_replaced_as_a_whole() {
 }
 
 #[test]
-fn many_dead_letters_are_counted_and_the_newest_shown() {
+fn dead_letters_are_counted_and_the_newest_shown() {
     let sandbox = Sandbox::new();
     for n in 0..30 {
         let name = format!("collector.016f5e66-e8{n:02}-7000-8000-000000000000.0");

@@ -1,4 +1,4 @@
-//! TLS to back ends inside of a company: CAs of its own, certificates that are wrong, a proxy on the way.
+//! TLS to internal back ends: private CAs, invalid certificates and proxies.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::{
     tls::{Authority, Identity},
 };
 
-/// A sandbox with one marker in its spool.
+/// Creates a sandbox with one queued marker.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.commit("Over TLS", &[]);
@@ -18,7 +18,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Delivers to `https://HOST` of a server, with `more` said of the destination.
+/// Delivers to `https://HOST` of a server, with `more` in the configuration of the destination.
 fn deliver(sandbox: &Sandbox, host: &str, server: &Recorder, more: &str) -> Ran {
     sandbox.deliver_to(&format!("https://{host}:{}", server.port()), more);
     sandbox.binary(&["deliver"])
@@ -30,11 +30,11 @@ fn delivered(ran: &Ran, server: &Recorder) {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// Asserts that nothing was delivered, and returns why.
+/// Asserts that nothing was delivered, and returns the reason.
 #[track_caller]
 fn why_not(sandbox: &Sandbox, ran: &Ran) -> String {
-    let told = "0 markers delivered, 1 file waits still; `gitea-lightstep status` says why\n";
-    assert_eq!((ran.code, &*ran.stdout), (Some(1), told), "{}", ran.stderr);
+    let report = "0 markers delivered, 1 file waits in the spool; `gitea-lightstep status` says why\n";
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), report), "{}", ran.stderr);
     let last = sandbox.deliveries().pop().expect("an entry");
     assert_eq!(last["outcome"], "retried");
     last["why"].as_str().expect("text").to_string()
@@ -45,23 +45,23 @@ fn server(authority: &Authority) -> Recorder {
 }
 
 #[test]
-fn an_internal_ca_is_trusted_by_ca_file() {
+fn private_ca_is_trusted_with_ca_file() {
     let (sandbox, authority) = (sandbox(), Authority::new("Internal CA"));
     let server = server(&authority);
-    // Beside what else such files hold.
+    // The file also contains a comment and another CA.
     let other = Authority::new("Another CA").pem();
     sandbox.write("ca.pem", format!("# Our CAs\n{other}\n{}", authority.pem()));
     delivered(&deliver(&sandbox, "localhost", &server, "ca_file = \"ca.pem\"\n"), &server);
 }
 
 #[test]
-fn an_internal_ca_is_trusted_by_the_variables_of_openssl() {
+fn private_ca_is_trusted_with_openssl_variables() {
     let authority = Authority::new("Internal CA");
     for (variable, named) in [("SSL_CERT_FILE", "certs/ca.pem"), ("SSL_CERT_DIR", "certs")] {
         let mut sandbox = sandbox();
         let server = server(&authority);
         sandbox.write("certs/ca.pem", authority.pem());
-        sandbox.write("certs/README", "what is no certificate does not matter");
+        sandbox.write("certs/README", "a file that is not a certificate does not matter");
         let named = sandbox.path(named).display().to_string();
         sandbox
             .set(variable, &format!("{named}{}", if named.ends_with("pem") { "" } else { ":/nonexistent" }));
@@ -70,7 +70,7 @@ fn an_internal_ca_is_trusted_by_the_variables_of_openssl() {
 }
 
 #[test]
-fn the_detached_process_has_the_variable_too() {
+fn detached_process_gets_ssl_cert_file() {
     let (mut sandbox, authority) = (Sandbox::new(), Authority::new("Internal CA"));
     let server = server(&authority);
     sandbox.write("ca.pem", authority.pem());
@@ -82,21 +82,21 @@ fn the_detached_process_has_the_variable_too() {
 }
 
 #[test]
-fn an_unknown_ca_is_told_with_what_to_do() {
+fn unknown_ca_is_reported_with_a_fix() {
     let (sandbox, authority) = (sandbox(), Authority::new("Internal CA"));
     let server = server(&authority);
     assert_eq!(
         why_not(&sandbox, &deliver(&sandbox, "localhost", &server, "")),
-        "the server's certificate comes from a CA that is not trusted here; name a file with that CA as `ca_file` of the \
-         destination"
+        "the server's certificate is not signed by a trusted CA; \
+         set the destination's `ca_file` to a PEM file with the server's CA"
     );
-    // The CA that was named is trusted, and nobody else.
+    // With `ca_file`, only its CAs are trusted.
     sandbox.write("ca.pem", Authority::new("Another CA").pem());
     let why = why_not(&sandbox, &deliver(&sandbox, "localhost", &server, "ca_file = \"ca.pem\"\n"));
     let named = sandbox.path("ca.pem");
     let expected = format!(
-        "the server's certificate comes from a CA that is not trusted here; the destination's `ca_file`, `{}`, has to hold \
-         that CA",
+        "the server's certificate is not signed by a trusted CA; \
+         add the server's CA to the destination's `ca_file`, `{}`",
         named.display()
     );
     assert_eq!(why, expected);
@@ -104,17 +104,18 @@ fn an_unknown_ca_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_ca_that_was_made_anew_under_its_old_name_is_told() {
+fn ca_with_a_new_key_is_reported() {
     let sandbox = sandbox();
     let server = server(&Authority::new("Internal CA"));
     sandbox.write("ca.pem", Authority::new("Internal CA").pem());
     let why = why_not(&sandbox, &deliver(&sandbox, "localhost", &server, "ca_file = \"ca.pem\"\n"));
-    let told = "the server's certificate is not signed by the CA of that name that is trusted here; was the CA renewed?";
-    assert!(why.starts_with(told), "{why}");
+    let report =
+        "the server's certificate has the name of a trusted CA but not its signature; was the CA renewed?";
+    assert!(why.starts_with(report), "{why}");
 }
 
 #[test]
-fn a_file_of_cas_that_cannot_be_used_is_named() {
+fn unusable_ca_file_is_reported() {
     let (mut sandbox, authority) = (sandbox(), Authority::new("Internal CA"));
     let server = server(&authority);
     let broken = authority.pem().replacen("MII", "!II", 1);
@@ -124,33 +125,38 @@ fn a_file_of_cas_that_cannot_be_used_is_named() {
     sandbox.write("cut", authority.pem() + cut);
     let mut mkfifo = sandbox.command("mkfifo", &sandbox.path(""));
     sandbox.run(mkfifo.arg("pipe"), b"").succeeded();
-    for (file, told) in [
+    for (file, report) in [
         ("absent", "failed to read `absent`: No such file or directory (os error 2)"),
-        ("pipe", "failed to read `pipe`: it is no file"),
-        ("text", "`text` holds no certificate in PEM, which begins with `-----BEGIN CERTIFICATE-----`"),
-        ("broken", "failed to read `broken`: it is no PEM: "),
-        ("cut", "`cut` holds a certificate that is broken, the one with the number 2: "),
+        ("pipe", "failed to read `pipe`: it is not a regular file"),
+        (
+            "text",
+            "`text` does not contain a PEM certificate, which begins with `-----BEGIN CERTIFICATE-----`",
+        ),
+        ("broken", "failed to read `broken`: it is not valid PEM: "),
+        ("cut", "`cut` contains an invalid certificate, number 2 in the file: "),
     ] {
         let relative = |text: &str| text.replace(&sandbox.path("").display().to_string(), "");
         let ran = deliver(&sandbox, "localhost", &server, &format!("ca_file = \"{file}\"\n"));
         let problems = sandbox.problems();
         let [problem] = &problems[..] else { panic!("{problems:?}") };
-        let expected = format!(": destination `collector`: `ca_file`: {told}");
+        let expected = format!(": destination `collector`: `ca_file`: {report}");
         assert!(relative(problem).contains(&expected), "{problem}");
         let why = why_not(&sandbox, &ran);
-        assert!(relative(&why).starts_with(&format!("`ca_file`: {told}")), "{why}");
+        assert!(relative(&why).starts_with(&format!("`ca_file`: {report}")), "{why}");
     }
-    // Nobody knows whether the variable is meant for us: it matters once a CA is missing.
+    // An unusable SSL_CERT_FILE may not be meant for this program, so it is reported only if a CA
+    // is missing.
     let absent = sandbox.path("no").display().to_string();
     sandbox.set("SSL_CERT_FILE", &absent);
     let why = why_not(&sandbox, &deliver(&sandbox, "localhost", &server, ""));
     assert!(
-        why.contains("that is not trusted here; ") && why.contains("; SSL_CERT_FILE: failed to"),
+        why.contains("not signed by a trusted CA; ") && why.contains("; SSL_CERT_FILE: failed to"),
         "{why}"
     );
 }
 
-/// Delivers to a server of this identity whose CA is trusted, in vain.
+/// Delivers to a server with this identity and a trusted CA, and returns the reason for the
+/// failure.
 #[track_caller]
 fn why_not_to(authority: &Authority, identity: &Identity) -> String {
     let sandbox = sandbox();
@@ -160,41 +166,39 @@ fn why_not_to(authority: &Authority, identity: &Identity) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_is_told() {
+fn invalid_certificate_is_reported_with_its_reason() {
     let authority = Authority::new("Internal CA");
     let why = why_not_to(&authority, &authority.issue_until(&["localhost"], 2020));
-    let told = "the server's certificate expired at 2020-01-01T00:00:00Z, and here it is 20";
-    assert!(
-        why.starts_with(told) && why.contains("; renew it there, or set this machine's clock right"),
-        "{why}"
-    );
+    let report =
+        "the server's certificate expired at 2020-01-01T00:00:00Z, and this machine's clock shows 20";
+    assert!(why.starts_with(report) && why.contains("; renew it, or correct the clock"), "{why}");
     assert_eq!(
         why_not_to(&authority, &authority.issue(&["otlp.example", "10.0.0.7"])),
-        "the server's certificate is for otlp.example, 10.0.0.7, and not for localhost; in `endpoint`, use a name that it \
-         is for"
+        "the server's certificate is for otlp.example, 10.0.0.7, not for localhost; \
+         use a name from the certificate in the address"
     );
     assert_eq!(
         why_not_to(&authority, &authority.as_server()),
-        "the server's certificate is that of a CA itself; give the server one of its own, which the CA signed (with \
-         CA:FALSE)"
+        "the server's certificate is a CA certificate; give the server its own certificate \
+         (CA:FALSE), signed by that CA"
     );
 }
 
 #[test]
-fn what_speaks_no_tls_is_told() {
+fn server_without_tls_is_reported() {
     let sandbox = sandbox();
     // Sixteen bytes are less than the first message of a handshake.
     let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n".to_vec();
     let server = Hostile::start(vec![vec![Step::Take(16), Step::Say(answer)]]);
     sandbox.deliver_to(&format!("https://{}", server.address()), "");
     let why = why_not(&sandbox, &sandbox.binary(&["deliver"]));
-    assert_eq!(why, "what answers does not speak TLS; is it an http:// address?");
+    assert_eq!(why, "the server does not speak TLS; for plain HTTP, use http://");
 }
 
 #[test]
-fn a_proxy_leads_to_the_destination_and_is_asked_for_its_name() {
+fn proxy_resolves_the_name_of_the_destination() {
     let (sandbox, authority) = (sandbox(), Authority::new("Internal CA"));
-    // A name that only the proxy knows.
+    // Only the proxy can resolve this name.
     let server = Recorder::with_tls(&authority.issue(&["otlp.corp.invalid"]));
     let proxy = Proxy::to(server.port());
     sandbox.write("ca.pem", authority.pem());
@@ -204,7 +208,7 @@ fn a_proxy_leads_to_the_destination_and_is_asked_for_its_name() {
 }
 
 #[test]
-fn a_proxy_leads_to_what_speaks_no_tls_as_well() {
+fn proxy_is_used_without_tls_too() {
     let sandbox = sandbox();
     let server = Recorder::start([]);
     let proxy = Proxy::to(server.port());
@@ -214,7 +218,7 @@ fn a_proxy_leads_to_what_speaks_no_tls_as_well() {
 }
 
 #[test]
-fn the_environments_proxies_are_ignored() {
+fn proxy_variables_are_ignored() {
     let mut sandbox = sandbox();
     let server = Recorder::start([]);
     let proxy = Proxy::refusing(500);
@@ -227,48 +231,52 @@ fn the_environments_proxies_are_ignored() {
 }
 
 #[test]
-fn a_proxy_that_does_not_lead_there_is_named() {
+fn failing_proxy_is_reported() {
     let sandbox = sandbox();
     let deliver = |address: &str| {
         sandbox.deliver_to("https://otlp.corp.invalid", &format!("proxy = \"{address}\"\n"));
         why_not(&sandbox, &sandbox.binary(&["deliver"]))
     };
-    for (status, told) in [
+    for (status, report) in [
         (403, "proxy server responded 403/403"),
         (
             407,
-            "HTTP 407: it wants a name and a password, which cannot be given; let it take this machine without",
+            "HTTP 407: the proxy requires a login, which gitea-lightstep does not support; \
+             let this machine through without one",
         ),
     ] {
         let proxy = Proxy::refusing(status);
         let address = proxy.address();
         assert!(deliver(&address).starts_with(&format!("through the proxy {address}: ")));
-        assert!(deliver(&address).ends_with(told), "{status}");
+        assert!(deliver(&address).ends_with(report), "{status}");
     }
     let gone = Proxy::refusing(500).address();
     assert_eq!(deliver(&gone), format!("through the proxy {gone}: Connection refused (os error 111)"));
 }
 
 #[test]
-fn what_is_said_of_proxies_and_cas_in_the_configuration_is_checked() {
+fn proxy_and_ca_settings_are_checked() {
     let sandbox = Sandbox::new();
-    for (more, told) in [
+    for (more, report) in [
         (
             "proxy = \"socks5://h:1080\"",
-            "expected the address of a proxy, such as \"http://proxy.example.com:3128\"",
+            "expected the URL of a proxy, such as \"http://proxy.example.com:3128\"",
         ),
         (
             "proxy = \"http://u:p@h:1\"",
-            "expected the address of a proxy, such as \"http://proxy.example.com:3128\"",
+            "expected the URL of a proxy, such as \"http://proxy.example.com:3128\"",
         ),
-        ("proxy = \"http://h:3128/path\"", "expected the address of a proxy, such as"),
-        ("proxy = \"proxy.example.com:3128\"", "expected the address of a proxy, such as"),
-        ("ca_file = \"ca.pem\"", "`ca_file` is for https://, and this `endpoint` is http://"),
+        ("proxy = \"http://h:3128/path\"", "expected the URL of a proxy, such as"),
+        ("proxy = \"proxy.example.com:3128\"", "expected the URL of a proxy, such as"),
+        (
+            "ca_file = \"ca.pem\"",
+            "`ca_file` is for https://, but this `endpoint` is http://; remove `ca_file` or use https://",
+        ),
     ] {
         sandbox.deliver_to("http://127.0.0.1:1", &format!("{more}\n"));
         let problems = sandbox.problems();
         let [problem] = &problems[..] else { panic!("{problems:?}") };
-        assert!(problem.contains(told) && problem.contains(":10:"), "{problem}");
+        assert!(problem.contains(report) && problem.contains(":10:"), "{problem}");
     }
     fs::write(
         sandbox.path("config.toml"),

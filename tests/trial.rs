@@ -1,12 +1,12 @@
-//! `try`: what a policy would have made of a repository's history, and that nothing is changed by asking.
+//! `try`: the decisions of a policy over a repository's history, without changing anything.
 
-use std::{fs, process::Stdio};
+use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Ran, Sandbox, assert_as_it_is, python};
+use crate::support::{BINARY, Ran, Sandbox, assert_as_it_is, terminal::on_terminal};
 
-/// A repository with a history: five commits of `main`, of which one is a merge, and three tags.
+/// Creates a repository with three tags and five commits on `main`, including a merge.
 fn history() -> Sandbox {
     let mut sandbox = Sandbox::new();
     let mut minute = 0;
@@ -37,7 +37,7 @@ fn history() -> Sandbox {
     sandbox.commit("Later", &[("README", "y")]);
     sandbox.unset("GIT_COMMITTER_DATE");
     sandbox.unset("GIT_AUTHOR_DATE");
-    // Without the hook: nothing of this is in the journal.
+    // Push without the hook, so that the journal stays empty.
     sandbox.git(&[
         "push",
         "-q",
@@ -54,7 +54,7 @@ fn attempt(sandbox: &Sandbox, args: &[&str]) -> Ran {
     sandbox.binary(&[&["try", "git/acme/shop.git"], args].concat())
 }
 
-/// Returns what `try --json` says: the pushes, and the summary.
+/// Returns the output of `try --json`: the pushes and the summary.
 fn as_json(sandbox: &Sandbox, args: &[&str]) -> (Vec<Value>, Value) {
     let ran = attempt(sandbox, &[&["--json"], args].concat());
     ran.succeeded_or_found();
@@ -76,11 +76,11 @@ fn guard(marker, update) {
 "#;
 
 #[test]
-fn a_table_says_what_would_have_been_marked_and_the_rest_is_counted() {
+fn table_lists_marked_updates_and_counts_the_rest() {
     let sandbox = history();
     sandbox.write("scripts/site.rhai", SITE);
     let ran = attempt(&sandbox, &[]);
-    assert_eq!((ran.code, &*ran.stderr), (Some(1), ""), "a policy that fails is to be looked at");
+    assert_eq!((ran.code, &*ran.stderr), (Some(1), ""), "a failing policy exits with 1");
     assert_as_it_is(&sandbox, "try.txt", &ran.stdout);
     assert_as_it_is(&sandbox, "try-verbose.txt", &attempt(&sandbox, &["-v"]).stdout);
     assert_as_it_is(&sandbox, "try-help.txt", &sandbox.binary(&["try", "--help"]).succeeded().stdout);
@@ -91,7 +91,7 @@ fn a_table_says_what_would_have_been_marked_and_the_rest_is_counted() {
 }
 
 #[test]
-fn the_difference_of_two_policies_is_gained_lost_and_changed() {
+fn policies_are_compared_by_gained_lost_and_changed_markers() {
     let sandbox = history();
     sandbox.write("old.rhai", SITE);
     let new = SITE
@@ -124,15 +124,15 @@ fn the_difference_of_two_policies_is_gained_lost_and_changed() {
     assert_eq!(summary["summary"]["gained"], 1);
 
     let same = attempt(&sandbox, &["--policy", "old.rhai", "--against", "old.rhai"]);
-    assert!(same.succeeded().stdout.starts_with("nothing changes\n"), "{}", same.stdout);
-    // Without a file, the configured policy is the old one.
+    assert!(same.succeeded().stdout.starts_with("no differences\n"), "{}", same.stdout);
+    // Without a value, `--against` uses the configured policy.
     sandbox.write("scripts/site.rhai", SITE);
     attempt(&sandbox, &["--policy", "old.rhai", "--against"]).succeeded();
     assert_eq!(attempt(&sandbox, &["--policy", "new.rhai", "--against"]).code, Some(1));
 }
 
 #[test]
-fn nothing_is_written_anywhere() {
+fn try_writes_nothing() {
     let sandbox = history();
     sandbox.write("scripts/site.rhai", SITE);
     sandbox.write("other.rhai", SITE);
@@ -145,7 +145,7 @@ fn nothing_is_written_anywhere() {
 }
 
 #[test]
-fn what_it_says_is_what_the_hook_makes_of_the_same_pushes() {
+fn try_matches_the_hook_on_the_same_pushes() {
     let sandbox = history();
     sandbox.configure(
         "[[service]]\nrepository = \"acme/shop\"\npaths = [\"services/checkout/**\"]\nname = \"checkout\"\n\
@@ -162,22 +162,33 @@ fn what_it_says_is_what_the_hook_makes_of_the_same_pushes() {
     let key = |marker: &Value| {
         let mut marker = marker.clone();
         let attributes = marker["attributes"].as_object_mut().expect("attributes");
-        // What only a push that was captured has, and what follows from that.
+        // Remove what only a captured push has, and what depends on it.
         attributes.retain(|name, _| {
             let of_the_push = [
-                "user.name",
                 "user.id",
-                "gitea_lightstep.marker.id",
-                "gitea_lightstep.push.id",
                 "gitea_lightstep.transport",
                 "gitea_lightstep.repository.id",
                 "gitea_lightstep.pusher.kind",
             ];
-            // Nor has it a key for hashes.
-            !of_the_push.contains(&&**name) && !name.contains("url") && !name.ends_with(".hash")
+            // `try` shows what follows from the other fields, which the spool does not repeat.
+            let is_repeated = matches!(
+                &**name,
+                "gitea_lightstep.marker.id"
+                    | "gitea_lightstep.push.id"
+                    | "user.name"
+                    | "vcs.owner.name"
+                    | "vcs.repository.name"
+                    | "vcs.repository.url.full"
+                    | "vcs.ref.head.name"
+                    | "vcs.ref.head.revision"
+            );
+            // `try` does not have a key for hashes either.
+            !is_repeated && !of_the_push.contains(&&**name) && !name.ends_with(".hash")
         });
+        let source = marker["source"].as_object_mut().expect("a source");
+        source.retain(|name, _| name != "pusher" && name != "repository_url");
         let object = marker.as_object_mut().expect("an object");
-        for name in ["id", "time", "by"] {
+        for name in ["id", "time", "by", "push"] {
             object.remove(name);
         }
         marker
@@ -202,7 +213,7 @@ fn what_it_says_is_what_the_hook_makes_of_the_same_pushes() {
 }
 
 #[test]
-fn a_second_run_says_the_same_ids() {
+fn second_run_has_the_same_ids() {
     let sandbox = history();
     let first = attempt(&sandbox, &["--json"]).stdout;
     assert_eq!(attempt(&sandbox, &["--json"]).stdout, first);
@@ -214,12 +225,12 @@ fn a_second_run_says_the_same_ids() {
             .map(|marker| marker["attributes"]["gitea_lightstep.push.id"].to_string())
             .collect()
     };
-    assert_eq!(ids(&elsewhere), ids(&first), "the case of a repository's name is no matter");
+    assert_eq!(ids(&elsewhere), ids(&first), "ids ignore the case of the repository name");
     assert_ne!(ids(&attempt(&sandbox, &["--json", "--repository", "acme/other"]).stdout), ids(&first));
 }
 
 #[test]
-fn which_pushes_are_tried() {
+fn pushes_are_selected_by_options() {
     let sandbox = history();
     let refs = |args: &[&str]| -> Vec<String> {
         as_json(&sandbox, args).0.iter().map(|push| push["ref"].as_str().expect("text").to_string()).collect()
@@ -237,14 +248,14 @@ fn which_pushes_are_tried() {
     assert_eq!(
         refs(&[]),
         all,
-        "a lightweight tag comes right behind its commit, an annotated one when it was made"
+        "a lightweight tag follows its commit, an annotated one is sorted by its own date"
     );
     assert_eq!(refs(&["--all"]), all);
     assert_eq!(refs(&["--last", "3"]), all[5..]);
     let topic = refs(&["--branch", "topic"]);
     assert_eq!(topic.iter().filter(|name| **name == "refs/heads/topic").count(), 3);
 
-    // A clone with its files does as well; whose it is, only its owner can say.
+    // A clone with a work tree works too, but its repository name must be given.
     let (pushes, summary) = {
         let ran = sandbox.binary(&["try", "clone", "--json"]);
         let mut lines: Vec<Value> =
@@ -272,7 +283,7 @@ fn which_pushes_are_tried() {
 }
 
 #[test]
-fn commits_are_in_the_order_of_their_history_whatever_their_clocks_said() {
+fn commits_are_in_topological_order_despite_skewed_clocks() {
     let mut sandbox = history();
     for (title, date) in
         [("Back", "2020-01-01T00:00:00Z"), ("Forth", "2030-01-01T00:00:00Z"), ("Now", "2026-11-21T00:00:00Z")]
@@ -288,13 +299,13 @@ fn commits_are_in_the_order_of_their_history_whatever_their_clocks_said() {
         let commits = pushes.iter().filter(|push| push["ref"] == "refs/heads/main");
         let ids: Vec<_> = commits.map(|push| push["new_id"].as_str().expect("an id")).collect();
         assert_eq!(ids.join("\n"), git);
-        // Once more from a commit-graph.
+        // Repeat with a commit-graph.
         sandbox.git_in(&bare, &["commit-graph", "write", "--reachable"]);
     }
 }
 
 #[test]
-fn a_draft_imports_from_the_configured_directory() {
+fn draft_policy_imports_from_the_configured_directory() {
     let sandbox = history();
     sandbox.write("scripts/lib/kinds.rhai", "fn kind() { \"rollback\" }");
     sandbox.write(
@@ -306,7 +317,7 @@ fn a_draft_imports_from_the_configured_directory() {
 }
 
 #[test]
-fn a_sha256_repository_is_tried_as_well() {
+fn try_works_on_a_sha256_repository() {
     let sandbox = Sandbox::with_object_format("sha256");
     sandbox.commit("One", &[("a", "1")]);
     sandbox.commit("Two", &[("a", "2")]);
@@ -318,16 +329,16 @@ fn a_sha256_repository_is_tried_as_well() {
 }
 
 #[test]
-fn what_cannot_be_tried_says_why() {
+fn try_errors_are_reported() {
     let sandbox = history();
     sandbox.write("broken.rhai", "fn decide(update) {\n    if {\n}");
     sandbox.git_in(&sandbox.path(""), &["init", "-q", "--bare", "empty.git"]);
     sandbox.git(&["checkout", "-q", "--detach"]);
     let said = [
-        (&["nowhere"][..], "`nowhere` is no git repository: there is no such directory"),
-        (&["git"], "`git` is no git repository: it has neither `HEAD` nor `.git`"),
+        (&["nowhere"][..], "`nowhere` is not a git repository: there is no such directory"),
+        (&["git"], "`git` is not a git repository: it has neither `HEAD` nor `.git`"),
         (&["empty.git"], "there is no `refs/heads/main` in this repository"),
-        (&["clone"], "HEAD names no branch, so nobody knows which one is meant; name it with `--branch`"),
+        (&["clone"], "HEAD does not point to a branch; choose one with `--branch`"),
         (&["git/acme/shop.git", "--branch", "mian"], "there is no `refs/heads/mian` in this repository"),
         (&["git/acme/shop.git", "--policy", "broken.rhai"], "broken.rhai:2:8: "),
         (&["git/acme/shop.git", "--policy", "none.rhai"], "failed to read `none.rhai`"),
@@ -344,7 +355,7 @@ fn what_cannot_be_tried_says_why() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn try_exits_quietly_on_a_closed_pipe() {
     let sandbox = history();
     let line = format!(
         "exec 2>&1; {{ {BINARY} try git/acme/shop.git --json --config config.toml; echo status $? >&2; }} | head -n 1 >/dev/null"
@@ -356,20 +367,18 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
-fn a_long_one_shows_a_bar_on_a_terminal_and_takes_it_away() {
+fn slow_try_shows_and_removes_a_progress_bar() {
     let sandbox = history();
-    // However fast the machine is, eight pushes take eight times the limit.
+    // Eight pushes take eight times the limit, regardless of the machine's speed.
     sandbox.configure("[policy.limits]\noperations = 10_000_000_000\ntime = \"250ms\"\n");
     sandbox.write("slow.rhai", "fn decide(update) { loop {} }");
     let args = ["try", "git/acme/shop.git", "--policy", "slow.rhai"];
-    let mut command = python::on_terminal(&sandbox, &args, "");
-    let child = command.env("NO_COLOR", "1").stdout(Stdio::piped()).spawn().expect("python");
-    let output = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let ran = on_terminal(&sandbox, &args, "");
+    let text = &ran.stdout;
     assert!(text.contains(" of 8 pushes tried, "), "{text:?}");
     assert!(
         text.contains("\r\x1b[2Kacme/shop: "),
-        "the line is wiped before the answer is printed: {text:?}"
+        "the progress line is erased before the answer is printed: {text:?}"
     );
-    assert_eq!(output.status.code(), Some(1), "each ran into its limit");
+    assert_eq!(ran.code, Some(1), "every decision hit its time limit");
 }

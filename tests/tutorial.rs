@@ -1,4 +1,4 @@
-//! The tutorial: every file in it is written, every command is run, and prints what it says.
+//! Executes the tutorial: writes its files, runs its commands, and compares the output.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use crate::support::{BINARY, Sandbox, manifest_dir};
 
 const TUTORIAL: &str = "docs/tutorial.md";
 
-/// A block of the tutorial: what stands behind its backquotes, its text, and where that begins.
+/// A code block: its info string, its text, and its offset in the document.
 struct Block<'a> {
     info: Vec<&'a str>,
     text: &'a str,
@@ -29,7 +29,7 @@ fn blocks(document: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Runs the commands of a block in order, and returns the block as they make it.
+/// Runs the commands of a block in order, and returns the block with their actual output.
 fn run(sandbox: &Sandbox, text: &str) -> String {
     let mut said = String::new();
     for command in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
@@ -45,8 +45,8 @@ fn run(sandbox: &Sandbox, text: &str) -> String {
     said
 }
 
-/// Writes a block to the file that it names: as a whole, behind what is there (`+`), or in the place of a function that is
-/// there.
+/// Writes a block to the file that it names. It becomes the whole file, is appended (`+`), or
+/// replaces an existing function.
 fn write(sandbox: &Sandbox, block: &Block<'_>) {
     let file = block.info[1];
     let there = fs::read_to_string(sandbox.path(file)).unwrap_or_default();
@@ -62,7 +62,7 @@ fn write(sandbox: &Sandbox, block: &Block<'_>) {
     sandbox.write(file, text);
 }
 
-/// Makes the repository of which the tutorial has a clone. Its times are fixed, and so are the ids of its commits.
+/// Creates the repository that the tutorial clones. Fixed times give fixed commit IDs.
 fn shop() -> Sandbox {
     let mut sandbox = Sandbox::new();
     let commits = [
@@ -80,12 +80,12 @@ fn shop() -> Sandbox {
     sandbox.git(&["tag", "checkout/v1.3.0", "HEAD~2"]);
     sandbox.push(&["main", "checkout/v1.3.0"]).succeeded();
     std::os::unix::fs::symlink(sandbox.path("clone"), sandbox.path("shop"))
-        .expect("the clone by another name");
+        .expect("the clone can be linked under another name");
     sandbox
 }
 
 #[test]
-fn the_tutorial_is_what_happens() {
+fn tutorial_output_is_correct() {
     let path = manifest_dir().join(TUTORIAL);
     let document = fs::read_to_string(&path).expect("the tutorial");
     let sandbox = shop();
@@ -114,6 +114,6 @@ fn the_tutorial_is_what_happens() {
     let first = lines.find(|(is, should)| is != should);
     assert!(
         first.is_none(),
-        "{TUTORIAL} is not what happens; GITEA_LIGHTSTEP_BLESS=1 writes it anew: {first:?}"
+        "{TUTORIAL} differs from the actual output; GITEA_LIGHTSTEP_BLESS=1 rewrites it: {first:?}"
     );
 }

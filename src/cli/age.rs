@@ -1,8 +1,8 @@
-//! How long ago something was, as a person says it.
+//! Ages of timestamps, formatted for people.
 
-use crate::time::Timestamp;
+use crate::sys::time::Timestamp;
 
-/// Returns `just now`, or an age with ` ago`.
+/// Returns `just now`, or an age followed by ` ago`.
 pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
     match now.duration_since(time).as_secs() {
         seconds if seconds < 1 => "just now".to_string(),
@@ -10,7 +10,8 @@ pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Returns an age in its largest unit that says enough: `90 s`, `17 min`, `30 h`, `12 d`.
+/// Returns an age in the largest unit that it contains at least twice: `90 s`, `17 min`, `30 h`,
+/// `12 d`.
 pub(super) fn age(time: Timestamp, now: Timestamp) -> String {
     match now.duration_since(time).as_secs() {
         seconds if seconds < 120 => format!("{} s", seconds.max(0)),

@@ -1,58 +1,80 @@
-//! `deliver`: sends what waits in the spool.
+//! `deliver`: sends what is waiting in the spool.
 
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{
-    Common, Ending,
+    Common, Completion,
     progress::{HowFar, while_working},
     terminal::Terminal,
 };
 use crate::{
     config::{self, Config},
-    delivery::{self, Drained, Moment, Patience, Progress},
+    delivery::{self, Drained, Moment, Progress, RetryLimit},
     state::{
         State,
         journal::{Record, Trouble},
     },
+    sys::time::Deadline,
     text,
-    time::Deadline,
 };
 
-/// What the hook calls `deliver` with, as its first argument.
+/// Option that the hook passes first when it starts `deliver` in the background.
 pub(super) const DETACHED: &str = "--detached";
 
-/// How long `--follow` goes on when `--for` does not say.
+/// Default duration of `--follow`, without `--for`.
 const FOLLOW: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Args)]
 pub(super) struct DeliverArgs {
-    /// Go on, with backoff, until the spool is empty or the time is over
+    /// Retry with back-off until the spool is empty or the time is up
     #[arg(long)]
     follow: bool,
-    /// How long --follow goes on, such as 30s
+    /// Stop --follow after TIME, such as 30s (default: 1h)
     #[arg(long = "for", value_name = "TIME", requires = "follow", value_parser = config::duration)]
     time: Option<Duration>,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
-    /// Run as the process that a hook leaves behind
+    /// Run as the background process that a hook starts
     #[arg(long, hide = true, conflicts_with_all = ["follow", "json"])]
     detached: bool,
+    /// Decide the captured push in this file of the inbox, as the process that `deliver` starts for it
+    #[arg(long, hide = true, value_name = "NAME", conflicts_with_all = ["follow", "json", "detached"])]
+    decide: Option<String>,
+    /// Decide the captured push in this file of the failed pushes
+    #[arg(long, hide = true, value_name = "NAME", conflicts_with_all = ["follow", "json", "detached", "decide"])]
+    decide_failed: Option<String>,
+    /// Process that waits for the result
+    #[arg(long, hide = true, value_name = "PID", default_value_t = 0)]
+    parent: i32,
 }
 
-pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
+    if let Some(name) = args.decide.as_ref().or(args.decide_failed.as_ref()) {
+        let state = State::at(&config.state_dir);
+        return Ok(Completion::Status(delivery::decide_one(
+            &config,
+            &state,
+            name,
+            args.decide.is_none(),
+            args.parent,
+        )?));
+    }
     if args.detached {
         detached(&config, &State::at(&config.state_dir));
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     let state = super::own_state(&config, "deliver")?;
+    if let Err(err) = state.adopt(&config) {
+        terminal.message(format_args!("captured pushes stay in the default state directory: {err}"));
+    }
     let patience = if args.follow {
-        Patience::Until(Deadline::after(args.time.unwrap_or(FOLLOW)))
+        RetryLimit::Until(Deadline::after(args.time.unwrap_or(FOLLOW)))
     } else {
-        Patience::Once
+        RetryLimit::Once
     };
     let progress = Progress::default();
     let drain = || delivery::drain(&config, &state, patience, &progress);
@@ -64,39 +86,47 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
     };
     let drained = if is_watched { while_working(how_far, drain) } else { drain() }?;
     if args.json {
-        let Drained { delivered, dead, dropped, left, busy } = drained;
-        terminal.answer(serde_json::json!({
-            "delivered": delivered, "dead": dead, "dropped": dropped, "left": left, "busy": busy
+        let Drained { delivered, dead, dropped, left, busy, undecided, failed } = drained;
+        terminal.json(serde_json::json!({
+            "delivered": delivered, "dead": dead, "dropped": dropped, "left": left, "busy": busy,
+            "undecided": undecided, "failed": failed
         }))?;
     } else {
-        terminal.say(told(&config, drained))?;
+        terminal.say(summary(&config, drained))?;
     }
-    Ok(if drained.left == 0 && drained.dead == 0 && drained.dropped == 0 {
-        Ending::Done
-    } else {
-        Ending::Found
-    })
+    let Drained { left, dead, dropped, undecided, failed, .. } = drained;
+    let is_clear = [left, dead, dropped, undecided, failed].iter().all(|count| *count == 0);
+    Ok(if is_clear { Completion::Done } else { Completion::Found })
 }
 
-fn told(config: &Config, drained: Drained) -> String {
+fn summary(config: &Config, drained: Drained) -> String {
     if config.destinations.is_empty() {
         return format!(
-            "no destination is set, so {} in the spool; add [lightstep] or a [[destination]] to the configuration",
+            "no destination is configured, so {} in the spool; add [lightstep] or a [[destination]] to the \
+             configuration",
             waits(drained.left)
         );
     }
     let mut told = format!("{} delivered", text::count(drained.delivered, "marker"));
     if drained.dead > 0 {
-        told.push_str(&format!(", {} refused for good", text::count(drained.dead, "marker")));
+        told.push_str(&format!(", {} refused permanently", text::count(drained.dead, "marker")));
     }
     if drained.dropped > 0 {
         told.push_str(&format!(", {} dropped to make room", text::count(drained.dropped, "marker")));
     }
     if drained.left > 0 {
-        told.push_str(&format!(", {} still; `gitea-lightstep status` says why", waits(drained.left)));
+        told.push_str(&format!(", {} in the spool; `gitea-lightstep status` says why", waits(drained.left)));
     }
     if drained.busy > 0 {
-        told.push_str(", another process is at it");
+        told.push_str(", another process is delivering");
+    }
+    if drained.undecided > 0 {
+        let pushes = text::count(drained.undecided, "push");
+        told.push_str(&format!(", {pushes} not decided yet; `gitea-lightstep status` says why"));
+    }
+    if drained.failed > 0 {
+        let pushes = text::count(drained.failed, "push");
+        told.push_str(&format!(", the policy failed on {pushes}; `gitea-lightstep status` says why"));
     }
     told
 }
@@ -105,12 +135,15 @@ fn waits(files: usize) -> String {
     format!("{} {}", text::count(files, "file"), if files == 1 { "waits" } else { "wait" })
 }
 
-/// Nobody reads what a detached process prints; the journal is its only voice.
+/// Delivers in the background process that a hook leaves behind. Errors go to the journal, because
+/// its output is discarded.
 fn detached(config: &Config, state: &State) {
-    let patience = Patience::Linger(config.delivery.linger);
+    // Captures that cannot be moved stay where they are. `status` shows them, and the next delivery
+    // tries again.
+    let _ = state.adopt(config);
+    let patience = RetryLimit::Linger(config.delivery.linger);
     if let Err(err) = delivery::drain(config, state, patience, &Progress::default()) {
-        let what = format!("the delivery stopped, the next push starts it again: {err}").into();
-        // If the journal cannot be written either, nobody is left to be told.
-        let _ = state.journal().append([Record::Trouble(Trouble { push: None, repository: None, what })]);
+        let what = format!("the delivery stopped; the next push restarts it: {err}").into();
+        state.journal().note([Record::Trouble(Trouble { push: None, repository: None, what })]);
     }
 }

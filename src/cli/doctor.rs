@@ -1,44 +1,47 @@
-//! `doctor`: every cause of "no marker came" that is known, each with what to do about it.
+//! `doctor`: checks every known cause of missing markers, and says how to fix each one found.
 
 use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
 
 use clap::Args;
 
 use super::{
-    Common, Ending,
+    Common, Completion,
     check::Findings,
-    gitea::{GiteaArgs, Subject, Worker},
+    gitea::{GiteaArgs, GiteaInstance, Worker},
     progress::{HowFar, while_working},
     terminal::Terminal,
 };
 use crate::{
     config::{self, Config},
-    doctor::{self, Check, Covering, Rehearsal, Server},
-    install::{self, Gitea, HookCommand, Survey, Walking},
+    doctor::{self, Check, Covering, Rehearsal, ServerRelease},
+    install::{self, Gitea, HookCommand, RunUser, Survey, Walking},
     state::State,
+    sys::time,
     text,
-    time::Timestamp,
 };
 
-/// How long Gitea may take to say its version.
+/// Time limit for Gitea to print its version.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     gitea: GiteaArgs,
-    /// A program beside Gitea's hooks that you know of, by its name (can be repeated)
+    /// Accept this program beside Gitea's hooks, or this script (can be repeated)
+    ///
+    /// NAME is the file name of a program, or a script such as acme/shop.rhai that its group may
+    /// write.
     #[arg(long, value_name = "NAME")]
     expected: Vec<String>,
-    /// Do not try a push to a throw-away repository
+    /// Skip the test push to a throw-away repository
     #[arg(long)]
     no_push: bool,
-    /// Print it as JSON
+    /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &DoctorArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &DoctorArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config_path = config::find(common.config.as_deref());
     let words = || {
         let mut words: Vec<OsString> = vec!["doctor".into()];
@@ -53,20 +56,44 @@ pub(super) fn run(args: &DoctorArgs, common: &Common, terminal: &Terminal) -> an
     let subject = match args.gitea.worker(common, words) {
         Ok(Worker::This(subject)) => Ok(subject),
         Ok(Worker::Other(ending)) => return Ok(ending),
-        // What can be looked at without a Gitea is looked at all the same.
+        // The checks that need no Gitea run anyway.
         Err(err) => Err(err),
     };
-    let (config, mut checks) = own(common)?;
+    let user = subject.as_ref().ok().map(|subject| &subject.run_user);
+    // Root started this process as Gitea's user. A configuration that another user can change may
+    // name commands, which must not run as Gitea's user.
+    let exposed = config_path.as_deref().zip(user.filter(|_| args.gitea.is_from_root()));
+    let exposed = exposed.and_then(|(path, user)| install::check(path, user).err());
+    let (config, mut checks) = match exposed.filter(|exposed| !exposed.is_unseen()) {
+        Some(exposed) => {
+            let mut check = Check::new("files");
+            check.found(
+                format!("{exposed}; the configuration may name commands, so it was not read"),
+                exposed.fix(),
+            );
+            (None, vec![check])
+        }
+        None => own(common, user, &args.expected)?,
+    };
     match subject {
         Ok(subject) => {
-            let look = Look { args, subject: &subject, config: config.as_ref(), terminal };
+            let look = DoctorInputs {
+                args,
+                subject: &subject,
+                config: config.as_ref(),
+                config_path: config_path.as_deref(),
+                terminal,
+            };
             checks.extend(look.at_gitea()?);
         }
         Err(err) => {
             let mut check = Check::new("gitea");
             check.found(
-                format!("{err:#}"),
-                "name its app.ini with --gitea-config, or a tree of repositories with --root",
+                format!(
+                    "{err:#}; the user that hooks run as is unknown, so the owners and modes of the state, \
+                     the configuration and the scripts were not checked"
+                ),
+                "name Gitea's app.ini with --gitea-config, or the directory of the repositories with --root",
             );
             checks.push(check);
         }
@@ -74,40 +101,48 @@ pub(super) fn run(args: &DoctorArgs, common: &Common, terminal: &Terminal) -> an
     show(&checks, args.json, terminal)
 }
 
-/// Looks at what is ours: the configuration, the state, the destinations.
-fn own(common: &Common) -> anyhow::Result<(Option<Config>, Vec<Check>)> {
+/// Checks the configuration, the state and the destinations. File ownership is judged for `user`.
+fn own(
+    common: &Common,
+    user: Option<&RunUser>,
+    expected: &[String],
+) -> anyhow::Result<(Option<Config>, Vec<Check>)> {
     let (config, findings) = Findings::of_all(common);
     let mut check =
         Check::new("configuration").saw(format!("{} checked", text::count(findings.checked(), "file")));
     for (problem, fix) in findings.brief() {
-        check.found(problem, fix.unwrap_or("`gitea-lightstep check` shows the place"));
+        check.found(problem, fix.unwrap_or("`gitea-lightstep check` shows the position"));
     }
     let mut checks = vec![check];
     if let Some(config) = &config {
-        checks.push(doctor::configuration(config));
-        checks.push(doctor::state(config));
-        match doctor::spool(config, &State::at(&config.state_dir), Timestamp::now()) {
+        checks.push(doctor::configuration(config, user, &expected.iter().cloned().collect()));
+        checks.push(doctor::state(config, user));
+        match doctor::spool(config, &State::at(&config.state_dir), time::now()) {
             Ok(check) => checks.push(check),
             Err(err) => {
                 let mut check = Check::new("spool");
-                check.found(err.to_string(), "make it readable to Gitea's user");
+                check.found(err.to_string(), "let Gitea's user read it");
                 checks.push(check);
             }
         }
-        checks.push(doctor::destinations(config));
+        // If this fails, the configuration check has already reported it.
+        if super::may_run_commands(config).is_ok() {
+            checks.push(doctor::destinations(config));
+        }
     }
     Ok((config, checks))
 }
 
-/// What is needed to look at a Gitea.
-struct Look<'a> {
+/// The inputs for the checks of a Gitea.
+struct DoctorInputs<'a> {
     args: &'a DoctorArgs,
-    subject: &'a Subject,
+    subject: &'a GiteaInstance,
     config: Option<&'a Config>,
+    config_path: Option<&'a Path>,
     terminal: &'a Terminal,
 }
 
-impl Look<'_> {
+impl DoctorInputs<'_> {
     fn at_gitea(&self) -> anyhow::Result<Vec<Check>> {
         let place = &self.subject.place;
         let mut checks = Vec::new();
@@ -128,7 +163,7 @@ impl Look<'_> {
             Ok(found) => found,
             Err(err) => {
                 let mut check = Check::new("git");
-                check.found(format!("{err:#}"), "name the git that Gitea runs with --git");
+                check.found(format!("{err:#}"), "use --git to name the git that Gitea runs");
                 checks.push(check);
                 return Ok(checks);
             }
@@ -160,19 +195,58 @@ impl Look<'_> {
                 like: survey.example.as_deref(),
                 wrapper: survey.commands.keys().next().filter(|_| is_file),
             };
-            checks.push(rehearsal.check(&State::at(&config.state_dir)));
+            checks.push(match install::check(place.root(), &self.subject.run_user) {
+                Ok(()) => rehearsal.check(&State::at(&config.state_dir)),
+                Err(exposed) => {
+                    let mut check = Check::new("rehearsal");
+                    check.found(format!("{exposed}; the test push was skipped"), exposed.fix());
+                    check
+                }
+            });
         }
         Ok(checks)
     }
 
     fn gitea(&self, survey: &Survey) -> Check {
         let mut check = Check::new("gitea");
-        let server = survey.gitea.as_deref().map(|program| server(program, &mut check));
+        let server = survey.gitea.as_deref().map(|program| self.server(program, &mut check));
         let place = &self.subject.place;
         let whose =
             place.gitea().map_or_else(|| text::path(place.root()), |gitea| text::path(gitea.config()));
-        let server = server.unwrap_or_else(|| "no repository tells its version".into());
+        let server = server.unwrap_or_else(|| "unknown version".into());
         check.saw(format!("{server}, {whose}, user {}", self.subject.run_user))
+    }
+
+    /// Runs Gitea's own program to get its version.
+    fn server(&self, program: &Path, check: &mut Check) -> String {
+        // A hook file that another user can write could name any program.
+        if let Err(exposed) = install::check(program, &self.subject.run_user)
+            && !exposed.is_unseen()
+        {
+            check.found(
+                format!("Gitea's hooks start a program that other users can change: {exposed}"),
+                exposed.fix(),
+            );
+            return text::path(program);
+        }
+        match install::run(install::bare(program).arg("--version").current_dir("/"), PATIENCE) {
+            Ok(said) => {
+                let said = String::from_utf8_lossy(&said.stdout);
+                let Some(server) = ServerRelease::parse(&said) else {
+                    return format!("a build without a release number: {}", text::line(said.trim()));
+                };
+                server.report_age(check);
+                server.to_string()
+            }
+            Err(err) => {
+                check.found(
+                    format!("Gitea's hooks start `{}`, which cannot be run: {err}", text::path(program)),
+                    "run `gitea admin regenerate hooks` as Gitea's user, to make them start the installed \
+                     program",
+                );
+                text::path(program)
+            }
+        }
     }
 
     fn survey(&self, walking: &Walking) -> anyhow::Result<Survey> {
@@ -185,50 +259,46 @@ impl Look<'_> {
         Ok(if is_watched { while_working(how_far, look) } else { look() }?)
     }
 
-    /// Looks at what a hook starts: the binary, and whether it has the configuration that was looked at.
+    /// Checks the binary and the configuration that a hook names.
     fn starts(&self, command: &HookCommand) -> Check {
-        let mut check = doctor::binary(command.binary());
-        let looked_at = self.config.and_then(|config| config.path.as_deref());
+        let mut check = doctor::binary(command.binary(), &self.subject.run_user);
         let is_same =
             |one: &Path, other: &Path| std::fs::canonicalize(one).ok() == std::fs::canonicalize(other).ok();
-        if !looked_at.is_some_and(|path| is_same(path, command.config())) {
+        if !self.config_path.is_some_and(|path| is_same(path, command.config())) {
             check.found(
                 format!(
-                    "hooks run with the configuration `{}`, which is not the one that was looked at here",
+                    "hooks use the configuration `{}`, which is not the one that was checked here",
                     text::path(command.config())
                 ),
-                format!("`gitea-lightstep doctor --config '{}'`", text::path(command.config())),
+                format!("run `gitea-lightstep doctor --config {}`", text::shell(command.config())),
             );
+        } else if let Some(config) = self.config {
+            match command.state_dir() {
+                None => check.found(
+                    "hooks do not name the state directory, so pushes are captured elsewhere if the \
+                     configuration cannot be read",
+                    "`gitea-lightstep install` writes it into the hooks",
+                ),
+                Some(dir) if !is_same(dir, &config.state_dir) && dir != config.state_dir => check.found(
+                    format!(
+                        "hooks name the state directory `{}`, but the configuration names `{}`: if the \
+                         configuration cannot be read, pushes are captured in the wrong one",
+                        text::path(dir),
+                        text::path(&config.state_dir)
+                    ),
+                    "`gitea-lightstep install` writes the configured one into the hooks",
+                ),
+                Some(_) => {}
+            }
         }
         check
     }
 }
 
-/// Asks Gitea's own program what it is.
-fn server(program: &Path, check: &mut Check) -> String {
-    match install::run(install::bare(program).arg("--version").current_dir("/"), PATIENCE) {
-        Ok(said) => {
-            let said = String::from_utf8_lossy(&said.stdout);
-            let Some(server) = Server::parse(&said) else {
-                return format!("a build that says no release: {}", text::line(said.trim()));
-            };
-            server.holes(check);
-            server.to_string()
-        }
-        Err(err) => {
-            check.found(
-                format!("Gitea's hooks start `{}`, which cannot be run: {err}", text::path(program)),
-                "`gitea admin regenerate hooks`, as Gitea's user, writes them for the program that there is",
-            );
-            text::path(program)
-        }
-    }
-}
-
-fn show(checks: &[Check], as_json: bool, terminal: &Terminal) -> anyhow::Result<Ending> {
+fn show(checks: &[Check], as_json: bool, terminal: &Terminal) -> anyhow::Result<Completion> {
     let findings: usize = checks.iter().map(|check| check.findings.len()).sum();
     if as_json {
-        terminal.answer(serde_json::json!({ "findings": findings, "checks": checks }))?;
+        terminal.json(serde_json::json!({ "findings": findings, "checks": checks }))?;
     } else {
         for check in checks {
             let line = format!("{:<14} {}", check.name, check.seen);
@@ -248,5 +318,5 @@ fn show(checks: &[Check], as_json: bool, terminal: &Terminal) -> anyhow::Result<
             n => terminal.say(format_args!("\n{}", text::count(n, "finding")))?,
         }
     }
-    Ok(if findings == 0 { Ending::Done } else { Ending::Found })
+    Ok(if findings == 0 { Completion::Done } else { Completion::Found })
 }

@@ -1,8 +1,9 @@
-//! Which Gitea is meant, as `install`, `uninstall` and `doctor` are told or find out, and becoming the user that it runs as.
+//! Finds the Gitea that `install`, `uninstall` and `doctor` work on, and switches from root to the
+//! user that it runs as.
 
 use std::{
-    ffi::OsString,
-    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    ffi::{OsStr, OsString},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,159 +12,216 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 
-use super::{Common, Ending};
+use super::{Common, Completion};
 use crate::{
-    install::{self, Found, Git, Gitea, Place, Process, RunUser},
+    install::{self, Exposed, FoundConfig, Git, Gitea, Process, RepositoriesRoot, RunUser},
+    sys::child,
     text,
 };
 
-/// What a process gets of root's environment that becomes the user of Gitea.
-const ALLOWED: [&str; 8] = ["PATH", "LANG", "LC_ALL", "TERM", "NO_COLOR", "TZ", "COLUMNS", "TMPDIR"];
+/// Variables that the process gets from root's environment when it switches to Gitea's user. It
+/// also gets the safe directories of `PATH`. `TMPDIR` is left out: the user who became root may
+/// have set it to a directory of their own.
+const ALLOWED: [&str; 6] = ["LANG", "LC_ALL", "TERM", "NO_COLOR", "TZ", "COLUMNS"];
 
-/// Said to the process that becomes the user of Gitea, so that it does not try to do so itself.
+/// Option that tells the process started as Gitea's user not to switch users again.
 const AS_RUN_USER: &str = "--as-run-user";
 
 #[derive(Debug, Default, Args)]
 pub(super) struct GiteaArgs {
-    /// Gitea's app.ini
+    /// Path of Gitea's app.ini
     ///
-    /// Otherwise that of a running Gitea or Forgejo, else the one in the usual places.
+    /// Default: the one in the usual places, else that of a running Gitea or Forgejo. It must
+    /// belong to root or Gitea's user, and no other user may be able to change it.
     #[arg(long, value_name = "FILE")]
     gitea_config: Option<PathBuf>,
     /// The user that Gitea runs as: a name, or UID:GID
     ///
-    /// Otherwise RUN_USER of app.ini, else the owner of the running Gitea, else that of the repositories. Root becomes this
-    /// user before anything of Gitea's is written.
+    /// Default: RUN_USER of app.ini, else the owner of app.ini, else the owner of the repositories.
+    /// Root switches to this user before it writes any of Gitea's files.
     #[arg(long, value_name = "USER")]
     run_user: Option<String>,
-    /// The directory of all repositories, where there is no app.ini: a tree of OWNER/NAME.git
+    /// Directory of all repositories (OWNER/NAME.git), if there is no app.ini
     #[arg(long, value_name = "DIR", conflicts_with = "gitea_config")]
     root: Option<PathBuf>,
-    /// The git that Gitea runs
+    /// Path of the git that Gitea runs
     ///
-    /// Otherwise `[git] PATH` of app.ini, else the git in the PATH of the running Gitea, else in ours.
+    /// Default: `[git] PATH` of app.ini, else the git in the PATH of the running Gitea, else in
+    /// ours. It must belong to root or Gitea's user.
     #[arg(long, value_name = "FILE")]
     git: Option<PathBuf>,
-    /// Where Gitea works, for an app.ini that does not say
+    /// Gitea's work path, if app.ini does not set it
     #[arg(long, value_name = "DIR", hide = true)]
     work_path: Option<PathBuf>,
-    /// Root has become the user of Gitea
+    /// Root has already switched to Gitea's user
     #[arg(long, hide = true)]
     as_run_user: bool,
 }
 
-/// The Gitea that is meant, seen by the user that it runs as.
+/// The Gitea to work on, as seen by the user that it runs as.
 #[derive(Debug)]
-pub(super) struct Subject {
-    pub place: Place,
+pub(super) struct GiteaInstance {
+    pub place: RepositoriesRoot,
     pub run_user: RunUser,
     process: Option<Process>,
     git: Option<PathBuf>,
 }
 
-/// Which process does the work.
+/// The process that does the work.
 pub(super) enum Worker {
-    /// This process: it is of the user of Gitea.
-    This(Box<Subject>),
-    /// Another one went on in our place, and ended so.
-    Other(Ending),
+    /// This process, because it already runs as Gitea's user.
+    This(Box<GiteaInstance>),
+    /// Another process, which ran as Gitea's user and has ended.
+    Other(Completion),
 }
 
 impl GiteaArgs {
-    /// Finds the Gitea. Root hands on to a process of the user of Gitea, which is told `words` besides: the command and
-    /// its own options.
+    /// True if root started this process as Gitea's user.
+    pub fn is_from_root(&self) -> bool {
+        self.as_run_user
+    }
+
+    /// Finds the Gitea to work on. Root runs the command again as Gitea's user, with `words` as its
+    /// arguments: the command and the command's own options.
     pub fn worker(
         &self,
         common: &Common,
         words: impl FnOnce() -> anyhow::Result<Vec<OsString>>,
     ) -> anyhow::Result<Worker> {
         if self.as_run_user {
-            // Whoever else is this user may not look into a process that root's terminal belongs to.
+            // Keep other processes of this user from tracing this one, which has access to root's
+            // terminal.
             let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         }
+        let subject = self.instance()?;
+        let uid = geteuid().as_raw();
+        if uid == subject.run_user.uid() {
+            return Ok(Worker::This(Box::new(subject)));
+        }
+        let mut words = words()?;
+        let user = &subject.run_user;
+        words.push(AS_RUN_USER.into());
+        words.extend(["--run-user".into(), format!("{}:{}", user.uid(), user.gid()).into()]);
+        words.extend(subject.words()?);
+        words.extend(common.words());
+        become_user(user, &words).map(Worker::Other)
+    }
+
+    /// Returns the user that `--run-user` names.
+    pub fn named_user(&self) -> Option<&str> {
+        self.run_user.as_deref()
+    }
+
+    /// Returns the user of the Gitea that is found here.
+    pub fn found_user(&self) -> anyhow::Result<RunUser> {
+        Ok(self.instance()?.run_user)
+    }
+
+    /// Returns the options that name paths. With `is_whole`, Gitea's configuration is among them even
+    /// if it has to be found.
+    pub fn paths(&self, is_whole: bool) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+        let mut config = self.gitea_config.clone();
+        if is_whole && config.is_none() && self.root.is_none() {
+            let found = self.instance().context(
+                "--timer: cannot determine Gitea's app.ini; name it with --gitea-config, or the repositories \
+                 with --root",
+            )?;
+            config = found.place.gitea().map(|gitea| gitea.config().into());
+        }
+        let named = [("--gitea-config", &config), ("--root", &self.root), ("--git", &self.git)];
+        let named = named.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
+        named.map(|(option, path)| Ok((option, std::path::absolute(path)?))).collect()
+    }
+
+    /// Finds the Gitea, and checks who can change its configuration.
+    fn instance(&self) -> anyhow::Result<GiteaInstance> {
         let found = match self.root {
             Some(_) => None,
             None => Some(install::find(self.gitea_config.as_deref())?),
         };
-        let process = found.as_ref().and_then(Found::process).cloned();
-        let place = self.place(found.as_ref(), process.as_ref())?;
-        let run_user = self.run_user(&place, process.as_ref())?;
+        let process = found.as_ref().and_then(FoundConfig::process);
+        let place = self.place(found.as_ref(), process)?;
+        let run_user = self.run_user(&place)?;
         let uid = geteuid().as_raw();
-        if uid == run_user.uid() {
-            return Ok(Worker::This(Box::new(Subject { place, run_user, process, git: self.git.clone() })));
-        }
-        if uid != 0 || self.as_run_user {
+        if uid != run_user.uid() && (uid != 0 || self.as_run_user) {
             bail!(
-                "Gitea runs as `{run_user}`, and this is the user with the id {uid}: what it made, Gitea could not change; run this as \
-                 root or as `{run_user}`, or say --run-user if that is wrong"
+                "Gitea runs as `{run_user}`, and could not change files that this user, with the id {uid}, \
+                 creates; run this as root or as `{run_user}`, or correct Gitea's user with --run-user"
             );
         }
-        let mut words = words()?;
-        words.push(AS_RUN_USER.into());
-        words.extend(["--run-user".into(), format!("{}:{}", run_user.uid(), run_user.gid()).into()]);
-        let subject = Subject { place, run_user, process, git: self.git.clone() };
-        words.extend(subject.words()?);
-        words.extend(common.words());
-        become_user(&subject.run_user, &words).map(Worker::Other)
+        // Check this before acting as that user. A file that a third user can change could name any
+        // user as Gitea's.
+        match place.gitea() {
+            Some(gitea) => gitea.check(&run_user),
+            None => install::check(place.root(), &run_user),
+        }
+        .map_err(|exposed| refused(&exposed))?;
+        let process = process.filter(|process| process.is_run_by(&run_user).is_ok()).cloned();
+        Ok(GiteaInstance { place, run_user, process, git: self.git.clone() })
     }
 
-    fn place(&self, found: Option<&Found>, process: Option<&Process>) -> anyhow::Result<Place> {
+    fn place(
+        &self,
+        found: Option<&FoundConfig>,
+        process: Option<&Process>,
+    ) -> anyhow::Result<RepositoriesRoot> {
         match (found, &self.root) {
             (Some(found), _) => {
                 let work_path = self.work_path.as_deref().or_else(|| process.map(Process::work_path));
                 let config = std::path::absolute(found.config())?;
-                Ok(Place::of(Gitea::read(&config, work_path)?))
+                Ok(RepositoriesRoot::of(Gitea::read(&config, work_path)?))
             }
-            (None, Some(root)) => Ok(Place::plain(std::path::absolute(root)?)),
-            (None, None) => Err(anyhow!("no Gitea is named")),
+            (None, Some(root)) => Ok(RepositoriesRoot::plain(std::path::absolute(root)?)),
+            (None, None) => Err(anyhow!("no Gitea was named")),
         }
     }
 
-    /// Tells as whom Gitea runs. That it is root must be said outright: app.ini may be in the hands of its user.
-    fn run_user(&self, place: &Place, process: Option<&Process>) -> anyhow::Result<RunUser> {
+    /// Returns the user that Gitea runs as. Root is accepted from `--run-user` only, because
+    /// Gitea's user may be able to change app.ini.
+    fn run_user(&self, place: &RepositoriesRoot) -> anyhow::Result<RunUser> {
         if let Some(named) = &self.run_user {
             return Ok(RunUser::named(named)?);
         }
-        let written = place.gitea().and_then(Gitea::run_user);
-        let (user, whence) = match (written, process) {
-            (Some(name), _) => {
-                let config = place.gitea().map(|gitea| text::path(gitea.config())).unwrap_or_default();
-                let user = RunUser::named(name).with_context(|| format!("`RUN_USER` in `{config}`"))?;
-                (user, format!("`RUN_USER` in `{config}`"))
-            }
-            (None, Some(process)) => {
-                let (uid, gid) = process.owner();
-                (RunUser::with_ids(uid, gid), format!("the owner of the process {}", process.pid()))
-            }
-            (None, None) => {
-                let owner = std::fs::metadata(place.root())
-                    .with_context(|| format!("failed to read who owns `{}`", text::path(place.root())))?;
+        let (user, whence) = match place.gitea() {
+            Some(gitea) => (gitea.user()?, format!("the user that `{}` names", text::path(gitea.config()))),
+            None => {
                 let whence = format!("the owner of `{}`", text::path(place.root()));
-                (RunUser::with_ids(owner.uid(), owner.gid()), whence)
+                (RunUser::owner_of(place.root()).map_err(|exposed| refused(&exposed))?, whence)
             }
         };
         if user.uid() == 0 {
-            bail!(
-                "{whence} is root, as whom Gitea does not run; say --run-user with the user that it runs as"
-            );
+            bail!("{whence} is root, but Gitea does not run as root; name its user with --run-user");
         }
         Ok(user)
     }
 }
 
-impl Subject {
-    /// Returns the git that Gitea runs.
+/// Returns an error that says why a file is not trusted and how to fix it.
+pub(super) fn refused(exposed: &Exposed) -> anyhow::Error {
+    anyhow!("{exposed}; {}", exposed.fix())
+}
+
+impl GiteaInstance {
+    /// Returns the git that Gitea runs, if only root and Gitea's user can change it.
     pub fn git(&self) -> anyhow::Result<Git> {
         let named = self.git.as_deref().or_else(|| self.place.gitea().and_then(Gitea::git));
         let name = named.unwrap_or(Path::new("git"));
         let own = std::env::var_os("PATH");
         let paths = [self.process.as_ref().and_then(Process::path), own.as_deref()];
-        paths.into_iter().flatten().find_map(|path| Git::find(name, path)).ok_or_else(|| {
-            anyhow!("found no `{}`, which Gitea runs; name its git with --git", text::path(name))
+        let mut doubt = None;
+        for git in paths.into_iter().flatten().flat_map(|path| Git::all(name, path)) {
+            match install::check(git.program(), &self.run_user) {
+                Ok(()) => return Ok(git),
+                Err(exposed) => doubt = doubt.or(Some(exposed)),
+            }
+        }
+        Err(match doubt {
+            Some(exposed) => refused(&exposed).context("the git that Gitea runs is not trusted"),
+            None => anyhow!("found no `{}`, which Gitea runs; name its git with --git", text::path(name)),
         })
     }
 
-    /// Returns the options that name all this outright.
+    /// Returns the options that name all of this explicitly, for the process of Gitea's user.
     fn words(&self) -> anyhow::Result<Vec<OsString>> {
         let mut words: Vec<OsString> = Vec::new();
         let mut say = |option: &str, path: &Path| words.extend([option.into(), path.as_os_str().into()]);
@@ -174,7 +232,7 @@ impl Subject {
         if let Some(process) = &self.process {
             say("--work-path", process.work_path());
         }
-        // Of one that is not found, the process itself tells.
+        // If git is not found here, the other process searches again and reports it.
         match &self.git {
             Some(git) if git.components().nth(1).is_some() => say("--git", &std::path::absolute(git)?),
             Some(git) => say("--git", git),
@@ -188,8 +246,10 @@ impl Subject {
     }
 }
 
-/// Runs this program again as another user, who has none of root's groups and nothing of its environment.
-fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Ending> {
+/// Runs this program as another user, without root's groups, and with only the environment
+/// variables in `ALLOWED` and a safe `PATH`.
+fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Completion> {
+    child::withhold_descriptors();
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0("gitea-lightstep")
@@ -198,12 +258,19 @@ fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Ending> {
         .gid(user.gid())
         .env_clear()
         .envs(ALLOWED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .env("PATH", safe_path(&std::env::var_os("PATH").unwrap_or_default(), user))
         .current_dir("/");
-    let status = command.status().with_context(|| format!("failed to become the user `{user}`"))?;
+    let status = command.status().with_context(|| format!("failed to switch to the user `{user}`"))?;
     match status.code() {
-        Some(0) => Ok(Ending::Done),
-        Some(1) => Ok(Ending::Found),
-        Some(2) => Ok(Ending::Misused),
+        Some(0) => Ok(Completion::Done),
+        Some(1) => Ok(Completion::Found),
+        Some(2) => Ok(Completion::Misused),
         _ => bail!("the process of the user `{user}` ended with {status}"),
     }
+}
+
+/// Returns the directories of a `PATH` in which only root and this user can create files.
+fn safe_path(path: &OsStr, user: &RunUser) -> OsString {
+    let is_safe = |dir: &PathBuf| dir.is_absolute() && install::check(dir, user).is_ok();
+    std::env::join_paths(std::env::split_paths(path).filter(is_safe)).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! `hook`: takes a push from git.
+//! `hook`: handles a push from git.
 //!
-//! The push is sacred: the exit status is 0, standard input is read to its end, and nothing is said but
-//! the reply. Whatever goes wrong is in the journal; if even that cannot be written, it is one line on
-//! stderr.
+//! The hook must never disturb a push. It exits with status 0, reads standard input to the end and
+//! prints only the reply. Errors go to the journal. If the journal cannot be written, the hook
+//! prints one line to stderr.
 
 use std::{
     io,
@@ -16,50 +16,66 @@ use std::{
 use clap::Args;
 
 use super::{
+    hook_owner::Turn,
     notes::{Notes, write_line},
     reply,
-    turn::Turn,
-    watch::{Stage, Watch},
+    watch::{HookStage, Watch},
 };
 use crate::{
-    config::{self, Config, DeliveryMode, SpoolCap},
-    decide::Budget,
-    delivery::{self, Patience, Progress},
+    config::{self, Config, DeliveryMode, Destination, SpoolCap, UNASSIGNED},
+    delivery::{self, Progress, RetryLimit},
     push::{Environment, Push, PushId, Source, lines},
-    settle::{Meanwhile, Settled, settle},
-    state::{State, cap, inbox::Captured},
+    settle::{Mode, OnPlaced, Settled, settle},
+    state::{State, StateError, cap, inbox::Captured},
+    sys::alloc_meter,
+    sys::time::{self, Deadline},
     text,
-    time::{Deadline, Timestamp},
 };
+
+/// Memory limit for each thread of a hook, in bytes, apart from the policy's own limit. A push of
+/// 600,000 refs needs half of it.
+const MEMORY: u64 = 512 << 20;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct HookArgs {
-    /// A policy script for this repository alone
+    /// Policy script for this repository only
     ///
-    /// Gitea's Git Hooks page runs its text with the interpreter that the first line names, so
-    /// `#!/usr/local/bin/gitea-lightstep hook` makes the page hold a policy.
+    /// Gitea's Git Hooks page runs its text with the interpreter in the first line. With
+    /// `#!/usr/local/bin/gitea-lightstep hook` there, the page is a policy.
     #[arg(value_name = "SCRIPT")]
     script: Option<PathBuf>,
+    /// Capture the push in DIR if the configuration is broken and names no directory
+    ///
+    /// `gitea-lightstep install` writes this option into the hook.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
-/// Takes the push; whatever happens, the exit status is 0.
+impl HookArgs {
+    /// Returns the arguments of an installed hook.
+    pub fn installed(state_dir: Option<PathBuf>) -> Self {
+        Self { script: None, state_dir }
+    }
+}
+
+/// Handles the push. The exit status is always 0.
 pub(super) fn run(args: &HookArgs, config_path: Option<&Path>) -> ExitCode {
-    // A panic's own message would reach the pusher.
-    panic::set_hook(Box::new(|_| {}));
+    alloc_meter::limit_threads(MEMORY);
     let start = Instant::now();
     let notes = Arc::new(Notes::default());
-    let hook = Hook { watch: Watch::begin(notes.clone(), start), notes, start };
+    let hook = RunningHook { watch: Watch::begin(notes.clone(), start), notes, start };
     let ended = panic::catch_unwind(AssertUnwindSafe(|| hook.take(args, config_path)));
     if let Err(panic) = ended {
+        hook.keep();
         hook.notes.trouble(&format!(
-            "this is a mistake in gitea-lightstep, please report it: panic: {}",
+            "this is a bug in gitea-lightstep, please report it: panic: {}",
             text::line(text::said_by_panic(&*panic))
         ));
     }
     ExitCode::SUCCESS
 }
 
-/// Ends a hook whose arguments nobody understands: the wrapper was edited by hand.
+/// Ends a hook whose arguments are wrong, as after an edit of the wrapper by hand.
 pub(super) fn misused(why: &str) -> ExitCode {
     let notes = Arc::new(Notes::default());
     let _watch = Watch::begin(notes.clone(), Instant::now());
@@ -69,31 +85,33 @@ pub(super) fn misused(why: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A push in the hands of its hook.
-struct Hook {
+/// The state of a running hook.
+struct RunningHook {
     watch: Watch,
     notes: Arc<Notes>,
     start: Instant,
 }
 
-impl Hook {
+impl RunningHook {
     fn take(&self, args: &HookArgs, config_path: Option<&Path>) {
         let (stdin, dropped, read) = lines::drain(io::stdin().lock());
-        self.watch.reaches(Stage::Capturing);
+        self.watch.reaches(HookStage::Capturing);
         let config_path = config::find(config_path);
         let working_dir = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let source = Source::read(&Environment::of_process(), &working_dir);
         let script = args.script.as_deref().map(|script| working_dir.join(script));
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let turn = Turn::of(source.git_dir.as_path(), script, config_path.as_deref(), home.as_deref());
-        let Turn::Ours { page: hook_page, config: installed } = turn else { return };
+        let Turn::Ours { page: hook_page, config: installed, state_dir } = turn else { return };
         let config_path = installed.or(config_path);
+        let state_dir = args.state_dir.clone().or(state_dir).filter(|dir| dir.is_absolute());
         let config = config::load(config_path.as_deref());
         let state = match &config {
             Ok(config) => State::at(&config.state_dir),
-            Err(_) => State::at(&config::state_dir_of_broken(config_path.as_deref())),
+            Err(_) => State::at(&config::state_dir_of_broken(config_path.as_deref(), state_dir)),
         };
-        let push_id = PushId::now();
+        let time = time::now();
+        let push_id = PushId::at(time);
         let _ = self.notes.state.set(state.clone());
         let _ = self.notes.push.set(push_id);
         let _ = self.notes.repository.set(source.repository.full_name());
@@ -103,7 +121,7 @@ impl Hook {
         if dropped > 0 {
             let limit = lines::MAX_STDIN >> 20;
             self.notes.trouble(&format!(
-                "{dropped} bytes of standard input beyond the limit of {limit} MiB were passed over"
+                "{dropped} bytes of standard input beyond the limit of {limit} MiB were ignored"
             ));
         }
         if stdin.trim_ascii().is_empty() {
@@ -111,12 +129,12 @@ impl Hook {
         }
 
         let (hook_page, flaw) = hook_page.map(|script| (script.path, script.flaw)).unzip();
-        let time = Timestamp::now();
-        let capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
+        let mut capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
             Ok(capture) => capture,
             Err(err) => return self.notes.trouble(&format!("this push has no markers: {err}")),
         };
-        self.watch.reaches(Stage::Captured);
+        self.watch.reaches(HookStage::Captured);
+        alloc_meter::sync_at_the_end(&capture);
         if let (Some(path), Some(flaw)) = (&hook_page, flaw.flatten()) {
             self.notes.trouble(&format!("`{}`: {flaw}", path.display()));
         }
@@ -124,8 +142,9 @@ impl Hook {
             Ok(config) => config,
             Err(err) => {
                 self.notes.trouble(&format!(
-                    "this push waits in the inbox until the configuration is right: {err}"
+                    "this push waits in the inbox until the configuration is fixed: {err}"
                 ));
+                self.is_kept(capture.keep());
                 drop(capture);
                 return self.make_room(&state, SpoolCap::default());
             }
@@ -135,50 +154,70 @@ impl Hook {
         let lines = lines::parse(&stdin);
         drop(stdin);
         let push = Push::new(push_id, time, source, lines.updates);
-        let captured = Captured { push, hook_page, malformed: lines.malformed };
-        // A quarter of the budget is for what comes after: writing down what was decided, and leaving.
-        let budget = Budget::Push(Deadline::from(self.start, config.limits.time * 3 / 4));
+        let captured =
+            Captured { push, hook_page, malformed: lines.malformed, more_malformed: lines.more_malformed };
+        // The last quarter of the budget is for writing the verdicts and exiting.
+        let deadline = Deadline::from(self.start, config.limits.time * 3 / 4);
         let detach = || self.detach(&config);
         let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
-        let meanwhile = is_detached.then_some(&detach as Meanwhile<'_>);
-        match settle(&config, &state, capture, captured, budget, meanwhile) {
+        let on_placed = is_detached.then_some(&detach as OnPlaced<'_>);
+        match settle(&config, &state, &mut capture, captured, Mode::Hook { deadline, on_placed }) {
             Ok(settled) => {
-                self.watch.reaches(if settled.is_left { Stage::Captured } else { Stage::Settled });
-                for line in reply::lines(&config.reply, &settled) {
+                if let Some(why) = &settled.postponed {
+                    self.notes.trouble(&format!("this push waits in the inbox: {why}"));
+                }
+                if !settled.is_left {
+                    self.watch.reaches(HookStage::Settled);
+                    alloc_meter::end_silently();
+                }
+                for line in reply::lines(&config, &settled) {
                     write_line(&line);
+                }
+                if !settled.failed.is_empty() {
+                    self.make_room(&state, config.spool);
                 }
                 self.send(&config, &state, &settled);
             }
             Err(err) => {
                 self.notes.trouble(&format!("this push waits in the inbox: {err}"));
+                self.keep();
                 self.make_room(&state, config.spool);
             }
         }
     }
 
-    /// Keeps an inbox that nobody empties from filling the disk.
+    /// Syncs this push's capture to disk, under the name that it has by now.
+    fn keep(&self) {
+        if let (Some(state), Some(push)) = (self.notes.state.get(), self.notes.push.get()) {
+            self.is_kept(state.inbox().keep(*push));
+        }
+    }
+
+    fn is_kept(&self, kept: Result<(), StateError>) {
+        if let Err(err) = kept {
+            self.notes.trouble(&format!("this push may be lost if the power fails now: {err}"));
+        }
+    }
+
+    /// Keeps an inbox that no process empties from filling the disk.
     fn make_room(&self, state: &State, cap: SpoolCap) {
         if let Err(err) = cap::make_room_in_inbox(state, cap) {
             self.notes.trouble(&err.to_string());
         }
     }
 
-    /// Has sent what this push or an earlier one left in the spool, unless that has begun.
+    /// Starts a delivery if this push or an earlier one left work in the spool, unless one was
+    /// started already. With inline delivery, first tries to send everything from this process.
     fn send(&self, config: &Config, state: &State, settled: &Settled) {
-        if settled.is_left {
+        if settled.is_left || !settled.failed.is_empty() {
             return self.detach(config);
         }
-        let has_work = if config.destinations.is_empty() {
-            self.notes.push.get().copied().is_some_and(is_time_for_a_look)
-        } else {
-            settled.marked > 0 || has_backlog(config, state)
-        };
-        if settled.called_meanwhile || !has_work {
+        if settled.called_on_placed || !has_work(config, state, settled.marked) {
             return;
         }
-        if config.delivery.mode == DeliveryMode::Inline {
+        if config.delivery.mode == DeliveryMode::Inline && !config.destinations.is_empty() {
             self.watch.allow(config.delivery.timeout);
-            let patience = Patience::OnceWithin(Deadline::after(config.delivery.timeout));
+            let patience = RetryLimit::OnceWithin(Deadline::after(config.delivery.timeout));
             match delivery::drain(config, state, patience, &Progress::default()) {
                 Ok(drained) if drained.left == 0 => return,
                 Ok(_) => {}
@@ -190,18 +229,24 @@ impl Hook {
 
     fn detach(&self, config: &Config) {
         if let Err(err) = delivery::detach(config) {
-            self.notes.trouble(&format!("failed to start the delivery, the next push will try again: {err}"));
+            self.notes.trouble(&format!("failed to start the delivery; the next push retries: {err}"));
         }
     }
 }
 
-/// Returns whether it is this push's turn to have the spool held to its cap. While there is no destination,
-/// nobody else does it, and not every push needs to.
-fn is_time_for_a_look(push: PushId) -> bool {
-    push.as_bytes()[15] == 0
-}
-
-fn has_backlog(config: &Config, state: &State) -> bool {
-    let waits = |listed: Result<Vec<String>, _>| listed.is_ok_and(|names| !names.is_empty());
-    waits(state.inbox().list()) || config.destinations.iter().any(|d| waits(state.outbox(&d.name).list()))
+/// Returns true if a delivery has work to do. Without a destination, it decides captures that were
+/// left, and merges and caps what waits. The latter is worth a process each time that `merge_at`
+/// more files wait.
+fn has_work(config: &Config, state: &State, marked: usize) -> bool {
+    if state.inbox().list().is_ok_and(|names| !names.is_empty()) {
+        return true;
+    }
+    if config.destinations.is_empty() {
+        let waiting = state.outbox(UNASSIGNED).count().unwrap_or(0);
+        let is_over = waiting as u64 > config.spool.files;
+        return marked > 0 && (is_over || waiting.is_multiple_of(config.merge_at));
+    }
+    let waits =
+        |destination: &Destination| state.outbox(&destination.name).is_empty().is_ok_and(|empty| !empty);
+    marked > 0 || config.destinations.iter().any(waits)
 }

@@ -1,4 +1,4 @@
-//! `install`: has every repository of a Gitea covered, those to come included.
+//! `install`: installs the hook for all repositories of a Gitea, including those created later.
 
 use std::{
     ffi::OsString,
@@ -10,16 +10,17 @@ use clap::Args;
 use rustix::fs::{Access, access};
 
 use super::{
-    Common, Ending,
-    covered::Told,
-    gitea::{GiteaArgs, Subject, Worker},
+    Common, Completion,
+    gitea::{GiteaArgs, GiteaInstance, Worker, refused},
+    install_report::InstallReport,
     progress::{HowFar, while_working},
+    system::{SystemArgs, SystemOptions},
     terminal::Terminal,
     through_api::{self, ThroughApiArgs},
 };
 use crate::{
     config,
-    install::{self, Covered, CoveringError, HookCommand, Job, Walking},
+    install::{self, Covered, CoveringError, HookCommand, InstallJob, Walking},
     text,
 };
 
@@ -27,43 +28,50 @@ use crate::{
 pub(super) struct InstallArgs {
     #[command(flatten)]
     gitea: GiteaArgs,
-    /// What the hook runs; otherwise this binary
+    /// Binary that the hook runs (default: this one)
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Only this repository, by a file in it (can be repeated)
+    /// Install only in this repository, as a file (can be repeated)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository_names)]
     repositories: Vec<(String, String)>,
     #[command(flatten)]
     through_api: ThroughApiArgs,
-    /// Print what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    system: SystemArgs,
 }
 
-pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
+    if args.system.system {
+        let options = SystemOptions {
+            system: &args.system,
+            gitea: &args.gitea,
+            is_removal: false,
+            is_purge: false,
+            is_confirmed: false,
+            is_dry_run: args.dry_run,
+        };
+        return options.run(common, terminal);
+    }
     if let Some(api) = args.through_api.api()? {
         let (Some(binary), Some(config)) = (&args.binary, &common.config) else {
-            terminal.message(
-                "with --through-api, --binary and --config must say where the two are on Gitea's own machine",
-            );
-            return Ok(Ending::Misused);
+            terminal
+                .message("--through-api needs --binary and --config, with the paths on Gitea's own machine");
+            return Ok(Completion::Misused);
         };
-        let command = HookCommand::new(binary.clone(), config.clone())?;
+        let command = HookCommand::new(binary.clone(), config.clone(), None)?;
         let told = (args.dry_run, args.json);
         return through_api::run(&api, &args.repositories, Some(&command), told, terminal);
     }
     let words = || {
-        let command = hook_command(args, common)?;
+        let (binary, config) = binary_and_config(args, common)?;
         let mut words: Vec<OsString> = vec!["install".into()];
-        words.extend([
-            "--binary".into(),
-            command.binary().into(),
-            "--config".into(),
-            command.config().into(),
-        ]);
+        words.extend(["--binary".into(), binary.into(), "--config".into(), config.into()]);
         words.extend(super::repository_words(&args.repositories));
         words.extend(args.dry_run.then(|| "--dry-run".into()));
         words.extend(args.json.then(|| "--json".into()));
@@ -73,15 +81,16 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         Worker::This(subject) => subject,
         Worker::Other(ending) => return Ok(ending),
     };
-    let command = hook_command(args, common)?;
-    // A dry run may come before either is in its place.
+    let (binary, config) = binary_and_config(args, common)?;
+    // On a dry run, the binary and the configuration may not be in place yet.
     if !args.dry_run {
-        may_run(&command, &subject)?;
+        may_run(&binary, &config, &subject)?;
     }
+    let command = HookCommand::new(binary, config.clone(), state_dir(&config, args.dry_run)?)?;
     let git = subject.git()?;
     let version = git.version()?;
     let walking = Walking::default();
-    let job = Job { place: &subject.place, is_real: !args.dry_run, walking: &walking };
+    let job = InstallJob { place: &subject.place, is_real: !args.dry_run, walking: &walking };
     let covered = watched(&walking, !args.json && terminal.is_watched(), || {
         if args.repositories.is_empty() {
             install::install(job, &command, &git, version)
@@ -89,10 +98,10 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
             install::install_in(job, &args.repositories, &command, version)
         }
     })?;
-    Told::install(&subject, &covered, version, args.dry_run).print(args.json, terminal)
+    InstallReport::install(&subject, &covered, version, args.dry_run).print(args.json, terminal)
 }
 
-/// Does `work`, with a bar on the terminal if it takes its time.
+/// Runs `work` with a progress bar if `is_watched` is true.
 pub(super) fn watched(
     walking: &Walking,
     is_watched: bool,
@@ -105,19 +114,36 @@ pub(super) fn watched(
     if is_watched { while_working(how_far, work) } else { work() }
 }
 
-/// Returns what the hook is to start: this binary, and the configuration that is in force here.
-fn hook_command(args: &InstallArgs, common: &Common) -> anyhow::Result<HookCommand> {
+/// Returns what the hook will start: this binary or the named one, and the configuration in force.
+fn binary_and_config(args: &InstallArgs, common: &Common) -> anyhow::Result<(PathBuf, PathBuf)> {
     let binary = args.binary.clone().map_or_else(own_binary, Ok)?;
     let Some(config) = config::find(common.config.as_deref()) else {
         bail!(
-            "found no configuration for the hook; write one (docs/config.toml is one to start from) to \
-             /etc/gitea-lightstep/config.toml, or name it with --config"
+            "found no configuration for the hook; write one to /etc/gitea-lightstep/config.toml \
+             (`gitea-lightstep check --sample` prints a template), or name one with --config"
         );
     };
-    Ok(HookCommand::new(std::path::absolute(binary)?, std::path::absolute(config)?)?)
+    let (binary, config) = (std::path::absolute(binary)?, std::path::absolute(config)?);
+    HookCommand::new(binary.clone(), config.clone(), None)?;
+    Ok((binary, config))
 }
 
-/// Returns this binary by the name that it was called with, which stays right when a link is set to a newer one.
+/// Returns the state directory that the configuration names. The hook needs it when the
+/// configuration cannot be read.
+fn state_dir(config: &Path, is_dry_run: bool) -> anyhow::Result<Option<PathBuf>> {
+    let dir = config::state_dir_meant(config);
+    if dir.is_none() && !is_dry_run {
+        bail!(
+            "failed to read the state directory, which the hook needs, from `{}`; `gitea-lightstep check` \
+             shows what is wrong",
+            text::path(config)
+        );
+    }
+    Ok(dir)
+}
+
+/// Returns this binary under the name it was called by, so that the hook follows a symbolic link
+/// when it is moved to a newer version.
 fn own_binary() -> anyhow::Result<PathBuf> {
     let real = std::env::current_exe().context("failed to find this binary; name it with --binary")?;
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
@@ -131,24 +157,29 @@ fn own_binary() -> anyhow::Result<PathBuf> {
     Ok(candidate.filter(is_real).unwrap_or(real))
 }
 
-/// Sees to it that the user of Gitea can start what the hook starts.
-fn may_run(command: &HookCommand, subject: &Subject) -> anyhow::Result<()> {
+/// Checks that Gitea's user can run the binary and read the configuration.
+fn may_run(binary: &Path, config: &Path, subject: &GiteaInstance) -> anyhow::Result<()> {
     let may = |path: &Path, how: Access| path.is_file() && access(path, how).is_ok();
     let user = &subject.run_user;
-    if !may(command.binary(), Access::EXEC_OK) {
+    if !may(binary, Access::EXEC_OK) {
         bail!(
-            "`{}` cannot be run by `{user}`, as whom Gitea runs its hooks: it needs to be there, executable, in directories that everybody \
-             may enter, and not on a file system that is mounted with noexec; put it into /usr/local/bin, or name another with --binary",
-            text::path(command.binary())
+            "`{}` cannot be executed by `{user}`, the user that runs Gitea's hooks: it must be an executable \
+             file, in directories that all users may enter, on a file system without noexec; move it to \
+             /usr/local/bin, or name another with --binary",
+            text::path(binary)
         );
     }
-    if !may(command.config(), Access::READ_OK) {
+    if !may(config, Access::READ_OK) {
         bail!(
-            "`{0}` cannot be read by `{user}`, as whom Gitea runs its hooks: `chgrp {1} '{0}'` and `chmod 640 '{0}'`, and its directories must be \
-             open to that group",
-            text::path(command.config()),
+            "`{0}` cannot be read by `{user}`, the user that runs Gitea's hooks; run `chgrp {1} '{0}'` and \
+             `chmod 640 '{0}'`, and let that group enter its directories",
+            text::path(config),
             user.gid()
         );
+    }
+    // Each push runs the binary, and the configuration can name commands to run.
+    for path in [binary, config] {
+        install::check(path, user).map_err(|exposed| refused(&exposed))?;
     }
     Ok(())
 }

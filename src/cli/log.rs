@@ -1,42 +1,43 @@
-//! `log`: the journal, filtered.
+//! `log`: prints the journal, filtered.
 
 use clap::Args;
 
-use super::{Common, Ending, terminal::Terminal};
+use super::{Common, Completion, terminal::Terminal};
 use crate::{
     config::{self, INBOX},
-    policy::{Kind, Origin},
+    marker::Kind,
+    policy::Origin,
     state::{
         State,
-        journal::{Action, Decision, Delivery, Entry, Pushed, Queue, Record, Sent},
+        journal::{Action, DecisionRecord, DeliveryRecord, JournalEntry, PushRecord, Queue, Record, Sent},
     },
+    sys::time::{self, Timestamp},
     text,
-    time::Timestamp,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Only markers of this service
+    /// Show only markers of this service
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// Only this repository, as OWNER/NAME
+    /// Show only this repository, as OWNER/NAME
     #[arg(long, value_name = "REPO")]
     repo: Option<String>,
-    /// Only markers of this kind: change, release, deployment or rollback
+    /// Show only markers of this kind: change, release, deployment or rollback
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<Kind>,
-    /// Only from this time on: 2026-11-22T10:00:00Z, 2026-11-22, or an age such as 2h
+    /// Show only records since TIME: 2026-11-22T10:00:00Z, 2026-11-22 or an age (2h)
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
-    /// Only before this time, in the same forms
+    /// Show only records before this time, in the same formats
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
-    /// Print the journal's own lines
+    /// Print the journal's JSON lines
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let broken = State::at(&config.state_dir).journal().read(|entry| {
         let is_shown = args.json || common.verbose || !matches!(entry.record, Record::Push(_));
@@ -44,7 +45,7 @@ pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyho
             return Ok(());
         }
         if args.json {
-            terminal.answer(serde_json::to_string(&entry)?)?;
+            terminal.json(serde_json::to_string(&entry)?)?;
         } else {
             terminal.answer(line(&entry))?;
         }
@@ -53,11 +54,11 @@ pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyho
     if broken > 0 {
         terminal.message(format_args!("{} of the journal could not be read", text::count(broken, "line")));
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 impl LogArgs {
-    fn wants(&self, entry: &Entry<'_>) -> bool {
+    fn wants(&self, entry: &JournalEntry<'_>) -> bool {
         if self.since.is_some_and(|since| entry.time < since)
             || self.until.is_some_and(|until| entry.time >= until)
         {
@@ -84,7 +85,7 @@ impl LogArgs {
     }
 }
 
-pub(super) fn line(entry: &Entry<'_>) -> String {
+pub(super) fn line(entry: &JournalEntry<'_>) -> String {
     let said = match &entry.record {
         Record::Push(push) => of_push(push),
         Record::Decision(decision) => of_decision(decision),
@@ -102,7 +103,7 @@ pub(super) fn line(entry: &Entry<'_>) -> String {
     format!("{} {said}", entry.time.strftime("%Y-%m-%d %H:%M:%S"))
 }
 
-fn of_push(push: &Pushed<'_>) -> String {
+fn of_push(push: &PushRecord<'_>) -> String {
     let mut said = format!("{:<9} {}", "push", text::line(&*push.repository));
     if let Some(pusher) = &push.pusher {
         said.push_str(&format!(" by {}", text::line(&pusher.name)));
@@ -116,7 +117,7 @@ fn of_push(push: &Pushed<'_>) -> String {
     said
 }
 
-fn of_decision(decision: &Decision<'_>) -> String {
+fn of_decision(decision: &DecisionRecord<'_>) -> String {
     let word = decision.outcome.as_str();
     let mut said =
         format!("{word:<9} {} {}", text::line(&*decision.repository), text::line(&*decision.ref_name));
@@ -144,7 +145,7 @@ fn of_decision(decision: &Decision<'_>) -> String {
     said
 }
 
-fn of_delivery(delivery: &Delivery<'_>) -> String {
+fn of_delivery(delivery: &DeliveryRecord<'_>) -> String {
     let word = match delivery.outcome {
         Sent::Delivered => "delivered",
         Sent::Rejected => "rejected",
@@ -194,5 +195,5 @@ fn time(text: &str) -> Result<Timestamp, String> {
     }
     let age = config::duration(text)
         .map_err(|_| "expected a time such as 2026-11-22T10:00:00Z, a date, or an age such as 2h")?;
-    Timestamp::now().checked_sub(age).map_err(|err| err.to_string())
+    time::now().checked_sub(age).map_err(|err| err.to_string())
 }

@@ -1,16 +1,17 @@
-//! The commands, one file each, and what they share of the terminal.
+//! The commands, one module each, and the helpers that they share.
 
 mod age;
 mod check;
 mod connect;
-mod covered;
 mod deliver;
 pub mod demo;
 mod doctor;
 mod explain;
 mod gitea;
 mod hook;
+mod hook_owner;
 mod install;
+mod install_report;
 mod log;
 mod notes;
 mod output;
@@ -20,32 +21,39 @@ mod queue;
 mod reply;
 mod resource;
 mod status;
+mod survive;
+mod system;
 mod terminal;
 mod test;
 mod through_api;
 mod trial;
-mod turn;
 mod uninstall;
 mod watch;
 
 use std::{
     ffi::OsString,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use rustix::process::geteuid;
 use terminal::Terminal;
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, Destination},
     delivery,
-    push::Repository,
+    install::{self as installation, RunUser},
+    push::RepositoryIdentity,
+    secret::SecretSource,
     state::State,
+    sys::signals,
+    text,
 };
 
-/// Turns pushes to Gitea into deployment markers in Lightstep or any OTLP back end.
+/// Turn pushes to Gitea into deployment markers in Lightstep or any OTLP back end.
 #[derive(Debug, Parser)]
 #[command(name = "gitea-lightstep", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
@@ -55,9 +63,9 @@ struct Cli {
     command: Command,
 }
 
-/// Take a push from git: the post-receive hook itself
-// Apart from the others: to prepare every command for the case that it is meant takes longer than the hook's
-// own arguments.
+/// Run as the post-receive hook: handle a push from git
+// Separate from `Cli`, because building the parsers of all commands takes longer than parsing the
+// hook's own arguments.
 #[derive(Debug, Parser)]
 #[command(name = "gitea-lightstep hook", bin_name = "gitea-lightstep hook", version, max_term_width = 100)]
 struct HookCli {
@@ -72,99 +80,96 @@ struct HookCli {
 struct Common {
     /// Read the configuration from FILE
     ///
-    /// Otherwise $GITEA_LIGHTSTEP_CONFIG, config.toml beside the binary, and
-    /// /etc/gitea-lightstep/config.toml are looked for, in this order.
+    /// Default: $GITEA_LIGHTSTEP_CONFIG, else config.toml beside the binary, else
+    /// /etc/gitea-lightstep/config.toml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Say more
+    /// Print more details
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
-    /// Say nothing but answers and errors
+    /// Print only answers and errors
     #[arg(short, long, global = true)]
     quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take a push from git: the post-receive hook itself
+    /// Run as the post-receive hook: handle a push from git
     Hook(hook::HookArgs),
-    /// Send what waits in the spool now
+    /// Deliver everything in the spool now
     Deliver(deliver::DeliverArgs),
-    /// Show what waits, how each destination stands, and the dead letters
+    /// Show the backlog, the state of each destination, and the dead letters
     Status(status::StatusArgs),
-    /// Look into the spool and the dead letters, and act on them
+    /// List, show, retry or drop queued entries and dead letters
     #[command(subcommand, disable_help_subcommand = true)]
     Queue(queue::QueueCommand),
     /// Show the journal: every decision and every delivery
     Log(log::LogArgs),
     /// Try a policy on the history of a repository
     Try(trial::TryArgs),
-    /// Show the whole way of an update: who pushed, which rules spoke, what was sent
+    /// Explain how an update was decided and delivered
     Explain(explain::ExplainArgs),
-    /// Print who a build or a deploy of a commit is: OTEL_RESOURCE_ATTRIBUTES and TRACEPARENT
+    /// Print OTEL_RESOURCE_ATTRIBUTES and TRACEPARENT for a commit
     ///
-    /// They are those of the commit's markers. No server is asked, and a checkout is enough; without a configuration the
-    /// repository's own .gitea/lightstep.toml says which services there are.
+    /// The values are the same as in the commit's markers. A checkout is enough, and no server is
+    /// contacted. Without a configuration, the repository's own .gitea/lightstep.toml defines the
+    /// services.
     Resource(resource::ResourceArgs),
     /// Check the configuration and every script
     Check(check::CheckArgs),
     /// Run the golden tests of policies: `*.test.toml` beside the scripts
     Test(test::TestArgs),
-    /// Put the hook into Gitea: every repository is covered, those to come included
+    /// Install the hook for all repositories of Gitea, including future ones
     ///
-    /// With git 2.54 or newer this is one config hook in Gitea's own .gitconfig. With an older git it is a file in each
-    /// repository and a template for new ones; run it again to cover what was adopted or restored since. What is right already is
-    /// not touched. The hook runs this binary with the configuration that --config names, or that is found as always.
+    /// With git 2.54 or newer, this is one config hook in Gitea's own .gitconfig. With an older
+    /// git, it is a file in each repository and a template for new ones; run `install` again to
+    /// cover repositories that were adopted or restored since. What is already correct is not
+    /// changed. The hook runs this binary, with the configuration that --config names or the
+    /// default one.
     Install(install::InstallArgs),
-    /// Take out what install put in
+    /// Remove what `install` put in
     ///
-    /// Only what has our mark is taken out. The configuration and the binary stay, and so does the state without --purge.
+    /// Only files and settings that `install` marked as ours are removed. The configuration and the
+    /// binary stay, and so does the state directory unless --purge is given.
     Uninstall(uninstall::UninstallArgs),
-    /// Find out why no marker came: everything that is known to go wrong, each with what to do
+    /// Find out why markers are missing, and print a fix for each problem
     Doctor(doctor::DoctorArgs),
-    /// Send a test marker to each destination, and set the Lightstep side up
+    #[expect(rustdoc::broken_intra_doc_links, reason = "the help names a table of the configuration")]
+    /// Send a test marker to each destination, and set up Lightstep
     ///
-    /// The test marker is of the service gitea-lightstep, and a log record wherever logs are taken, so that no deployment is drawn. With organization,
-    /// project and api_key in [lightstep] an event query is created, once however often this is run. What no API can do is said.
+    /// The test marker belongs to the service gitea-lightstep. It is a log record wherever logs are
+    /// accepted, so that no deployment is drawn. A destination of kind "http" is probed instead.
+    /// With organization, project and api_key in [lightstep], an event query is created, and reused
+    /// on later runs. Steps without an API are printed.
     Connect(connect::ConnectArgs),
-    /// Show everything at work on a throw-away repository
+    /// Demonstrate pushes, markers and deliveries on a throw-away repository
     Demo(demo::DemoArgs),
 }
 
-/// How a command that did not fail ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// All is well.
+/// Outcome of a command that did not return an error.
+#[derive(Clone, Copy, Debug)]
+enum Completion {
+    /// Everything is in order.
     Done,
-    /// The command worked, and found something that somebody should look at.
+    /// The command worked and found something that needs attention.
     Found,
-    /// The command was not given what it needs.
+    /// A required argument, setting or confirmation is missing.
     Misused,
+    /// An exit status that is meant for the process that started this one.
+    Status(ExitCode),
 }
 
-/// Runs the program and returns its exit status: 0 done, 1 something was found or failed, 2 usage.
-/// The hook's is always 0.
+/// Runs the program and returns its exit status: 0 for success, 1 for a finding or a failure, 2 for
+/// wrong usage. The hook always returns 0.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    signals::outlive_large_files();
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(args) = hook_arguments(args.get(1..).unwrap_or_default()) {
-        if let [_, option, config] = &args[..]
-            && option == "--config"
-            && !config.is_empty()
-            && !config.as_encoded_bytes().starts_with(b"-")
-        {
-            // What the wrapper says. To prepare a parser for it would take the hook a tenth of its instructions.
-            return hook::run(&hook::HookArgs::default(), Some(config.as_ref()));
-        }
-        return match HookCli::try_parse_from(&args) {
-            Ok(cli) => hook::run(&cli.hook, cli.common.config.as_deref()),
-            Err(err) if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-                answered(&err)
-            }
-            Err(err) => hook::misused(&err.to_string()),
-        };
+        return survive::survive(|| run_hook(&args));
     }
     if args.get(2).is_some_and(|arg| arg == deliver::DETACHED) {
-        // Before anything else: every bit of work that waits leaves the processor to the end of the push.
+        // Do this first, so that later work does not compete with the end of the push for the
+        // processor.
         delivery::leave();
     }
     let cli = match Cli::try_parse_from(&args) {
@@ -173,7 +178,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let terminal = Terminal::new(cli.common.quiet, cli.common.verbose);
     let ending = match &cli.command {
-        Command::Hook(args) => return hook::run(args, cli.common.config.as_deref()),
+        Command::Hook(args) => return survive::survive(|| hook::run(args, cli.common.config.as_deref())),
         Command::Deliver(args) => deliver::run(args, &cli.common, &terminal),
         Command::Status(args) => status::run(args, &cli.common, &terminal),
         Command::Queue(command) => queue::run(command, &cli.common, &terminal),
@@ -190,9 +195,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(args, &terminal),
     };
     match ending {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Found) => ExitCode::FAILURE,
-        Ok(Ending::Misused) => ExitCode::from(2),
+        Ok(Completion::Done) => ExitCode::SUCCESS,
+        Ok(Completion::Found) => ExitCode::FAILURE,
+        Ok(Completion::Misused) => ExitCode::from(2),
+        Ok(Completion::Status(status)) => status,
         Err(err) if terminal::is_broken_pipe(&err) => ExitCode::SUCCESS,
         Err(err) => {
             terminal.error(&err);
@@ -201,58 +207,120 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Returns the arguments of the hook, if it is the hook that is meant. The first line of a Git Hooks page may be written on
-/// Windows, say more than `hook`, or nothing at all.
-fn hook_arguments(args: &[OsString]) -> Option<Vec<OsString>> {
-    let is_page = |path: &Path| path.components().nth(1).is_some() && turn::is_page(path);
-    match args {
-        [script] if is_page(Path::new(script)) => Some(vec!["hook".into(), script.clone()]),
-        _ => turn::divided(args),
+/// Parses the hook's arguments and runs it.
+fn run_hook(args: &[OsString]) -> ExitCode {
+    if let Some((args, config)) = installed_arguments(args) {
+        return hook::run(&args, Some(&config));
+    }
+    match HookCli::try_parse_from(args) {
+        Ok(cli) => hook::run(&cli.hook, cli.common.config.as_deref()),
+        Err(err) if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            answered(&err)
+        }
+        Err(err) => hook::misused(&err.to_string()),
     }
 }
 
-/// Prints what clap has to say instead of a command: help, the version, or what is wrong with the usage.
+/// Returns the hook's arguments if this process was started as the hook. The first line of a Git
+/// Hooks page may name this program alone, with `hook`, or with `hook` and options. It may also end
+/// in a carriage return.
+fn hook_arguments(args: &[OsString]) -> Option<Vec<OsString>> {
+    let is_page = |path: &Path| path.components().nth(1).is_some() && hook_owner::is_page(path);
+    match args {
+        [script] if is_page(Path::new(script)) => Some(vec!["hook".into(), script.clone()]),
+        _ => hook_owner::divided(args),
+    }
+}
+
+/// Parses the arguments of an installed hook without clap. Building a clap parser would take a
+/// tenth of the hook's instructions.
+fn installed_arguments(args: &[OsString]) -> Option<(hook::HookArgs, PathBuf)> {
+    let (config, state_dir) = match args {
+        [_, option, config] if option == "--config" => (config, None),
+        [_, option, config, other, dir] if option == "--config" && other == "--state-dir" => {
+            (config, Some(dir))
+        }
+        _ => return None,
+    };
+    let is_value = |arg: &&OsString| !arg.is_empty() && !arg.as_encoded_bytes().starts_with(b"-");
+    let are_values = [config].into_iter().chain(state_dir).all(|arg| is_value(&arg));
+    are_values.then(|| (hook::HookArgs::installed(state_dir.map(Into::into)), config.into()))
+}
+
+/// Prints clap's help, version or usage error and returns the exit status.
 fn answered(err: &clap::Error) -> ExitCode {
-    // That the terminal is gone changes nothing.
-    let _ = err.print();
+    // Ignore errors when writing to a closed terminal. Escape the text: clap repeats arguments, and
+    // the user may have pasted them from somewhere else.
+    let rendered = err.render();
+    let print = |stream: &mut dyn Write, has_colour: bool| {
+        let text = if has_colour { rendered.ansi().to_string() } else { rendered.to_string() };
+        stream.write_all(text::printable(&text, has_colour).as_bytes())
+    };
+    let _ = if err.use_stderr() {
+        print(&mut io::stderr().lock(), terminal::wants_colour(&io::stderr()))
+    } else {
+        print(&mut io::stdout().lock(), terminal::wants_colour(&io::stdout()))
+    };
     if err.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 impl Common {
-    /// Returns the options that say how much is said.
+    /// Returns the verbosity options, to pass them on to another process.
     fn words(&self) -> impl Iterator<Item = OsString> {
         let said = [(self.verbose, "--verbose"), (self.quiet, "--quiet")];
         said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.into())
     }
 
-    /// Loads the configuration.
+    /// Loads and checks the configuration.
     fn load(&self) -> anyhow::Result<Config> {
-        config::load(config::find(self.config.as_deref()).as_deref()).context("the configuration is wrong")
+        let config = config::load(config::find(self.config.as_deref()).as_deref())
+            .context("failed to load the configuration")?;
+        may_run_commands(&config)?;
+        Ok(config)
     }
 }
 
-/// Returns the state that `command` may write into.
+/// Checks that root does not run a command from a configuration that another user can change.
 ///
 /// # Errors
-/// If it belongs to another user.
+/// If this process runs as root, the configuration names a command, and another user can change the
+/// configuration.
+fn may_run_commands(config: &Config) -> anyhow::Result<()> {
+    let Some(path) = config.path.as_deref().filter(|_| geteuid().is_root()) else { return Ok(()) };
+    let secrets = config.destinations.iter().flat_map(Destination::secrets).map(|(_, source)| source);
+    let mut secrets = secrets.chain(config.lightstep_api.as_ref().map(|api| &api.key));
+    if secrets.any(|source| matches!(source, SecretSource::Command(_)))
+        && let Err(exposed) = installation::check(path, &RunUser::with_ids(0, 0))
+    {
+        bail!("{exposed}, so root does not run the command in the configuration; run this as Gitea's user");
+    }
+    Ok(())
+}
+
+/// Opens the state directory for `command`, which writes to it.
+///
+/// # Errors
+/// If the directory belongs to another user.
 fn own_state(config: &Config, command: &str) -> anyhow::Result<State> {
     let state = State::at(&config.state_dir);
     if let Some(owner) = state.foreign_owner() {
         bail!(
-            "`{dir}` belongs to the user with the id {owner}, who could not write to what you would make there; \
-             run this as that user, for instance with `runuser -u \"$(stat -c %U '{dir}')\" -- gitea-lightstep {command}`",
-            dir = state.dir().display()
+            "`{}` belongs to the user with the id {owner}, who could not change files that you create there; \
+             run this as that user, for example with `runuser -u \"$(stat -c %U {})\" -- gitea-lightstep \
+             {command}`",
+            text::path(state.dir()),
+            text::shell(state.dir())
         );
     }
     Ok(state)
 }
 
-/// Reads OWNER/NAME.
-fn repository(name: &str) -> Result<Repository, String> {
-    repository_names(name).map(|(owner, name)| Repository::named(Some(owner), name))
+/// Parses OWNER/NAME into a repository.
+fn repository(name: &str) -> Result<RepositoryIdentity, String> {
+    repository_names(name).map(|(owner, name)| RepositoryIdentity::named(Some(owner), name))
 }
 
-/// Reads OWNER/NAME as two names, each fit to be a directory's.
+/// Parses OWNER/NAME into two names that are usable as directory names.
 fn repository_names(name: &str) -> Result<(String, String), String> {
     match name.split_once('/') {
         Some((owner, name))
@@ -264,7 +332,7 @@ fn repository_names(name: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Returns the options that name these repositories.
+/// Returns the options that name these repositories, to pass them on to another process.
 fn repository_words(repositories: &[(String, String)]) -> impl Iterator<Item = OsString> {
     repositories.iter().flat_map(|(owner, name)| ["--repository".into(), format!("{owner}/{name}").into()])
 }

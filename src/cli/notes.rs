@@ -1,4 +1,5 @@
-//! What a hook tells of what went wrong: in the journal; if that cannot be written, one line to the pusher.
+//! Error reporting of a hook: to the journal or, if that cannot be written, in one line to the
+//! pusher.
 
 use std::{
     io::{self, Write as _},
@@ -14,9 +15,10 @@ use crate::{
         State,
         journal::{Record, Trouble},
     },
+    text,
 };
 
-/// What is known of the push so far.
+/// Context for error records, filled in as facts about the push become known.
 #[derive(Default)]
 pub(super) struct Notes {
     has_said: AtomicBool,
@@ -26,7 +28,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Notes what went wrong.
+    /// Records an error in the journal, or prints it if that fails.
     pub fn trouble(&self, what: &str) {
         let record = Record::Trouble(Trouble {
             push: self.push.get().copied(),
@@ -39,7 +41,8 @@ impl Notes {
         }
     }
 
-    /// Tells the pusher, once: one cause has many effects, of which the pusher needs the first only.
+    /// Prints a message to the pusher, the first time only: further errors usually have the same
+    /// cause.
     pub fn say(&self, what: &str) {
         if !self.has_said.swap(true, Ordering::Relaxed) {
             write_line(&format!("gitea-lightstep: {what}"));
@@ -47,7 +50,8 @@ impl Notes {
     }
 }
 
-/// Writes one line to the pusher; that nobody reads it is no error.
+/// Writes one line to the pusher, and ignores errors because stderr may be closed.
 pub(super) fn write_line(line: &str) {
+    let line = text::printable(line, false);
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }

@@ -1,4 +1,5 @@
-//! A file that is there as a whole or as it was: what reads it never sees half of it.
+//! Atomic replacement of an output file: a reader sees the old content or the new, never a part of
+//! it.
 
 use std::{
     ffi::OsString,
@@ -10,22 +11,22 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Writes `text` as the file `path`, which everybody may read, in the place of what was there.
+/// Replaces the file `path` with one that holds `text` and is readable by every user.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If the file cannot be written.
 pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let failed = || format!("failed to write `{}`", path.display());
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))
         .with_context(failed)?;
-    // Its name does not end as the real one does, so that no collector takes it for one of its files.
+    // The temporary name ends differently, so that a metrics collector does not read the file.
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}", std::process::id()));
     let hidden = path.with_file_name(hidden);
-    // From an earlier process of this id, which was killed.
+    // An earlier process with this ID may have been killed before it renamed its file.
     let _ = fs::remove_file(&hidden);
     let written =
         OpenOptions::new().write(true).create_new(true).mode(0o644).open(&hidden).and_then(|mut file| {

@@ -1,4 +1,4 @@
-//! The bar on a terminal while something takes its time.
+//! A progress bar on stderr for long operations.
 
 use std::{
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -8,34 +8,34 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How long work may take before somebody wants to know how far it is.
+/// Time that work may take before the bar appears.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How often the bar is drawn.
+/// Interval between two redraws of the bar.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Without colour, in characters that every terminal has, and within 80 of them.
+/// Plain ASCII without colour, short enough for 80 columns.
 const TEMPLATE: &str = "[{bar:20}] {pos} of {len} {msg}";
 
-/// How far some work is.
+/// Progress of an operation.
 pub(super) struct HowFar {
-    /// How many pieces are done.
+    /// Number of pieces that are done.
     pub done: usize,
-    /// Of how many.
+    /// Total number of pieces.
     pub of: usize,
-    /// What the pieces are, and what came of them: `files sent, 12 markers`.
+    /// Unit and details, such as `files sent, 12 markers`.
     pub what: String,
 }
 
-/// Does `work`, and shows a bar on stderr if it takes longer than a second. The bar is gone when the work is
-/// done.
+/// Runs `work`, and shows a bar on stderr if it takes longer than a second. Clears the bar when the
+/// work is done.
 pub(super) fn while_working<T>(how_far: impl Fn() -> HowFar + Send, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         let (working, is_done) = mpsc::channel();
         let start = Instant::now();
         scope.spawn(move || show(how_far, start, &is_done));
         let outcome = work();
-        // Whoever waits for the other end sees that nobody is left at this one.
+        // Dropping the sender ends the wait in the thread that draws the bar.
         drop(working);
         outcome
     })
@@ -54,7 +54,7 @@ fn show(how_far: impl Fn() -> HowFar, start: Instant, is_done: &Receiver<()>) {
         bar.set_position(done as u64);
         bar.set_message(format!("{what}, {} s", start.elapsed().as_secs()));
         if bar.is_hidden() {
-            // Only now that there is something to show.
+            // Show the bar once it has values, so that it never appears empty.
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         bar.tick();

@@ -1,25 +1,28 @@
-//! What the pusher reads as `remote:` lines: one a marker, three at most and then a count. Never a
-//! destination's name, address, error or token.
+//! The `remote:` lines that the pusher sees: one for each marker, at most three, then a count. They
+//! never contain a destination's name, address, error or token.
+
+use std::path::Path;
 
 use crate::{
-    config::{Reply, ReplyTo},
-    marker::Marker,
-    policy::Kind,
+    config::{Config, Reply, ReplyTo},
+    marker::{Kind, Marker},
+    policy::Rule,
     settle::Settled,
     text,
 };
 
-/// How many lines name a marker.
+/// Maximum number of lines that name a marker.
 const MAX_LINES: usize = 3;
 
-/// How much of a version that is a commit id is shown, in digits.
+/// Number of digits shown of a version that is a commit ID.
 const SHORT: usize = 12;
 
-/// How much of a trace's id is shown before its link, in digits.
+/// Number of digits shown of a trace ID that is followed by its link.
 const SHORT_TRACE: usize = 16;
 
 /// Returns the lines for one push, without git's `remote: `.
-pub(super) fn lines(reply: &Reply, settled: &Settled) -> Vec<String> {
+pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
+    let reply = &config.reply;
     if reply.to_pusher == ReplyTo::Nothing {
         return Vec::new();
     }
@@ -29,13 +32,32 @@ pub(super) fn lines(reply: &Reply, settled: &Settled) -> Vec<String> {
     if more > 0 {
         lines.push(format!("and {}", text::count(more, "more marker")));
     }
+    lines.extend(settled.foreign.iter().take(MAX_LINES).map(|why| format!("no marker: {why}")));
+    if let Some(first) = settled.failed.first() {
+        let at =
+            first.at().map(|at| format!(": {}", place(at, config.scripts.as_deref()))).unwrap_or_default();
+        lines.push(format!("the policy failed{at}; the marker follows when it is fixed"));
+    }
     if reply.to_pusher == ReplyTo::All {
-        lines.extend(settled.failed.iter().take(MAX_LINES).map(|why| format!("no marker: {why}")));
+        lines.extend(
+            settled.failed.iter().take(MAX_LINES).map(|failure| format!("no marker: {}", failure.why())),
+        );
         if settled.is_left {
-            lines.push("the policy needs longer; the rest is decided in the background".to_string());
+            lines.push("the policy needs more time; the rest is decided in the background".to_string());
         }
     }
     lines.into_iter().map(|line| format!("gitea-lightstep: {line}")).collect()
+}
+
+/// Formats a position in a script without the server's directories.
+fn place(at: &Rule, scripts: Option<&Path>) -> String {
+    let file = Path::new(at.file());
+    let below = scripts.and_then(|scripts| file.strip_prefix(scripts).ok());
+    let shown = below.or_else(|| file.file_name().map(Path::new)).unwrap_or(file);
+    match at.line() {
+        Some(line) => format!("{}:{line}", text::path(shown)),
+        None => text::path(shown),
+    }
 }
 
 fn line(reply: &Reply, marker: &Marker) -> String {
@@ -50,7 +72,7 @@ fn line(reply: &Reply, marker: &Marker) -> String {
     }
     let trace = marker.trace_id.to_string();
     match &reply.trace_link {
-        // The link holds the whole id; without one, the id is what a person pastes into a search.
+        // The link contains the full ID. Without a link, the pusher needs the full ID for a search.
         Some(link) => {
             let link = link.replace("{trace_id}", &trace);
             line.push_str(&format!(", trace {} {link}", &trace[..SHORT_TRACE]));

@@ -1,14 +1,17 @@
-//! What commands print: answers to stdout, messages to stderr, colour only for a terminal.
+//! Output of the commands: answers go to stdout, messages to stderr, and only a terminal gets
+//! colour.
 
 use std::{
     fmt::Display,
     io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
 };
 
-/// How much of the answer to a question is read, in bytes.
+use crate::text;
+
+/// Maximum number of bytes read as the answer to a question.
 const MAX_ANSWER: u64 = 100;
 
-/// The two streams, and how much is said.
+/// The output streams with the chosen verbosity and colour.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal {
     is_quiet: bool,
@@ -18,43 +21,56 @@ pub(super) struct Terminal {
 
 impl Terminal {
     pub fn new(is_quiet: bool, is_verbose: bool) -> Self {
-        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_quiet, is_verbose, has_colour: !wants_none && io::stdout().is_terminal() }
+        Self { is_quiet, is_verbose, has_colour: wants_colour(&io::stdout()) }
     }
 
     /// Prints a line of the answer.
     pub fn answer(&self, line: impl Display) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{line}")
+        writeln!(io::stdout().lock(), "{}", text::printable(&line.to_string(), self.has_colour))
     }
 
-    /// Prints a line of the answer unless it was asked to be quiet.
+    /// Prints JSON, with characters that could control a terminal written as escapes.
+    pub fn json(&self, json: impl Display) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{}", text::json(&json.to_string()))
+    }
+
+    /// Prints a document for a file or another program. It is escaped only for a terminal.
+    pub fn document(&self, document: &str) -> io::Result<()> {
+        if io::stdout().is_terminal() {
+            return self.answer(document);
+        }
+        writeln!(io::stdout().lock(), "{document}")
+    }
+
+    /// Prints a line of the answer, unless `--quiet` was given.
     pub fn say(&self, line: impl Display) -> io::Result<()> {
         if self.is_quiet { Ok(()) } else { self.answer(line) }
     }
 
-    /// Prints a message for whoever wants to know more.
+    /// Prints a message if `--verbose` was given.
     pub fn detail(&self, line: impl Display) {
         if self.is_verbose {
             self.message(line);
         }
     }
 
-    /// Prints a message to stderr; that nobody can read it is no error.
+    /// Prints a message to stderr, and ignores errors because stderr may be closed.
     pub fn message(&self, line: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "gitea-lightstep: {line}");
+        self.note(format_args!("gitea-lightstep: {line}"));
     }
 
-    /// Prints a line to stderr as it is, for what belongs to a question.
+    /// Prints a line to stderr without the program's name, as context of a question.
     pub fn note(&self, line: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let line = line.to_string();
+        let _ = writeln!(io::stderr().lock(), "{}", text::printable(&line, self.has_colour));
     }
 
-    /// Returns whether more is to be said.
+    /// Returns true if `--verbose` was given.
     pub fn is_verbose(&self) -> bool {
         self.is_verbose
     }
 
-    /// Returns whether somebody sees what comes and goes on stderr, and wants to.
+    /// Returns true if stderr is a terminal and `--quiet` was not given.
     pub fn is_watched(&self) -> bool {
         !self.is_quiet && io::stderr().is_terminal()
     }
@@ -64,33 +80,35 @@ impl Terminal {
         self.message(format_args!("{err:#}"));
     }
 
-    /// Asks a question on stderr, and returns whether the answer is yes; `None` if nobody is there to be asked.
+    /// Asks a question on stderr and returns true if the answer is yes, or `None` if the user
+    /// cannot answer because stdin or stderr is not a terminal.
     pub fn asks(&self, question: impl Display) -> Option<bool> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return None;
         }
-        let _ = write!(io::stderr().lock(), "{question} [y/N] ");
+        let question = question.to_string();
+        let _ = write!(io::stderr().lock(), "{} [y/N] ", text::printable(&question, self.has_colour));
         let mut answer = String::new();
         let read = io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer);
         Some(read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// Returns whether answers may have colours.
+    /// Returns true if answers may have colours.
     pub fn has_colour(&self) -> bool {
         self.has_colour
     }
 
-    /// Returns `text` in bold where the terminal can.
+    /// Returns `text` in bold, if answers may have colours.
     pub fn bold(&self, text: &str) -> String {
         self.styled("1", text)
     }
 
-    /// Returns `text` in green where the terminal can.
+    /// Returns `text` in green, if answers may have colours.
     pub fn green(&self, text: &str) -> String {
         self.styled("32", text)
     }
 
-    /// Returns `text` in red where the terminal can.
+    /// Returns `text` in red, if answers may have colours.
     pub fn red(&self, text: &str) -> String {
         self.styled("31", text)
     }
@@ -100,7 +118,15 @@ impl Terminal {
     }
 }
 
-/// Returns whether the reader of our answer went away, as `head` does: that is its right.
+/// Returns true if text for this stream may have colours.
+pub(super) fn wants_colour(stream: &impl io::IsTerminal) -> bool {
+    let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    !wants_none && !is_dumb && stream.is_terminal()
+}
+
+/// Returns true if the reader of our output has closed the pipe, as `head` does. That is not an
+/// error of the command.
 pub(super) fn is_broken_pipe(err: &anyhow::Error) -> bool {
     err.chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())

@@ -1,21 +1,22 @@
-//! `uninstall`: takes out what `install` put in.
+//! `uninstall`: removes what `install` put in.
 
 use std::ffi::OsString;
 
 use clap::Args;
 
 use super::{
-    Common, Ending,
-    covered::Told,
+    Common, Completion,
     gitea::{GiteaArgs, Worker},
     install::watched,
+    install_report::InstallReport,
+    system::{SystemArgs, SystemOptions},
     terminal::Terminal,
     through_api::{self, ThroughApiArgs},
 };
 use crate::{
     config,
-    install::{self, Job, Walking},
-    state::{State, queue::Place},
+    install::{self, InstallJob, Walking},
+    state::{State, queue::QueuePlace},
     text,
 };
 
@@ -23,26 +24,39 @@ use crate::{
 pub(super) struct UninstallArgs {
     #[command(flatten)]
     gitea: GiteaArgs,
-    /// Only from this repository (can be repeated)
+    /// Remove the hook only from this repository (can be repeated)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository_names)]
     repositories: Vec<(String, String)>,
     #[command(flatten)]
     through_api: ThroughApiArgs,
-    /// Remove the state directory too: what waits, the dead letters and the journal
+    /// Also remove the state directory: the queue, the dead letters and the journal
     #[arg(long, conflicts_with_all = ["repositories", "url"])]
     purge: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long, requires = "purge")]
     yes: bool,
-    /// Print what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    system: SystemArgs,
 }
 
-pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
+    if args.system.system {
+        let options = SystemOptions {
+            system: &args.system,
+            gitea: &args.gitea,
+            is_removal: true,
+            is_purge: args.purge,
+            is_confirmed: args.yes,
+            is_dry_run: args.dry_run,
+        };
+        return options.run(common, terminal);
+    }
     if let Some(api) = args.through_api.api()? {
         return through_api::run(&api, &args.repositories, None, (args.dry_run, args.json), terminal);
     }
@@ -50,7 +64,8 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         let mut words: Vec<OsString> = vec!["uninstall".into()];
         words.extend(super::repository_words(&args.repositories));
         if let Some(config) = config::find(common.config.as_deref()) {
-            // The other process has another working directory, and not our environment.
+            // The other process has a different working directory and does not inherit our
+            // environment.
             words.extend(["--config".into(), std::path::absolute(config)?.into()]);
         }
         let flags = [
@@ -72,7 +87,7 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         None => None,
     };
     let walking = Walking::default();
-    let job = Job { place: &subject.place, is_real: !args.dry_run, walking: &walking };
+    let job = InstallJob { place: &subject.place, is_real: !args.dry_run, walking: &walking };
     let covered = watched(&walking, !args.json && terminal.is_watched(), || {
         if args.repositories.is_empty() {
             install::uninstall(job)
@@ -80,26 +95,27 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
             install::uninstall_from(job, &args.repositories)
         }
     })?;
-    let mut told = Told::uninstall(&subject, &covered, args.dry_run);
+    let mut told = InstallReport::uninstall(&subject, &covered, args.dry_run);
     if let Some(state) = &state {
         told.state(state.dir(), if args.dry_run { None } else { Some(state.purge()?) });
     }
     told.print(args.json, terminal)
 }
 
-/// Returns the state that is to be removed, once it is sure that this is meant.
+/// Returns the state directory to remove. Asks for confirmation first if it holds entries, unless
+/// `--yes` or `--dry-run` was given.
 fn meant_state(
     args: &UninstallArgs,
     common: &Common,
     terminal: &Terminal,
-) -> anyhow::Result<Result<State, Ending>> {
+) -> anyhow::Result<Result<State, Completion>> {
     let config = common.load()?;
     let state = super::own_state(&config, "uninstall --purge")?;
     let (mut waiting, mut dead) = (0, 0);
-    state.each_entry(&[Place::Inbox, Place::Outbox, Place::Dead], |entry| {
+    state.each_entry(&QueuePlace::ALL, |entry| {
         match entry.place {
-            Place::Dead => dead += 1,
-            Place::Inbox | Place::Outbox => waiting += 1,
+            QueuePlace::Dead => dead += 1,
+            QueuePlace::Inbox | QueuePlace::Failed | QueuePlace::Outbox => waiting += 1,
         }
         anyhow::Ok(())
     })?;
@@ -113,17 +129,17 @@ fn meant_state(
         if waiting == 1 { "is" } else { "are" },
         text::count(dead, "dead letter"),
     );
-    match terminal.asks(format_args!("{backlog}; remove them for good, with the journal?")) {
+    match terminal.asks(format_args!("{backlog}; permanently remove them and the journal?")) {
         Some(true) => Ok(Ok(state)),
         Some(false) => {
             terminal.message("nothing was changed");
-            Ok(Err(Ending::Found))
+            Ok(Err(Completion::Found))
         }
         None => {
             terminal.message(format_args!(
-                "{backlog}, which --purge would remove for good; say --yes if that is meant"
+                "{backlog}, which --purge would permanently remove; confirm with --yes"
             ));
-            Ok(Err(Ending::Misused))
+            Ok(Err(Completion::Misused))
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The end of a hook that hangs: on a file system that does not answer, on an input that does not end. A push waits for its
-//! hook, so the hook has a last moment, after which it is over, successfully.
+//! A time limit for the hook, against a file system that does not answer or an input that does not
+//! end. The push waits for its hook, so a thread ends the process successfully when the limit is
+//! reached.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     process,
     sync::{
         Arc,
@@ -14,61 +16,66 @@ use std::{
 
 use super::notes::Notes;
 use crate::{
-    fault::{self, Step},
-    time::Deadline,
+    sys::fault::{self, Step},
+    sys::time::Deadline,
 };
 
-/// How long a hook may take, beside what the configuration gives to its policy and to an inline delivery.
+/// Time limit of a hook, in addition to what the configuration allows for the policy and for inline
+/// delivery.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How long each way of telling about it may take.
+/// Time limit for each attempt to report the timeout.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What the thread that watches needs; it does next to nothing.
+/// Stack size of the watching thread, in bytes.
 const STACK: usize = 128 << 10;
 
-/// How far a hook has got, in the order of what is lost if it goes no further.
+/// Progress of a hook, from the stage that loses most on a timeout to the one that loses least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
-    /// Standard input is being read.
+pub(super) enum HookStage {
+    /// The hook is reading standard input.
     Reading,
-    /// It is read, and not written down.
+    /// The hook has read the push and not yet captured it.
     Capturing,
     /// The push is in the inbox.
     Captured,
-    /// The push is in the outbox.
+    /// The push's markers are in the outbox.
     Settled,
 }
 
-/// Watches over a hook until the process ends.
+/// Handle to the thread that ends the hook at its time limit.
 pub(super) struct Watch(Arc<Watched>);
 
 struct Watched {
     notes: Arc<Notes>,
     start: Instant,
     stage: AtomicU8,
-    /// What may be taken beside the limit, in milliseconds.
+    /// Time allowed in addition to the limit, in milliseconds.
     more: AtomicU64,
 }
 
 impl Watch {
-    /// Begins to watch. A machine that has no room for one more thread goes without.
+    /// Starts the watch. If the thread cannot be started, the hook runs without a time limit.
     pub fn begin(notes: Arc<Notes>, start: Instant) -> Self {
-        let stage = AtomicU8::new(Stage::Reading as u8);
+        let stage = AtomicU8::new(HookStage::Reading as u8);
         let watched = Arc::new(Watched { notes, start, stage, more: AtomicU64::new(0) });
         if fault::point(Step::Thread, "watch".as_ref()).is_ok() {
             let of_thread = watched.clone();
-            let _ = thread::Builder::new().stack_size(STACK).spawn(move || of_thread.end_in_time());
+            let _ = thread::Builder::new().stack_size(STACK).spawn(move || {
+                // A panic while reporting must not keep the process from ending.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| of_thread.end_in_time()));
+                process::exit(0);
+            });
         }
         Self(watched)
     }
 
-    /// Notes how far the hook is.
-    pub fn reaches(&self, stage: Stage) {
+    /// Records the stage that the hook has reached.
+    pub fn reaches(&self, stage: HookStage) {
         self.0.stage.store(stage as u8, Relaxed);
     }
 
-    /// Gives the hook more time than every hook has.
+    /// Extends the time limit.
     pub fn allow(&self, more: Duration) {
         self.0.more.fetch_add(u64::try_from(more.as_millis()).unwrap_or(u64::MAX / 4), Relaxed);
     }
@@ -87,41 +94,57 @@ impl Watched {
             }
             thread::park_timeout(left);
         }
-        let what = self.last_words();
-        // Where the journal is, may be what hangs, and nobody may read what is said.
+        let mut what = self.last_words();
+        let keeper = self.clone();
+        if self.stage.load(Relaxed) == HookStage::Captured as u8 && !is_done_in_time(move || keeper.keep()) {
+            what.push_str("; it may be lost if the power fails now");
+        }
+        // The journal may be on the file system that hangs, and the pusher may not be reading
+        // stderr. Each report therefore runs in its own thread with a time limit.
         let (to_journal, to_pusher) = (self.clone(), self);
         let told = what.clone();
-        if !is_done_in_time(move || to_journal.notes.trouble(&told)) {
-            is_done_in_time(move || to_pusher.notes.say(&what));
+        let is_told = is_done_in_time(move || {
+            to_journal.notes.trouble(&told);
+            true
+        });
+        if !is_told {
+            is_done_in_time(move || {
+                to_pusher.notes.say(&what);
+                true
+            });
         }
-        process::exit(0);
+    }
+
+    /// Syncs the capture to disk and returns true on success.
+    fn keep(&self) -> bool {
+        let (Some(state), Some(push)) = (self.notes.state.get(), self.notes.push.get()) else { return false };
+        state.inbox().keep(*push).is_ok()
     }
 
     fn last_words(&self) -> String {
         let stage = self.stage.load(Relaxed);
         let limit = self.limit();
         let in_question = match self.notes.state.get() {
-            Some(state) => format!("does the disk of `{}` answer?", state.dir().display()),
-            None => "do the disks of the configuration and of the repository answer?".into(),
+            Some(state) => format!("check the disk of `{}`", state.dir().display()),
+            None => "check the disks of the configuration and the repository".into(),
         };
-        if stage == Stage::Reading as u8 {
+        if stage == HookStage::Reading as u8 {
             format!("this push has no markers: standard input did not end within {limit:?}")
-        } else if stage == Stage::Capturing as u8 {
-            format!("this push has no markers: it was not written down within {limit:?}; {in_question}")
-        } else if stage == Stage::Captured as u8 {
-            format!("this push waits in the inbox: its hook was not done within {limit:?}; {in_question}")
+        } else if stage == HookStage::Capturing as u8 {
+            format!("this push has no markers: it was not captured within {limit:?}; {in_question}")
+        } else if stage == HookStage::Captured as u8 {
+            format!("this push waits in the inbox: its hook did not finish within {limit:?}; {in_question}")
         } else {
-            format!("this push waits in the spool: its hook was not done within {limit:?}; {in_question}")
+            format!("this push waits in the spool: its hook did not finish within {limit:?}; {in_question}")
         }
     }
 }
 
-/// Does something, and returns whether it took no longer than it may.
-fn is_done_in_time(act: impl FnOnce() + Send + 'static) -> bool {
+/// Runs `act` in a thread, and returns true if it succeeded within the time limit.
+fn is_done_in_time(act: impl FnOnce() -> bool + Send + 'static) -> bool {
     let (sender, is_done) = mpsc::channel();
     let started = thread::Builder::new().spawn(move || {
-        act();
-        let _ = sender.send(());
+        let _ = sender.send(act());
     });
-    started.is_ok() && is_done.recv_timeout(LAST_WORDS).is_ok()
+    started.is_ok() && is_done.recv_timeout(LAST_WORDS).unwrap_or(false)
 }

@@ -1,24 +1,28 @@
-//! Where markers go: the preset for Lightstep, OTLP back ends, and what both kinds of `[[destination]]` have in common.
+//! Resolves destinations: the Lightstep preset, OTLP back ends, and the settings that both kinds of
+//! `[[destination]]` share.
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
 
 use toml::Spanned;
 
 use super::{
-    file::{DestinationFile, DestinationKind, HeaderFile, LightstepFile, Region},
-    load::{INBOX, Reading, UNASSIGNED},
-    meant::{Destination, HeaderValue, Logs, Otlp, Spans, Target},
-    problem::Problem,
+    problem::ConfigProblem,
+    raw::{DestinationFile, DestinationKind, HeaderFile, LightstepFile, Region},
+    reader::ConfigReader,
+    resolved::{Destination, HeaderValue, INBOX, UNASSIGNED},
+    target::{Logs, Otlp, Spans, Target},
 };
 
-/// How long a destination's name may be: it is the name of a directory.
+/// Maximum length of a destination's name, which is also a directory name.
 const MAX_NAME: usize = 64;
 
-impl Reading<'_> {
-    /// The preset: hosts, paths and header from reference/lightstep.md, section 1d.
+impl ConfigReader<'_> {
+    /// Resolves the `[lightstep]` preset. Hosts, paths and header are from reference/lightstep.md,
+    /// section 1d.
     pub fn lightstep(
         &mut self,
         file: LightstepFile,
@@ -34,18 +38,20 @@ impl Reading<'_> {
             (Some(region), None) => Self::host(*region.get_ref()).to_string(),
             (None, None) => Self::host(Region::Us).to_string(),
         };
-        if endpoint.starts_with("http://") && !is_loopback(&endpoint) {
-            let message = "the access token would cross the network in the clear; use https://";
-            self.problems.push(Problem::at(self.path, self.source, span.clone(), message));
-        }
         let Some(token) = file.token else {
             let message =
                 "[lightstep] needs the project's access token, such as `token = { file = \"/etc/...\" }`";
-            self.problems.push(Problem::at(self.path, self.source, span, message));
+            self.problems.push(ConfigProblem::at(self.path, self.source, span, message));
             return None;
         };
         let token = HeaderValue::Secret(token.relative_to(dir));
         let proxy = self.proxy(file.proxy);
+        let is_insecure = file.insecure.unwrap_or_default();
+        if let Some(at) =
+            file.endpoint.as_ref().filter(|_| !is_insecure && is_in_the_clear(&endpoint, proxy.as_deref()))
+        {
+            self.complain(at, in_the_clear("the access token", "[lightstep]"));
+        }
         let ca_file = self.ca_file(file.ca_file, &endpoint, proxy.as_deref(), dir);
         let target = Target::Otlp(Otlp {
             logs_url: format!("{endpoint}/v1/logs"),
@@ -56,7 +62,7 @@ impl Reading<'_> {
             spans: file.spans.unwrap_or_default(),
         });
         let headers = vec![("lightstep-access-token".into(), token)];
-        Some(Destination { name: "lightstep".into(), headers, ca_file, proxy, target })
+        Some(Destination { name: "lightstep".into(), headers, ca_file, proxy, insecure: is_insecure, target })
     }
 
     fn host(region: Region) -> &'static str {
@@ -74,42 +80,62 @@ impl Reading<'_> {
         if !is_name || [UNASSIGNED, INBOX].contains(&name.as_str()) {
             self.complain(
                 &file.name,
-                &format!(
-                    "a destination's name has 1 to {MAX_NAME} of a-z, 0-9, `-` and `_`, \
-                     and is neither `{UNASSIGNED}` nor `{INBOX}`"
+                format!(
+                    "a destination's name must be 1 to {MAX_NAME} characters from a-z, 0-9, `-` and `_`, \
+                     but not `{UNASSIGNED}` or `{INBOX}`"
                 ),
             );
         }
         let endpoint = self.url(&file.endpoint)?;
-        let (headers, target) = match file.kind.get_ref() {
+        self.has_only_keys_of_its_kind(&file);
+        let target = match file.kind.get_ref() {
             DestinationKind::Otlp => {
-                self.belongs_to_http(&file);
                 let logs = file.logs.map(Spanned::into_inner).unwrap_or_default();
                 let usual = if logs == Logs::None { Spans::All } else { Spans::default() };
                 let spans = file.spans.map_or(usual, Spanned::into_inner);
                 if (logs, spans) == (Logs::None, Spans::None) {
-                    let message = "with `logs` and `spans` both \"none\" this destination would be sent nothing; take one of them out";
+                    let message = "with `logs` and `spans` both \"none\" this destination gets nothing; \
+                                   remove one of them";
                     self.complain(&file.name, message);
                 }
-                let target = Otlp {
+                Target::Otlp(Otlp {
                     logs_url: format!("{endpoint}/v1/logs"),
                     traces_url: format!("{endpoint}/v1/traces"),
                     protocol: file.protocol.map(Spanned::into_inner).unwrap_or_default(),
                     compression: file.compression.map(Spanned::into_inner).unwrap_or_default(),
                     logs,
                     spans,
-                };
-                (file.headers, Target::Otlp(target))
+                })
             }
-            DestinationKind::Http => {
-                let target = self.http(&file, &endpoint, dir)?;
-                (file.headers, Target::Http(target))
-            }
+            DestinationKind::Http => Target::Http(self.http(&file, &endpoint, dir)?),
         };
-        let headers = self.headers(headers, dir);
+        let headers = self.headers(file.headers, dir);
         let proxy = self.proxy(file.proxy);
         let ca_file = self.ca_file(file.ca_file, &endpoint, proxy.as_deref(), dir);
-        Some(Destination { name: file.name.into_inner(), headers, ca_file, proxy, target })
+        let insecure = file.insecure.unwrap_or_default();
+        let name = file.name.into_inner();
+        let destination = Destination { name, headers, ca_file, proxy, insecure, target };
+        if let Some(what) = destination.in_the_clear().filter(|_| !insecure) {
+            self.complain(&file.endpoint, in_the_clear(&format!("`{what}`"), "this destination"));
+        }
+        Some(destination)
+    }
+
+    /// Reports keys that destinations of another kind use.
+    fn has_only_keys_of_its_kind(&mut self, file: &DestinationFile) {
+        let kind = *file.kind.get_ref();
+        let keys = file.keys_of_kinds();
+        let own: Vec<_> = keys.iter().filter(|(of, ..)| *of == kind).map(|(_, key, _)| *key).collect();
+        let (last, others) = own.split_last().expect("each kind has keys");
+        let own = format!("`{}` and `{last}`", others.join("`, `"));
+        for (of, key, place) in &keys {
+            if let Some(place) = place.as_ref().filter(|_| *of != kind) {
+                let (of, kind) = (of.as_str(), kind.as_str());
+                let message =
+                    format!("`{key}` is for kind = \"{of}\"; kind = \"{kind}\" takes {own} instead");
+                self.complain(place, message);
+            }
+        }
     }
 
     fn headers(
@@ -125,7 +151,7 @@ impl Reading<'_> {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
             if !is_token {
-                self.complain(&key, "a header's name has letters, digits and `-` only");
+                self.complain(&key, "a header name may contain only letters, digits and `-`");
             }
             let value = match value {
                 HeaderFile::Text(text) => HeaderValue::Text(text),
@@ -136,7 +162,7 @@ impl Reading<'_> {
         headers
     }
 
-    /// Checks an address and drops the slashes at its end.
+    /// Checks a URL and removes trailing slashes.
     pub fn url(&mut self, url: &Spanned<String>) -> Option<String> {
         let text = url.get_ref();
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -149,14 +175,15 @@ impl Reading<'_> {
         if !is_url {
             self.complain(
                 url,
-                "expected an address such as \"https://host:4318\", without user, query or fragment",
+                "expected a URL such as \"https://host:4318\", without user, query or fragment",
             );
             return None;
         }
         Some(text.trim_end_matches('/').to_string())
     }
 
-    /// Checks the file of CAs that a destination names. What is in it is not looked at here, for a hook has no use for it.
+    /// Checks that `ca_file` is used with TLS, and makes its path absolute. Does not read the file,
+    /// which the hook does not need.
     fn ca_file(
         &mut self,
         file: Option<Spanned<PathBuf>>,
@@ -167,7 +194,10 @@ impl Reading<'_> {
         let file = file?;
         let has_tls = [Some(endpoint), proxy].into_iter().flatten().any(|url| url.starts_with("https://"));
         if !has_tls {
-            self.complain(&file, "`ca_file` is for https://, and this `endpoint` is http://");
+            self.complain(
+                &file,
+                "`ca_file` is for https://, but this `endpoint` is http://; remove `ca_file` or use https://",
+            );
         }
         Some(dir.join(file.into_inner()))
     }
@@ -181,8 +211,8 @@ impl Reading<'_> {
             !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
         });
         if !is_proxy {
-            let message = "expected the address of a proxy, such as \"http://proxy.example.com:3128\", without user, \
-                           password and path";
+            let message = "expected the URL of a proxy, such as \"http://proxy.example.com:3128\", without \
+                           user, password or path";
             self.complain(&proxy, message);
             return None;
         }
@@ -190,40 +220,52 @@ impl Reading<'_> {
     }
 }
 
-pub(super) fn is_loopback(endpoint: &str) -> bool {
-    let host = endpoint.trim_start_matches("http://").split(['/', ':']).next().unwrap_or_default();
-    host == "localhost" || host.starts_with("127.") || endpoint.starts_with("http://[::1]")
+impl Destination {
+    /// Returns the name of a secret that requests carry over the network unencrypted, or of a
+    /// header that looks like a secret. Returns `None` if there is no such header.
+    pub fn in_the_clear(&self) -> Option<&str> {
+        if !is_in_the_clear(self.address(), self.proxy.as_deref()) {
+            return None;
+        }
+        let mut texts = self.headers.iter().filter(|(_, value)| matches!(value, HeaderValue::Text(_)));
+        let secret = self.secrets().next().map(|(name, _)| name);
+        secret.or_else(|| texts.find(|(name, _)| is_telling(name)).map(|(name, _)| name.as_str()))
+    }
+}
+
+/// Returns true if a header of this name usually identifies the sender, though its value is plain
+/// text in the configuration.
+fn is_telling(name: &str) -> bool {
+    ["auth", "cookie", "key", "password", "secret", "token"].iter().any(|word| name.contains(word))
+        || name == "x-honeycomb-team"
+}
+
+pub(super) fn in_the_clear(what: &str, whose: &str) -> String {
+    format!(
+        "{what} would cross the network unencrypted; use https://, or set `insecure = true` in {whose} if \
+         you trust the network"
+    )
+}
+
+/// Returns true if requests to `endpoint` cross a network unencrypted: it is an http:// URL, and it
+/// or the proxy is on another machine.
+pub(super) fn is_in_the_clear(endpoint: &str, proxy: Option<&str>) -> bool {
+    endpoint.starts_with("http://") && ![Some(endpoint), proxy].into_iter().flatten().all(is_loopback)
+}
+
+/// Returns true for a URL whose host is a loopback address or `localhost`. Other names may resolve
+/// to any machine.
+pub fn is_loopback(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let host = bracketed.split(']').next().unwrap_or_default();
+        return host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_loopback());
+    }
+    let host = authority.split(':').next().unwrap_or_default();
+    host.eq_ignore_ascii_case("localhost") || host.parse::<Ipv4Addr>().is_ok_and(|host| host.is_loopback())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn lightstep(more: &str) -> Destination {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("config.toml");
-        fs::write(&path, format!("[lightstep]\ntoken = {{ env = \"T\" }}\n{more}")).expect("written");
-        crate::config::load(Some(&path)).expect("valid").destinations.remove(0)
-    }
-
-    #[test]
-    fn the_preset_knows_lightsteps_hosts() {
-        let urls = |more| {
-            let Target::Otlp(otlp) = lightstep(more).target else { panic!("the preset is OTLP") };
-            [otlp.logs_url, otlp.traces_url]
-        };
-        let us = ["https://ingest.lightstep.com:443/v1/logs", "https://ingest.lightstep.com:443/v1/traces"];
-        let eu =
-            ["https://ingest.eu.lightstep.com:443/v1/logs", "https://ingest.eu.lightstep.com:443/v1/traces"];
-        assert_eq!(urls(""), us);
-        assert_eq!(urls("region = \"us\"\n"), us);
-        assert_eq!(urls("region = \"eu\"\n"), eu);
-        assert_eq!(
-            urls("endpoint = \"https://satellite.example.com/base/\"\n")[0],
-            "https://satellite.example.com/base/v1/logs"
-        );
-        assert_eq!(lightstep("").headers[0].0, "lightstep-access-token");
-    }
-}
+mod tests;

@@ -1,89 +1,66 @@
-//! Destinations of `kind = "http"`: the script, its secrets and settings; and which keys are of which kind.
+//! Resolves destinations of `kind = "http"`: the script, its secrets and its settings.
 
 use std::{collections::BTreeMap, path::Path};
 
 use toml::Spanned;
 
 use super::{
-    destination::is_loopback,
-    file::DestinationFile,
-    kind::Kind,
-    load::Reading,
-    meant::{Http, RenderScript},
+    raw::DestinationFile,
+    reader::ConfigReader,
     shipped::Shipped,
+    target::{Http, RenderScript},
 };
-use crate::text;
+use crate::{
+    marker::Kind,
+    text::{self, Hinted},
+};
 
-/// How many secrets and how many settings a destination may have.
+/// Maximum number of secrets, and of settings, per destination.
 const MAX_NAMED: usize = 32;
 
-/// How long a setting may be, in bytes.
+/// Maximum total size of a destination's settings, in bytes.
 const MAX_SETTING: usize = 16 << 10;
 
-impl Reading<'_> {
-    /// Complains of what an `otlp` destination has no use for.
-    pub fn belongs_to_http(&mut self, file: &DestinationFile) {
-        let message = |key: &str| {
-            format!(
-                "`{key}` is for kind = \"http\"; kind = \"otlp\" takes `protocol`, `compression`, `logs` and `spans`, because what it sends \
-                 is fixed"
-            )
-        };
-        self.complain_of(file.render.as_ref(), &message("render"));
-        self.complain_of(file.secrets.as_ref(), &message("secrets"));
-        self.complain_of(file.settings.as_ref(), &message("settings"));
-        self.complain_of(file.kinds.as_ref(), &message("kinds"));
-    }
-
-    /// Reads what a script and its endpoint need.
+impl ConfigReader<'_> {
+    /// Resolves the script of an `http` destination with its secrets, settings and kinds.
     pub fn http(&mut self, file: &DestinationFile, endpoint: &str, dir: &Path) -> Option<Http> {
-        let message = |key: &str| {
-            format!(
-                "`{key}` is for kind = \"otlp\"; kind = \"http\" takes `render`, `secrets`, `settings` and `kinds`, because its \
-                 script says what is sent"
-            )
-        };
-        self.complain_of(file.protocol.as_ref(), &message("protocol"));
-        self.complain_of(file.compression.as_ref(), &message("compression"));
-        self.complain_of(file.logs.as_ref(), &message("logs"));
-        self.complain_of(file.spans.as_ref(), &message("spans"));
         let Some(render) = &file.render else {
             let shipped: Vec<_> = Shipped::all().map(|shipped| format!("\"{}\"", shipped.name)).collect();
             let message = format!(
                 "kind = \"http\" needs `render`: the path of a script, or one of {}",
                 shipped.join(", ")
             );
-            self.complain(&file.kind, &message);
+            self.complain(&file.kind, message);
             return None;
         };
         let render = self.render_script(render, dir);
         let secrets = self.named(file.secrets.as_ref(), "secret");
-        if !secrets.is_empty() && endpoint.starts_with("http://") && !is_loopback(endpoint) {
-            let message = "the secrets would cross the network in the clear; use https://";
-            self.complain(&file.endpoint, message);
-        }
         let settings = self.named(file.settings.as_ref(), "setting");
         if let Some(span) = file.settings.as_ref()
             && settings.values().map(String::len).sum::<usize>() > MAX_SETTING
         {
-            self.complain(span, &format!("settings hold {MAX_SETTING} bytes of text at most, all together"));
+            self.complain(
+                span,
+                format!("all settings of a destination may hold at most {MAX_SETTING} bytes together"),
+            );
         }
+        let render = render?;
+        let usual = || match render {
+            RenderScript::Shipped(shipped) => shipped.kinds(),
+            RenderScript::File(_) => Kind::ALL.to_vec(),
+        };
+        let kinds = file.kinds.as_ref().map_or_else(usual, |kinds| kinds.get_ref().clone());
         Some(Http {
             endpoint: endpoint.to_string(),
-            render: render?,
+            render,
             secrets: secrets.into_iter().map(|(name, source)| (name, source.relative_to(dir))).collect(),
             settings,
-            kinds: file.kinds.as_ref().map_or_else(|| Kind::ALL.to_vec(), |kinds| kinds.get_ref().clone()),
+            kinds,
         })
     }
 
-    fn complain_of<T>(&mut self, key: Option<&Spanned<T>>, message: &str) {
-        if let Some(key) = key {
-            self.complain(key, message);
-        }
-    }
-
-    /// A name alone is a script of ours; a path says that it is one.
+    /// Resolves `render`: a value with a slash or `.rhai` is a path, any other is the name of a
+    /// built-in script.
     fn render_script(&mut self, render: &Spanned<String>, dir: &Path) -> Option<RenderScript> {
         let name = render.get_ref();
         if name.contains('/') || name.ends_with(".rhai") {
@@ -91,21 +68,19 @@ impl Reading<'_> {
         }
         let shipped = Shipped::named(name);
         if shipped.is_none() {
-            let names = Shipped::all().map(|shipped| shipped.name);
-            let shown = text::line(name);
-            let message = match text::nearest(name, names.clone()) {
-                Some(near) => format!("there is no script `{shown}`; did you mean `{near}`?"),
-                None => format!(
-                    "there is no script `{shown}`, expected a path that ends with `.rhai`, or one of `{}`",
-                    names.collect::<Vec<_>>().join("`, `")
-                ),
-            };
-            self.complain(render, &message);
+            let names: Vec<_> = Shipped::all().map(|shipped| shipped.name).collect();
+            let unknown = format!("unknown script `{}`", text::line(name));
+            let mut message = Hinted::near(unknown, name, names.iter().copied());
+            if message.hint.is_none() {
+                let names = names.join("`, `");
+                message.message += &format!(", expected a path that ends in `.rhai`, or one of `{names}`");
+            }
+            self.complain(render, message);
         }
         shipped.map(RenderScript::Shipped)
     }
 
-    /// Checks names that a script says: `secret("token")`, `settings.dashboard`.
+    /// Checks the names that a script uses in `secret("token")` or `settings.dashboard`.
     fn named<T: Clone>(
         &mut self,
         file: Option<&Spanned<BTreeMap<Spanned<String>, T>>>,
@@ -113,14 +88,17 @@ impl Reading<'_> {
     ) -> BTreeMap<String, T> {
         let Some(file) = file else { return BTreeMap::new() };
         if file.get_ref().len() > MAX_NAMED {
-            self.complain(file, &format!("a destination has {MAX_NAMED} {what}s at most"));
+            self.complain(file, format!("a destination may have at most {MAX_NAMED} {what}s"));
         }
         for name in file.get_ref().keys() {
             let is_name = !name.get_ref().is_empty()
                 && name.get_ref().len() <= 64
                 && name.get_ref().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             if !is_name {
-                self.complain(name, &format!("a {what}'s name has 1 to 64 of a-z, 0-9 and `_`"));
+                self.complain(
+                    name,
+                    format!("the name of a {what} must be 1 to 64 characters from a-z, 0-9 and `_`"),
+                );
             }
         }
         file.get_ref().iter().map(|(name, value)| (name.get_ref().clone(), value.clone())).collect()

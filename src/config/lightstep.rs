@@ -1,32 +1,20 @@
-//! What `connect` needs to know of a Lightstep project beside the token that markers are sent with.
+//! Settings of the Lightstep project that `connect` sets up. Markers are sent with another token
+//! and do not need them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{destination::is_loopback, file::LightstepFile, load::Reading};
-use crate::secret::SecretSource;
+use super::{
+    destination::{in_the_clear, is_in_the_clear},
+    raw::LightstepFile,
+    reader::ConfigReader,
+    resolved::LightstepApi,
+};
 
-/// The API of Lightstep (reference/lightstep.md, section 1b).
+/// Lightstep's API (reference/lightstep.md, section 1b).
 const API: &str = "https://api.lightstep.com";
 
-/// A project in Lightstep, and the key to its settings. It is not the key that markers are sent with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LightstepApi {
-    /// Scheme and host, without a slash at the end.
-    pub base: String,
-    /// The organization, as its addresses name it.
-    pub organization: String,
-    /// The project, as its addresses name it.
-    pub project: String,
-    /// The API key.
-    pub key: SecretSource,
-    /// The file with the CAs that the certificate may come from; the same as for markers.
-    pub ca_file: Option<PathBuf>,
-    /// The address of the HTTP proxy that leads there; the same as for markers.
-    pub proxy: Option<String>,
-}
-
-impl Reading<'_> {
-    /// Reads the keys that are for `connect` alone: all three, or none.
+impl ConfigReader<'_> {
+    /// Resolves the keys that only `connect` uses. They must be given together or not at all.
     pub fn lightstep_api(&mut self, file: &LightstepFile, dir: &Path) -> Option<LightstepApi> {
         let given = [
             ("organization", file.organization.as_ref().map(toml::Spanned::span)),
@@ -38,20 +26,22 @@ impl Reading<'_> {
         let first = given.iter().find_map(|(_, span)| span.clone());
         if let (Some(span), [_, ..]) = (first.clone(), &missing[..]) {
             let message = format!(
-                "`organization`, `project` and `api_key` go together, and {} missing; all three are for `connect` alone and may be left out",
+                "`organization`, `project` and `api_key` go together, but {} missing; add what is missing \
+                 or remove all three, which only `connect` uses",
                 match &missing[..] {
                     [one] => format!("{one} is"),
                     several => format!("{} are", several.join(" and ")),
                 }
             );
-            self.complain(&toml::Spanned::new(span, ()), &message);
+            self.complain(&toml::Spanned::new(span, ()), message);
             return None;
         }
         let base = match &file.api {
             Some(api) => {
                 let base = self.url(api)?;
-                if base.starts_with("http://") && !is_loopback(&base) {
-                    self.complain(api, "the API key would cross the network in the clear; use https://");
+                let proxy = file.proxy.as_ref().map(|proxy| proxy.get_ref().as_str());
+                if is_in_the_clear(&base, proxy) && !file.insecure.unwrap_or_default() {
+                    self.complain(api, in_the_clear("the API key", "[lightstep]"));
                 }
                 base
             }
@@ -64,7 +54,7 @@ impl Reading<'_> {
         };
         for name in [organization, project] {
             if name.get_ref().is_empty() || name.get_ref().contains('/') {
-                self.complain(name, "expected the name in Lightstep's addresses, such as \"shop\"");
+                self.complain(name, "expected the name as it appears in Lightstep's URLs, such as \"shop\"");
             }
         }
         Some(LightstepApi {

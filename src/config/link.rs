@@ -1,13 +1,11 @@
-//! The address of a page about a service, with placeholders for what a marker says.
+//! URL templates for links to a service's pages, with placeholders that a marker's values fill.
 
-use std::fmt::Write as _;
+use crate::text::{self, Hinted};
 
-use crate::text;
-
-/// How long an address may be, as written and filled in, in bytes.
+/// Maximum length of a link in bytes, both as a template and filled in.
 const MAX_LINK: usize = 4096;
 
-/// What may stand in an address, in braces.
+/// A placeholder in a link, written in braces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placeholder {
     /// `service.name`.
@@ -16,15 +14,15 @@ pub enum Placeholder {
     Version,
     /// `deployment.environment.name`.
     Environment,
-    /// The full id of the commit.
+    /// Full commit ID.
     Commit,
-    /// The commit's trace.
+    /// Trace ID of the commit.
     TraceId,
-    /// `owner/name`, each part by itself encoded.
+    /// `owner/name`; the slash is kept, the rest is percent-encoded.
     Repository,
-    /// The marker's time less half an hour, in milliseconds since 1970, as Grafana's `from` takes it.
+    /// Half an hour before the marker, in milliseconds since 1970, as Grafana's `from` expects.
     From,
-    /// The marker's time and half an hour, in milliseconds since 1970.
+    /// Half an hour after the marker, in milliseconds since 1970.
     To,
 }
 
@@ -42,59 +40,65 @@ impl Placeholder {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Placeholder(Placeholder),
 }
 
-/// An address such as `https://wiki.example.com/runbooks/{service}`.
+/// A URL template such as `https://wiki.example.com/runbooks/{service}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkTemplate(Vec<Part>);
+pub struct LinkTemplate(Vec<TemplatePart>);
 
 impl LinkTemplate {
-    /// Reads an address.
+    /// Parses a template.
     ///
     /// # Errors
-    /// A text that says what is wrong with it.
-    pub fn parse(link: &str) -> Result<Self, String> {
+    /// With a message that says what is wrong with it.
+    pub fn parse(link: &str) -> Result<Self, Hinted> {
         let is_address = (link.starts_with("https://") || link.starts_with("http://"))
             && link.len() <= MAX_LINK
             && link.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`|".contains(&b));
         if !is_address {
-            return Err("expected an address such as \"https://wiki.example.com/runbooks/{service}\"".into());
+            return Err("expected a URL such as \"https://wiki.example.com/runbooks/{service}\"".into());
         }
         let mut parts = Vec::new();
         let mut rest = link;
         while let Some((before, behind)) = rest.split_once('{') {
-            let (name, after) = behind.split_once('}').ok_or("a `{` in it has no `}`")?;
+            let (name, after) = behind.split_once('}').ok_or("a `{` has no matching `}`")?;
             if !before.is_empty() {
-                parts.push(Part::Text(before.into()));
+                parts.push(TemplatePart::Text(before.into()));
             }
-            parts.push(Part::Placeholder(placeholder(name)?));
+            parts.push(TemplatePart::Placeholder(placeholder(name)?));
             rest = after;
         }
         if rest.contains('}') {
-            return Err("a `}` in it has no `{`".into());
+            return Err("a `}` has no matching `{`".into());
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.into()));
+            parts.push(TemplatePart::Text(rest.into()));
         }
         match &parts[..] {
-            [Part::Text(first), ..] if first.trim_start_matches(|c| c != '/').len() > 2 => Ok(Self(parts)),
-            _ => Err("the host is never a placeholder: what fills it in may come from a pusher".into()),
+            [TemplatePart::Text(first), ..] if first.trim_start_matches(|c| c != '/').len() > 2 => {
+                Ok(Self(parts))
+            }
+            _ => Err("the host must not contain a placeholder, because a pusher may choose its value".into()),
         }
     }
 
-    /// Returns the address with what `value` says in it, `None` if it does not know one of the placeholders.
+    /// Returns the URL with each placeholder replaced by its percent-encoded value. Returns `None`
+    /// if a placeholder has no value, or if the URL is too long.
     pub fn fill(&self, value: impl Fn(Placeholder) -> Option<String>) -> Option<String> {
         let mut link = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => link.push_str(text),
-                Part::Placeholder(placeholder) => {
+                TemplatePart::Text(text) => link.push_str(text),
+                TemplatePart::Placeholder(placeholder) => {
                     let value = value(*placeholder)?;
-                    let is_path = *placeholder == Placeholder::Repository;
-                    encode(&mut link, &value, is_path);
+                    let segments: Vec<_> = match placeholder {
+                        Placeholder::Repository => value.split('/').map(text::segment).collect(),
+                        _ => vec![text::segment(&value)],
+                    };
+                    link.push_str(&segments.join("/"));
                 }
             }
         }
@@ -102,67 +106,14 @@ impl LinkTemplate {
     }
 }
 
-fn placeholder(name: &str) -> Result<Placeholder, String> {
+fn placeholder(name: &str) -> Result<Placeholder, Hinted> {
     if let Some((_, known)) = Placeholder::ALL.iter().find(|(known, _)| *known == name) {
         return Ok(*known);
     }
-    let names = Placeholder::ALL.map(|(name, _)| name);
-    let shown = text::line(name);
-    Err(match text::nearest(name, names) {
-        Some(near) => format!("there is no placeholder `{{{shown}}}`, did you mean `{{{near}}}`?"),
-        None => {
-            format!("there is no placeholder `{{{shown}}}`, expected one of `{{{}}}`", names.join("}`, `{"))
-        }
-    })
-}
-
-/// Writes a text as RFC 3986, 2.1 has it: everything but the unreserved characters by its bytes. The slash of a path stays.
-fn encode(link: &mut String, value: &str, is_path: bool) {
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => link.push(byte.into()),
-            b'/' if is_path => link.push('/'),
-            _ => {
-                let _ = write!(link, "%{byte:02X}");
-            }
-        }
-    }
+    let names = Placeholder::ALL.map(|(name, _)| format!("{{{name}}}"));
+    let unknown = format!("unknown placeholder `{{{}}}`", text::line(name));
+    Err(Hinted::unknown(unknown, &format!("{{{name}}}"), names.iter().map(String::as_str)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_fills_in_a_link_cannot_leave_its_place() {
-        let link = LinkTemplate::parse("https://wiki.example.com/{service}?env={environment}#{repository}")
-            .expect("valid");
-        let filled = link.fill(|placeholder| match placeholder {
-            Placeholder::Service => Some("../a b?x=1&y".into()),
-            Placeholder::Environment => Some("é\"".into()),
-            Placeholder::Repository => Some("acme/shop".into()),
-            _ => None,
-        });
-        assert_eq!(
-            filled.as_deref(),
-            Some("https://wiki.example.com/..%2Fa%20b%3Fx%3D1%26y?env=%C3%A9%22#acme/shop")
-        );
-        assert_eq!(link.fill(|_| None), None);
-    }
-
-    #[test]
-    fn a_link_is_an_address_with_known_placeholders() {
-        for wrong in [
-            "",
-            "javascript:alert(1)",
-            "https://{service}/",
-            "https://",
-            "https://a/{x",
-            "https://a/x}",
-            "https://a/{servic}",
-            "https://a b/",
-        ] {
-            assert!(LinkTemplate::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

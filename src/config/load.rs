@@ -1,66 +1,53 @@
-//! From the file to the config: finding it, reading it, and saying everything that is wrong with it.
+//! Finds and reads the configuration file, resolves it to a [`Config`], and reports every problem
+//! in it.
 
 use std::{
     collections::HashSet,
-    fmt,
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
+use thiserror::Error;
 use toml::Spanned;
 
 use super::{
-    file::ConfigFile,
-    meant::{Config, DEFAULT_STATE_DIR, Delivery, Limits, Reply, SpoolCap},
-    problem::Problem,
+    problem::ConfigProblem,
+    raw::ConfigFile,
+    reader::ConfigReader,
+    resolved::{Config, DEFAULT_STATE_DIR, Delivery, Limits, Reply, SpoolCap},
     units::{SizeText, size_text},
 };
-use crate::regular;
+use crate::{
+    sys::fault::{self, Step},
+    sys::regular_file,
+};
 
-/// The environment variable that names the file.
+/// Environment variable that names the configuration file.
 pub const VARIABLE: &str = "GITEA_LIGHTSTEP_CONFIG";
 
-/// The last place that is looked at.
-const SYSTEM_FILE: &str = "/etc/gitea-lightstep/config.toml";
+/// Fallback location of the configuration file.
+pub const SYSTEM_FILE: &str = "/etc/gitea-lightstep/config.toml";
 
-/// How large the file may be, in bytes.
+/// Maximum size of the file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The outbox of markers that were made before there was a destination.
-pub const UNASSIGNED: &str = "unassigned";
-
-/// What a dead letter that was no destination's is said to be from.
-pub const INBOX: &str = "inbox";
-
-/// Why there is no config: every problem of the file.
-#[derive(Debug)]
+/// A configuration that could not be loaded, with every problem found in it.
+#[derive(Debug, Error)]
+#[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct ConfigError {
-    problems: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
 }
 
 impl ConfigError {
-    /// Returns the problems in the order of the file.
-    pub fn problems(&self) -> &[Problem] {
+    /// Returns the problems, in the order in which they were found.
+    pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, problem) in self.problems.iter().enumerate() {
-            if nth > 0 {
-                f.write_str("; ")?;
-            }
-            problem.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-/// Returns the file that holds the configuration: the one that was named, else
-/// `$GITEA_LIGHTSTEP_CONFIG`, `config.toml` beside the binary, `/etc/gitea-lightstep/config.toml`.
+/// Returns the configuration file: `named` if given, else `$GITEA_LIGHTSTEP_CONFIG`, else the first
+/// that exists of `config.toml` beside the binary and `/etc/gitea-lightstep/config.toml`.
 pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = named {
         return Some(path.into());
@@ -72,47 +59,76 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     beside.into_iter().chain([PathBuf::from(SYSTEM_FILE)]).find(|path| path.is_file())
 }
 
-/// Reads the configuration at `path`; no path is the default configuration.
+/// Loads the configuration at `path`, or the defaults without a path.
 ///
 /// # Errors
-/// If the file cannot be read, or with everything that is wrong with it.
+/// If the file cannot be read or has problems. The error holds all of them.
 pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
     let Some(path) = path else {
         return Ok(Config::default());
     };
     let source = read(path).map_err(|problem| ConfigError { problems: vec![problem] })?;
     let file: ConfigFile = toml::from_str(&source)
-        .map_err(|err| ConfigError { problems: vec![Problem::from_toml(path, &source, &err)] })?;
-    let mut reading = Reading { path, source: &source, problems: Vec::new() };
+        .map_err(|err| ConfigError { problems: vec![ConfigProblem::from_toml(path, &source, &err)] })?;
+    let mut reading = ConfigReader::of(path, &source);
     let config = reading.config(file);
-    if reading.problems.is_empty() { Ok(config) } else { Err(ConfigError { problems: reading.problems }) }
+    let problems = reading.into_problems();
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
 }
 
-/// Returns the state directory that a broken file names, as far as that can be made out: a push is
-/// captured and a journal kept even then.
-pub fn state_dir_of_broken(path: Option<&Path>) -> PathBuf {
-    #[derive(Deserialize)]
-    struct OnlyStateDir {
-        state_dir: PathBuf,
-    }
-    let named = path.and_then(|path| {
-        let source = read(path).ok()?;
-        let dir = toml::from_str::<OnlyStateDir>(&source)
-            .ok()
-            .or_else(|| source.lines().find_map(|line| toml::from_str::<OnlyStateDir>(line).ok()))?;
-        Some(absolute_dir_of(path).join(dir.state_dir))
+/// Returns the state directory to use if the configuration is broken: the one that the file still
+/// names, else the one that the installed hook knows, else the default. The hook needs it to
+/// capture the push and to write the journal.
+pub fn state_dir_of_broken(path: Option<&Path>, known: Option<PathBuf>) -> PathBuf {
+    path.and_then(state_dir_named).or(known).unwrap_or_else(|| DEFAULT_STATE_DIR.into())
+}
+
+/// Returns true if the default state directory belongs to another configuration than the one at
+/// `path`. The other one is the file in `/etc`, if it names the default directory or if its state
+/// directory cannot be determined.
+pub fn is_default_state_of_another(path: Option<&Path>) -> bool {
+    let system = Path::new(SYSTEM_FILE);
+    let is_this = path.is_some_and(|path| match (path.canonicalize(), system.canonicalize()) {
+        (Ok(path), Ok(system)) => path == system,
+        _ => path == system,
     });
-    named.unwrap_or_else(|| DEFAULT_STATE_DIR.into())
+    let is_there = || system.try_exists().unwrap_or(true);
+    !is_this && is_there() && state_dir_meant(system).is_none_or(|dir| dir == Path::new(DEFAULT_STATE_DIR))
 }
 
-fn read(path: &Path) -> Result<String, Problem> {
+/// Returns the state directory that a file configures, even if the file is broken. A valid TOML
+/// file that names none configures the default. Returns `None` if the directory cannot be
+/// determined.
+pub fn state_dir_meant(path: &Path) -> Option<PathBuf> {
+    let is_silent =
+        || toml::from_str::<OnlyStateDir>(&read(path).ok()?).ok()?.state_dir.is_none().then_some(());
+    state_dir_named(path).or_else(|| is_silent().map(|()| DEFAULT_STATE_DIR.into()))
+}
+
+fn state_dir_named(path: &Path) -> Option<PathBuf> {
+    let source = read(path).ok()?;
+    let of = |text: &str| toml::from_str::<OnlyStateDir>(text).ok()?.state_dir;
+    let dir = of(&source).or_else(|| source.lines().find_map(of))?;
+    Some(absolute_dir_of(path).join(dir))
+}
+
+/// The only key that is read from a file that may be broken.
+#[derive(Deserialize)]
+struct OnlyStateDir {
+    state_dir: Option<PathBuf>,
+}
+
+fn read(path: &Path) -> Result<String, ConfigProblem> {
     use std::io::Read as _;
     let mut source = String::new();
-    regular::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut source))
-        .map_err(|err| Problem::with_file(path, format!("failed to read the configuration: {err}")))?;
+    regular_file::open(path)
+        .and_then(|file| {
+            fault::point(Step::Read, path)?;
+            file.take(MAX_FILE + 1).read_to_string(&mut source)
+        })
+        .map_err(|err| ConfigProblem::with_file(path, format!("failed to read the configuration: {err}")))?;
     if source.len() as u64 > MAX_FILE {
-        return Err(Problem::with_file(
+        return Err(ConfigProblem::with_file(
             path,
             format!("the configuration is larger than {} MiB", MAX_FILE >> 20),
         ));
@@ -125,14 +141,7 @@ fn absolute_dir_of(path: &Path) -> PathBuf {
     absolute.parent().map_or_else(|| "/".into(), Path::to_path_buf)
 }
 
-/// One file on its way to a config, with the problems found so far.
-pub(super) struct Reading<'a> {
-    pub path: &'a Path,
-    pub source: &'a str,
-    pub problems: Vec<Problem>,
-}
-
-impl Reading<'_> {
+impl ConfigReader<'_> {
     fn config(&mut self, file: ConfigFile) -> Config {
         let dir = absolute_dir_of(self.path);
         let default = Config::default();
@@ -151,11 +160,14 @@ impl Reading<'_> {
             if !seen.insert(destination.name.clone()) {
                 let message =
                     format!("two destinations are named `{}`; give each its own name", destination.name);
-                self.problems.push(Problem::with_file(self.path, message));
+                self.problems.push(ConfigProblem::with_file(self.path, message));
             }
         }
         if let Some(merge_at) = file.spool.merge_at.as_ref().filter(|merge_at| *merge_at.get_ref() < 2) {
-            self.complain(merge_at, "`merge_at` must be 2 or more: so many small files become one");
+            self.complain(
+                merge_at,
+                "`merge_at` must be 2 or more; it is the number of small files to merge into one",
+            );
         }
         let limits = Limits::default();
         let spool = SpoolCap::default();
@@ -168,7 +180,7 @@ impl Reading<'_> {
             lightstep_api,
             scripts: match file.policy.scripts {
                 Some(scripts) => Some(dir.join(scripts)),
-                None => Some(dir.join("scripts")).filter(|scripts| scripts.is_dir()),
+                None => self.default_scripts(&dir),
             },
             limits: Limits {
                 operations: file.policy.limits.operations.unwrap_or(limits.operations),
@@ -199,7 +211,7 @@ impl Reading<'_> {
                 to_pusher: file.reply.to_pusher.unwrap_or_default(),
                 trace_link: file.reply.trace_link.map(|link| {
                     if !link.get_ref().contains("{trace_id}") {
-                        self.complain(&link, "a trace link needs `{trace_id}` in it");
+                        self.complain(&link, "a trace link must contain `{trace_id}`");
                     }
                     link.into_inner()
                 }),
@@ -207,44 +219,32 @@ impl Reading<'_> {
         }
     }
 
-    /// Returns the line, from 1 on, of a byte of the file.
-    pub fn line(&self, at: usize) -> usize {
-        self.source.get(..at).unwrap_or_default().matches('\n').count() + 1
-    }
-
     fn memory(&mut self, text: &Spanned<SizeText>) -> u64 {
         let bytes = text.get_ref().0;
         if bytes < Limits::LEAST_MEMORY {
             let least = size_text(Limits::LEAST_MEMORY);
-            let message = format!("`memory` is {}, but a script needs {least} or more", size_text(bytes));
-            self.complain(text, &message);
+            let message = format!("`memory` is {}, but a script needs at least {least}", size_text(bytes));
+            self.complain(text, message);
         }
         bytes
     }
 
-    pub fn complain<T>(&mut self, at: &Spanned<T>, message: &str) {
-        self.problems.push(Problem::at(self.path, self.source, at.span(), message));
+    /// Returns the `scripts` directory beside the file, if it exists. If the system cannot tell,
+    /// reports a problem, because pushes must not be decided without the site's scripts.
+    fn default_scripts(&mut self, dir: &Path) -> Option<PathBuf> {
+        let scripts = dir.join("scripts");
+        let found = fault::point(Step::Open, &scripts).and_then(|()| scripts.metadata());
+        match found {
+            Ok(found) => found.is_dir().then_some(scripts),
+            Err(err) if err.kind() == io::ErrorKind::NotFound && scripts.symlink_metadata().is_err() => None,
+            Err(err) => {
+                let what = format!("failed to look for the scripts in `{}`: {err}", scripts.display());
+                self.problems.push(ConfigProblem::with_file(self.path, what));
+                None
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn the_state_directory_of_a_broken_file_is_found_if_its_line_is_whole() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("config.toml");
-        for (content, expected) in [
-            ("state_dir = \"here\"\nnonsense", dir.path().join("here")),
-            ("[unclosed\nstate_dir = \"/there\" # so", "/there".into()),
-            ("state_dir = 7", DEFAULT_STATE_DIR.into()),
-        ] {
-            fs::write(&path, content).expect("written");
-            assert_eq!(state_dir_of_broken(Some(&path)), expected, "{content}");
-        }
-        assert_eq!(state_dir_of_broken(None), Path::new(DEFAULT_STATE_DIR));
-    }
-}
+mod tests;

@@ -1,27 +1,29 @@
-//! The configuration: the file as written (`file`), then the config as meant ([`Config`]).
+//! The configuration. `raw` has the schema of the file, `load` and its siblings validate it, and
+//! [`Config`] is the result.
 
 mod destination;
-mod file;
 mod http;
-mod kind;
 mod lightstep;
 mod link;
 mod load;
-mod meant;
 mod problem;
+mod raw;
+mod reader;
+mod resolved;
 mod service;
 mod shipped;
+mod target;
 mod units;
 
-pub use kind::Kind;
-pub use lightstep::LightstepApi;
+pub use destination::is_loopback;
 pub use link::{LinkTemplate, Placeholder};
-pub use load::{ConfigError, INBOX, UNASSIGNED, VARIABLE, find, load, state_dir_of_broken};
-pub use meant::{
-    Compression, Config, Delivery, DeliveryMode, Destination, Emails, HeaderValue, Http, Limits, Logs, Otlp,
-    Protocol, RenderScript, Reply, ReplyTo, Spans, SpoolCap, Target,
+pub use load::{SYSTEM_FILE, find, is_default_state_of_another, load, state_dir_meant, state_dir_of_broken};
+pub use problem::ConfigProblem;
+pub use resolved::{
+    Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, HeaderValue, INBOX,
+    LightstepApi, Limits, Reply, ReplyTo, ServiceRule, SpoolCap, UNASSIGNED, VersionRule,
 };
-pub use problem::Problem;
-pub use service::{EnvironmentRule, ServiceFile, ServiceRule, VersionRule, own_services, service_rules};
+pub use service::{ServiceFile, own_services, service_rules};
 pub use shipped::Shipped;
+pub use target::{Compression, Http, Otlp, Protocol, RenderScript, Spans, Target};
 pub use units::{duration, duration_text, size_text};

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration or another file of TOML, and where.
+//! Problems in a TOML file, with their positions.
 
 use std::{
     fmt,
@@ -6,29 +6,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::text;
+use crate::text::{self, Hinted};
 
-/// One mistake in the file: `path:line:column: message`.
+/// One problem in a file, displayed as `path:line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     path: PathBuf,
-    /// Line and column, each counted from 1, the column in characters.
+    /// Line and column, both counted from 1, the column in characters.
     place: Option<(usize, usize)>,
-    message: String,
+    message: Hinted,
 }
 
-impl Problem {
+impl ConfigProblem {
     /// Returns a problem with the file as a whole.
-    pub fn with_file(path: &Path, message: impl Into<String>) -> Self {
+    pub fn with_file(path: &Path, message: impl Into<Hinted>) -> Self {
         Self { path: path.into(), place: None, message: message.into() }
     }
 
-    /// Returns a problem at the bytes `span` of the file's text.
-    pub fn at(path: &Path, source: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+    /// Returns a problem at the start of `span`, a range of bytes in `source`.
+    pub fn at(path: &Path, source: &str, span: Range<usize>, message: impl Into<Hinted>) -> Self {
         Self { path: path.into(), place: Some(Self::position(source, span.start)), message: message.into() }
     }
 
-    /// Returns the line and the column of a byte of the file's text, each counted from 1, the column in characters.
+    /// Returns the line and column of a byte offset, both counted from 1, the column in characters.
     pub fn position(source: &str, byte: usize) -> (usize, usize) {
         let before = source.get(..byte).unwrap_or(source);
         let line = before.matches('\n').count() + 1;
@@ -36,27 +36,27 @@ impl Problem {
         (line, column)
     }
 
-    /// Returns the file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns line and column, each from 1 on, as far as they are known.
+    /// Returns line and column, if known, both counted from 1.
     pub fn place(&self) -> Option<(usize, usize)> {
         self.place
     }
 
-    /// Returns what is wrong, without the place.
-    pub fn message(&self) -> &str {
+    /// Returns the message without the position.
+    pub fn message(&self) -> &Hinted {
         &self.message
     }
 
-    /// Returns what the TOML parser complains of, with the word that was probably meant.
+    /// Converts an error of the TOML parser, and adds a "did you mean" suggestion for an unknown
+    /// key or value.
     pub fn from_toml(path: &Path, source: &str, err: &toml::de::Error) -> Self {
-        let mut message = err.message().trim().replace('\n', "; ");
-        if let Some(near) = did_you_mean(&message) {
-            message = format!("{message}; did you mean `{near}`?");
-        }
+        let message = err.message().trim().replace('\n', "; ");
+        let hint = meant(&message).map(text::did_you_mean);
+        let message = Hinted { message, hint };
         match err.span() {
             Some(span) => Self::at(path, source, span, message),
             None => Self::with_file(path, message),
@@ -64,16 +64,16 @@ impl Problem {
     }
 }
 
-/// Finds the known name nearest to the unknown one in serde's own words: "unknown field `a`, expected
-/// one of `b`, `c`".
-fn did_you_mean(message: &str) -> Option<&str> {
+/// Finds the known name that is most similar to the unknown one. Parses serde's message "unknown
+/// field `a`, expected one of `b`, `c`".
+fn meant(message: &str) -> Option<&str> {
     let is_about_a_name = message.starts_with("unknown field") || message.starts_with("unknown variant");
     let mut names = message.split('`').skip(1).step_by(2);
     let unknown = names.next().filter(|_| is_about_a_name)?;
     text::nearest(unknown, names)
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.path.display())?;
         if let Some((line, column)) = self.place {

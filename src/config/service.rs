@@ -1,27 +1,41 @@
-//! `[[service]]`: which paths of which repositories are which services, and what else is known of one. The site
-//! writes it into the configuration; where the site lets it, a repository into a file of its own.
+//! `[[service]]` tables, which map repositories and paths to services. They are in the site's
+//! configuration, and in files of those repositories that the site allows to define their own.
 
 use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{link::LinkTemplate, load::Reading, problem::Problem};
-use crate::text;
+use super::{
+    link::LinkTemplate,
+    problem::ConfigProblem,
+    reader::ConfigReader,
+    resolved::{EnvironmentRule, ServiceRule, VersionRule},
+};
+use crate::{glob, text};
 
-/// How many services a repository's own file may define.
+/// Maximum number of services in a repository's own file.
 const MAX_OWN: usize = 64;
 
-/// How long a name may be in a repository's own file, in characters: of a service, an environment, an owner.
+/// Maximum number of patterns in a list of paths or refs.
+const MAX_PATTERNS: usize = 256;
+
+/// Maximum number of environments, and of links, per service.
+const MAX_ENVIRONMENTS: usize = 64;
+const MAX_LINKS: usize = 64;
+
+/// Maximum length of the name of a service, environment or owner in a repository's own file, in
+/// characters.
 const MAX_NAME: usize = 256;
 
-/// One `[[service]]` as written: for whoever has such tables in a file of their own, see [`service_rules`].
+/// The schema of a `[[service]]`. Code that reads such tables from another file resolves them with
+/// [`service_rules`].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceFile {
     repository: Option<Spanned<String>>,
     #[serde(default)]
-    paths: Vec<String>,
+    paths: Vec<Spanned<String>>,
     name: Spanned<String>,
     #[serde(default)]
     environments: BTreeMap<Spanned<String>, RefPatterns>,
@@ -39,7 +53,7 @@ enum RefPatterns {
     Many(Vec<String>),
 }
 
-/// Where a version is read, as written.
+/// The schema of a version source.
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
@@ -72,65 +86,17 @@ struct VersionInOption {
     option: String,
 }
 
-/// One `[[service]]`: what is called what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceRule {
-    /// Wildcards over `owner/name`, in lower case.
-    pub repository: String,
-    /// Wildcards over paths; none stands for the whole repository.
-    pub paths: Vec<String>,
-    /// `service.name`.
-    pub name: String,
-    /// Where it runs; none stands for anywhere.
-    pub environments: Vec<EnvironmentRule>,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// Where to look, by the names that people gave.
-    pub links: Vec<(String, LinkTemplate)>,
-    /// Where its version is read when no tag says it, `None` if the rule does not say.
-    pub version: Option<VersionRule>,
-    /// The line of the file that names it.
-    pub line: usize,
-}
-
-/// An environment of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EnvironmentRule {
-    /// `deployment.environment.name`.
-    pub name: String,
-    /// Wildcards over the refs that deploy to it, whole (`refs/heads/main`) or short (`main`); none if only a push option
-    /// or a script says that something goes there.
-    pub refs: Vec<String>,
-}
-
-/// Where the version of a service is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VersionRule {
-    /// The version tag of the commit itself, if it has one.
-    Tag,
-    /// The nearest tag in history and the distance from it.
-    Describe,
-    /// The full id of the commit.
-    Commit,
-    /// A file at the commit: its path, and which key of it.
-    File {
-        /// The path in the repository.
-        path: String,
-        /// The key, with dots between tables; `None` for the one that files of this name have their version in.
-        key: Option<String>,
-    },
-    /// What the pusher says with `-o KEY=VERSION`.
-    Option(String),
-}
-
-impl Reading<'_> {
-    /// Reads a `[[service]]` of the configuration.
+impl ConfigReader<'_> {
+    /// Resolves a `[[service]]` of the configuration.
     pub fn service(&mut self, file: ServiceFile) -> Option<ServiceRule> {
         let Some(repository) = file.repository.as_ref().map(|pattern| pattern.get_ref().to_lowercase())
         else {
             self.complain(&file.name, "a service needs `repository`, such as \"acme/shop\" or \"acme/*\"");
             return None;
         };
+        if let (Some(flaw), Some(pattern)) = (glob::flaw(&repository), &file.repository) {
+            self.complain(pattern, flaw);
+        }
         Some(self.rule(file, repository))
     }
 
@@ -139,8 +105,24 @@ impl Reading<'_> {
             self.complain(&file.name, "a service needs a name");
         }
         let line = self.line(file.name.span().start);
+        let counts = [
+            ("paths", file.paths.len(), MAX_PATTERNS),
+            ("environments", file.environments.len(), MAX_ENVIRONMENTS),
+            ("links", file.links.len(), MAX_LINKS),
+        ];
+        for (what, found, limit) in counts.into_iter().filter(|(_, found, limit)| found > limit) {
+            self.complain(
+                &file.name,
+                format!("the service has {found} {what}, the limit is {limit}; remove some"),
+            );
+        }
+        for path in file.paths.iter().take(MAX_PATTERNS) {
+            if let Some(flaw) = glob::flaw(path.get_ref()) {
+                self.complain(path, flaw);
+            }
+        }
         let mut environments = Vec::new();
-        for (name, refs) in file.environments {
+        for (name, refs) in file.environments.into_iter().take(MAX_ENVIRONMENTS) {
             if name.get_ref().trim().is_empty() {
                 self.complain(&name, "an environment needs a name");
             }
@@ -148,10 +130,19 @@ impl Reading<'_> {
                 RefPatterns::One(pattern) => vec![pattern],
                 RefPatterns::Many(patterns) => patterns,
             };
+            if refs.len() > MAX_PATTERNS {
+                let found = refs.len();
+                let message =
+                    format!("the environment has {found} refs, the limit is {MAX_PATTERNS}; remove some");
+                self.complain(&name, message);
+            }
+            if let Some(flaw) = refs.iter().take(MAX_PATTERNS).find_map(|pattern| glob::flaw(pattern)) {
+                self.complain(&name, flaw);
+            }
             environments.push(EnvironmentRule { name: name.into_inner(), refs });
         }
         let mut links = Vec::new();
-        for (name, link) in file.links {
+        for (name, link) in file.links.into_iter().take(MAX_LINKS) {
             let is_word = !name.get_ref().is_empty()
                 && name.get_ref().len() <= 64
                 && name
@@ -159,17 +150,20 @@ impl Reading<'_> {
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
             if !is_word {
-                self.complain(&name, "the name of a link has 1 to 64 of a-z, 0-9, `_` and `-`");
+                self.complain(
+                    &name,
+                    "the name of a link must be 1 to 64 characters from a-z, 0-9, `_` and `-`",
+                );
             }
             match LinkTemplate::parse(link.get_ref()) {
                 Ok(template) => links.push((name.into_inner(), template)),
-                Err(why) => self.complain(&link, &why),
+                Err(why) => self.complain(&link, why),
             }
         }
         ServiceRule {
             line,
             repository,
-            paths: file.paths,
+            paths: file.paths.into_iter().map(Spanned::into_inner).collect(),
             name: file.name.into_inner(),
             environments,
             owner: file.owner.map(Spanned::into_inner),
@@ -201,30 +195,32 @@ impl Reading<'_> {
     }
 }
 
-/// Reads the services of another file than the configuration. Those that name no repository are of every one.
+/// Resolves services from a file other than the configuration. A service without `repository`
+/// belongs to every repository.
 ///
 /// # Errors
-/// With everything that is wrong with them.
+/// With every problem in them.
 pub fn service_rules(
     path: &Path,
     source: &str,
     services: Vec<ServiceFile>,
-) -> Result<Vec<ServiceRule>, Vec<Problem>> {
-    let mut reading = Reading { path, source, problems: Vec::new() };
+) -> Result<Vec<ServiceRule>, Vec<ConfigProblem>> {
+    let mut reading = ConfigReader::of(path, source);
     let mut rules = Vec::new();
     for service in services {
         let repository = service.repository.as_ref().map(|pattern| pattern.get_ref().to_lowercase());
         rules.push(reading.rule(service, repository.unwrap_or_else(|| "*/*".into())));
     }
-    if reading.problems.is_empty() { Ok(rules) } else { Err(reading.problems) }
+    let problems = reading.into_problems();
+    if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }
 
-/// Reads the services that a repository defines in a file of its own. Its names are a stranger's: they are made fit to
-/// be shown.
+/// Reads the services that a repository defines in its own file. The content is untrusted, so names
+/// are made safe to show.
 ///
 /// # Errors
-/// With the first thing that is wrong, if anything is: then the file defines nothing.
-pub fn own_services(path: &str, source: &str) -> Result<Vec<ServiceRule>, Problem> {
+/// With the first problem. A file with a problem defines no services.
+pub fn own_services(path: &str, source: &str) -> Result<Vec<ServiceRule>, ConfigProblem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct OwnFile {
@@ -232,17 +228,17 @@ pub fn own_services(path: &str, source: &str) -> Result<Vec<ServiceRule>, Proble
         service: Vec<ServiceFile>,
     }
     let path = Path::new(path);
-    let file: OwnFile = toml::from_str(source).map_err(|err| Problem::from_toml(path, source, &err))?;
+    let file: OwnFile = toml::from_str(source).map_err(|err| ConfigProblem::from_toml(path, source, &err))?;
     if file.service.len() > MAX_OWN {
-        let message = format!("it defines {} services, the limit is {MAX_OWN}", file.service.len());
-        return Err(Problem::with_file(path, message));
+        let message = format!("the file defines {} services, the limit is {MAX_OWN}", file.service.len());
+        return Err(ConfigProblem::with_file(path, message));
     }
-    let mut reading = Reading { path, source, problems: Vec::new() };
+    let mut reading = ConfigReader::of(path, source);
     let mut rules = Vec::new();
     for service in file.service {
         if let Some(repository) = &service.repository {
             reading
-                .complain(repository, "a repository defines services of itself alone; take `repository` out");
+                .complain(repository, "a repository may define only its own services; remove `repository`");
         }
         let mut rule = reading.rule(service, String::new());
         let shown = |name: &str| text::name(name.as_bytes(), MAX_NAME);
@@ -251,58 +247,11 @@ pub fn own_services(path: &str, source: &str) -> Result<Vec<ServiceRule>, Proble
         rule.environments.iter_mut().for_each(|environment| environment.name = shown(&environment.name));
         rules.push(rule);
     }
-    match reading.problems.into_iter().next() {
+    match reading.into_problems().into_iter().next() {
         Some(problem) => Err(problem),
         None => Ok(rules),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn own(source: &str) -> Result<Vec<ServiceRule>, String> {
-        own_services(".gitea/lightstep.toml", source).map_err(|problem| problem.to_string())
-    }
-
-    #[test]
-    fn a_repository_defines_services_of_itself() {
-        let rules = own(r#"
-            [[service]]
-            name = "pay"
-            paths = ["pay/**"]
-            version = { file = "pay/Cargo.toml" }
-            environments = { staging = "main", production = ["deploy/production", "v*"], lab = [] }
-        "#)
-        .expect("valid");
-        assert_eq!(rules[0].name, "pay");
-        assert_eq!(rules[0].version, Some(VersionRule::File { path: "pay/Cargo.toml".into(), key: None }));
-        let refs = |name| rules[0].environments.iter().find(|e| e.name == name).map(|e| e.refs.len());
-        assert_eq!([refs("staging"), refs("production"), refs("lab")], [Some(1), Some(2), Some(0)]);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_with_its_place() {
-        for (source, expected) in [
-            (
-                "[[service]]\nname = \"a\"\nrepository = \"x/y\"",
-                "toml:3:14: a repository defines services of itself",
-            ),
-            ("[[service]]\nname = \"\"", "toml:2:8: a service needs a name"),
-            ("[[service]]\nname = \"a\"\nversion = \"latest\"", "toml:3:11: expected \"tag\", \"describe\""),
-            (
-                "[[service]]\nname = \"a\"\nversion = { file = \"../x\" }",
-                "toml:3:11: expected the path of a file",
-            ),
-            ("[[service]]\nname = \"a\"\nowned = \"b\"", "did you mean `owner`?"),
-            (
-                "[[service]]\nname = \"a\"\nlinks = { r = \"https://x/{servce}\" }",
-                "did you mean `{service}`?",
-            ),
-            ("[lightstep]", "unknown field `lightstep`"),
-        ] {
-            let said = own(source).expect_err(source);
-            assert!(said.contains(expected), "{source}\n{said}");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,9 @@
-//! The render scripts that are compiled in: a destination names one with `render = "grafana"`.
+//! The render scripts that are compiled in. A destination selects one with, for example, `render =
+//! "grafana"`.
 
-/// Each by its name, with its text.
+use crate::marker::Kind;
+
+/// Name and text of each script.
 const SHIPPED: [(&str, &str); 9] = [
     ("cdevents", include_str!("../../scripts/destinations/cdevents.rhai")),
     ("datadog", include_str!("../../scripts/destinations/datadog.rhai")),
@@ -16,24 +19,37 @@ const SHIPPED: [(&str, &str); 9] = [
 /// A render script that is compiled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shipped {
-    /// What a destination names it.
+    /// Name that a destination uses in `render`.
     pub name: &'static str,
-    /// The script.
+    /// Text of the script.
     pub text: &'static str,
 }
 
 impl Shipped {
-    /// Returns all of them, by name.
+    /// Name of the script that sets commit statuses.
+    pub const GITEA: &'static str = "gitea";
+
+    /// Returns all scripts, in the order of their names.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
         SHIPPED.into_iter().map(|(name, text)| Self { name, text })
     }
 
-    /// Returns what stands for a file in messages.
+    /// Returns the kinds of markers that the script receives by default. `gitea` receives only
+    /// deployments and rollbacks: it sets successful commit statuses, and Gitea can require those
+    /// to merge a pull request.
+    pub fn kinds(self) -> Vec<Kind> {
+        match self.name {
+            Self::GITEA => vec![Kind::Deployment, Kind::Rollback],
+            _ => Kind::ALL.to_vec(),
+        }
+    }
+
+    /// Returns the file name used in messages.
     pub fn place(self) -> String {
         format!("shipped/{}.rhai", self.name)
     }
 
-    /// Returns the one of this name.
+    /// Returns the script with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|shipped| shipped.name == name)
     }

@@ -1,42 +1,55 @@
-//! From what a policy asks for to what a marker says: which services, and which version of each.
+//! Expands a mark of the policy into marker drafts: picks the services it applies to, and the
+//! version of each.
 
 use std::rc::Rc;
 
-use super::Decider;
+use super::{Decider, EarlyEnd, Failure};
 use crate::{
-    policy::{Draft, Kind, Matter, Partial},
+    facts::Facts,
+    marker::Kind,
+    policy::{Draft, Level, Partial, UpdateContext},
     service::{Service, version_of},
 };
 
 /// The push option that names the service of a deployment.
 const SERVICE: &str = "deploy.service";
 
-/// A marker to be, before the policy enriches it.
+/// A marker that is planned but not yet enriched by the policy.
 pub(super) struct Planned {
     pub draft: Draft,
-    /// The rule of its service, if there is one.
+    /// Configured service of this name, if there is one.
     pub service: Option<Rc<Service>>,
-    /// Whether somebody named the service, so that it is meant whatever the paths say.
+    /// True if a script, a push option or a tag named the service. A named service is marked even
+    /// if none of its paths changed.
     pub is_named: bool,
-    /// The kind that the policy asked for. Whether a deployment turns out to be a rollback depends on what was deployed before, and
-    /// its id must not.
+    /// Kind that the policy asked for. The marker's id is derived from it, because whether a
+    /// deployment becomes a rollback depends on earlier deployments.
     pub asked: Kind,
-    /// Whether its version is that of a release tag of the commit.
+    /// True if the version comes from a release tag.
     pub is_of_release: bool,
+    /// Layer whose script named the service. `None` if no script did.
+    pub named_by: Option<Level>,
 }
 
-/// The markers of one mark, or why there are none.
+/// The drafts for one mark, or the reason that it has none.
 pub(super) enum Plan {
     Drafts(Vec<Planned>),
     Nothing(String),
-    /// Somebody asked for what there is not.
+    /// The mark asks for an environment that none of the services runs in.
     Misnamed(String),
 }
 
 impl Decider<'_> {
-    /// Fills in what `decide` left out of a mark; a monorepo's change is a marker for each service that it touches.
-    pub(super) fn plan(&self, partial: Partial, matter: &Matter, troubles: &mut Vec<String>) -> Plan {
-        let Matter { facts, services } = matter;
+    /// Fills in what `decide` left out of a mark. A change in a monorepo becomes one draft per
+    /// service that it touches.
+    pub(super) fn plan(
+        &self,
+        partial: Partial,
+        level: Level,
+        update_context: &UpdateContext,
+        troubles: &mut Vec<String>,
+    ) -> Result<Plan, EarlyEnd> {
+        let UpdateContext { facts, services } = update_context;
         let update = facts.update();
         let tag = facts.version_tag();
         let kind = partial.kind.unwrap_or(if tag.is_some() { Kind::Release } else { Kind::Change });
@@ -48,7 +61,8 @@ impl Decider<'_> {
         let meant: Vec<(String, Option<Rc<Service>>)> = match named {
             Some(name) => {
                 let service = services.named(&name).cloned();
-                // A script may name what no rule does; a pusher who does has most likely made a slip.
+                // A script may name a service that is not configured. In a push option, such a name
+                // is most likely a typo.
                 if facts.push().source().options.get(SERVICE) == Some(&name) {
                     troubles.extend(services.complaint_about_name(&name));
                 }
@@ -59,28 +73,29 @@ impl Decider<'_> {
                 let by_ref = environment.map(|environment| services.deployed_by(update, environment));
                 let by_ref = by_ref.unwrap_or_default();
                 let is_meant = |service: &Rc<Service>| match (kind, environment) {
-                    // When the paths cannot be read, a marker too many is better than one lost.
-                    (Kind::Change, _) => {
-                        service.paths().is_empty()
-                            || facts.changed_paths().map_or(true, |changed| service.is_touched_by(&changed))
-                    }
-                    (_, Some(environment)) if by_ref.is_empty() => service.may_run_in(environment),
-                    (_, Some(_)) => by_ref.contains(service),
-                    _ => true,
+                    (Kind::Change, _) => is_touched(facts, service),
+                    (_, Some(environment)) if by_ref.is_empty() => Ok(service.may_run_in(environment)),
+                    (_, Some(_)) => Ok(by_ref.contains(service)),
+                    _ => Ok(true),
                 };
-                let meant = services.all().iter().filter(|service| is_meant(service));
-                meant.map(|service| (service.name.clone(), Some(service.clone()))).collect()
+                let mut meant = Vec::new();
+                for service in services.all() {
+                    if is_meant(service)? {
+                        meant.push((service.name.clone(), Some(service.clone())));
+                    }
+                }
+                meant
             }
         };
         if let Some(environment) = environment
             && !meant.iter().any(|(_, service)| service.as_ref().is_none_or(|s| s.may_run_in(environment)))
         {
-            return Plan::Misnamed(services.complaint_about_environment(environment).unwrap_or_else(|| {
-                format!("the service does not run in `{}`", crate::text::line(environment))
-            }));
+            return Ok(Plan::Misnamed(services.complaint_about_environment(environment).unwrap_or_else(
+                || format!("the service does not run in `{}`", crate::text::line(environment)),
+            )));
         }
         if meant.is_empty() {
-            return Plan::Nothing("no configured service has any of the changed paths".into());
+            return Ok(Plan::Nothing("no configured service has any of the changed paths".into()));
         }
         let title = partial.title.unwrap_or_else(|| {
             let commit = facts.commit().ok().flatten();
@@ -102,9 +117,21 @@ impl Decider<'_> {
                 },
                 service,
                 is_named,
+                named_by: partial.service.as_ref().map(|_| level),
                 asked: kind,
             });
         }
-        Plan::Drafts(planned)
+        Ok(Plan::Drafts(planned))
+    }
+}
+
+/// Returns true if the update changes a path of the service.
+///
+/// Unreadable paths count as touched: an extra marker is better than a lost one. Running out of
+/// time is an error, because the background run can still read the paths.
+fn is_touched(facts: &Facts, service: &Service) -> Result<bool, EarlyEnd> {
+    match facts.is_touched(service.paths()) {
+        Err(err) if err.is_out_of_time() => Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string()))),
+        touched => Ok(touched.unwrap_or(true)),
     }
 }

@@ -1,37 +1,39 @@
-//! What a pusher says of a deployment beside its environment: when it began and ended, and how.
+//! Reads the push options that describe a deployment: its start, end, id and status.
 
 use std::time::Duration;
 
 use crate::{
-    marker::{Interval, name},
-    policy::{Attributes, Draft, Value},
+    marker::{Attributes, Interval, Value, name},
+    policy::Draft,
     push::Push,
+    sys::time::Timestamp,
     text,
-    time::Timestamp,
 };
 
-/// When a deployment began: RFC 3339, or seconds since 1970.
+/// Push option for the start of the deployment: RFC 3339, or seconds since 1970.
 const STARTED: &str = "deploy.started";
-/// When it was over; without it, with the push.
+/// Push option for its end, in the same formats. Defaults to the time of the push.
 const FINISHED: &str = "deploy.finished";
-/// `deployment.id`.
+/// Push option for `deployment.id`.
 const ID: &str = "deploy.id";
-/// `deployment.status`.
+/// Push option for `deployment.status`.
 const STATUS: &str = "deploy.status";
 
-/// How long a deployment may have taken. What is older is a mistake of whoever wrote the option.
+/// Maximum duration of a deployment, and maximum time between its end and the push. A larger value
+/// in a push option is taken for a mistake.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// How far the pusher's clock may be ahead of ours.
+/// Maximum lead of the pusher's clock over ours.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
 
-/// How long the id of a deployment may be, in characters.
+/// Maximum length of a deployment's id, in characters.
 const MAX_NAME: usize = 256;
 
-/// What `deployment.status` may be (semantic conventions 1.44).
+/// Values of `deployment.status` (semantic conventions 1.44).
 const STATUSES: [&str; 2] = ["succeeded", "failed"];
 
-/// Returns the time that a deployment took, as the push options tell it, and what is wrong with them.
-pub(super) fn told(push: &Push, troubles: &mut Vec<String>) -> Option<Interval> {
+/// Returns the interval of the deployment that the push options give. Adds to `troubles` what is
+/// wrong with them.
+pub(super) fn stated_interval(push: &Push, troubles: &mut Vec<String>) -> Option<Interval> {
     let mut read = |key: &str| {
         let said = push.source().options.get(key)?;
         let time = time(said);
@@ -51,14 +53,15 @@ pub(super) fn told(push: &Push, troubles: &mut Vec<String>) -> Option<Interval> 
         && Duration::try_from(push.time().duration_since(end)).map_or(true, |ago| ago <= LONGEST);
     if !is_possible {
         troubles.push(format!(
-            "the push options say that the deployment went from {start} to {end}; it is at most seven days, \
-             ends at most seven days before the push, and not after it"
+            "the push options say that the deployment ran from {start} to {end}; it may take at most seven \
+             days, and must end within the seven days before the push"
         ));
     }
     is_possible.then_some(Interval { start, end })
 }
 
-/// Adds what the options say of a deployment by OpenTelemetry's names.
+/// Adds the deployment's id and status from the push options, under OpenTelemetry's attribute
+/// names.
 pub(super) fn describe(draft: &mut Draft, push: &Push, troubles: &mut Vec<String>) {
     let options = &push.source().options;
     let mut add = |name: &'static str, value: &str| {
@@ -78,7 +81,8 @@ pub(super) fn describe(draft: &mut Draft, push: &Push, troubles: &mut Vec<String
     }
 }
 
-/// Returns whether a marker says that the deployment came to nothing: then what ran before runs still.
+/// Returns true if the marker's deployment failed. The previously deployed version is then still
+/// running.
 pub(super) fn has_failed(attributes: &Attributes) -> bool {
     matches!(attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == "failed")
 }
@@ -92,17 +96,4 @@ fn time(said: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_told_in_either_form() {
-        let expected = "2026-11-26T10:00:00Z".parse().ok();
-        for said in ["2026-11-26T10:00:00Z", " 1795687200 ", "2026-11-26T11:00:00+01:00"] {
-            assert_eq!(time(said), expected, "{said}");
-        }
-        for wrong in ["", "now", "99999999999999999", "2026-11-26"] {
-            assert_eq!(time(wrong), None, "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -1,145 +1,108 @@
-//! From a push to markers: the one function that the hook, the deliverer, `scan`, `backfill` and
-//! `try` call.
+//! Turns the updates of a push into markers. The hook, the deliverer, `scan`, `backfill` and `try`
+//! all call [`Decider::decide`].
+//!
+//! For each update, the policy's `decide` asks for markers. The decider then picks the services,
+//! measures the commit range of each deployment, and runs `enrich` and `guard`. It reads the
+//! repository and the deployment history, and writes neither.
 
+mod attributes;
+mod build;
+mod deployment_history;
+mod draft_marker;
 mod drafts;
+mod failure;
 mod interval;
-mod make;
-mod memory;
+mod people;
 mod since;
+mod verdict;
 
-use std::{cell::Cell, ops::Range, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+    time::Duration,
+};
 
+pub use deployment_history::{Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory};
+use draft_marker::MarkerOutcome;
 use drafts::Plan;
-use make::Fate;
-pub use memory::{Deployed, Memory, Passing, Place};
+use failure::EarlyEnd;
+pub use failure::{Cause, Failure};
+pub use people::AddressKey;
+pub use verdict::{Made, Outcome, Verdict};
 
 use crate::{
     config::Config,
     facts::{FactError, Facts, Repository},
-    marker::Marker,
-    policy::{Decision, Mark, Matter, Policy, PolicyError, Rule, ScriptError, Scripts, Step, Trace},
+    marker::Kind,
+    policy::{Decision, Mark, Policy, PolicyError, ScriptLocations, Trace, UpdateContext},
     push::Push,
     service::Services,
-    time::Deadline,
+    sys::time::Deadline,
+    work::Allowance,
 };
 
-/// How many updates are decided at once. Whoever asks writes down what came of them while the processor still has it at
-/// hand, and gives back so little memory at a time that the allocator hands it out again at once: 64 took a twentieth longer.
-const CHUNK: usize = 4;
+/// Maximum work on repository data for one update, in the units of [`Allowance`]: about two
+/// seconds. The 5,000 directories of the Linux kernel use a hundredth of it.
+const WORK: u64 = 200_000_000;
+/// Maximum work for all updates of a push: about 30 seconds.
+const WORK_OF_PUSH: u64 = 3_000_000_000;
+/// Work that each update may do even after the push has used up [`WORK_OF_PUSH`]: about 20 ms.
+const LEAST_WORK: u64 = 2_000_000;
 
-/// How much that is wrong about one update is told.
+/// Maximum number of problems reported for one update.
 const MAX_TROUBLES: usize = 8;
 
-/// The beginning of refs that are ours: `doctor` pushes one to see whether the hook takes it. No policy is asked about them.
+/// Prefix of the refs that `doctor` pushes to test the hook. The policy does not run for them.
 pub const REHEARSAL: &str = "refs/gitea-lightstep/";
 
-/// How much time the policy has.
+/// Time limit for the policy.
 #[derive(Clone, Copy, Debug)]
 pub enum Budget {
-    /// One deadline for everything: the hook's. What is not decided by then is left to the
+    /// One deadline for the whole push, used by the hook. Updates that miss it are left to the
     /// background.
     Push(Deadline),
-    /// The limit anew for each update: the background's.
+    /// The configured limit for each update, in processor time, used in the background. Waiting for
+    /// a slow disk does not count.
     Update,
 }
 
-/// What became of some updates of a push.
-#[derive(Debug, Default)]
-pub struct Decided {
-    /// One verdict an update, in order, from the first that was asked for.
-    pub verdicts: Vec<Verdict>,
-    /// Whether the budget is used up.
-    pub is_out_of_time: bool,
-}
-
-/// What became of one update, and why.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The place of the update in its push.
-    pub update: usize,
-    /// The place in the policy that wants no marker, or refused one.
-    pub by: Option<Rule>,
-    /// What happened, in a word for the journal.
-    pub outcome: Outcome,
-    /// The markers that passed every guard.
-    pub markers: Vec<Made>,
-    /// Facts that the markers have to do without, and why.
-    pub missing: Option<FactError>,
-    /// What each layer said, if the decider was asked to note it.
-    pub steps: Vec<Step>,
-}
-
-/// A marker, and the place in the policy that asked for it.
-#[derive(Clone, Debug)]
-pub struct Made {
-    /// The marker.
-    pub marker: Marker,
-    /// The place.
-    pub by: Rule,
-    /// What it is to be remembered as, if it says what runs in an environment now.
-    pub deployed: Option<(Place, Deployed)>,
-}
-
-/// How the decision of an update ended.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// It became markers.
-    Marked,
-    /// The policy wants no marker of it.
-    Skipped(String),
-    /// A guard refused a marker of it.
-    Refused(String),
-    /// The policy failed, which costs the update its markers.
-    Failed(String),
-}
-
-impl Outcome {
-    /// Returns the journal's word for it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Marked => "marked",
-            Self::Skipped(_) => "skipped",
-            Self::Refused(_) => "refused",
-            Self::Failed(_) => "failed",
-        }
-    }
-
-    /// Returns the reason, which may be empty.
-    pub fn why(&self) -> &str {
-        match self {
-            Self::Marked => "",
-            Self::Skipped(why) | Self::Refused(why) | Self::Failed(why) => why,
-        }
-    }
-}
-
-/// Everything that decides the updates of one repository.
+/// Decides the updates of one repository.
 pub struct Decider<'a> {
     config: &'a Config,
     repository: Result<Rc<Repository>, FactError>,
     policy: Result<Policy, PolicyError>,
     push: Rc<Push>,
-    memory: &'a dyn Memory,
+    memory: &'a dyn DeploymentHistory,
     is_traced: bool,
-    /// For how long histories were walked.
+    /// Total time spent walking histories.
     walked: Cell<Duration>,
+    /// Kinds of markers for which a destination's script needs to know if the commit is on the
+    /// default branch.
+    branch_wanted_for: OnceCell<Vec<Kind>>,
+    /// Remaining work of [`WORK_OF_PUSH`].
+    work: Cell<u64>,
 }
 
 impl<'a> Decider<'a> {
-    /// Opens the push's repository and compiles its policy. That either fails is no error yet: it
-    /// is told of each update that needs it.
+    /// Opens the push's repository and compiles its policy. If either fails, each update that needs
+    /// it reports the error.
     pub fn new(
         config: &'a Config,
         push: Push,
         hook_page: Option<std::path::PathBuf>,
-        memory: &'a dyn Memory,
+        memory: &'a dyn DeploymentHistory,
     ) -> Self {
-        let scripts = Scripts { dir: config.scripts.clone(), hook_page, draft: None };
+        let scripts = ScriptLocations { dir: config.scripts.clone(), hook_page, draft: None };
         Self::with_scripts(config, push, &scripts, memory)
     }
 
-    /// Does the same with scripts that are not those of the configuration.
-    pub fn with_scripts(config: &'a Config, push: Push, scripts: &Scripts, memory: &'a dyn Memory) -> Self {
+    /// Creates a decider like [`new`](Self::new), with other scripts than the configured ones.
+    pub fn with_scripts(
+        config: &'a Config,
+        push: Push,
+        scripts: &ScriptLocations,
+        memory: &'a dyn DeploymentHistory,
+    ) -> Self {
         Self {
             config,
             repository: Repository::open(&push.source().git_dir).map(Rc::new),
@@ -148,19 +111,22 @@ impl<'a> Decider<'a> {
             memory,
             is_traced: false,
             walked: Cell::default(),
+            branch_wanted_for: OnceCell::new(),
+            work: Cell::new(WORK_OF_PUSH),
         }
     }
 
-    /// Takes a repository that is open already, and the policy of these scripts, which must be right.
+    /// Creates a decider for a repository that is already open. Unlike [`new`](Self::new), it
+    /// rejects a broken policy right away.
     ///
     /// # Errors
     /// If a script cannot be read or compiled.
     pub fn over(
         config: &'a Config,
         repository: Rc<Repository>,
-        scripts: &Scripts,
+        scripts: &ScriptLocations,
         push: Push,
-        memory: &'a dyn Memory,
+        memory: &'a dyn DeploymentHistory,
     ) -> Result<Self, PolicyError> {
         let policy = Policy::load(scripts, &push.source().repository, &config.limits)?;
         Ok(Self {
@@ -171,25 +137,30 @@ impl<'a> Decider<'a> {
             memory,
             is_traced: false,
             walked: Cell::default(),
+            branch_wanted_for: OnceCell::new(),
+            work: Cell::new(WORK_OF_PUSH),
         })
     }
 
-    /// Has every verdict tell what each layer said.
+    /// Records the steps of each policy layer in the verdicts.
     #[must_use]
     pub fn traced(self) -> Self {
         Self { is_traced: true, ..self }
     }
 
-    /// Turns to another push to the same repository, whose policy and objects are at hand.
+    /// Switches to another push to the same repository, and keeps the repository open and its
+    /// policy compiled.
     ///
     /// # Panics
-    /// If it is a push to another repository.
+    /// If the push is to another repository.
     pub fn turn_to(&mut self, push: Push) {
         assert_eq!(
             push.source().repository,
             self.push.source().repository,
-            "another repository has another policy"
+            "the push is to another repository"
         );
+        self.work.set(WORK_OF_PUSH);
+        self.walked.set(Duration::ZERO);
         self.push = Rc::new(push);
     }
 
@@ -203,43 +174,94 @@ impl<'a> Decider<'a> {
         self.policy.as_ref().ok()
     }
 
-    /// Decides the first of some updates: at least one, unless the budget is used up.
-    pub fn decide(&self, updates: Range<usize>, budget: Budget) -> Decided {
-        let mut decided = Decided::default();
-        let _confined = self.policy.as_ref().ok().and_then(Policy::confine);
-        for index in updates.take(CHUNK) {
-            let deadline = match budget {
-                Budget::Push(deadline) => deadline,
-                Budget::Update => Deadline::after(self.config.limits.time),
-            };
-            if deadline.is_over() {
-                decided.is_out_of_time = true;
-                break;
-            }
-            let mut trace = if self.is_traced { Trace::on() } else { Trace::off() };
-            let mut verdict = match self.verdict(index, budget, deadline, &mut trace) {
-                // What the hook has no time for, the background may have.
-                Err(ended) if ended.is_out_of_time && matches!(budget, Budget::Push(_)) => {
-                    decided.is_out_of_time = true;
-                    break;
-                }
-                Err(ended) => Verdict::without(index, Outcome::Failed(ended.why)),
-                Ok(verdict) => verdict,
-            };
-            verdict.steps = trace.into_steps();
-            decided.verdicts.push(verdict);
+    /// Decides an update. Returns `None` if the budget is used up.
+    pub fn decide(&self, index: usize, budget: Budget) -> Option<Verdict> {
+        let _confined = self.policy.as_ref().ok().map(Policy::confine);
+        let deadline = match budget {
+            Budget::Push(deadline) => deadline,
+            Budget::Update => Deadline::of_cpu(self.config.limits.time),
+        };
+        if deadline.is_over() {
+            return None;
         }
-        decided
+        let mut trace = if self.is_traced { Trace::on() } else { Trace::off() };
+        self.allow(budget);
+        let mut verdict = match self.verdict(index, budget, deadline, &mut trace) {
+            // The background can still decide what the hook has no time for.
+            Err(EarlyEnd::OutOfTime(_)) if matches!(budget, Budget::Push(_)) => return None,
+            // Here the limit is processor time, which waiting for a disk does not use up. A retry
+            // would fail as well.
+            Err(EarlyEnd::OutOfTime(failure) | EarlyEnd::Failed(failure)) => Verdict::failed(index, failure),
+            Ok(verdict) => verdict,
+        };
+        verdict.steps = trace.into_steps();
+        Some(verdict)
     }
 
+    fn is_rehearsal(&self, index: usize) -> bool {
+        self.push.updates()[index].ref_name().as_bstr().starts_with(REHEARSAL.as_bytes())
+    }
+
+    /// Checks that the repository has the object that the update names. If it does not, the
+    /// repository was replaced or is only partly restored.
+    ///
+    /// # Errors
+    /// If the object is missing. A decision made on this repository must then be discarded.
+    pub fn check_pushed(&self, index: usize) -> Result<(), Failure> {
+        let (Ok(repository), Some(id)) = (&self.repository, self.push.updates()[index].new_id()) else {
+            return Ok(());
+        };
+        if self.is_rehearsal(index) {
+            return Ok(());
+        }
+        repository.check_pushed(id).map_err(|err| Failure::of_system(err.to_string()))
+    }
+
+    /// Limits how much repository data the next update may read. An update gets less once earlier
+    /// updates have used up the push's work.
+    fn allow(&self, budget: Budget) {
+        let Ok(repository) = &self.repository else { return };
+        let left = self.work.get().saturating_sub(repository.spent());
+        self.work.set(left);
+        let deadline = match budget {
+            Budget::Push(deadline) => deadline,
+            Budget::Update => Deadline::never(),
+        };
+        repository.allow(Allowance::new(left.clamp(LEAST_WORK, WORK), deadline));
+    }
+
+    /// Decides one update. Discards the result if the system refused to let facts be read.
     fn verdict(
         &self,
         index: usize,
         budget: Budget,
         deadline: Deadline,
         trace: &mut Trace,
-    ) -> Result<Verdict, Ended> {
-        if self.push.updates()[index].ref_name().as_bstr().starts_with(REHEARSAL.as_bytes()) {
+    ) -> Result<Verdict, EarlyEnd> {
+        let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
+        let verdict = self.verdict_on(&facts, budget, deadline, trace);
+        match facts.trouble() {
+            Some(err) => Err(EarlyEnd::Failed(Failure::of_system(err.to_string()))),
+            // If the repository is broken, a script's failure may come from that, so the system is
+            // at fault.
+            None => verdict.map_err(|ended| match ended {
+                EarlyEnd::Failed(failure) if facts.is_broken() => {
+                    EarlyEnd::Failed(Failure::of_system(failure.why()))
+                }
+                ended => ended,
+            }),
+        }
+    }
+
+    fn verdict_on(
+        &self,
+        facts: &Rc<Facts>,
+        budget: Budget,
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<Verdict, EarlyEnd> {
+        let index = facts.index();
+        if self.is_rehearsal(index) {
             return Ok(Verdict::without(
                 index,
                 Outcome::Skipped("a rehearsal of `gitea-lightstep doctor`".into()),
@@ -247,25 +269,26 @@ impl<'a> Decider<'a> {
         }
         let policy = match &self.policy {
             Ok(policy) => policy,
-            Err(err) => return Ok(Verdict::without(index, Outcome::Failed(err.to_string()))),
+            Err(err) => return Err(EarlyEnd::Failed(err.into())),
         };
-        let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
-        let services = Rc::new(Services::of(self.config, &facts));
-        let asking = Asking { policy, matter: Matter { facts, services }, budget, deadline };
-        let matter = &asking.matter;
+        let services = Rc::new(Services::of(self.config, facts));
+        let update_context = UpdateContext { facts: facts.clone(), services };
+        let asking = DecideRequest { policy, update_context, budget, deadline };
+        let update_context = &asking.update_context;
         let mut verdict = Verdict::without(index, Outcome::Marked);
-        let marks = match policy.decide(matter, deadline, trace)? {
+        let marks = match policy.decide(update_context, deadline, trace)? {
             Decision::Skip { by, why } => {
                 return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
             }
             Decision::Marks(marks) => marks,
         };
         let mut troubles: Vec<String> =
-            matter.services.trouble().map(ToString::to_string).into_iter().collect();
+            update_context.services.trouble().map(ToString::to_string).into_iter().collect();
         let (mut passed_over, mut misnamed) = (None, None);
         let mut nth = 0;
-        for Mark { by, partial } in marks {
-            let planned = match self.plan(partial, matter, &mut troubles) {
+        verdict.foreign.extend(update_context.services.refusal().map(ToString::to_string));
+        for Mark { level, by, partial } in marks {
+            let planned = match self.plan(partial, level, update_context, &mut troubles)? {
                 Plan::Drafts(planned) => planned,
                 Plan::Nothing(why) => {
                     passed_over.get_or_insert(why);
@@ -279,14 +302,21 @@ impl<'a> Decider<'a> {
             for planned in planned {
                 trace.turn_to_marker(nth);
                 match self.make(planned, &asking, trace, &mut troubles)? {
-                    Fate::Made(marker, deployed) => {
+                    MarkerOutcome::Made(marker, deployed) => {
                         verdict.markers.push(Made { marker: *marker, by: by.clone(), deployed });
                     }
-                    Fate::Refused { by, why } => {
+                    MarkerOutcome::Refused { by, why } => {
                         verdict.by = Some(by);
                         verdict.outcome = Outcome::Refused(why);
                     }
-                    Fate::PassedOver(why) => {
+                    MarkerOutcome::Foreign { by: renamed, why } => {
+                        verdict.by = Some(renamed.unwrap_or_else(|| by.clone()));
+                        verdict.outcome = Outcome::Refused(why.clone());
+                        if !verdict.foreign.contains(&why) {
+                            verdict.foreign.push(why);
+                        }
+                    }
+                    MarkerOutcome::PassedOver(why) => {
                         passed_over.get_or_insert(why);
                         continue;
                     }
@@ -299,24 +329,24 @@ impl<'a> Decider<'a> {
                 verdict.outcome = Outcome::Skipped(why);
             }
         } else {
-            // What landed is marked all the same; that something else was meant must not get lost.
+            // There are markers, or a refusal to report. Mention the unknown environment as well.
             troubles.extend(misnamed);
         }
-        troubles.extend(matter.facts.target().err().map(|err| err.to_string()));
+        troubles.extend(update_context.facts.target().err().map(|err| err.to_string()));
         verdict.missing = in_one(troubles);
         Ok(verdict)
     }
 }
 
-/// An update that is being decided.
-struct Asking<'p> {
+/// An update that is being decided, with its limits.
+struct DecideRequest<'p> {
     policy: &'p Policy,
-    matter: Matter,
+    update_context: UpdateContext,
     budget: Budget,
     deadline: Deadline,
 }
 
-/// Returns what the markers of an update have to do without, each thing once.
+/// Joins the problems of an update into one error, without duplicates.
 fn in_one(troubles: Vec<String>) -> Option<FactError> {
     let mut told: Vec<String> = Vec::new();
     for trouble in troubles {
@@ -325,33 +355,4 @@ fn in_one(troubles: Vec<String>) -> Option<FactError> {
         }
     }
     (!told.is_empty()).then(|| FactError::new(told.join("; ")))
-}
-
-impl Verdict {
-    /// Returns the verdict of an update that nobody may try to decide again.
-    pub fn given_up(update: usize, why: String) -> Self {
-        Self::without(update, Outcome::Failed(why))
-    }
-
-    fn without(update: usize, outcome: Outcome) -> Self {
-        Self { update, by: None, outcome, markers: Vec::new(), missing: None, steps: Vec::new() }
-    }
-}
-
-/// Why an update was not decided.
-struct Ended {
-    is_out_of_time: bool,
-    why: String,
-}
-
-impl Ended {
-    fn from_fact(err: &FactError) -> Self {
-        Self { is_out_of_time: err.is_out_of_time(), why: err.to_string() }
-    }
-}
-
-impl From<ScriptError> for Ended {
-    fn from(err: ScriptError) -> Self {
-        Self { is_out_of_time: err.is_out_of_time(), why: err.to_string() }
-    }
 }

@@ -1,53 +1,55 @@
-//! What a deployment brings, measured from what its service ran in the same environment before, and not from the old value
-//! of a ref.
+//! Measures the commits that a deployment contains. The range starts at the commit that the service
+//! last deployed to the same environment, not at the old value of the ref.
 
 use std::time::{Duration, Instant};
 
-use super::{Budget, Decider, Ended, Place, drafts::Planned};
+use super::{Budget, Decider, DeploymentTarget, EarlyEnd, Failure, drafts::Planned};
 use crate::{
-    facts::{Brought, Contents, FactError, MAX_VISITED_SINCE, Patience, Relation},
-    marker::{Interval, name},
-    policy::{Draft, Kind, Matter, Value},
+    facts::{Brought, FactError, MAX_VISITED_SINCE, RangeSummary, Relation, WalkLimit},
+    marker::{Interval, Kind, Value, name},
+    policy::{Draft, UpdateContext},
     push::ObjectId,
-    time::Timestamp,
+    sys::time::Timestamp,
 };
 
-/// For how long the histories of one push are walked in the background; who pushes 10,000 tags of a long history must not occupy a
-/// processor for hours. After that the walks are short, and say so.
+/// Maximum time that a decider walks histories in the background. A push of 10,000 tags on a long
+/// history must not occupy a processor for hours. Later walks visit at most [`SHORT`] commits, and
+/// a walk that is cut short marks its result as truncated.
 const WALKING: Duration = Duration::from_secs(60);
-/// How many commits such a short walk visits.
+/// Maximum number of commits that such a later walk visits.
 const SHORT: usize = 1_000;
 
-/// Why a service is passed over that others of its repository are deployed with.
-const UNTOUCHED: &str = "nothing of the service changed since it was deployed there last";
+/// Reason for passing over a service when only other services of its repository changed.
+const UNTOUCHED: &str = "the service has not changed since its last deployment there";
 
-/// What ran before.
+/// The previous deployment to the same environment.
 struct Previous {
     commit: ObjectId,
     version: Option<String>,
     time: Option<Timestamp>,
-    /// Where it is known from: `state` or `history`.
+    /// Source of the data: `state` or `history`.
     known_from: &'static str,
 }
 
 impl Decider<'_> {
-    /// Notes on the draft of a deployment what it brings, and makes a rollback of it if it goes back. Returns why there is
-    /// nothing to be marked, if nothing of the service changed.
+    /// Adds the commit range to the draft of a deployment. A deployment that goes back to an older
+    /// commit becomes a rollback. Returns the reason for making no marker, if the service did not
+    /// change.
     pub(super) fn measure(
         &self,
         planned: &mut Planned,
-        matter: &Matter,
+        update_context: &UpdateContext,
         budget: Budget,
         troubles: &mut Vec<String>,
-    ) -> Result<Option<String>, Ended> {
+    ) -> Result<Option<String>, EarlyEnd> {
         let Planned { draft, service, is_named, .. } = planned;
-        let facts = &matter.facts;
+        let facts = &update_context.facts;
         let Some(environment) = draft.environment.clone() else { return Ok(None) };
-        let place = Place::new(&facts.push().source().repository, &draft.service, &environment);
-        // A history that cannot be read costs the range, and not the marker.
+        let place = DeploymentTarget::new(&facts.push().source().repository, &draft.service, &environment);
+        // If the history cannot be read, the marker is still made, without its range.
         let mut unknown =
-            |err: &FactError| troubles.push(format!("what the deployment brings is not known: {err}"));
-        let previous = match self.previous(&place, matter) {
+            |err: &FactError| troubles.push(format!("the deployment's commits are unknown: {err}"));
+        let previous = match self.previous(&place, update_context) {
             Ok(Some(previous)) => previous,
             Ok(None) => {
                 add(draft, name::RANGE_RELATION, "first_deployment".into());
@@ -62,17 +64,20 @@ impl Decider<'_> {
         let measured = self.walk(budget, |patience| facts.brought_since(previous.commit, paths, patience));
         let brought = match measured {
             Ok(brought) => brought,
-            Err(err) if err.is_out_of_time() => return Err(Ended::from_fact(&err)),
+            Err(err) if err.is_out_of_time() => {
+                return Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string())));
+            }
             Err(err) => {
                 unknown(&err);
                 return Ok(None);
             }
         };
         let is_untouched = match brought.relation {
-            // The branch moved to where the service was all the time: it went past commits of other services alone.
+            // The service is already deployed at this commit. The branch only moved past commits of
+            // other services.
             Relation::Same => {
                 !paths.is_empty()
-                    && matter.services.environments_of(facts.update()).contains(&environment.as_str())
+                    && update_context.services.environments_of(facts.update()).contains(&environment.as_str())
                     && facts.old_commit().is_ok_and(|old| old.is_some_and(|old| old != previous.commit))
             }
             _ => brought.is_untouched,
@@ -95,17 +100,18 @@ impl Decider<'_> {
         Ok(None)
     }
 
-    /// Returns the time from the first commit that the push brought to the push, for the span of a change.
+    /// Returns the interval from the first commit in the push to the push itself. It becomes the
+    /// span of a change.
     pub(super) fn since_first_commit(
         &self,
         planned: &Planned,
-        matter: &Matter,
+        update_context: &UpdateContext,
         budget: Budget,
-    ) -> Result<Option<Interval>, Ended> {
-        let facts = &matter.facts;
+    ) -> Result<Option<Interval>, EarlyEnd> {
+        let facts = &update_context.facts;
         let Ok(Some(old)) = facts.old_commit() else { return Ok(None) };
         let paths = planned.service.as_ref().map(|service| service.paths()).unwrap_or_default();
-        // Without paths no commit needs to be read, only met.
+        // Without paths, commits only need to be counted.
         let measured = self.walk(budget, |patience| match paths {
             [] => facts.counted_since(old, patience),
             _ => facts.brought_since(old, paths, patience),
@@ -116,18 +122,19 @@ impl Decider<'_> {
                 let first = brought.first.map(|(_, time)| time).filter(|start| *start <= end);
                 Ok(first.map(|start| Interval { start, end }))
             }
-            Err(err) if err.is_out_of_time() => Err(Ended::from_fact(&err)),
-            // A point is right as well, and says less.
+            Err(err) if err.is_out_of_time() => Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string()))),
+            // Without an interval, the change is sent as a point in time.
             Err(_) => Ok(None),
         }
     }
 
-    /// Walks history for as long as whoever asks has patience, and no longer than one push may take in all.
-    fn walk<T>(&self, budget: Budget, walk: impl FnOnce(Patience) -> T) -> T {
+    /// Walks history within the budget. In the background, a decider may walk for [`WALKING`] in
+    /// all before its walks become short.
+    pub(super) fn walk<T>(&self, budget: Budget, walk: impl FnOnce(WalkLimit) -> T) -> T {
         let patience = match budget {
-            Budget::Push(deadline) => Patience::Until(deadline),
-            Budget::Update if self.walked.get() > WALKING => Patience::Visits(SHORT),
-            Budget::Update => Patience::Visits(MAX_VISITED_SINCE),
+            Budget::Push(deadline) => WalkLimit::Until(deadline),
+            Budget::Update if self.walked.get() > WALKING => WalkLimit::Visits(SHORT),
+            Budget::Update => WalkLimit::Visits(MAX_VISITED_SINCE),
         };
         let start = Instant::now();
         let walked = walk(patience);
@@ -135,10 +142,15 @@ impl Decider<'_> {
         walked
     }
 
-    /// Returns what ran in an environment before: what is remembered, else what history tells. A ref that stands for the
-    /// environment told it by its old value; a version tag has a version before it.
-    fn previous(&self, place: &Place, matter: &Matter) -> Result<Option<Previous>, FactError> {
-        let Matter { facts, services } = matter;
+    /// Returns the previous deployment to an environment. It comes from the recorded deployment
+    /// history, if that has one. Otherwise, if the ref stands for the environment, it is the ref's
+    /// old commit. For a version tag, it is the previous release.
+    fn previous(
+        &self,
+        place: &DeploymentTarget,
+        update_context: &UpdateContext,
+    ) -> Result<Option<Previous>, FactError> {
+        let UpdateContext { facts, services } = update_context;
         if let Some(deployed) = self.memory.last_deployment(place, facts.push().id()) {
             return Ok(Some(Previous {
                 commit: deployed.commit,
@@ -163,7 +175,7 @@ impl Decider<'_> {
     }
 }
 
-/// Notes what lies between the two commits.
+/// Adds the relation between the two commits, and a summary of the commits between them.
 fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
     let (relation, direction) = match brought.relation {
         Relation::Same => ("same", None),
@@ -190,7 +202,7 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
     if brought.commits.len() < brought.count {
         add(draft, name::RANGE_READ, int(brought.commits.len()));
     }
-    let contents = Contents::of(&brought.commits);
+    let contents = RangeSummary::of(&brought.commits);
     let ai_share = contents.ai_share();
     for (name, list) in [
         (name::RANGE_AUTHORS, contents.authors),
@@ -207,7 +219,8 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
         add(draft, name::RANGE_AI_COMMITS, int(contents.with_ai));
         add(draft, name::RANGE_AI_SHARE, Value::Float(ai_share.unwrap_or_default()));
     }
-    // What goes back was not waited for, and of a walk that was cut the first commit is not known.
+    // A rollback has no lead time. If the walk was truncated, the first commit it found may not be
+    // the first of the range.
     if let Some((id, time)) = brought.first
         && brought.relation != Relation::Behind
         && !brought.is_truncated
@@ -219,7 +232,7 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
     }
 }
 
-/// Notes a fact, unless the policy has said another.
+/// Adds an attribute, unless the policy has already set it.
 fn add(draft: &mut Draft, name: &'static str, value: Value) {
     draft.attributes.entry(name.into()).or_insert(value);
 }

@@ -1,55 +1,67 @@
-//! The headers that a destination's configuration asks for, and the secrets that its script names. Each secret is read once
-//! and kept in memory: a `command` would else run for every request.
+//! The headers in a destination's configuration, and the secrets that its script uses.
+//!
+//! Each secret is read once and kept in memory. Otherwise a `command` would run for every request.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, io};
+
+use thiserror::Error;
 
 use crate::{
-    config::{Destination, HeaderValue, Target},
+    config::{Destination, HeaderValue},
+    mask::Mask,
     secret::{Secret, SecretSource},
-    time::Deadline,
+    sys::time::Deadline,
 };
 
-/// What takes the place of a secret in a text.
-const MASK: &str = "[redacted]";
+/// A secret that is missing or cannot be read. The error never contains its value.
+#[derive(Debug, Error)]
+pub enum CredentialError {
+    /// The script names a secret that the destination does not have.
+    #[error("the destination has no secret `{0}`; add it to `secrets`")]
+    Unknown(String),
+    /// The secret cannot be read.
+    #[error("failed to read the secret from {from}")]
+    Unreadable {
+        /// Source of the secret.
+        from: String,
+        /// Error from the system.
+        source: io::Error,
+    },
+}
 
-/// How long a word must be to be looked for in what a server says; shorter ones are there by chance.
-const MIN_MASKED: usize = 4;
-
-/// How long a part of a secret path must be.
-const MIN_MASKED_PART: usize = 8;
-
-/// Configured headers, with the secrets that were read so far.
+/// Configured headers, with the secrets read so far.
 pub(super) struct Credentials<'a> {
     destination: &'a Destination,
     read: RefCell<Vec<(&'a SecretSource, Secret)>>,
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads nothing yet.
+    /// Returns the credentials without reading any secret yet.
     pub fn new(destination: &'a Destination) -> Self {
         Self { destination, read: RefCell::default() }
     }
 
-    /// Returns whether there is any secret, so that reading it anew could make a difference.
+    /// Returns true if there are secrets. Reading them again may then give other values.
     pub fn are_secret(&self) -> bool {
         self.destination.secrets().next().is_some()
     }
 
-    /// Forgets every secret, so that it is read anew.
+    /// Forgets all secrets, so that they are read again.
     pub fn forget(&self) {
         self.read.borrow_mut().clear();
     }
 
-    /// Sets the headers, one after the other, with `set`.
+    /// Adds each header to `request` with `set`.
     ///
     /// # Errors
-    /// If a secret cannot be read by the deadline. The text names its source and never the content.
+    /// Returns an error if a secret cannot be read by the deadline. The error names the secret's
+    /// source and never contains its value.
     pub fn apply<R>(
         &self,
         mut request: R,
         deadline: Deadline,
         set: impl Fn(R, &str, &str) -> R,
-    ) -> Result<R, String> {
+    ) -> Result<R, CredentialError> {
         for (name, value) in &self.destination.headers {
             request = match value {
                 HeaderValue::Text(text) => set(request, name, text),
@@ -59,45 +71,31 @@ impl<'a> Credentials<'a> {
         Ok(request)
     }
 
-    /// Returns the secret that a script names.
+    /// Returns the secret with the name that a script uses.
     ///
     /// # Errors
-    /// If there is none of this name, or it cannot be read by the deadline.
-    pub fn named(&self, name: &str, deadline: Deadline) -> Result<Secret, String> {
-        match &self.destination.target {
-            Target::Http(http) if http.secrets.contains_key(name) => {
-                self.secret(&http.secrets[name], deadline)
-            }
-            _ => Err(format!("the destination has no secret `{name}`")),
+    /// Returns an error if there is no such secret, or if it cannot be read by the deadline.
+    pub fn named(&self, name: &str, deadline: Deadline) -> Result<Secret, CredentialError> {
+        match self.destination.target.scripted().and_then(|http| http.secrets.get(name)) {
+            Some(source) => self.secret(source, deadline),
+            None => Err(CredentialError::Unknown(name.to_string())),
         }
     }
 
-    fn secret(&self, source: &'a SecretSource, deadline: Deadline) -> Result<Secret, String> {
+    fn secret(&self, source: &'a SecretSource, deadline: Deadline) -> Result<Secret, CredentialError> {
         let mut read = self.read.borrow_mut();
         if let Some((_, secret)) = read.iter().find(|(known, _)| *known == source) {
             return Ok(secret.clone());
         }
         let secret = source
             .read(deadline.left())
-            .map_err(|err| format!("failed to read the secret from {source}: {err}"))?;
+            .map_err(|err| CredentialError::Unreadable { from: source.to_string(), source: err })?;
         read.push((source, secret.clone()));
         Ok(secret)
     }
 
-    /// Takes every secret out of what a server said: some repeat the token that they refuse. Of `Bearer
-    /// TOKEN`, the token alone is looked for as well.
-    pub fn mask(&self, mut text: String) -> String {
-        for (_, secret) in &*self.read.borrow() {
-            let whole = secret.expose();
-            let last = whole.rsplit(' ').next().unwrap_or(whole);
-            // Of a webhook's path, a server may repeat the part that counts.
-            let parts = whole.split('/').filter(|part| part.len() >= MIN_MASKED_PART);
-            for word in [whole, last].into_iter().chain(parts) {
-                if word.len() >= MIN_MASKED && text.contains(word) {
-                    text = text.replace(word, MASK);
-                }
-            }
-        }
-        text
+    /// Removes every secret from a server's text.
+    pub fn mask(&self, text: &str) -> String {
+        Mask::of(self.read.borrow().iter().map(|(_, secret)| secret)).apply(text)
     }
 }

@@ -1,138 +1,114 @@
-//! The loop: settle what the inbox holds, then send what the outbox holds, and go on until both are
-//! empty or the time is up.
+//! Drains the spool: sends the outboxes and decides captured pushes, until both are done or
+//! patience ends.
 
-use std::{panic::resume_unwind, thread, time::Duration};
+use std::{mem, panic::resume_unwind, sync::mpsc, thread};
 
-use super::{courier::Courier, progress::Progress};
+use super::{
+    decider::Deciders,
+    drained::{Drained, RetryLimit},
+    progress::Progress,
+    worker::DestinationWorker,
+};
 use crate::{
-    config::{Config, Destination, Target, UNASSIGNED},
-    decide::Budget,
-    fault::{self, Step},
+    config::{Config, Destination, UNASSIGNED},
     policy::Confined,
-    settle::settle,
-    state::{
-        State, StateError, cap,
-        inbox::{Claim, MAX_TRIES},
-        journal::{Record, Trouble},
-        merge,
-    },
-    time::Deadline,
+    state::{State, StateError, cap, merge},
+    sys::fault::{self, Step},
+    sys::time::Deadline,
 };
 
-/// What a drain came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drained {
-    /// Markers that arrived, counted once a destination.
-    pub delivered: usize,
-    /// Markers that are dead letters now.
-    pub dead: usize,
-    /// Markers that had to go because the spool was over its cap.
-    pub dropped: usize,
-    /// Files that wait still.
-    pub left: usize,
-    /// Destinations that another process is delivering to.
-    pub busy: usize,
-}
-
-impl Drained {
-    fn add(&mut self, other: Self) {
-        self.delivered += other.delivered;
-        self.dead += other.dead;
-        self.dropped += other.dropped;
-        self.left += other.left;
-        self.busy += other.busy;
-    }
-}
-
-/// How often a drain tries.
-#[derive(Clone, Copy, Debug)]
-pub enum Patience {
-    /// Each destination once.
-    Once,
-    /// Each destination once, while somebody waits: where each marker is a request of its own, none begins after that.
-    OnceWithin(Deadline),
-    /// With backoff, until everything is off the spool or the time is up.
-    Until(Deadline),
-    /// With backoff, until everything is off the spool or has been tried for so long: a push that lands
-    /// meanwhile gets all of that time too.
-    Linger(Duration),
-}
-
-/// Empties the spool as far as the destinations let it, and notes in `progress` how far it is.
+/// Drains the spool, as far as the destinations accept it, and counts in `progress`.
+///
+/// Markers that are ready are sent first. Captured pushes are decided in parallel with that, so
+/// that a slow or hanging push does not delay the markers of other pushes.
 ///
 /// # Errors
-/// If the state directory cannot be read or written. What else could be done is done by then.
+/// Returns an error if the state directory cannot be read or written. The rest of the work is done
+/// first.
 pub fn drain(
     config: &Config,
     state: &State,
-    patience: Patience,
+    patience: RetryLimit,
     progress: &Progress,
 ) -> Result<Drained, StateError> {
     state.sweep();
+    state.end_journal_gap();
+    if !matches!(patience, RetryLimit::OnceWithin(_)) {
+        state.remove_finished();
+    }
     let mut drained = Drained::default();
-    loop {
-        // What cannot be settled, for want of room perhaps, holds up nothing that can be sent, which makes room.
-        let settled = settle_inbox(config, state).and_then(|settled| {
-            assign(config, state)?;
-            Ok(settled)
-        });
+    let mut send = || {
+        assign(config, state)?;
         let round = deliver(config, state, patience, progress)?;
         drained.delivered += round.delivered;
         drained.dead += round.dead;
         drained.dropped += round.dropped;
         drained.left = round.left;
         drained.busy = round.busy;
-        // A hook may have died meanwhile, or there is room now.
-        let has_moved = round.delivered > 0 || settled.as_ref().is_ok_and(|settled| *settled > 0);
-        if !has_moved || state.inbox().list()?.is_empty() {
-            return settled.map(|_| drained);
+        Ok::<_, StateError>(())
+    };
+    let mut sent = send();
+    let mut decided = Ok(());
+    // While a hook waits for its own push, other pushes are not decided.
+    if !matches!(patience, RetryLimit::OnceWithin(_)) {
+        thread::scope(|scope| {
+            let (settled, has_settled) = mpsc::channel();
+            let decide = move || decide_captured(config, state, patience, &settled);
+            let started = fault::point(Step::Thread, state.dir())
+                .and_then(|()| thread::Builder::new().spawn_scoped(scope, decide.clone()));
+            let decider = match started {
+                Ok(thread) => Some(thread),
+                Err(_) => {
+                    decided = decide();
+                    None
+                }
+            };
+            drop(decide);
+            while has_settled.recv().is_ok() {
+                // Send the markers of several pushes together.
+                while has_settled.try_recv().is_ok() {}
+                sent = mem::replace(&mut sent, Ok(())).and(send());
+            }
+            if let Some(thread) = decider {
+                decided = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            }
+        });
+    }
+    drained.undecided = state.inbox().list()?.len();
+    drained.failed = state.failed().list()?.len();
+    sent.and(decided).map(|()| drained)
+}
+
+/// Decides captured pushes until none is due within the deadline. Sends to `settled` after each.
+fn decide_captured(
+    config: &Config,
+    state: &State,
+    patience: RetryLimit,
+    settled: &mpsc::Sender<()>,
+) -> Result<(), StateError> {
+    let deadline = match patience {
+        RetryLimit::Once | RetryLimit::OnceWithin(_) => None,
+        RetryLimit::Until(deadline) => Some(deadline),
+        RetryLimit::Linger(time) => Some(Deadline::after(time)),
+    };
+    // The receiver outlives this thread.
+    let on_settled = || {
+        let _ = settled.send(());
+    };
+    // A manual `deliver` decides postponed pushes at once.
+    let mut at_once = !matches!(patience, RetryLimit::Linger(_));
+    loop {
+        let pass = Deciders::new(config, state, &on_settled).pass(at_once)?;
+        at_once = false;
+        let wait = pass.next.filter(|wait| deadline.is_some_and(|deadline| *wait < deadline.left()));
+        match wait {
+            Some(wait) => thread::sleep(wait),
+            None => return pass.failure.map_or(Ok(()), Err),
         }
     }
 }
 
-/// Settles every capture that no living process works on, and returns how many.
-fn settle_inbox(config: &Config, state: &State) -> Result<usize, StateError> {
-    let inbox = state.inbox();
-    let mut settled = 0;
-    let mut failure = None;
-    for name in inbox.list()? {
-        match settle_one(config, state, &name) {
-            Ok(is_settled) => settled += usize::from(is_settled),
-            // The next one may be smaller.
-            Err(err) => failure = failure.or(Some(err)),
-        }
-    }
-    failure.map_or(Ok(settled), Err)
-}
-
-fn settle_one(config: &Config, state: &State, name: &str) -> Result<bool, StateError> {
-    let Claim::Ours(mut capture) = state.inbox().claim(name)? else {
-        return Ok(false);
-    };
-    let why = if capture.is_deadly() {
-        format!("its reader died {MAX_TRIES} times")
-    } else {
-        match capture.read() {
-            Ok(captured) => {
-                settle(config, state, capture, captured, Budget::Update, None)?;
-                return Ok(true);
-            }
-            Err(err) if err.may_pass() => {
-                // An error is no death: a disk that fails for a day must not make dead letters.
-                let _ = capture.give_back();
-                return Err(err);
-            }
-            Err(err) => err.to_string(),
-        }
-    };
-    state.dead_letters().bury_capture(&capture, &why)?;
-    let what = format!("a captured push is a dead letter: {why}").into();
-    let trouble = Trouble { push: Some(capture.push_id()), repository: None, what };
-    state.journal().append([Record::Trouble(trouble)])?;
-    Ok(true)
-}
-
-/// Gives what was accepted before there was a destination to those that there are now.
+/// Assigns markers that were accepted without any destination to the configured destinations.
 fn assign(config: &Config, state: &State) -> Result<(), StateError> {
     let unassigned = state.outbox(UNASSIGNED);
     if config.destinations.is_empty() || unassigned.is_empty()? {
@@ -146,12 +122,12 @@ fn assign(config: &Config, state: &State) -> Result<(), StateError> {
     unassigned.assign_to(&outboxes)
 }
 
-/// Empties the outboxes side by side, each in a thread of its own but the last: a destination that is down must
-/// hold no other up.
+/// Drains the outboxes in parallel, one thread per destination, so that a destination that is down
+/// does not delay the others. The last outbox is drained on this thread.
 fn deliver(
     config: &Config,
     state: &State,
-    patience: Patience,
+    patience: RetryLimit,
     progress: &Progress,
 ) -> Result<Drained, StateError> {
     let Some((last, others)) = config.destinations.split_last() else {
@@ -165,25 +141,27 @@ fn deliver(
         };
         return Ok(Drained { dropped, left: unassigned.count()?, ..Drained::default() });
     };
-    // What a script builds may lie deep.
-    let builder = |destination: &Destination| match destination.target {
-        Target::Otlp(_) => thread::Builder::new(),
-        Target::Http(_) => thread::Builder::new().stack_size(Confined::STACK),
+    // Scripts can build deeply nested values, which need a larger stack.
+    let builder = |destination: &Destination| match destination.target.scripted() {
+        None => thread::Builder::new(),
+        Some(_) => thread::Builder::new().stack_size(Confined::STACK),
     };
-    let courier = |destination| move || Courier::new(config, state, destination, patience, progress).run();
+    let worker =
+        |destination| move || DestinationWorker::new(config, state, destination, patience, progress).run();
     thread::scope(|scope| {
         let start = |destination| {
             fault::point(Step::Thread, state.dir())
-                .and_then(|()| builder(destination).spawn_scoped(scope, courier(destination)))
-                // The machine has no room for one more: then one after the other.
-                .map_err(|_| courier(destination))
+                .and_then(|()| builder(destination).spawn_scoped(scope, worker(destination)))
+                // If the system cannot start another thread, this one runs later on the current
+                // thread.
+                .map_err(|_| worker(destination))
         };
         let others: Vec<_> = others.iter().map(start).collect();
-        let mut drained = courier(last)()?;
+        let mut drained = worker(last)()?;
         for other in others {
             drained.add(match other {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic))?,
-                Err(courier) => courier()?,
+                Err(worker) => worker()?,
             });
         }
         Ok(drained)

@@ -1,5 +1,5 @@
-//! Event queries of Lightstep: the saved query whose hits are drawn as event markers over dashboards (reference/lightstep.md,
-//! section 1c). What is drawn are the log records that it finds.
+//! Lightstep's event queries: saved queries over logs, whose hits a dashboard draws as event
+//! markers (reference/lightstep.md, section 1c).
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use ureq::http::Method;
 use super::rest::{Rest, RestError};
 use crate::{config::LightstepApi, text};
 
-/// How long an id may be, in bytes. It becomes a part of an address.
+/// Maximum length of an id, in bytes. The id becomes a part of a URL.
 const MAX_ID: usize = 128;
 
 /// An event query, without its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventQuery {
-    /// What it is called.
+    /// Name of the query.
     pub name: String,
     /// UQL over logs.
     pub query: String,
-    /// Where the events come from.
+    /// Source of the events.
     pub source: String,
-    /// What they are.
+    /// Type of the events.
     pub kind: String,
-    /// What a person reads who finds it.
+    /// Description for people who find the query.
     pub description: String,
-    /// What is shown where the mouse is.
+    /// Fields that the tooltip shows.
     pub tooltip_fields: Vec<String>,
 }
 
-/// The event queries of a project.
+/// Client for the event queries of a project.
 pub struct EventQueries {
     rest: Rest,
     path: String,
 }
 
 impl EventQueries {
-    /// Reads the API key; nothing is connected to yet. `timeout` is for one request.
+    /// Reads the API key. This does not connect yet. `timeout` applies to each request.
     ///
     /// # Errors
-    /// If the key cannot be read or the connection not be tried.
+    /// Returns an error if the key cannot be read, or if the proxy or the `ca_file` cannot be used.
     pub fn of(api: &LightstepApi, timeout: Duration) -> Result<Self, RestError> {
         let path = format!("projects/{}/event_queries", text::segment(&api.project));
         Ok(Self { rest: Rest::new(api, timeout)?, path })
     }
 
-    /// Asks whether the API key is good for the organization.
+    /// Checks that the API key is valid for the organization.
     ///
     /// # Errors
-    /// If it is not, or no answer comes.
+    /// Returns an error if it is not, or if the API does not answer.
     pub fn check_key(&self) -> Result<(), RestError> {
         match self.rest.call(&Method::GET, "test", None) {
-            // What it says beside its yes is not documented.
+            // The content of a successful response is not documented.
             Ok(_) | Err(RestError::Garbled(_)) => Ok(()),
             Err(err) => Err(err),
         }
@@ -60,13 +60,13 @@ impl EventQueries {
     /// Reads the event query with this id, `None` if there is none.
     ///
     /// # Errors
-    /// If the API says no, or no answer comes.
+    /// Returns an error if the API refuses the request or does not answer.
     pub fn read(&self, id: &str) -> Result<Option<EventQuery>, RestError> {
         match self.rest.call(&Method::GET, &self.path_of(id), None) {
             Ok(answer) => {
                 let attributes = answer.pointer("/data/attributes").filter(|value| value.is_object());
                 let attributes =
-                    attributes.ok_or_else(|| RestError::Garbled("the answer holds no event query".into()))?;
+                    attributes.ok_or_else(|| RestError::Garbled("no event query in the response".into()))?;
                 Ok(Some(EventQuery::from_json(attributes)))
             }
             Err(RestError::Refused { status: 404, .. }) => Ok(None),
@@ -74,25 +74,26 @@ impl EventQueries {
         }
     }
 
-    /// Makes an event query, and returns its id.
+    /// Creates an event query, and returns its id.
     ///
     /// # Errors
-    /// If the API says no, or no answer comes; [`RestError::may_have_acted`] tells whether it may be there all the same.
+    /// Returns an error if the API refuses the request or does not answer. The query may exist
+    /// nevertheless if [`RestError::may_have_acted`] is true.
     pub fn create(&self, query: &EventQuery) -> Result<String, RestError> {
         let answer = self.rest.call(&Method::POST, &self.path, Some(&query.body("")))?;
         let id = ["/data/id", "/data/attributes/id"].iter().find_map(|path| answer.pointer(path)?.as_str());
         id.filter(|id| is_id(id))
             .map(ToString::to_string)
-            .ok_or_else(|| RestError::Garbled("the answer names no id of what was created".into()))
+            .ok_or_else(|| RestError::Garbled("no id of the new event query in the response".into()))
     }
 
-    /// Makes the event query with this id what `query` says.
+    /// Replaces the event query with this id by `query`.
     ///
     /// # Errors
-    /// If the API says no, or no answer comes.
+    /// Returns an error if the API refuses the request or does not answer.
     pub fn update(&self, id: &str, query: &EventQuery) -> Result<(), RestError> {
         match self.rest.call(&Method::PUT, &self.path_of(id), Some(&query.body(id))) {
-            // That it was taken is all that matters.
+            // The status says that it was accepted, so ignore the body.
             Ok(_) | Err(RestError::Garbled(_)) => Ok(()),
             Err(err) => Err(err),
         }
@@ -103,7 +104,7 @@ impl EventQueries {
     }
 }
 
-/// Returns whether a text can be the id of an event query.
+/// Returns true if a text can be the id of an event query.
 fn is_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
 }

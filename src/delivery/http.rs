@@ -1,5 +1,7 @@
-//! One connection to one destination. Whatever answers there is not trusted: every part of an answer has
-//! a limit, and what is no proper answer is a fault of the connection, which may go away by itself.
+//! HTTP client for one destination.
+//!
+//! The server is not trusted. Every part of a response has a size limit. A response that is not
+//! valid counts as a connection failure, which is retried.
 
 use std::{
     borrow::Cow,
@@ -17,37 +19,39 @@ use ureq::{
 use super::{
     connection::{Connection, MAX_ANSWER_HEAD},
     credentials::Credentials,
-    handshake,
-    retry::{self, Outcome},
+    handshake, renamed,
+    retry::{self, RequestOutcome},
 };
 use crate::{
     config::{Compression, Destination, Otlp},
-    fault::{self, Step},
-    otlp::{self, Signal},
-    policy::{Opened, Request},
+    marker::Signal,
+    otlp::{self, Cut, Success},
+    policy::{Opened, RenderedRequest},
+    sys::fault::{self, Step},
+    sys::time::{self, Deadline, Timestamp},
     text,
-    time::{Deadline, Timestamp},
 };
 
-/// How much of an answer's body is read, in bytes.
+/// Maximum number of bytes that are read of a response's body.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// How much is told of why there is no answer, in characters.
+/// Maximum length of the explanation of a failure, in characters.
 const MAX_FAULT: usize = 600;
 
-/// A destination and the connection to it, which is kept open between requests.
+/// A destination and its connection, which is kept open between requests.
 pub(super) struct Client<'a> {
     destination: &'a Destination,
     credentials: Credentials<'a>,
     connection: Connection<'a>,
     timeout: Duration,
-    /// Whether a request was answered before, so that the next may meet a connection which is just closing.
+    /// True if a request was answered before. The next one may then meet a connection that is just
+    /// closing.
     is_used: Cell<bool>,
-    /// What time it was there when it last answered.
+    /// Time on the server's clock in its last response.
     clock: Cell<Option<Timestamp>>,
 }
 
-/// What is sent.
+/// A request to send.
 #[derive(Clone)]
 struct Call<'c> {
     method: &'static str,
@@ -56,16 +60,16 @@ struct Call<'c> {
     body: Vec<u8>,
 }
 
-/// An answer, as far as it came.
-struct Answer {
+/// A response, possibly incomplete.
+struct HttpResponse {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
-    /// Whether `body` is all of it.
-    is_whole: bool,
+    /// The reason why `body` is incomplete, `None` if it is complete.
+    cut: Option<Cut>,
 }
 
-/// Why there is no answer.
+/// A request that got no response.
 struct Fault {
     why: String,
     kind: FaultKind,
@@ -73,15 +77,15 @@ struct Fault {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FaultKind {
-    /// The server hung up, as it may do with a connection that was idle.
+    /// The server closed the connection, as it may do with an idle one.
     HungUp,
-    /// The server's certificate comes from nobody who is trusted.
+    /// The server's certificate is not trusted.
     Distrust,
     Other,
 }
 
 impl<'a> Client<'a> {
-    /// Connects to nothing yet. `timeout` is for all that one request takes, repeated or not.
+    /// Returns a client that is not connected yet. `timeout` covers a request with its repetitions.
     pub fn new(destination: &'a Destination, timeout: Duration) -> Self {
         Self {
             destination,
@@ -93,23 +97,20 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Returns what time the last answer says that it was where it came from (RFC 9110, 6.6.1).
+    /// Returns the time in the `Date` header of the last response (RFC 9110, 6.6.1).
     pub fn clock(&self) -> Option<Timestamp> {
         self.clock.get()
     }
 
-    /// Sends markers in the words of OTLP and says what became of them.
-    pub fn post(&self, otlp: &Otlp, signal: Signal, body: Vec<u8>) -> Outcome {
+    /// Sends an encoded OTLP request and returns the outcome.
+    pub fn post(&self, otlp: &Otlp, signal: Signal, body: Vec<u8>) -> RequestOutcome {
         let deadline = Deadline::after(self.timeout);
         let body = match otlp.compression {
             Compression::None => body,
             Compression::Gzip => match gzip(&body) {
                 Ok(body) => body,
                 Err(err) => {
-                    return Outcome::Retry {
-                        after: None,
-                        why: format!("failed to compress a request: {err}"),
-                    };
+                    return RequestOutcome::unreached(format!("failed to compress the request: {err}"));
                 }
             },
         };
@@ -117,68 +118,77 @@ impl<'a> Client<'a> {
         if otlp.compression == Compression::Gzip {
             headers.push(("content-encoding".into(), "gzip".into()));
         }
-        let url = match signal {
-            Signal::Logs => &otlp.logs_url,
-            Signal::Traces => &otlp.traces_url,
-        };
+        let url = otlp.url(signal);
         let call = Call { method: "POST", url: url.into(), headers, body };
         match self.attempt(deadline, &|| Ok(Cow::Borrowed(&call))) {
-            Ok(answer) => self.outcome(otlp, signal, &answer),
-            Err(why) => Outcome::Retry { after: None, why },
+            Ok(answer) => self.outcome(signal, &answer),
+            Err(why) => RequestOutcome::unreached(why),
         }
     }
 
-    /// Makes a request of a script's, and returns what was answered where the status is one of success.
+    /// Makes a request for a script. Returns status and body of a successful response.
     ///
     /// # Errors
-    /// With what else became of it.
-    pub fn make(&self, endpoint: &str, request: &Request) -> Result<(u16, String), Outcome> {
+    /// Returns the outcome of any other response or failure.
+    pub fn make(&self, endpoint: &str, request: &RenderedRequest) -> Result<(u16, String), RequestOutcome> {
         let deadline = Deadline::after(self.timeout);
         let call = || {
-            let opened = request.open(endpoint, &mut |name| self.credentials.named(name, deadline))?;
+            let opened = request.open(endpoint, &mut |name| self.credentials.named(name, deadline));
+            let opened = opened.map_err(|err| text::chain(&err))?;
             let Opened { url, headers, body } = opened;
             let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
             Ok(Cow::Owned(Call { method: request.method, url: url.into(), headers, body }))
         };
-        let answer = self.attempt(deadline, &call).map_err(|why| Outcome::Retry { after: None, why })?;
+        let mut answer = self.attempt(deadline, &call).map_err(RequestOutcome::unreached)?;
+        if matches!(answer.status, 301 | 307 | 308)
+            && let Some(to) = answer.header("location")
+            && let Some(url) = renamed::moved_to(endpoint, &to)
+        {
+            let call = || {
+                let mut call = call()?.into_owned();
+                call.url = url.as_str().into();
+                Ok(Cow::Owned(call))
+            };
+            answer = self.attempt(deadline, &call).map_err(RequestOutcome::unreached)?;
+        }
         match answer.status {
             status @ 200..300 => Ok((status, String::from_utf8_lossy(&answer.body).into_owned())),
-            status => Err(self.other_than_success(&answer, retry::is_retryable_anywhere(status), || {
+            _ => Err(self.other_than_success(&answer, || {
                 String::from_utf8_lossy(answer.body.trim_ascii()).into_owned()
             })),
         }
     }
 
-    /// Returns whether anything answers at an address, whatever it says. No secret goes along.
+    /// Checks that a server answers at a URL, with any response. No secrets are sent.
     ///
     /// # Errors
-    /// With why nothing answers.
-    pub fn reach(&self, url: &str) -> Result<(), String> {
-        let agent = self.connection.agent()?;
-        let request = agent.get(url).config().timeout_global(Some(self.timeout)).build();
+    /// Returns the outcome if nothing answers.
+    pub fn reach(&self, url: &str) -> Result<(), RequestOutcome> {
+        let agent = || self.connection.agent().map_err(|err| RequestOutcome::unreached(text::chain(&err)));
+        let first = agent()?;
+        let request = first.get(url).config().timeout_global(Some(self.timeout)).build();
         let answer = match request.call() {
             Err(err) if self.fault(&err).kind == FaultKind::Distrust && self.connection.trusts_others() => {
-                let agent = self.connection.agent()?;
-                agent.get(url).config().timeout_global(Some(self.timeout)).build().call()
+                agent()?.get(url).config().timeout_global(Some(self.timeout)).build().call()
             }
             other => other,
         };
-        let answer = answer.map_err(|err| self.told(self.fault(&err)))?;
+        let answer = answer.map_err(|err| RequestOutcome::unreached(self.describe(self.fault(&err))))?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         self.clock.set(date.and_then(retry::http_date));
         Ok(())
     }
 
-    /// Returns the answer to a request.
+    /// Sends a request and returns the response.
     ///
-    /// It is sent a second time, at once, if a connection that was used before turns out to be closed, if others may be
-    /// trusted than those who do not know the server's certificate, and if the answer is 401 or 403, with the secrets read
-    /// anew.
+    /// The request is sent again at once in three cases: if a reused connection turns out to be
+    /// closed, if the certificate is not trusted and other CAs can be tried, or if the response is
+    /// 401 or 403. In the last case the secrets are read again first.
     fn attempt<'c>(
         &self,
         deadline: Deadline,
         call: &dyn Fn() -> Result<Cow<'c, Call<'c>>, String>,
-    ) -> Result<Answer, String> {
+    ) -> Result<HttpResponse, String> {
         let exchange = || self.exchange(&*call().map_err(Fault::other)?, deadline);
         let mut answer = exchange();
         let is_worth_another = |fault: &Fault| match fault.kind {
@@ -189,25 +199,26 @@ impl<'a> Client<'a> {
         if answer.as_ref().err().is_some_and(is_worth_another) {
             answer = exchange();
         }
-        if matches!(&answer, Ok(Answer { status: 401 | 403, .. })) && self.credentials.are_secret() {
+        if matches!(&answer, Ok(HttpResponse { status: 401 | 403, .. })) && self.credentials.are_secret() {
             self.credentials.forget();
             answer = exchange();
         }
-        answer.map_err(|fault| self.told(fault))
+        answer.map_err(|fault| self.describe(fault))
     }
 
-    /// Returns what people read of a fault. Most of it is our own, and the end of it says what to do.
-    fn told(&self, mut fault: Fault) -> String {
+    /// Returns the explanation of a fault for people. The end of the text is advice, so its limit
+    /// is higher than for a server's text.
+    fn describe(&self, mut fault: Fault) -> String {
         if fault.kind == FaultKind::Distrust {
             fault.why.push_str(&self.connection.remedy());
         }
-        text::line_of(self.credentials.mask(fault.why), MAX_FAULT)
+        text::line_of(self.credentials.mask(&fault.why), MAX_FAULT)
     }
 
-    fn exchange(&self, call: &Call<'_>, deadline: Deadline) -> Result<Answer, Fault> {
+    fn exchange(&self, call: &Call<'_>, deadline: Deadline) -> Result<HttpResponse, Fault> {
         let place = self.destination.address();
         fault::point(Step::Send, place.as_ref()).map_err(|err| Fault::other(err.to_string()))?;
-        let agent = self.connection.agent().map_err(Fault::other)?;
+        let agent = self.connection.agent().map_err(|err| Fault::other(text::chain(&err)))?;
         let mut request = http::Request::builder().method(call.method).uri(&*call.url);
         for (name, value) in &call.headers {
             request = request.header(&**name, &**value);
@@ -222,8 +233,8 @@ impl<'a> Client<'a> {
                     if is_said(name) { request } else { request.header(name, value) }
                 },
             )
-            .map_err(Fault::other)?;
-        let unsendable = |err: http::Error| Fault::other(format!("the request cannot be sent: {err}"));
+            .map_err(|err| Fault::other(text::chain(&err)))?;
+        let unsendable = |err: http::Error| Fault::other(format!("failed to build the request: {err}"));
         let left = Some(deadline.left());
         let response = if call.body.is_empty() && matches!(call.method, "GET" | "DELETE") {
             let request = request.body(()).map_err(unsendable)?;
@@ -236,54 +247,62 @@ impl<'a> Client<'a> {
         self.is_used.set(true);
         let (head, mut rest) = response.into_parts();
         let mut body = Vec::new();
-        // What is not read whole is dropped, and its connection is closed with it.
-        let is_whole = rest.with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body).is_ok();
-        let is_whole = fault::point(Step::Acknowledge, place.as_ref()).is_ok() && is_whole;
-        let answer = Answer { status: head.status.as_u16(), headers: head.headers, body, is_whole };
+        // A body that is not read to its end is dropped, which closes the connection.
+        let read = rest.with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body);
+        let cut = match (fault::point(Step::Acknowledge, place.as_ref()), read) {
+            (Ok(()), Ok(_)) => None,
+            (Ok(()), Err(_)) if body.len() as u64 >= MAX_ANSWER => Some(Cut::TooLarge),
+            _ => Some(Cut::Broken),
+        };
+        let answer = HttpResponse { status: head.status.as_u16(), headers: head.headers, body, cut };
         self.clock.set(answer.header("date").and_then(|date| retry::http_date(&date)));
         Ok(answer)
     }
 
-    fn outcome(&self, otlp: &Otlp, signal: Signal, answer: &Answer) -> Outcome {
-        let (status, protocol) = (answer.status, otlp.protocol);
+    fn outcome(&self, signal: Signal, answer: &HttpResponse) -> RequestOutcome {
+        let status = answer.status;
         if !(200..300).contains(&status) {
-            return self.other_than_success(answer, retry::is_retryable(status), || {
-                otlp::status_message(protocol, &answer.body)
-            });
+            return self.other_than_success(answer, || otlp::status_message(&answer.body));
         }
-        // The back end said yes; a body that cannot be read does not unsay it.
-        let partial = otlp::partial_success(signal, protocol, &answer.body);
-        let rejected = partial.filter(|_| answer.is_whole).map(|partial| match partial.rejected {
-            0 => format!("warning: {}", self.shown(partial.message)),
-            n => format!("{n} rejected: {}", self.shown(partial.message)),
-        });
-        Outcome::Accepted { rejected: rejected.unwrap_or_default() }
+        let content_type = answer.header("content-type");
+        let success =
+            Success { status, content_type: content_type.as_deref(), body: &answer.body, cut: answer.cut };
+        match success.partial(signal) {
+            Ok(None) => RequestOutcome::Accepted { rejected: String::new() },
+            Ok(Some(partial)) => {
+                let message = self.shown(&partial.message);
+                let rejected = match partial.rejected {
+                    0 => format!("warning: {message}"),
+                    n => format!("{n} rejected: {message}"),
+                };
+                RequestOutcome::Accepted { rejected }
+            }
+            Err(err) => {
+                RequestOutcome::unreached(format!("HTTP {status}, but {}", self.shown(&err.to_string())))
+            }
+        }
     }
 
-    fn other_than_success(
-        &self,
-        answer: &Answer,
-        is_retryable: bool,
-        said: impl FnOnce() -> String,
-    ) -> Outcome {
+    fn other_than_success(&self, answer: &HttpResponse, said: impl FnOnce() -> String) -> RequestOutcome {
         let status = answer.status;
         if !(300..600).contains(&status) {
-            // 101 was not asked for, and above 599 there is nothing (RFC 9110, 15).
-            let why = format!("HTTP {status}, which is no answer to a request");
-            return Outcome::Retry { after: None, why };
+            // A 101 was not requested, and there are no codes above 599 (RFC 9110, 15).
+            return RequestOutcome::unreached(format!("HTTP {status}, which is not a final response status"));
         }
         let said = match answer.header("location") {
-            Some(to) if status < 400 => format!("it redirects to {to}, and is not followed"),
+            Some(to) if status < 400 => format!("redirects to {to}, which is not followed"),
             _ => said(),
         };
-        let said = self.shown(said);
+        let said = self.shown(&said);
         let why = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
-        if is_retryable {
+        if retry::is_retryable(status) {
             let after = answer.header("retry-after");
-            let after = after.and_then(|value| retry::retry_after(&value, Timestamp::now()));
-            Outcome::Retry { after, why }
+            let after = after.and_then(|value| retry::retry_after(&value, time::now()));
+            // A `Retry-After` means that the server is at fault, not a marker.
+            let may_be_content = status >= 500 && after.is_none();
+            RequestOutcome::Retry { after, why, may_be_content }
         } else {
-            Outcome::Refused { status, why }
+            RequestOutcome::Refused { status: Some(status), why }
         }
     }
 
@@ -303,28 +322,28 @@ impl<'a> Client<'a> {
             _ if handshake.is_some_and(handshake::is_distrust) => FaultKind::Distrust,
             _ => FaultKind::Other,
         };
-        let why = || {
-            match err {
+        let why = || match err {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 format!("no connection within {:?}", self.connection.timeout())
             }
-            ureq::Error::Timeout(_) => format!("no answer within {:?}", self.timeout),
-            ureq::Error::Protocol(err) => format!("the answer is not HTTP/1.1: {err}"),
+            ureq::Error::Timeout(_) => format!("no response within {:?}", self.timeout),
+            ureq::Error::Protocol(err) => format!("the response is not valid HTTP/1.1: {err}"),
             ureq::Error::LargeResponseHeader(..) => {
-                format!("the answer's headers are larger than {MAX_ANSWER_HEAD} bytes")
+                format!("the response headers are larger than {MAX_ANSWER_HEAD} bytes")
             }
             ureq::Error::Io(err) if err.kind() == UnexpectedEof => {
-                "the connection was closed before the answer was there".into()
+                "the server closed the connection before the response was complete".into()
             }
             ureq::Error::Io(err) => err.to_string(),
             ureq::Error::ConnectProxyFailed(why) if why.contains(" 407/") => {
-                "HTTP 407: it wants a name and a password, which cannot be given; let it take this machine without".into()
+                "HTTP 407: the proxy requires a login, which gitea-lightstep does not support; \
+                 let this machine through without one"
+                    .into()
             }
             ureq::Error::Other(err) => err.to_string(),
             other => other.to_string(),
-        }
         };
-        let why = handshake.map_or_else(why, handshake::told);
+        let why = handshake.map_or_else(why, handshake::describe);
         let why = match &self.destination.proxy {
             Some(proxy) => format!("through the proxy {proxy}: {why}"),
             None => why,
@@ -332,8 +351,8 @@ impl<'a> Client<'a> {
         Fault { why, kind }
     }
 
-    /// Makes a stranger's text fit to be shown, with no secret of ours in it.
-    pub fn shown(&self, text: String) -> String {
+    /// Makes a server's text fit for display, and removes our secrets from it.
+    pub fn shown(&self, text: &str) -> String {
         text::line(self.credentials.mask(text))
     }
 }
@@ -344,7 +363,7 @@ impl Fault {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     }

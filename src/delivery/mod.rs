@@ -1,28 +1,33 @@
-//! Sending what is in the spool: the inbox first, then each destination's outbox. HTTP stays in here.
+//! Delivery of the spool: sends each destination's outbox, and decides captured pushes in parallel.
+//!
+//! All HTTP agents are created in this module.
 
+mod batch;
 mod connection;
-mod courier;
 mod credentials;
+mod decider;
 mod detach;
 mod drain;
+mod drained;
 mod event_query;
 mod handshake;
 mod http;
-mod load;
-mod probe;
 mod progress;
+mod renamed;
 mod rest;
-mod retry;
-mod scripted;
-mod test_marker;
+pub(crate) mod retry;
+mod suspect;
+mod target;
 mod trust;
+mod worker;
 
 pub use connection::agent_for_others;
+pub use decider::decide_one;
 pub use detach::{detach, leave};
-pub use drain::{Drained, Patience, drain};
+pub use drain::drain;
+pub use drained::{Drained, RetryLimit};
 pub use event_query::{EventQueries, EventQuery};
-pub use probe::{Probed, probe};
 pub use progress::{Moment, Progress};
 pub use rest::RestError;
-pub use test_marker::{Tested, send_test};
+pub use target::{Probed, probe, send_test};
 pub use trust::check_ca_file;

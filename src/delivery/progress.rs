@@ -1,8 +1,8 @@
-//! How far a drain is, for whoever watches it from another thread.
+//! Progress of a drain, for display by another thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What a drain has done so far, all destinations together.
+/// Running totals of a drain, over all destinations.
 #[derive(Debug, Default)]
 pub struct Progress {
     delivered: AtomicUsize,
@@ -10,18 +10,18 @@ pub struct Progress {
     left: AtomicUsize,
 }
 
-/// How far a drain was at one moment. The numbers are read one by one, so they may be a batch apart.
+/// The totals at one moment. They are read one after the other, so they may be a batch apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// Markers that arrived, counted once a destination.
+    /// Markers that were delivered, counted once per destination.
     pub delivered: usize,
-    /// Files that there were to send, as far as they were found.
+    /// Files to send that were found so far, including those already sent.
     pub files: usize,
-    /// How many of them wait still.
+    /// Files that still wait.
     pub left: usize,
 }
 
-/// One destination's part of the progress.
+/// The contribution of one destination.
 #[derive(Debug)]
 pub(super) struct Share<'a> {
     of: &'a Progress,
@@ -29,7 +29,7 @@ pub(super) struct Share<'a> {
 }
 
 impl Progress {
-    /// Returns how far the drain is now.
+    /// Returns the totals at this moment.
     pub fn now(&self) -> Moment {
         Moment {
             delivered: self.delivered.load(Relaxed),
@@ -44,7 +44,7 @@ impl Progress {
 }
 
 impl Share<'_> {
-    /// Notes that this many files wait; more than before have come meanwhile.
+    /// Sets the number of waiting files. If it is higher than before, new files have arrived.
     pub fn leaves(&mut self, left: usize) {
         if left > self.left {
             self.of.files.fetch_add(left - self.left, Relaxed);
@@ -55,7 +55,7 @@ impl Share<'_> {
         self.left = left;
     }
 
-    /// Notes that what waits is in so many files fewer.
+    /// Subtracts files that a merge saved.
     pub fn merged(&mut self, saved: usize) {
         let saved = saved.min(self.left);
         self.of.files.fetch_sub(saved, Relaxed);
@@ -63,13 +63,14 @@ impl Share<'_> {
         self.left -= saved;
     }
 
-    /// Notes that this many markers arrived.
+    /// Adds delivered markers.
     pub fn delivers(&self, markers: usize) {
         self.of.delivered.fetch_add(markers, Relaxed);
     }
 }
 
-/// What is left is not on its way any more; the next courier finds it again.
+/// Subtracts the files that this destination did not send. The next worker finds and counts them
+/// again.
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         self.of.files.fetch_sub(self.left, Relaxed);
@@ -78,23 +79,4 @@ impl Drop for Share<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn destinations_add_up_and_what_comes_meanwhile_counts() {
-        let progress = Progress::default();
-        let (mut one, mut two) = (progress.share(), progress.share());
-        one.leaves(10);
-        two.leaves(5);
-        one.delivers(20);
-        one.leaves(4);
-        two.leaves(7);
-        assert_eq!(progress.now(), Moment { delivered: 20, files: 17, left: 11 });
-        two.merged(3);
-        assert_eq!(progress.now(), Moment { delivered: 20, files: 14, left: 8 });
-        one.leaves(0);
-        drop(two);
-        assert_eq!(progress.now(), Moment { delivered: 20, files: 10, left: 0 });
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
-//! Lightstep's REST API: one request after the other, JSON both ways, and what an answer means. What answers is not trusted:
-//! its size is bounded, and it is shown without the key.
+//! Client for Lightstep's REST API: one JSON request at a time.
+//!
+//! The server is not trusted. Its responses have a size limit, and are shown without the key.
 
 use std::{io::Read as _, thread, time::Duration};
 
@@ -15,65 +16,66 @@ use super::{
 };
 use crate::{
     config::LightstepApi,
-    fault::{self, Step},
+    mask::Mask,
     secret::Secret,
+    sys::fault::{self, Step},
+    sys::time::{self, Deadline},
     text,
-    time::{Deadline, Timestamp},
 };
 
-/// How much of an answer's body is read, in bytes. An event query is a few hundred.
+/// Maximum number of bytes that are read of a response's body. An event query takes a few hundred.
 const MAX_ANSWER: u64 = 256 << 10;
 
-/// How long all requests of one run may take together, with every wait between them.
+/// Time limit for all requests of one run, including the waits between them.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// How often one request is sent at most.
+/// Maximum number of attempts for one request.
 const TRIES: u32 = 3;
 
-/// How long to wait where the answer does not say.
+/// Wait before a retry if the response does not specify one.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How much of what the API says is shown, in characters.
+/// Maximum length of the API's messages when shown, in characters.
 const MAX_SAID: usize = 400;
 
-/// Why there is no good answer.
+/// A request that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestError {
-    /// The key cannot be read, or the connection cannot even be tried. Nothing was sent.
+    /// The key cannot be read, or the request cannot be made. Nothing was sent.
     Unready(String),
-    /// No answer came.
+    /// No response arrived.
     NoAnswer {
-        /// What happened.
+        /// Reason for the failure.
         why: String,
-        /// Whether the request may have been acted on all the same.
+        /// True if the server may have executed the request nevertheless.
         may_have_acted: bool,
     },
-    /// It said no.
+    /// The server refused the request.
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The server's message.
         why: String,
-        /// How long it asked to be left alone.
+        /// The wait that the server asked for.
         after: Option<Duration>,
     },
-    /// It said yes, in words that are none of its own.
+    /// The status is a success, but the body is not that of the API.
     Garbled(String),
 }
 
 impl RestError {
-    /// Returns whether the request may have been acted on although it failed.
+    /// Returns true if the server may have executed the request although it failed.
     pub fn may_have_acted(&self) -> bool {
         match self {
             Self::Unready(_) => false,
             Self::NoAnswer { may_have_acted, .. } => *may_have_acted,
-            // 429 and 503 come before anything is done; what a gateway says is not known to.
+            // With 429 and 503 nothing was executed. A gateway's error does not say.
             Self::Refused { status, .. } => *status >= 500 && *status != 503,
             Self::Garbled(_) => true,
         }
     }
 
-    /// Returns the HTTP status, if there was one that says no.
+    /// Returns the HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
@@ -94,7 +96,7 @@ impl std::fmt::Display for RestError {
 
 impl std::error::Error for RestError {}
 
-/// The API, with the key to it.
+/// The API, with its key.
 pub(super) struct Rest {
     agent: Agent,
     base: String,
@@ -103,7 +105,7 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Reads the key, and connects to nothing yet. `timeout` is for one request.
+    /// Reads the key. This does not connect yet. `timeout` applies to each request.
     pub fn new(api: &LightstepApi, timeout: Duration) -> Result<Self, RestError> {
         let key = api.key.read(timeout).map_err(|err| {
             RestError::Unready(format!("failed to read the `api_key` from {}: {err}", api.key))
@@ -114,15 +116,15 @@ impl Rest {
             timeout.min(MAX_CONNECT),
             timeout,
         )
-        .map_err(RestError::Unready)?;
+        .map_err(|err| RestError::Unready(text::chain(&err)))?;
         let base = format!("{}/public/v0.2/{}", api.base, text::segment(&api.organization));
         Ok(Self { agent, base, key, deadline: Deadline::after(PATIENCE) })
     }
 
-    /// Sends a request, and again where the API asks for a moment, and returns the JSON of a yes. `path` begins below the
-    /// organization.
+    /// Sends a request and returns the JSON of a successful response. Temporary errors are retried.
+    /// `path` starts below the organization.
     ///
-    /// A request that makes something is not sent again unless it is certain that nothing was made.
+    /// A `POST` is not retried unless it is certain that nothing was created.
     pub fn call(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, RestError> {
         let mut tries = 1;
         loop {
@@ -149,12 +151,12 @@ impl Rest {
             .header("authorization", format!("Bearer {}", bare(self.key.expose())))
             .header("accept", "application/json")
             .header("content-type", "application/json");
-        // A GET with a body is a riddle to some servers.
+        // Some servers cannot handle a GET with a body.
         let sent = match body {
             Some(_) => request.body(bytes).map(|request| self.agent.run(request)),
             None => request.body(()).map(|request| self.agent.run(request)),
         };
-        let sent = sent.map_err(|err| unready(format!("the address {url} cannot be used: {err}")))?;
+        let sent = sent.map_err(|err| unready(format!("the address `{url}` is not valid: {err}")))?;
         self.answer(sent.map_err(|err| self.no_answer(&err))?)
     }
 
@@ -164,22 +166,22 @@ impl Rest {
             let value = response.headers().get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
-        let after = header("retry-after").and_then(|value| retry::retry_after(&value, Timestamp::now()));
+        let after = header("retry-after").and_then(|value| retry::retry_after(&value, time::now()));
         let location = header("location");
         let mut body = Vec::new();
         let is_whole =
             response.into_body().into_with_config().limit(MAX_ANSWER).reader().read_to_end(&mut body).is_ok();
         match status {
             200..300 if !is_whole => {
-                Err(RestError::Garbled("the answer breaks off, or is larger than 256 KiB".into()))
+                Err(RestError::Garbled("the response was cut off, or is larger than 256 KiB".into()))
             }
             200..300 => serde_json::from_slice(&body).map_err(|_| {
                 let said = self.shown(&String::from_utf8_lossy(&body));
-                RestError::Garbled(format!("HTTP {status}, but the answer is no JSON: {said}"))
+                RestError::Garbled(format!("HTTP {status}, but the response is not JSON: {said}"))
             }),
             300..400 => {
                 let to = location.map(|to| format!("to {} ", self.shown(&to))).unwrap_or_default();
-                let why = format!("it redirects {to}and is not followed, because the key would go along");
+                let why = format!("the redirect {to}is not followed, because it would receive the API key");
                 Err(RestError::Refused { status, why, after })
             }
             _ => Err(RestError::Refused { status, why: self.shown(&said(&body)), after }),
@@ -203,29 +205,30 @@ impl Rest {
                 _ => false,
             };
         let why = match (handshake, err) {
-            (Some(err), _) => handshake::told(err),
+            (Some(err), _) => handshake::describe(err),
             (None, ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve)) => {
                 "no connection in time".into()
             }
-            (None, ureq::Error::Timeout(_)) => "no answer in time".into(),
+            (None, ureq::Error::Timeout(_)) => "no response in time".into(),
             (None, err) => err.to_string(),
         };
         RestError::NoAnswer { why: self.shown(&why), may_have_acted: !was_never_sent }
     }
 
-    /// Makes a stranger's text fit to be shown, without the key in it.
+    /// Makes a server's text fit for display, and removes the key from it.
     fn shown(&self, said: &str) -> String {
-        text::line_of(said.replace(bare(self.key.expose()), "[redacted]"), MAX_SAID)
+        text::line_of(Mask::of([&self.key]).apply(said), MAX_SAID)
     }
 }
 
-/// Returns the key alone, where somebody wrote down the whole header.
+/// Returns the key without `Bearer `, for secrets that contain the whole header.
 fn bare(key: &str) -> &str {
     let is_bearer = key.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("bearer "));
     if is_bearer { key[7..].trim_start() } else { key }
 }
 
-/// Returns what the API says of an error, `{"errors":["...", {"detail":"..."}]}`, else the body as it is.
+/// Returns the messages in an API error, `{"errors":["...", {"detail":"..."}]}`, else the body as
+/// it is.
 fn said(body: &[u8]) -> String {
     let errors = serde_json::from_slice::<Value>(body).ok().and_then(|answer| {
         let errors = answer.get("errors")?.as_array()?;
@@ -243,31 +246,4 @@ fn said(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_read_in_every_form_that_was_seen() {
-        for (body, expected) in [
-            (r#"{"errors":["invalid query"]}"#, "invalid query"),
-            (
-                r#"{"errors":[{"title":"Bad","detail":"no such project"},{"message":"x"}]}"#,
-                "no such project; x",
-            ),
-            (r#"{"errors":[{"code":7}]}"#, r#"{"code":7}"#),
-            (r#"{"errors":[]}"#, r#"{"errors":[]}"#),
-            ("<html>nginx</html>\n", "<html>nginx</html>"),
-            ("", ""),
-        ] {
-            assert_eq!(said(body.as_bytes()), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn a_key_may_stand_in_its_file_as_the_whole_header() {
-        for key in ["abc", "Bearer abc", "bearer  abc"] {
-            assert_eq!(bare(key), "abc");
-        }
-        assert_eq!(bare("\u{20ac}\u{20ac}\u{20ac}"), "\u{20ac}\u{20ac}\u{20ac}");
-    }
-}
+mod tests;

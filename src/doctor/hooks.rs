@@ -1,4 +1,4 @@
-//! Whether every push reaches us, once, and nobody else who is not known.
+//! Checks that every push runs our hook exactly once, and that no unknown program runs beside it.
 
 use std::{
     collections::BTreeSet,
@@ -11,34 +11,34 @@ use crate::{
     text,
 };
 
-/// How many places are named of those where the same is wrong.
+/// Maximum number of paths named for one problem.
 const MAX_NAMED: usize = 5;
 
-/// What is known of how pushes are to come to us.
+/// The facts that decide how pushes reach our hook.
 pub struct Covering<'a> {
-    /// Where repositories are.
+    /// Directory of the repositories.
     pub root: &'a Path,
-    /// What the config hook starts, if there is one.
+    /// Command of the config hook, if there is one.
     pub config_hook: Option<&'a HookCommand>,
-    /// Whether this git runs it.
+    /// Version of git, which decides if config hooks run.
     pub version: GitVersion,
-    /// Programs beside Gitea's hooks that somebody has vouched for, by their names.
+    /// File names of programs beside Gitea's hooks that the administrator expects.
     pub expected: &'a BTreeSet<String>,
 }
 
 impl Covering<'_> {
-    /// Returns whether the config hook takes every push.
+    /// Returns true if the config hook handles every push.
     fn is_config_hook_at_work(&self) -> bool {
         self.config_hook.is_some() && self.version.has_config_hooks()
     }
 
-    /// Says what is wrong with the hooks in the repositories.
+    /// Reports problems with the hooks in the repositories.
     pub fn check(&self, survey: &Survey) -> Check {
         let with_file: usize = survey.commands.values().sum();
         let how = if self.is_config_hook_at_work() {
-            "one config hook takes every push".to_string()
+            "one config hook handles every push".to_string()
         } else {
-            format!("{with_file} with a file of ours")
+            format!("{with_file} with our hook file")
         };
         let repositories = match survey.repositories {
             1 => "1 repository".to_string(),
@@ -46,14 +46,14 @@ impl Covering<'_> {
         };
         let without = match survey.without_delegate {
             0 => String::new(),
-            n => format!(", {n} in which Gitea runs no hooks, as in pull mirrors"),
+            n => format!(", {n} in which Gitea runs no hooks, such as pull mirrors"),
         };
         let mut check = Check::new("hooks").saw(format!("{repositories}, {how}{without}"));
         self.covered(survey, with_file, &mut check);
         if is_noexec(self.root) {
             check.found(
                 format!(
-                    "`{}` is on a file system that is mounted noexec: no hook runs, Gitea's own neither",
+                    "`{}` is on a file system that is mounted noexec: no hook runs, not even Gitea's own",
                     text::path(self.root)
                 ),
                 "mount it with exec",
@@ -69,8 +69,11 @@ impl Covering<'_> {
         if self.is_config_hook_at_work() {
             if with_file > 0 {
                 check.found(
-                    format!("{with_file} repositories have a file of ours beside the config hook: each push there would be taken twice"),
-                    "`gitea-lightstep install` takes the files out",
+                    format!(
+                        "{with_file} repositories have our hook file and the config hook: each push there \
+                         would be handled twice"
+                    ),
+                    "`gitea-lightstep install` removes the files",
                 );
             }
             return;
@@ -78,7 +81,7 @@ impl Covering<'_> {
         if self.config_hook.is_some() {
             check.found(
                 format!(
-                    "the config hook is never run by git {}, which is older than {}",
+                    "git {} does not run the config hook, because it is older than {}",
                     self.version,
                     GitVersion::WITH_CONFIG_HOOKS
                 ),
@@ -93,7 +96,8 @@ impl Covering<'_> {
             };
             check.found(
                 format!("{what}: {}", self.some(&survey.uncovered)),
-                "`gitea-lightstep install` puts it there; a timer (`install.sh --timer`) does so for those that are adopted or restored later",
+                "`gitea-lightstep install` adds it; a timer (`install.sh --timer`) covers repositories that \
+                 are adopted or restored later",
             );
         }
     }
@@ -116,42 +120,46 @@ impl Covering<'_> {
         }
         let (what, fix) = match oddity {
             Oddity::DelegateDead => (
-                "Gitea's own post-receive hook is not there or not executable, so no hook is run".to_string(),
-                "`gitea admin regenerate hooks`, as Gitea's user".to_string(),
+                "Gitea's own post-receive hook is missing or not executable, so no hook runs".to_string(),
+                "run `gitea admin regenerate hooks` as Gitea's user".to_string(),
             ),
             Oddity::WrapperDead => {
-                ("our hook is not executable, and is passed over in silence".into(), "`gitea-lightstep install` mends it".into())
+                ("our hook is not executable, so Gitea skips it silently".into(), "`gitea-lightstep install` \
+                                                                                   fixes it".into())
             }
             Oddity::WrapperForeign => (
-                "a file of somebody else's has the name of our hook".into(),
-                "look what it is; once it has another name, `gitea-lightstep install`".into(),
+                "a file that is not ours has the name of our hook".into(),
+                "inspect and rename it, then run `gitea-lightstep install`".into(),
             ),
             Oddity::WrapperChanged => (
-                "our hook was changed by hand, and starts something else".into(),
-                "`gitea-lightstep install` writes it anew".into(),
+                "our hook was edited by hand, and starts something else".into(),
+                "`gitea-lightstep install` rewrites it".into(),
             ),
             Oddity::PageMarked => (
-                "the Git Hooks page begins with a byte-order mark, so the system runs its text as a shell script, and the pusher reads errors".into(),
-                "save the page once more without it".into(),
+                "the Git Hooks page begins with a byte-order mark, so the system runs its text as a shell \
+                 script, and the pusher sees errors".into(),
+                "save the page again without it".into(),
             ),
             Oddity::Unexpected => (
-                "programs run at every push that neither Gitea nor gitea-lightstep has put there".into(),
-                "look what each is: this is where an intruder leaves one. Those that you know, name with --expected".into(),
+                "programs that neither Gitea nor gitea-lightstep installed run at every push".into(),
+                "inspect each one, because intruders leave such programs here; name those that you know with \
+                 --expected".into(),
             ),
             Oddity::Loose => (
-                "others than Gitea's user may write there, and so have Gitea run what they like".into(),
-                "`chmod go-w` each; Gitea 1.27.3 and newer make them so".into(),
+                "users other than Gitea's may write there, and so make Gitea run any program".into(),
+                "run `chmod go-w` on each; Gitea 1.27.3 and newer create them this way".into(),
             ),
             Oddity::Owner(owner) => (
-                format!("the user {owner} owns it, and not Gitea's: Gitea 1.27.3 and newer cannot start then when their path changes"),
-                "`chown` each to Gitea's user".into(),
+                format!("the user {owner} owns it instead of Gitea's: Gitea 1.27.3 and newer then cannot \
+                         start after their path changes"),
+                "change the owner of each to Gitea's user, with `chown`".into(),
             ),
-            Oddity::Unseen(why) => (why.clone(), "what cannot be looked at cannot be covered either".into()),
+            Oddity::Unseen(why) => (why.clone(), "let Gitea's user read it, so that it can be covered".into()),
         };
         check.found(format!("{what}: {}", self.some(paths)), fix);
     }
 
-    /// Names some of many, below the root.
+    /// Names a few of the paths, relative to the root.
     fn some(&self, paths: &[PathBuf]) -> String {
         let below = |path: &PathBuf| text::path(path.strip_prefix(self.root).unwrap_or(path));
         let named: Vec<String> = paths.iter().take(MAX_NAMED).map(below).collect();
@@ -161,26 +169,34 @@ impl Covering<'_> {
     }
 }
 
-/// Says what in Gitea's git configuration keeps hooks from running.
+/// Reports settings in Gitea's git configuration that keep hooks from running.
 pub fn git_config(path: &Path, traps: &[Trap], check: &mut Check) {
     let shown = text::path(path);
     for trap in traps {
         match trap {
             Trap::Malformed { line } => check.found(
-                format!("{shown}:{line}: git cannot read this line, and does nothing at all for Gitea"),
-                "mend the line, or put back the file as it was",
+                format!("{shown}:{line}: git cannot parse this line, so every git command of Gitea fails"),
+                "fix the line, or restore the file",
             ),
             Trap::EventAlone { hook, line } => check.found(
-                format!("{shown}:{line}: the hook `{hook}` has an `event` and no `command`, so every push fails"),
-                "give it a `command`, or take the `event` out first of all",
+                format!(
+                    "{shown}:{line}: the hook `{hook}` has an `event` and no `command`, so every push fails"
+                ),
+                "give it a `command`, or remove the `event`",
             ),
             Trap::BareCommand { hook, line } => check.found(
-                format!("{shown}:{line}: the `command` of the hook `{hook}` cannot be run; git stops there, and Gitea never hears of any push"),
-                "write it as `test ! -x PROGRAM || PROGRAM; :`, which a shell runs whatever becomes of PROGRAM",
+                format!(
+                    "{shown}:{line}: the `command` of the hook `{hook}` cannot be run; git stops there, and \
+                     Gitea is not notified of any push"
+                ),
+                "write it as `test ! -x PROGRAM || PROGRAM; :`, which succeeds even if PROGRAM is missing",
             ),
             Trap::HooksPath { line } => check.found(
-                format!("{shown}:{line}: with `core.hooksPath`, the hooks of the repositories are not run, Gitea's protection of branches neither"),
-                "take it out",
+                format!(
+                    "{shown}:{line}: `core.hooksPath` keeps the hooks of the repositories from running, \
+                     including Gitea's branch protection"
+                ),
+                "remove it",
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! Every cause of "no marker came" that is known, each with what to do about it.
+//! The checks of `doctor`: every known cause of missing markers, each with a fix.
 
 mod access;
 mod destinations;
@@ -9,9 +9,9 @@ mod report;
 mod spool;
 
 pub use access::{binary, configuration, state};
-pub use destinations::{destinations, told};
+pub use destinations::{describe, destinations};
 pub use hooks::{Covering, git_config};
 pub use rehearsal::Rehearsal;
-pub use release::Server;
-pub use report::{Check, Finding};
+pub use release::ServerRelease;
+pub use report::Check;
 pub use spool::spool;

@@ -1,46 +1,46 @@
-//! What was looked at, and what is wrong.
+//! Checks and their findings.
 
 use serde::Serialize;
 
-/// One thing that is wrong, and what to do about it.
+/// A problem and its fix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong and where, in a sentence without its full stop.
+pub struct DoctorFinding {
+    /// Description of the problem with its location, as a sentence without a full stop.
     pub what: String,
-    /// What to do.
+    /// Advice on how to fix it.
     pub fix: String,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name, the same in every run.
+    /// Name of the check, the same in every run.
     pub name: &'static str,
-    /// What was there to look at, in a few words.
+    /// Short description of what was examined.
     pub seen: String,
-    /// What is wrong; nothing if all is well.
-    pub findings: Vec<Finding>,
+    /// Problems found, empty if there are none.
+    pub findings: Vec<DoctorFinding>,
 }
 
 impl Check {
-    /// Begins a check that has found nothing yet.
+    /// Creates a check without findings.
     pub fn new(name: &'static str) -> Self {
         Self { name, seen: String::new(), findings: Vec::new() }
     }
 
-    /// Says what was there to look at.
+    /// Sets the description of what was examined.
     #[must_use]
     pub fn saw(mut self, seen: impl Into<String>) -> Self {
         self.seen = seen.into();
         self
     }
 
-    /// Adds something that is wrong.
+    /// Adds a finding.
     pub fn found(&mut self, what: impl Into<String>, fix: impl Into<String>) {
-        self.findings.push(Finding { what: what.into(), fix: fix.into() });
+        self.findings.push(DoctorFinding { what: what.into(), fix: fix.into() });
     }
 
-    /// Returns whether nothing is wrong.
+    /// Returns true if there are no findings.
     pub fn is_well(&self) -> bool {
         self.findings.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What waits, for how long, and who holds it.
+//! Checks the backlog: its size, its age, and the processes that hold its locks.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _};
 
@@ -6,25 +6,40 @@ use super::report::Check;
 use crate::{
     config::{self, Config},
     state::{
-        State, StateError,
-        queue::{Entry, Place},
+        State, StateError, Strays,
+        queue::{QueueEntry, QueuePlace},
     },
+    sys::time::Timestamp,
     text,
-    time::Timestamp,
 };
 
-/// Looks for what has waited too long, for dead letters, and for a delivery that holds a lock and does not get on.
+/// Map keys for the two kinds of captured pushes that were not decided.
+const FAILED: &str = "failed";
+const POSTPONED: &str = "postponed";
+
+/// Reports entries that have waited too long, dead letters, and a delivery that holds a lock
+/// without making progress.
 ///
 /// # Errors
 /// If the state directory cannot be read.
 pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, StateError> {
     let mut waiting = 0;
-    let mut dead = 0;
-    let mut oldest: BTreeMap<String, Entry> = BTreeMap::new();
-    state.each_entry(&[Place::Inbox, Place::Outbox, Place::Dead], |entry| {
-        if entry.place == Place::Dead {
+    let (mut dead, mut failed, mut postponed) = (0, 0, 0);
+    let mut newest: BTreeMap<&'static str, QueueEntry> = BTreeMap::new();
+    let mut oldest: BTreeMap<String, QueueEntry> = BTreeMap::new();
+    state.each_entry(&QueuePlace::ALL, |entry| {
+        if entry.place == QueuePlace::Dead {
             dead += 1;
             return Ok::<_, StateError>(());
+        }
+        if entry.place == QueuePlace::Failed {
+            failed += 1;
+            newest.insert(FAILED, entry);
+            return Ok(());
+        }
+        if entry.place == QueuePlace::Inbox && state.reason(&entry).is_some() {
+            postponed += 1;
+            newest.insert(POSTPONED, entry.clone());
         }
         waiting += 1;
         let is_older = oldest.get(&entry.from).is_none_or(|oldest| entry.time() < oldest.time());
@@ -46,23 +61,65 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
         } else if time > now {
             check.found(
                 format!("{} is from the future, {}: the clock was set back", oldest.id(), minute(time)),
-                "let the machine's clock follow a time server; markers bear the time of their push",
+                "synchronize the machine's clock with a time server; markers carry the time of their push",
             );
         }
     }
+    let reason_of = |which| {
+        let reason = newest.get(which).and_then(|entry| state.reason(entry));
+        reason.map_or_else(|| "the reason cannot be read".into(), |reason| text::line(reason.why))
+    };
+    if failed > 0 {
+        check.found(
+            format!("the policy failed on {}: {}", text::count(failed, "push"), reason_of(FAILED)),
+            "fix the script, and the pushes are retried automatically; to retry now, run `gitea-lightstep \
+             queue retry --all`, then `gitea-lightstep deliver`",
+        );
+    }
+    if postponed > 0 {
+        check.found(
+            format!("{} could not be decided: {}", text::count(postponed, "push"), reason_of(POSTPONED)),
+            "fix the cause, and they are retried automatically, at most an hour later; `gitea-lightstep \
+             deliver` retries now",
+        );
+    }
     if dead > 0 {
         check.found(
-            format!("there are {}: a destination refused them for good, or they cannot be read", text::count(dead, "dead letter")),
-            "`gitea-lightstep queue list --dead` says why; once that is mended, `gitea-lightstep queue retry --all`",
+            format!(
+                "{}, refused permanently by a destination or unreadable",
+                text::count(dead, "dead letter")
+            ),
+            "`gitea-lightstep queue list --dead` shows the reasons; fix them, then run `gitea-lightstep \
+             queue retry --all`",
+        );
+    }
+    if let Some(gap) = state.journal_gap() {
+        let since = gap.since.map(|since| format!(" since {}", minute(since))).unwrap_or_default();
+        check.found(
+            format!("the journal cannot be written{since}: {}", text::line(&gap.why)),
+            "let Gitea's user write there, or free disk space; the next delivery records in the journal that \
+             lines are missing",
+        );
+    }
+    if let Some(Strays { state, captures, others }) = Strays::find(config) {
+        check.found(
+            format!(
+                "{} in `{}`, used by hooks that cannot read the configuration and do not name the state \
+                 directory",
+                text::count(captures + others, "file"),
+                text::path(state.dir())
+            ),
+            "run `gitea-lightstep deliver` as Gitea's user to take over captured pushes, and \
+             `gitea-lightstep install` to write the state directory into the hooks",
         );
     }
     Ok(check)
 }
 
-fn too_old(oldest: &Entry, time: Timestamp, config: &Config, state: &State, check: &mut Check) {
+fn too_old(oldest: &QueueEntry, time: Timestamp, config: &Config, state: &State, check: &mut Check) {
     let from = text::line(&oldest.from);
     let what = format!(
-        "{} in `{from}` waits since {}, longer than {}",
+        "{} in `{from}` has waited since {}, longer than {}",
         oldest.id(),
         minute(time),
         config::duration_text(config.older_than)
@@ -73,17 +130,18 @@ fn too_old(oldest: &Entry, time: Timestamp, config: &Config, state: &State, chec
         Some(process) => check.found(
             format!("{what}, and the process {process} holds the lock"),
             format!(
-                "`ps -fp {process}` says what it is; if it hangs, `kill {process}`: its lock goes with it"
+                "`ps -fp {process}` shows it; if it hangs, `kill {process}` ends it and releases the lock"
             ),
         ),
         None if has_destination => check.found(
             what,
-            "`gitea-lightstep status` says what was answered last, `gitea-lightstep deliver` tries now",
+            "`gitea-lightstep status` shows the last error; `gitea-lightstep deliver` retries now",
         ),
         None => check.found(
             format!("{what}, and no destination of that name is configured"),
             format!(
-                "configure it again, or `gitea-lightstep queue list --destination {from}` and `queue drop`"
+                "configure it again, or find the ids with `gitea-lightstep queue list --destination {from}` \
+                 and drop them with `gitea-lightstep queue drop ID`"
             ),
         ),
     }
@@ -93,13 +151,15 @@ fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
-/// Returns the process that holds the lock of an outbox, as the system lists locks (proc_locks(5)).
+/// Returns the ID of the process that holds an outbox's lock, from the kernel's list of locks
+/// (proc_locks(5)).
 fn holder(state: &State, destination: &str) -> Option<u32> {
     let lock = fs::metadata(state.outbox(destination).lock_path()).ok()?;
     holder_of(&fs::read_to_string("/proc/locks").ok()?, lock.dev(), lock.ino())
 }
 
-/// Finds who holds a `flock` of the file with this device and inode: `1: FLOCK  ADVISORY  WRITE 734 08:01:1572 0 EOF`.
+/// Finds the holder of a `flock` on the file with this device and inode. A line of the list looks
+/// like `1: FLOCK  ADVISORY  WRITE 734 08:01:1572 0 EOF`.
 fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let file = format!("{major:02x}:{minor:02x}:{inode}");
@@ -110,19 +170,4 @@ fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_holder_of_a_lock_is_found_in_the_systems_list() {
-        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:1572 0 EOF\n\
-                     2: FLOCK  ADVISORY  WRITE 734 fe:00:1572 0 EOF\n\
-                     2: -> FLOCK  ADVISORY  WRITE 735 fe:00:1572 0 EOF\n\
-                     3: FLOCK  ADVISORY  READ 9 fe:01:1572 0 EOF\n";
-        let device = rustix::fs::makedev(0xfe, 0);
-        assert_eq!(holder_of(locks, device, 1572), Some(734));
-        assert_eq!(holder_of(locks, device, 1573), None);
-        assert_eq!(holder_of(locks, rustix::fs::makedev(0xfe, 1), 1572), Some(9));
-        assert_eq!(holder_of("garbage\n1:\n", device, 1572), None);
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
-//! Whose parents a commit has, and when it was made: from the commit-graph as far as that reaches, else from the objects.
+//! Parents and times of commits, from the commit-graph where it has them, else from the objects.
 //!
-//! During one walk a commit is a number, so that what is known of it fits into a few bytes. In the commit-graph the
-//! number is its place there; the others are numbered behind it, in the order in which they are met.
+//! During one walk a commit is a number, so that the walk stores only a few bytes per commit. A
+//! commit in the commit-graph has its position there as its number. Other commits get the next
+//! numbers, in the order in which the walk meets them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,29 +12,42 @@ use gix::{
     hashtable::hash_table::HashTable,
 };
 
-use super::{FactError, Repository, repository::told};
+use super::{
+    FactError, Repository,
+    repository::{BYTES, spent_on},
+};
 
-/// The time of a committer, as seconds since 1970.
+/// Committer time, in seconds since 1970.
 pub(super) type Time = gix::date::SecondsSinceUnixEpoch;
 
-/// What a commit is called during one walk.
-pub(super) type Number = u32;
+/// Number of a commit during one walk.
+pub(super) type CommitNumber = u32;
 
-/// How far a commit is from the farthest root, by the commit-graph: an ancestor's is always lower.
+/// Generation number from the commit-graph: the distance to the farthest root. Ancestors always
+/// have lower numbers.
 pub(super) type Generation = u32;
 
-/// The generation of a commit of which nobody knows it: higher than that of every commit in the graph, which has no
-/// commit outside of it as an ancestor.
+/// Generation of a commit that is not in the graph. It is higher than any in the graph, because a
+/// commit in the graph has no ancestors outside of it.
 pub(super) const UNKNOWN: Generation = Generation::MAX;
 
-/// Where git stops counting generations (gitformat-commit-graph(5)).
+/// Maximum size of a commit, in bytes, that is not charged to the allowance.
+const ORDINARY: usize = 4096;
+
+/// Number of parents of a commit that are not charged to the allowance.
+const ORDINARY_PARENTS: usize = 16;
+
+/// Cost of looking up each further parent, in units of work.
+const PARENT: u64 = 4;
+
+/// Highest generation number that git writes (gitformat-commit-graph(5)).
 const LAST_GENERATION: Generation = 0x3fff_ffff;
 
-/// What a walk has to know of a commit object.
+/// The parts of a commit object that a walk needs.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
+struct CommitHead {
     time: Time,
-    /// The raw ids of the parents, one after the other.
+    /// The raw ids of the parents, concatenated.
     parents: Vec<u8>,
 }
 
@@ -41,24 +55,24 @@ struct Head {
 pub(super) struct Ancestry<'r> {
     repository: &'r Repository,
     graph: Option<&'r Graph>,
-    in_graph: Number,
+    in_graph: CommitNumber,
     /// The raw ids of the commits that are not in the graph, in the order of their numbers.
     ids: Vec<u8>,
-    numbers: HashTable<Number>,
-    /// Keeps what strangers choose, an id, from telling where it comes to lie in `numbers`.
+    numbers: HashTable<CommitNumber>,
+    /// Random seed. Without it, an attacker could choose ids that collide in `numbers`.
     seed: u64,
-    /// What was read of commits whose parents were not asked for yet.
-    heads: HashMap<Number, Head>,
-    /// The commits whose parents were not fetched; empty in a repository that is whole.
+    /// Parsed commits whose parents the walk has not asked for yet.
+    heads: HashMap<CommitNumber, CommitHead>,
+    /// The commits whose parents were not fetched. Empty in a full clone.
     edge: HashSet<gix::ObjectId>,
-    /// Whether the last commit that was asked for its parents has some that were not fetched.
+    /// True if the last call of `parents` left out parents that were not fetched.
     pub met_edge: bool,
     object: Vec<u8>,
 }
 
 impl<'r> Ancestry<'r> {
-    /// Opens the commit-graph, if there is one that may be trusted: one of a shallow clone knows nothing of its edge,
-    /// and git does not read it either.
+    /// Opens the commit-graph, unless the repository is shallow. The graph of a shallow clone does
+    /// not record where the history is cut, and git does not read it either.
     pub fn of(repository: &'r Repository) -> Result<Self, FactError> {
         let edge = repository.layout.shallow()?;
         let graph = if edge.is_empty() { repository.commit_graph()? } else { None };
@@ -76,20 +90,20 @@ impl<'r> Ancestry<'r> {
         })
     }
 
-    /// Returns how many numbers the commit-graph takes: it has the lowest.
-    pub fn in_graph(&self) -> Number {
+    /// Returns the number of commits in the commit-graph. They have the lowest numbers.
+    pub fn in_graph(&self) -> CommitNumber {
         self.in_graph
     }
 
     /// Returns the number of a commit, `None` if the repository does not have it.
-    pub fn number(&mut self, id: &gix::hash::oid) -> Result<Option<Number>, FactError> {
+    pub fn number(&mut self, id: &gix::hash::oid) -> Result<Option<CommitNumber>, FactError> {
         if let Some(place) = self.graph.and_then(|graph| graph.lookup(id)) {
             return Ok(Some(place.0));
         }
         let (length, seed, in_graph) = (id.as_bytes().len(), self.seed, self.in_graph);
         let hash = mixed(id.as_bytes(), seed);
-        let place = |number: Number| (number - in_graph) as usize * length;
-        let is_it = |number: &Number| self.ids[place(*number)..][..length] == *id.as_bytes();
+        let place = |number: CommitNumber| (number - in_graph) as usize * length;
+        let is_it = |number: &CommitNumber| self.ids[place(*number)..][..length] == *id.as_bytes();
         if let Some(number) = self.numbers.find(hash, is_it) {
             return Ok(Some(*number));
         }
@@ -97,7 +111,7 @@ impl<'r> Ancestry<'r> {
         let number = u32::try_from(self.ids.len() / length)
             .ok()
             .and_then(|nth| in_graph.checked_add(nth))
-            .ok_or_else(|| FactError::new("the history has more commits than can be counted"))?;
+            .ok_or_else(|| FactError::new("the history has too many commits"))?;
         self.ids.extend_from_slice(id.as_bytes());
         let ids = &self.ids;
         self.numbers.insert_unique(hash, number, |number| mixed(&ids[place(*number)..][..length], seed));
@@ -106,7 +120,7 @@ impl<'r> Ancestry<'r> {
     }
 
     /// Returns the id of a commit.
-    pub fn id(&self, number: Number) -> gix::ObjectId {
+    pub fn id(&self, number: CommitNumber) -> gix::ObjectId {
         match self.graph {
             Some(graph) if number < self.in_graph => graph.id_at(Position(number)).to_owned(),
             _ => {
@@ -117,8 +131,8 @@ impl<'r> Ancestry<'r> {
         }
     }
 
-    /// Returns when the commit was made.
-    pub fn time(&mut self, number: Number) -> Result<Time, FactError> {
+    /// Returns the committer time of a commit.
+    pub fn time(&mut self, number: CommitNumber) -> Result<Time, FactError> {
         if let Some(graph) = self.graph.filter(|_| number < self.in_graph) {
             return Ok(graph.commit_at(Position(number)).committer_timestamp().cast_signed());
         }
@@ -130,13 +144,20 @@ impl<'r> Ancestry<'r> {
     }
 
     /// Puts the parents of a commit into `parents`, and returns its generation.
-    pub fn parents(&mut self, number: Number, parents: &mut Vec<Number>) -> Result<Generation, FactError> {
+    pub fn parents(
+        &mut self,
+        number: CommitNumber,
+        parents: &mut Vec<CommitNumber>,
+    ) -> Result<Generation, FactError> {
         parents.clear();
         self.met_edge = false;
         if let Some(graph) = self.graph.filter(|_| number < self.in_graph) {
             let commit = graph.commit_at(Position(number));
             for parent in commit.iter_parents() {
-                let broken = |err| FactError::new(format!("failed to read the commit-graph: {}", told(&err)));
+                if parents.len() > ORDINARY_PARENTS {
+                    self.spend_on_parent()?;
+                }
+                let broken = |err| self.repository.failed("failed to read the commit-graph", &err);
                 parents.push(parent.map_err(broken)?.0);
             }
             return Ok(known(commit.generation()));
@@ -151,6 +172,9 @@ impl<'r> Ancestry<'r> {
         }
         for raw in head.parents.chunks_exact(self.repository.hash().len_in_bytes()) {
             let parent = gix::ObjectId::from_bytes_or_panic(raw);
+            if parents.len() > ORDINARY_PARENTS {
+                self.spend_on_parent()?;
+            }
             match self.number(&parent)? {
                 Some(parent) => parents.push(parent),
                 None if self.edge.is_empty() => {
@@ -163,37 +187,50 @@ impl<'r> Ancestry<'r> {
         Ok(UNKNOWN)
     }
 
+    fn spend_on_parent(&self) -> Result<(), FactError> {
+        self.repository.spend(PARENT).map_err(|spent| spent_on(spent, "walking the history"))
+    }
+
     /// Returns the generation of a commit.
-    pub fn generation(&self, number: Number) -> Generation {
+    pub fn generation(&self, number: CommitNumber) -> Generation {
         match self.graph {
             Some(graph) if number < self.in_graph => known(graph.commit_at(Position(number)).generation()),
             _ => UNKNOWN,
         }
     }
 
-    /// Reads once more what was read of a commit before.
-    fn again(&mut self, number: Number) -> Result<Head, FactError> {
+    /// Reads a commit that was read before.
+    fn again(&mut self, number: CommitNumber) -> Result<CommitHead, FactError> {
         let id = self.id(number);
         self.read(&id)?.ok_or_else(|| FactError::new(format!("commit {id} is missing")))
     }
 
-    fn read(&mut self, id: &gix::hash::oid) -> Result<Option<Head>, FactError> {
+    fn read(&mut self, id: &gix::hash::oid) -> Result<Option<CommitHead>, FactError> {
         use gix::objs::Find as _;
         let failed =
             |why: &dyn std::fmt::Display| FactError::new(format!("failed to read commit {id}: {why}"));
-        let found =
-            self.repository.objects.try_find(id, &mut self.object).map_err(|err| failed(&told(&err)))?;
-        let Some(found) = found else { return Ok(None) };
+        let found = self
+            .repository
+            .objects
+            .try_find(id, &mut self.object)
+            .map_err(|err| self.repository.failed(format_args!("failed to read commit {id}"), &err))?;
+        let Some(found) = found else {
+            return self.repository.second_look(id).map_or(Ok(None), Err);
+        };
         if found.kind != gix::objs::Kind::Commit {
             return Err(failed(&format!("it is a {}", found.kind)));
         }
-        let head = Head::parse(found.data).filter(|head| head.parents.len() % id.as_bytes().len() == 0);
-        head.map(Some).ok_or_else(|| failed(&"it is broken"))
+        // Ordinary commits are free here, because the walk itself limits their number.
+        let beyond = found.data.len().saturating_sub(ORDINARY) as u64;
+        self.repository.spend(beyond / BYTES).map_err(|spent| spent_on(spent, "walking the history"))?;
+        let head = CommitHead::parse(found.data).filter(|head| head.parents.len() % id.as_bytes().len() == 0);
+        head.map(Some).ok_or_else(|| failed(&"it is malformed"))
     }
 }
 
-impl Head {
-    /// Reads the first lines of a commit. A time that is no number is none, as for git: 1970.
+impl CommitHead {
+    /// Parses the headers of a commit. A committer time that is not a number counts as 1970, as in
+    /// git.
     fn parse(commit: &[u8]) -> Option<Self> {
         let mut rest = commit.strip_prefix(b"tree ")?;
         let mut parents = Vec::new();
@@ -216,40 +253,17 @@ impl Head {
 }
 
 fn known(generation: Generation) -> Generation {
-    // Git before 2.19 wrote none.
+    // Git before 2.19 wrote no generation numbers.
     if generation == 0 || generation >= LAST_GENERATION { UNKNOWN } else { generation }
 }
 
 fn mixed(id: &[u8], seed: u64) -> u64 {
     let first = id.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
-    // Both ends of the hash are used by the table, so the high half of the product goes into the low one.
+    // The hash table uses both the high and the low bits, so fold the high half of the product into
+    // the low half.
     let product = u128::from(first ^ seed) * u128::from(seed | 1 << 63);
     (product >> 64) as u64 ^ product as u64
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_head_of_a_commit_is_read_and_nothing_of_its_message() {
-        let parent = "1".repeat(40);
-        let read = |parents: &str, committer: &str| {
-            Head::parse(
-                format!(
-                    "tree {}\n{parents}author A <a@x> 1 +0000\n{committer}\n\ncommitter No <b> 9 +0000\n",
-                    "0".repeat(40)
-                )
-                .as_bytes(),
-            )
-            .map(|head| (head.time, head.parents.len()))
-        };
-        let lines = format!("parent {parent}\nparent {parent}\n");
-        assert_eq!(read(&lines, "committer A > B <a@x> 1700000000 +0200"), Some((1_700_000_000, 40)));
-        assert_eq!(read("", "committer A <a@x> -5 +0000"), Some((-5, 0)));
-        assert_eq!(read("", "committer A <a@x>"), Some((0, 0)));
-        assert_eq!(read("", "committer A <a@x> soon"), Some((0, 0)));
-        assert_eq!(read("", "encoding x"), None);
-        assert_eq!(read("parent 12\n", "committer A <a@x> 1 +0000"), None);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The nearest tag in a commit's history, as `git describe --tags` finds it.
+//! Finds the nearest tag in a commit's history, as `git describe --tags` does.
 
 use std::{
     collections::{BinaryHeap, HashMap},
@@ -12,32 +12,32 @@ use super::{
     FactError, Facts, Repository, VersionTag,
     ancestry::Time,
     range::MAX_VISITED,
-    repository::{gix_id, own_id, told},
+    repository::{FIND, gix_id, own_id, spent_on},
 };
-use crate::{push::ObjectId, text};
+use crate::{push::ObjectId, text, work::Spent};
 
-/// How many tags are compared, as many as git does (git-describe(1), `--candidates`).
+/// Maximum number of tags that are compared, the same as in git (git-describe(1), `--candidates`).
 const MAX_CANDIDATES: usize = 10;
 
-/// How many tags of a repository are looked at.
+/// Maximum number of a repository's tags that are read.
 const MAX_TAGS: usize = 20_000;
 
-/// How much of a commit's id a description shows, in digits.
+/// Length of the abbreviated commit id in a description, in digits.
 const SHORT: usize = 12;
 
-/// A tag in a commit's history, and how far away it is.
+/// A tag in a commit's history, and its distance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The short name of the tag.
+    /// Short name of the tag.
     pub tag: String,
-    /// How many commits are in the commit's history and not in the tag's.
+    /// Number of commits in the commit's history that are not in the tag's.
     pub distance: usize,
-    /// The commit that the tag names in the end.
+    /// The commit that the tag leads to.
     pub tagged: ObjectId,
     commit: ObjectId,
 }
 
-/// `v1.2.3`, or `v1.2.3-4-g0123456789ab` four commits later.
+/// Formats `v1.2.3`, or `v1.2.3-4-g0123456789ab` four commits later.
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.tag)?;
@@ -48,13 +48,13 @@ impl fmt::Display for Description {
     }
 }
 
-/// What was found for services, by their names.
+/// Cached descriptions, by service name.
 pub(super) type OfServices = HashMap<String, Result<Option<Description>, FactError>>;
 
-/// Short names of tags, with their ranks, by commit.
+/// Tags by the commit they lead to: the short name with its rank.
 type Tags<R> = HashMap<gix::ObjectId, (R, BString)>;
 
-/// The versions that tags give to commits.
+/// Version tags, by the commit they lead to.
 pub(super) type Releases = HashMap<gix::ObjectId, Vec<VersionTag>>;
 
 /// A tag that the walk has met.
@@ -64,7 +64,26 @@ struct Candidate {
     distance: usize,
 }
 
-/// Through which candidates a commit is reached, a bit each, and whether the walk has met it.
+/// Reason for the early end of a walk.
+enum DescribeError {
+    Failed(gix::Error),
+    Spent(Spent),
+}
+
+impl From<gix::Error> for DescribeError {
+    fn from(err: gix::Error) -> Self {
+        Self::Failed(err)
+    }
+}
+
+impl From<Spent> for DescribeError {
+    fn from(spent: Spent) -> Self {
+        Self::Spent(spent)
+    }
+}
+
+/// State of a commit during the walk: the candidates that reach it, one bit each, and whether it
+/// was queued.
 #[derive(Clone, Copy, Default)]
 struct Reached {
     by: u16,
@@ -72,11 +91,12 @@ struct Reached {
 }
 
 impl Facts {
-    /// Returns the nearest tag in the new commit's history that says something of a service: a version of it, or one that
-    /// names no service. Without any, the nearest tag that is no version of another service.
+    /// Returns the nearest tag in the new commit's history that is a version of this service, or a
+    /// version without a service. If there is none, returns the nearest tag that is not a version
+    /// of another service.
     ///
     /// # Errors
-    /// If the tags or the history cannot be read.
+    /// Returns an error if the tags or the history cannot be read.
     pub fn describe_service(&self, service: &str) -> Result<Option<Description>, FactError> {
         if let Some(known) = self.descriptions.borrow().get(service) {
             return known.clone();
@@ -87,7 +107,7 @@ impl Facts {
             let is_ours = |tag: &VersionTag| tag.service().is_none_or(|named| named == service);
             let version = |tag: &str| VersionTag::parse(tag).filter(is_ours).map(|tag| tag.version().clone());
             match repository.describe(commit, version)? {
-                // A tag that moves along, such as `prod`, must not hide a version.
+                // Try versions first, because a moving tag such as `prod` must not hide them.
                 None => repository.describe(commit, |tag| {
                     VersionTag::parse(tag).is_none_or(|tag| is_ours(&tag)).then_some(())
                 }),
@@ -101,16 +121,16 @@ impl Facts {
 }
 
 impl Repository {
-    /// Returns the tag that the fewest commits separate from `commit`, among those that have a rank; of several
-    /// tags of one commit, the one of the highest. `None` if there is none in the newest [`MAX_VISITED`]
-    /// commits.
+    /// Returns the tag nearest to `commit`, by number of commits, among the tags that have a rank.
+    /// If several tags lead to one commit, the highest rank wins. Returns `None` if the newest
+    /// [`MAX_VISITED`] commits have no such tag.
     pub(super) fn describe<R: Ord>(
         &self,
         commit: ObjectId,
         rank: impl Fn(&str) -> Option<R>,
     ) -> Result<Option<Description>, FactError> {
-        let failed = |err: &gix::Error| FactError::new(format!("failed to describe {commit}: {}", told(err)));
-        let tags = self.versions(rank).map_err(|err| failed(&err))?;
+        let failed = |err: &gix::Error| self.failed(format_args!("failed to describe {commit}"), err);
+        let tags = self.versions(rank)?;
         if tags.is_empty() {
             return Ok(None);
         }
@@ -131,30 +151,36 @@ impl Repository {
                 && candidates.len() < MAX_CANDIDATES
             {
                 reached.by |= 1 << candidates.len();
-                // Everything that was visited before, but for what the tag turns out to reach as well.
+                // The commits visited so far are newer than the tag, so they are not in its
+                // history. With skewed clocks the distance may be too large.
                 candidates.push(Candidate { tag: tag.clone(), tagged: id, distance: visited });
             }
             for (bit, candidate) in candidates.iter_mut().enumerate() {
                 candidate.distance += usize::from(reached.by & (1 << bit) == 0);
             }
             let all = (1u16 << candidates.len()) - 1;
-            // What is left is in the history of every candidate, and makes none of them farther.
+            // All queued commits are in the history of every candidate, so they change no distance.
             let is_settled = !candidates.is_empty()
                 && queue.iter().all(|(_, id)| graph.get(id).is_some_and(|waiting| waiting.by == all));
             if is_settled && reached.by == all {
                 break;
             }
             graph
-                .insert_parents_with_lookup::<gix::Error>(&id, &mut |parent, commit, known| {
+                .insert_parents_with_lookup::<DescribeError>(&id, &mut |parent, commit, known| {
+                    self.spend(FIND)?;
                     let known = known.copied().unwrap_or_default();
                     if !known.is_queued {
                         queue.push((commit.committer_timestamp()?, parent));
                     }
                     Ok(Reached { by: known.by | reached.by, is_queued: true })
                 })
-                .map_err(|err| failed(&err))?;
+                .and_then(|()| Ok(self.allowance().look()?))
+                .map_err(|ended| match ended {
+                    DescribeError::Failed(err) => failed(&err),
+                    DescribeError::Spent(spent) => spent_on(spent, &format!("describing {commit}")),
+                })?;
         }
-        // Of two that are equally near, the one that was met first, which is the newer one.
+        // If two are equally near, the one that was met first wins, which is the newer one.
         let nearest = candidates.into_iter().min_by_key(|candidate| candidate.distance);
         let describe = |candidate: Candidate| {
             let tagged = own_id(&candidate.tagged)?;
@@ -164,11 +190,11 @@ impl Repository {
         nearest.map(describe).transpose()
     }
 
-    /// Returns the version that a tag gives to `commit` itself: a tag of `service` counts more than one that names no service,
-    /// then the highest version. A tag of another service says nothing.
+    /// Returns the version that a tag gives to `commit` itself. A tag of `service` wins over a tag
+    /// without a service, then the highest version wins. Tags of other services are ignored.
     ///
     /// # Errors
-    /// If the tags cannot be listed.
+    /// Returns an error if the tags cannot be listed.
     pub(super) fn release_of(
         &self,
         commit: ObjectId,
@@ -181,11 +207,13 @@ impl Repository {
         Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.version())).cloned())
     }
 
-    /// Reads which commits are releases. A push of many refs asks for each of them, so all tags are read once.
+    /// Reads the version tags of all commits. They are read once, because a push of many refs needs
+    /// them for each ref.
     fn read_releases(&self) -> Result<Releases, FactError> {
-        let failed = |err: &gix::Error| FactError::new(format!("failed to list the tags: {}", told(err)));
+        let failed = |err: &gix::Error| self.failed("failed to read a tag", err);
         let mut releases = Releases::new();
-        for reference in self.tags().map_err(|err| failed(&err))?.into_iter().take(MAX_TAGS).flatten() {
+        for reference in self.tags()?.into_iter().take(MAX_TAGS) {
+            let Ok(reference) = reference.map_err(|err| failed(&err)) else { continue };
             let tag = reference.name.shorten().to_str().ok().and_then(VersionTag::parse);
             if let Some(tag) = tag
                 && let Some(id) = self.tagged(&reference)
@@ -196,19 +224,22 @@ impl Repository {
         Ok(releases)
     }
 
-    /// Returns the commit that a tag names in the end. One that cannot be read names nothing.
+    /// Returns the commit that a tag leads to, or `None` if it cannot be read.
     fn tagged(&self, reference: &gix::refs::Reference) -> Option<gix::ObjectId> {
-        // Packed refs tell what an annotated tag comes to.
+        // `packed-refs` records the peeled id of an annotated tag.
         reference.peeled.or_else(|| {
             let target = self.target(own_id(reference.target.try_id()?).ok()?).ok()?;
             target.commit.as_ref().map(|commit| gix_id(commit.id))
         })
     }
 
-    /// Returns the short names of the tags by the commits that they name in the end.
-    fn versions<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, gix::Error> {
+    /// Returns the highest-ranked tag of each commit.
+    fn versions<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, FactError> {
         let mut tags = Tags::new();
-        for reference in self.tags()?.into_iter().take(MAX_TAGS).flatten() {
+        for reference in self.tags()?.into_iter().take(MAX_TAGS) {
+            let Ok(reference) = reference.map_err(|err| self.failed("failed to read a tag", &err)) else {
+                continue;
+            };
             let name = reference.name.shorten().to_owned();
             let Some(rank) = name.to_str().ok().and_then(&rank) else { continue };
             let Some(id) = self.tagged(&reference) else { continue };

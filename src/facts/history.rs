@@ -1,67 +1,70 @@
-//! What a repository's history was: the pushes that its commits and tags might have come with.
+//! Reconstructs past pushes from a repository's commits and tags.
 
 use bstr::{BStr, BString, ByteSlice as _};
 use gix::{error::ResultExt as _, revwalk::Graph};
 
 use super::{
-    FactError, Repository,
-    repository::{gix_id, own_id, told},
+    FactError, Repository, WalkLimit,
+    repository::{gix_id, own_id},
 };
 use crate::{
     push::{ObjectId, RefName, Update},
-    time::Timestamp,
+    sys::fault::{self, Step},
+    sys::time::Timestamp,
 };
 
-/// How much memory objects may take while a history is judged, in bytes: neighbours in it share most of their trees.
+/// Size of the object cache for reading a history, in bytes. Neighbouring commits share most of
+/// their trees.
 pub const CACHE: usize = 32 << 20;
 
-/// The ref changes of a branch and of all tags, as far as history tells them.
+/// Ref changes of a branch and of all tags, reconstructed from history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The short name of the branch, `None` if there are no commits.
+    /// Short name of the branch.
     pub branch: BString,
     /// The ref changes, oldest first.
     pub past: Vec<Past>,
-    /// Whether there are older ones that were not asked for.
+    /// True if older ref changes were left out.
     pub is_cut: bool,
-    /// Whether the repository has only a part of its history (`git clone --depth`).
+    /// True if the walk reached the edge of a shallow clone (`git clone --depth`).
     pub is_shallow: bool,
 }
 
-/// One ref change, taken as a push of its own.
+/// One ref change, treated as a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
-    /// The branch went from a commit's first parent to the commit, or the tag was created.
+    /// A branch that moved from a commit's first parent to the commit, or a tag that was created.
     pub update: Update,
-    /// The committer's time, or the tagger's; where neither tells one, the beginning of time (1970).
+    /// Time of the committer or the tagger, or 1970 if unknown.
     pub time: Timestamp,
 }
 
 impl Repository {
-    /// Returns the newest `last` ref changes: each commit that leads to the branch's tip by first parents is one, and
-    /// each tag. A commit never comes before its parent, whatever their clocks said, nor a tag before its commit if
-    /// both are of one second.
+    /// Returns the newest `last` ref changes. Each commit on the first-parent chain of the branch
+    /// is one, and so is each tag.
+    ///
+    /// A commit never comes before its parent, whatever its time. A tag comes after its commit if
+    /// both have the same second.
     ///
     /// # Errors
-    /// If there is no such branch, or a commit on the way is missing or broken.
+    /// Returns an error if there is no such branch, or if a commit on the way is missing or broken.
     pub fn history(&self, branch: Option<&BStr>, last: usize) -> Result<History, FactError> {
         let branch = match branch {
             Some(branch) => branch,
             None => self.default_branch()?.ok_or_else(|| {
-                FactError::new(
-                    "HEAD names no branch, so nobody knows which one is meant; name it with `--branch`",
-                )
+                FactError::new("HEAD does not point to a branch; choose one with `--branch`")
             })?,
         };
         let ref_name = RefName::new(&[b"refs/heads/", branch.as_bytes()].concat()).ok_or_else(|| {
-            FactError::new(format!("`{}` cannot be the name of a branch", crate::text::line(branch)))
+            FactError::new(format!("`{}` is not a valid branch name", crate::text::line(branch)))
         })?;
         let mut walked = self.walk(&ref_name, last)?;
         let tags = self.created_tags()?;
         let commits = walked.past.len();
         walked.past.extend(tags);
         let past = &mut walked.past;
-        // A commit counts as no older than those before it. The sort is stable, so tags come after commits.
+        // A commit counts as at least as new as its ancestors. The sort is stable, so tags come
+        // after commits.
         let mut newest = Timestamp::MIN;
         let mut places: Vec<_> = past
             .iter()
@@ -81,24 +84,24 @@ impl Repository {
         Ok(History { branch: branch.to_owned(), past, is_cut, is_shallow: walked.is_shallow })
     }
 
-    /// Walks a branch by first parents, and returns the newest `last` of its commits, oldest first.
-    fn walk(&self, ref_name: &RefName, last: usize) -> Result<Walked, FactError> {
+    /// Walks a branch by first parents, and returns its newest `last` commits, oldest first.
+    fn walk(&self, ref_name: &RefName, last: usize) -> Result<BranchWalk, FactError> {
         let failed = |err: &gix::Error| {
-            FactError::new(format!("failed to walk the history of `{}`: {}", ref_name.to_text(), told(err)))
+            self.failed(format_args!("failed to walk the history of `{}`", ref_name.to_text()), err)
         };
-        let tip = self.layout.refs().try_find(ref_name.as_bstr()).map_err(|err| failed(&err))?.ok_or_else(
+        let tip = self.layout.refs()?.try_find(ref_name.as_bstr()).map_err(|err| failed(&err))?.ok_or_else(
             || FactError::new(format!("there is no `{}` in this repository", ref_name.to_text())),
         )?;
         let tip = tip
             .target
             .try_id()
             .ok_or_else(|| {
-                FactError::new(format!("`{}` names another ref and no commit", ref_name.to_text()))
+                FactError::new(format!("`{}` is a symbolic ref, expected a commit", ref_name.to_text()))
             })
             .and_then(own_id)?;
         let cache = self.commit_graph()?;
         let mut graph = Graph::<()>::new(&self.objects, cache);
-        let mut walked = Walked { past: Vec::new(), is_cut: false, is_shallow: false };
+        let mut walked = BranchWalk { past: Vec::new(), is_cut: false, is_shallow: false };
         let is_shallow = self.layout.is_shallow();
         let mut next = Some(tip);
         while let Some(id) = next {
@@ -108,7 +111,7 @@ impl Repository {
             }
             let Some(commit) = graph.try_lookup(&gix_id(id)).map_err(|err| failed(&err))? else {
                 if is_shallow && !walked.past.is_empty() {
-                    // What lies before it is not here, so nobody can say what this commit changed.
+                    // The last commit's parent was not fetched, so the change is unknown.
                     walked.past.pop();
                     walked.is_shallow = true;
                     break;
@@ -119,8 +122,9 @@ impl Repository {
             let parent = commit.iter_parents().next().transpose().map_err(|err| failed(&err))?;
             next = parent.map(|parent| own_id(&parent)).transpose()?;
             walked.past.push(Past {
-                update: Update::new(ref_name.clone(), next.unwrap_or(ObjectId::null(id)), id)
-                    .ok_or_else(|| FactError::new(format!("commit {id} has a parent of another kind")))?,
+                update: Update::new(ref_name.clone(), next.unwrap_or(ObjectId::null(id)), id).ok_or_else(
+                    || FactError::new(format!("commit {id} has a parent whose id has another length")),
+                )?,
                 time: Timestamp::from_second(time).unwrap_or(Timestamp::UNIX_EPOCH),
             });
         }
@@ -128,13 +132,42 @@ impl Repository {
         Ok(walked)
     }
 
-    /// Returns every tag as it was created, in the order of their names.
+    /// Returns the tip of the default branch, `None` if there is no such branch.
+    pub(super) fn default_branch_tip(&self) -> Result<Option<ObjectId>, FactError> {
+        let Some(branch) = self.default_branch()? else { return Ok(None) };
+        let Some(name) = RefName::new(&[b"refs/heads/", branch.as_bytes()].concat()) else { return Ok(None) };
+        let found = self.layout.refs()?.try_find(name.as_bstr());
+        let found =
+            found.map_err(|err| self.failed(format_args!("failed to read `{}`", name.to_text()), &err))?;
+        found.and_then(|tip| tip.target.try_id().map(own_id)).transpose()
+    }
+
+    /// Returns true if `commit` is in the history of `tip`, or `None` if the walk ended before it
+    /// found out.
+    pub(super) fn is_ancestor(
+        &self,
+        commit: ObjectId,
+        tip: ObjectId,
+        patience: WalkLimit,
+    ) -> Result<Option<bool>, FactError> {
+        if commit == tip {
+            return Ok(Some(true));
+        }
+        let walked = self.walk_between(Some(commit), tip, patience)?;
+        Ok(walked.and_then(|walked| match (walked.new_has_old, walked.is_truncated) {
+            (true, _) => Some(true),
+            (false, false) => Some(false),
+            (false, true) => None,
+        }))
+    }
+
+    /// Returns the creation of every tag, ordered by name.
     pub(super) fn created_tags(&self) -> Result<Vec<Past>, FactError> {
-        let failed = |err: &gix::Error| FactError::new(format!("failed to list the tags: {}", told(err)));
+        let failed = |err: &gix::Error| self.failed("failed to list the tags", err);
         let mut tags = Vec::new();
-        for tag in self.tags().map_err(|err| failed(&err))? {
+        for tag in self.tags()? {
             let tag = tag.map_err(|err| failed(&err))?;
-            // A tag that names another ref is no tag that anybody could have pushed.
+            // Skip symbolic refs. A push cannot create one.
             let Some(id) = tag.target.try_id().map(own_id).transpose()? else { continue };
             let update =
                 RefName::new(tag.name.as_bstr()).and_then(|name| Update::new(name, ObjectId::null(id), id));
@@ -145,14 +178,19 @@ impl Repository {
         Ok(tags)
     }
 
-    /// Returns the refs of all tags, in the order of their names, and what is wrong with those that cannot be read.
-    pub(super) fn tags(&self) -> Result<Vec<Result<gix::refs::Reference, gix::Error>>, gix::Error> {
-        let refs = self.layout.refs();
-        let refs = refs.iter()?;
-        Ok(refs.prefixed(b"refs/tags/".try_into()?).or_error()?.collect())
+    /// Returns the refs of all tags, ordered by name. A ref that cannot be read is an error in the
+    /// list.
+    pub(super) fn tags(&self) -> Result<Vec<Result<gix::refs::Reference, gix::Error>>, FactError> {
+        let refs = self.layout.refs().map_err(|err| self.noted(err))?;
+        let list = || {
+            fault::point(Step::List, &self.layout.dir.join("refs/tags")).or_error()?;
+            let refs = refs.iter()?;
+            Ok(refs.prefixed(b"refs/tags/".try_into()?).or_error()?.collect())
+        };
+        list().map_err(|err| self.failed("failed to list the tags", &err))
     }
 
-    /// Returns when what a tag names was made.
+    /// Returns the time of the tagger or the committer of the object, or 1970 if unknown.
     pub fn time_of(&self, id: ObjectId) -> Timestamp {
         let Ok(target) = self.target(id) else { return Timestamp::UNIX_EPOCH };
         let tagger = target.tag.as_ref().and_then(|tag| tag.tagger.as_ref());
@@ -162,7 +200,7 @@ impl Repository {
 }
 
 /// The commits of a branch.
-struct Walked {
+struct BranchWalk {
     past: Vec<Past>,
     is_cut: bool,
     is_shallow: bool,

@@ -1,11 +1,12 @@
-//! What the repository says of an update, read only when somebody asks. gix stays in here.
+//! Facts about an update that come from the repository, read lazily. gix is used only in this
+//! module and in `golden`.
 //!
-//! Ids come from the push, never from reading refs: another push may have moved the ref since.
+//! The object ids come from the push, not from refs, because another push may have moved the ref
+//! since.
 
 mod ancestry;
-mod brought;
 mod commit;
-mod contents;
+mod commit_range;
 mod describe;
 mod error;
 mod file;
@@ -16,50 +17,55 @@ mod message;
 mod paths;
 mod pull_request;
 mod range;
+mod range_summary;
 mod repository;
+mod second_look;
+mod trees;
 mod version;
 mod walk;
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     rc::Rc,
 };
 
 use bstr::ByteSlice as _;
 
-pub use brought::{Brought, MAX_VISITED_SINCE, Relation};
-pub use commit::{Commit, Person, Tag, Target};
-pub use contents::{Contents, MAX_TOLD};
+pub(crate) use commit::commit_of_bytes;
+pub use commit::{Commit, PeeledObject, Person, Tag};
+pub use commit_range::{Brought, MAX_VISITED_SINCE, Relation};
 pub use describe::Description;
 pub use error::FactError;
-pub use file::MAX_FILE;
 pub use history::{CACHE, History, Past};
 pub use message::{Conventional, tickets};
-pub use paths::{ChangedPaths, MAX_PATHS};
+pub use paths::ChangedPaths;
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
+pub use range_summary::RangeSummary;
 pub use repository::Repository;
 pub use version::VersionTag;
-pub use walk::Patience;
+pub use walk::WalkLimit;
 
-use crate::push::{MergeStep, ObjectId, PullRequest, Push, RefKind, Update};
+use crate::{
+    glob::Globs,
+    push::{MergeStep, ObjectId, PullRequest, Push, RefKind, Update},
+    work::Spent,
+};
 
-/// How many files of one update are remembered.
+/// Maximum number of files that one update caches.
 const MAX_FILES: usize = 16;
-
-/// How many ranges since what ran before are remembered: services are seldom all at different commits.
-const MAX_BROUGHT: usize = 16;
 
 /// Files by commit and path.
 type Files = HashMap<(ObjectId, String), Option<Rc<str>>>;
 
-/// The facts of one update. Each is read at most once, and an error is a fact too: it is
-/// remembered and told again.
+/// The facts of one update. Each fact is read at most once, and its error is cached like a value.
 pub struct Facts {
     push: Rc<Push>,
     index: usize,
     repository: Result<Rc<Repository>, FactError>,
-    target: OnceCell<Result<Rc<Target>, FactError>>,
+    /// True if a fact that needs the repository was requested.
+    was_asked: Cell<bool>,
+    target: OnceCell<Result<Rc<PeeledObject>, FactError>>,
     old_commit: OnceCell<Result<Option<ObjectId>, FactError>>,
     range: OnceCell<Result<Rc<Range>, FactError>>,
     paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
@@ -67,21 +73,23 @@ pub struct Facts {
     descriptions: RefCell<describe::OfServices>,
     previous: OnceCell<Result<Option<Description>, FactError>>,
     range_since_version: OnceCell<Result<Rc<Range>, FactError>>,
+    on_default_branch: OnceCell<Option<bool>>,
     files: RefCell<Files>,
     brought: RefCell<Vec<(ObjectId, Rc<Brought>)>>,
 }
 
 impl Facts {
-    /// Returns the facts of the update at `index` of `push`; nothing is read yet.
+    /// Returns the facts of the update at `index` of `push`. This does not read anything yet.
     ///
     /// # Panics
-    /// If the push has no such update.
+    /// Panics if the push has no such update.
     pub fn new(push: Rc<Push>, index: usize, repository: Result<Rc<Repository>, FactError>) -> Self {
         assert!(index < push.updates().len(), "the push has no update {index}");
         Self {
             push,
             index,
             repository,
+            was_asked: Cell::default(),
             target: OnceCell::new(),
             old_commit: OnceCell::new(),
             range: OnceCell::new(),
@@ -90,9 +98,32 @@ impl Facts {
             descriptions: RefCell::default(),
             previous: OnceCell::new(),
             range_since_version: OnceCell::new(),
+            on_default_branch: OnceCell::new(),
             files: RefCell::default(),
             brought: RefCell::default(),
         }
+    }
+
+    /// Returns the index of the update in its push.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the first error by which the system refused to let a requested fact be read.
+    /// Decisions that used the facts may be wrong then.
+    pub fn trouble(&self) -> Option<FactError> {
+        match &self.repository {
+            Ok(repository) => repository.trouble(),
+            Err(err) => Some(err.clone()).filter(|_| self.was_asked.get()),
+        }
+    }
+
+    /// Returns true if the default branch or the object that the ref points to cannot be read, for
+    /// a reason other than time.
+    pub fn is_broken(&self) -> bool {
+        let is_broken = |err: FactError| !err.is_out_of_time();
+        self.is_default_branch().is_err_and(is_broken)
+            || (self.update().new_id().is_some() && self.target().is_err_and(is_broken))
     }
 
     /// Returns the push.
@@ -105,7 +136,7 @@ impl Facts {
         &self.push.updates()[self.index]
     }
 
-    /// Returns whether the update is of the branch that `HEAD` names.
+    /// Returns true if the updated ref is the branch that `HEAD` points to.
     pub fn is_default_branch(&self) -> Result<bool, FactError> {
         let RefKind::Branch(branch) = self.update().ref_name().kind() else {
             return Ok(false);
@@ -113,7 +144,28 @@ impl Facts {
         Ok(self.repository()?.default_branch()? == Some(branch))
     }
 
-    /// Returns the version that the update's tag names, `None` for any other ref.
+    /// Returns true if the default branch contains the commit now. Returns `None` if the walk ended
+    /// before it found out, or if there is no such branch.
+    ///
+    /// # Errors
+    /// Returns an error if the history cannot be read, or if time is up.
+    pub fn is_on_default_branch(&self, patience: WalkLimit) -> Result<Option<bool>, FactError> {
+        if let Some(known) = self.on_default_branch.get() {
+            return Ok(*known);
+        }
+        let repository = self.repository()?;
+        let is_on_it = if self.is_default_branch()? {
+            Some(true)
+        } else {
+            match (self.commit_id()?, repository.default_branch_tip()?) {
+                (Some(commit), Some(tip)) => repository.is_ancestor(commit, tip, patience)?,
+                _ => None,
+            }
+        };
+        Ok(*self.on_default_branch.get_or_init(|| is_on_it))
+    }
+
+    /// Returns the version in the name of the updated tag, `None` for any other ref.
     pub fn version_tag(&self) -> Option<VersionTag> {
         match self.update().ref_name().kind() {
             RefKind::Tag(tag) => VersionTag::parse(tag.to_str().ok()?),
@@ -121,39 +173,41 @@ impl Facts {
         }
     }
 
-    /// Returns what the new id comes to when every annotated tag is followed.
+    /// Returns the object that the new id leads to through annotated tags.
     ///
     /// # Errors
-    /// If the ref was deleted, or an object is missing, broken or too large.
-    pub fn target(&self) -> Result<Rc<Target>, FactError> {
+    /// Returns an error if the ref was deleted, or if an object is missing, broken or too large.
+    pub fn target(&self) -> Result<Rc<PeeledObject>, FactError> {
         let read = || {
             let id = self
                 .update()
                 .new_id()
-                .ok_or_else(|| FactError::new("the ref was deleted, it names no commit"))?;
+                .ok_or_else(|| FactError::new("the ref was deleted, so it has no commit"))?;
             self.repository()?.target(id)
         };
         self.target.get_or_init(read).clone()
     }
 
-    /// Returns the id of the commit that the ref names now, `None` for a tag of a tree or a blob.
+    /// Returns the id of the commit that the ref leads to now, `None` for a tag of a tree or a
+    /// blob.
     pub fn commit_id(&self) -> Result<Option<ObjectId>, FactError> {
         Ok(self.target()?.commit.as_ref().map(|commit| commit.id))
     }
 
-    /// Returns the commit that the ref names now.
+    /// Returns the commit that the ref leads to now.
     pub fn commit(&self) -> Result<Option<Rc<Commit>>, FactError> {
         Ok(self.target()?.commit.clone())
     }
 
-    /// Returns the number of the pull request that the push merged, `None` if it merged none or nobody says which.
+    /// Returns the number of the pull request that the push merged. Returns `None` if it merged
+    /// none, or if the number is unknown.
     ///
     /// # Errors
-    /// If the commit cannot be read.
+    /// Returns an error if the commit cannot be read.
     pub fn merged_pull_request(&self) -> Result<Option<i64>, FactError> {
         let merged = self.push.source().pull_request.filter(|pr| pr.step == MergeStep::Merged);
         match merged {
-            // Gitea before 1.26 says that it merged, and its message says what.
+            // Gitea before 1.26 does not pass the number, but its merge message has it.
             Some(PullRequest { number: None, .. }) => {
                 Ok(self.commit()?.and_then(|commit| pull_request::number(&commit)))
             }
@@ -162,8 +216,8 @@ impl Facts {
         }
     }
 
-    /// Returns the commits between the old id and the new, by a walk that ends after
-    /// [`MAX_VISITED`] commits.
+    /// Returns the commits between the old id and the new one. The walk ends after [`MAX_VISITED`]
+    /// commits.
     pub fn range(&self) -> Result<Rc<Range>, FactError> {
         let read = || {
             let Some(new) = self.commit_id()? else {
@@ -175,7 +229,7 @@ impl Facts {
         self.range.get_or_init(read).clone()
     }
 
-    /// Returns whether the ref was moved to a commit that does not have the old one in its history.
+    /// Returns true if the ref moved to a commit that does not have the old one in its history.
     pub fn is_rewind(&self) -> Result<bool, FactError> {
         if self.update().is_created() || self.update().is_deleted() {
             return Ok(false);
@@ -183,14 +237,14 @@ impl Facts {
         let range = self.range()?;
         if range.is_truncated && !range.is_fast_forward {
             return Err(FactError::new(format!(
-                "the walk ended after {MAX_VISITED} commits, before it met the old commit"
+                "the old commit was not found within {MAX_VISITED} commits of history"
             )));
         }
         Ok(!range.is_fast_forward)
     }
 
-    /// Returns the paths in which the new commit differs from the old one; for a created ref,
-    /// from the commit's first parent.
+    /// Returns the paths in which the new commit differs from the old one. For a created ref,
+    /// compares with the commit's first parent.
     pub fn changed_paths(&self) -> Result<Rc<ChangedPaths>, FactError> {
         let read = || {
             let Some(commit) = self.commit()? else {
@@ -201,19 +255,48 @@ impl Facts {
         self.paths.get_or_init(read).clone()
     }
 
-    /// Returns the text of a file at the new commit, `None` if it is not there.
+    /// Returns true if a changed path matches one of `paths`, globs as in `[[service]]`, or if
+    /// `paths` is empty.
+    ///
+    /// If there are too many paths to compare, the answer is true, because a superfluous marker is
+    /// better than a lost one.
     ///
     /// # Errors
-    /// If it is larger than [`MAX_FILE`], or cannot be read.
+    /// Returns an error if the paths cannot be read, or if time is up.
+    pub fn is_touched(&self, paths: &[String]) -> Result<bool, FactError> {
+        if paths.is_empty() {
+            return Ok(true);
+        }
+        let changed = self.changed_paths()?;
+        if changed.is_truncated {
+            return Ok(true);
+        }
+        let repository = self.repository()?;
+        let globs = Globs::new(paths);
+        let mut matcher = globs.matcher();
+        for path in &changed.paths {
+            match matcher.matches_within(path, &repository.allowance()) {
+                Ok(false) => {}
+                Ok(true) | Err(Spent::Work) => return Ok(true),
+                Err(spent) => return Err(repository::spent_on(spent, "matching the changed paths")),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the text of a file at the new commit, `None` if there is no such file.
+    ///
+    /// # Errors
+    /// Returns an error if the file is larger than 256 KiB, or cannot be read.
     pub fn file(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
         self.file_at(self.commit_id()?, path)
     }
 
-    /// Returns the text of a file as it was before the push: at the old commit; for a created ref, at the
+    /// Returns the text of a file before the push: at the old commit, or for a created ref at the
     /// commit's first parent.
     ///
     /// # Errors
-    /// If it is larger than [`MAX_FILE`], or cannot be read.
+    /// Returns an error if the file is larger than 256 KiB, or cannot be read.
     pub fn file_before(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
         self.file_at(self.base()?, path)
     }
@@ -236,7 +319,7 @@ impl Facts {
     /// Returns the nearest tag in the new commit's history, as `git describe --tags` does.
     ///
     /// # Errors
-    /// If the tags or the history cannot be read.
+    /// Returns an error if the tags or the history cannot be read.
     pub fn describe(&self) -> Result<Option<Description>, FactError> {
         let read = || match self.commit_id()? {
             Some(commit) => self.repository()?.describe(commit, |_| Some(())),
@@ -245,30 +328,30 @@ impl Facts {
         self.description.get_or_init(read).clone()
     }
 
-    /// Returns the version that a tag gives to the new commit itself: a tag of `service` counts more than one that names no
-    /// service, then the highest version. A tag of another service says nothing.
+    /// Returns the version that a tag gives to the new commit itself. A tag of `service` wins over
+    /// a tag without a service, then the highest version wins. Tags of other services are ignored.
     ///
     /// # Errors
-    /// If the tags cannot be listed.
+    /// Returns an error if the tags cannot be listed.
     pub fn release_of(&self, service: &str) -> Result<Option<VersionTag>, FactError> {
         let commit = self.commit_id()?;
         commit.map_or(Ok(None), |commit| self.repository()?.release_of(commit, service))
     }
 
-    /// Returns the nearest version in the new commit's history, beside the one that the update names: of the
-    /// same service, and no pre-release unless the update names one.
+    /// Returns the nearest version of the same service in the new commit's history, except the one
+    /// that the update names. Pre-releases count only if the update names one.
     ///
     /// # Errors
-    /// If the tags or the history cannot be read.
+    /// Returns an error if the tags or the history cannot be read.
     pub fn previous_version(&self) -> Result<Option<VersionTag>, FactError> {
         Ok(self.previous()?.and_then(|found| VersionTag::parse(&found.tag)))
     }
 
-    /// Returns the commits since the previous version; without one, all of the history. The walk ends after
-    /// [`MAX_VISITED`] commits.
+    /// Returns the commits since the previous version, or the whole history if there is none. The
+    /// walk ends after [`MAX_VISITED`] commits.
     ///
     /// # Errors
-    /// If the tags or the history cannot be read.
+    /// Returns an error if the tags or the history cannot be read.
     pub fn range_since_version(&self) -> Result<Rc<Range>, FactError> {
         let read = || {
             let Some(commit) = self.commit_id()? else {
@@ -280,71 +363,12 @@ impl Facts {
         self.range_since_version.get_or_init(read).clone()
     }
 
-    /// Returns what a deployment of the new commit brings where `old` runs; with `paths`, globs as in `[[service]]`, only
-    /// what touches them ([`Brought::is_filtered`]). It is remembered once it is whole.
-    ///
-    /// # Errors
-    /// If patience ends ([`FactError::is_out_of_time`]), the update names no commit, or one on the way is missing or broken.
-    pub fn brought_since(
-        &self,
-        old: ObjectId,
-        paths: &[String],
-        patience: Patience,
-    ) -> Result<Rc<Brought>, FactError> {
-        let brought = match self.known_since(old) {
-            Some(brought) => brought,
-            None => {
-                let new = self.deployed()?;
-                let brought = Rc::new(self.repository()?.brought_between(old, new, MAX_COMMITS, patience)?);
-                let mut remembered = self.brought.borrow_mut();
-                if !brought.is_truncated && remembered.len() < MAX_BROUGHT {
-                    remembered.push((old, brought.clone()));
-                }
-                brought
-            }
-        };
-        if paths.is_empty() {
-            return Ok(brought);
-        }
-        let ends = (old, self.deployed()?);
-        Ok(Rc::new(self.repository()?.only_touching(&brought, ends, paths, patience)?))
-    }
-
     /// Returns the previous version with its commit.
     ///
     /// # Errors
-    /// If the tags or the history cannot be read.
+    /// Returns an error if the tags or the history cannot be read.
     pub fn previous_release(&self) -> Result<Option<(VersionTag, ObjectId)>, FactError> {
         Ok(self.previous()?.and_then(|found| Some((VersionTag::parse(&found.tag)?, found.tagged))))
-    }
-
-    /// Returns the same for whoever wants to know how many commits and since when: without paths, and with no commit read
-    /// ([`Brought::commits`] may be empty).
-    ///
-    /// # Errors
-    /// As for [`Self::brought_since`].
-    pub fn counted_since(&self, old: ObjectId, patience: Patience) -> Result<Rc<Brought>, FactError> {
-        match self.known_since(old) {
-            Some(brought) => Ok(brought),
-            None => {
-                let repository = self.repository()?;
-                // What the commit-graph knows is a commit, and needs no object to be looked for.
-                let new = match self.update().new_id() {
-                    Some(id) if repository.is_in_commit_graph(id)? => id,
-                    _ => self.deployed()?,
-                };
-                Ok(Rc::new(repository.brought_between(old, new, 0, patience)?))
-            }
-        }
-    }
-
-    fn known_since(&self, old: ObjectId) -> Option<Rc<Brought>> {
-        self.brought.borrow().iter().find(|(since, _)| *since == old).map(|(_, brought)| brought.clone())
-    }
-
-    /// Returns the commit that a deployment of what the ref names now would run.
-    fn deployed(&self) -> Result<ObjectId, FactError> {
-        self.commit_id()?.ok_or_else(|| FactError::new("the ref names no commit, so it brings nothing"))
     }
 
     /// Returns the tag of the previous version.
@@ -367,18 +391,18 @@ impl Facts {
         self.previous.get_or_init(read).clone()
     }
 
-    /// Returns what the new commit is compared with: the old one, or else its first parent.
+    /// Returns the commit that the new one is compared with: the old one, or else its first parent.
     fn base(&self) -> Result<Option<ObjectId>, FactError> {
         let old = self.old_commit()?;
         let parent = || Ok(self.commit()?.and_then(|commit| commit.parents.first().copied()));
         old.map_or_else(parent, |old| Ok(Some(old)))
     }
 
-    /// Returns the commit that the ref named before, `None` if it was created by this push or
-    /// named something else.
+    /// Returns the commit that the ref led to before. Returns `None` if this push created the ref,
+    /// or if it did not lead to a commit.
     ///
     /// # Errors
-    /// If the old object is missing or broken.
+    /// Returns an error if the old object is missing or broken.
     pub fn old_commit(&self) -> Result<Option<ObjectId>, FactError> {
         let read = || match self.update().old_id() {
             Some(id) => Ok(self.repository()?.target(id)?.commit.as_ref().map(|commit| commit.id)),
@@ -388,6 +412,7 @@ impl Facts {
     }
 
     fn repository(&self) -> Result<&Repository, FactError> {
+        self.was_asked.set(true);
         self.repository.as_deref().map_err(FactError::clone)
     }
 }

@@ -1,53 +1,49 @@
-//! The paths in which two commits differ.
+//! Lists the paths in which two commits differ.
 
-use std::ops::ControlFlow;
+use bstr::BString;
 
-use bstr::{BStr, BString};
-use gix::{
-    diff::tree::{self, Recorder, Visit, visit},
-    objs::TreeRefIter,
+use super::{
+    Commit, FactError, Repository,
+    repository::gix_id,
+    trees::{PathVisitor, VisitResult},
+};
+use crate::{
+    glob::{Globs, Matcher, Position},
+    push::ObjectId,
 };
 
-use super::{Commit, FactError, Repository};
-use crate::push::ObjectId;
-
-/// How many changed paths are listed; beyond it the list says that it was cut.
+/// Maximum number of changed paths in a list. A longer list is marked as truncated.
 pub const MAX_PATHS: usize = 10_000;
+/// Maximum total length of the listed paths, in bytes.
+const MAX_BYTES: usize = 4 << 20;
 
-/// The paths in which two commits differ, without renames: a moved file is two paths.
+/// The paths in which two commits differ. Renames are not detected: a moved file is two paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangedPaths {
-    /// The paths, as bytes, in the order of the trees.
+    /// The paths, as bytes, in tree order.
     pub paths: Vec<BString>,
-    /// Whether there are more than [`MAX_PATHS`].
+    /// True if paths may be missing, because the list is full or not all trees could be read.
     pub is_truncated: bool,
 }
 
 impl Repository {
-    /// Compares the trees of two commits; without a `base`, everything in `commit` is a change.
+    /// Compares the trees of two commits. Without a `base`, everything in `commit` is a change.
     pub(super) fn changed_paths(
         &self,
         base: Option<ObjectId>,
         commit: ObjectId,
     ) -> Result<ChangedPaths, FactError> {
-        let mut found = ChangedPaths::default();
-        self.compare(base, commit, |path| {
-            if found.paths.len() == MAX_PATHS {
-                found.is_truncated = true;
-                return ControlFlow::Break(());
-            }
-            found.paths.push(path.to_owned());
-            ControlFlow::Continue(())
-        })?;
-        Ok(found)
+        let mut list = List { paths: Vec::new(), bytes: 0, work: 0, is_full: false };
+        let is_truncated = self.compare_trees(self.trees(base, commit)?, (), &mut list)?;
+        Ok(ChangedPaths { paths: list.paths, is_truncated: is_truncated || list.is_full })
     }
 
-    /// Returns whether a commit differs from its first parent in a path that one of `globs` matches. In a shallow clone
-    /// a parent may be missing; everything in the commit is a change then.
+    /// Returns true if a commit differs from its first parent in a path that one of `globs`
+    /// matches. If the parent is missing in a shallow clone, everything in the commit is a change.
     pub(super) fn touches(
         &self,
         commit: &Commit,
-        globs: &[String],
+        globs: &Globs,
         is_shallow: bool,
     ) -> Result<bool, FactError> {
         let mut base = commit.parents.first().copied();
@@ -57,94 +53,95 @@ impl Repository {
         self.differ(base, commit.id, globs)
     }
 
-    /// Returns whether two commits differ in a path that one of `globs` matches; without a `base`, everything in `commit` is a change.
+    /// Returns true if two commits differ in a path that one of `globs` matches. Without a `base`,
+    /// everything in `commit` is a change.
+    ///
+    /// If the trees are too large to compare, the answer is true, because a superfluous marker is
+    /// better than a lost one.
     pub(super) fn differ(
         &self,
         base: Option<ObjectId>,
         commit: ObjectId,
-        globs: &[String],
+        globs: &Globs,
     ) -> Result<bool, FactError> {
-        let mut is_touched = false;
-        self.compare(base, commit, |path| {
-            is_touched = globs.iter().any(|glob| {
-                gix_glob::wildmatch(
-                    glob.as_str().into(),
-                    path,
-                    gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL,
-                )
-            });
-            if is_touched { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        Ok(is_touched)
+        let mut matcher = globs.matcher();
+        matcher.begin();
+        let root = matcher.position().clone();
+        let mut search = Search { matcher, is_found: false };
+        let is_truncated = self.compare_trees(self.trees(base, commit)?, root, &mut search)?;
+        Ok(search.is_found || is_truncated)
     }
 
-    /// Tells `each` path in which two commits differ, until it has heard enough.
-    fn compare(
+    fn trees(
         &self,
         base: Option<ObjectId>,
         commit: ObjectId,
-        each: impl FnMut(&BStr) -> ControlFlow<()>,
-    ) -> Result<(), FactError> {
-        let old = base.map(|base| self.tree_of(base)).transpose()?.unwrap_or_default();
-        let new = self.tree_of(commit)?;
-        let kind = self.hash();
-        let mut told = Told { recorder: Recorder::default(), each, is_over: false };
-        let outcome = gix::diff::tree(
-            TreeRefIter::from_bytes(&old, kind),
-            TreeRefIter::from_bytes(&new, kind),
-            tree::State::default(),
-            &self.objects,
-            &mut told,
-        );
-        match outcome {
-            Err(err) if !told.is_over => Err(FactError::new(format!(
-                "failed to compare the trees of {commit}: {}",
-                crate::text::line(err.to_string())
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    fn tree_of(&self, commit: ObjectId) -> Result<Vec<u8>, FactError> {
-        let tree = self.commit(commit)?.tree;
-        Ok(self.object(tree)?.data)
+    ) -> Result<(Option<gix::ObjectId>, Option<gix::ObjectId>), FactError> {
+        let tree = |commit: ObjectId| Ok(gix_id(self.commit(commit)?.tree));
+        Ok((base.map(tree).transpose()?, Some(tree(commit)?)))
     }
 }
 
-/// Hands on the paths of files; the recorder does the bookkeeping of where the walk is.
-struct Told<F> {
-    recorder: Recorder,
-    each: F,
-    is_over: bool,
+/// Collects every path.
+struct List {
+    paths: Vec<BString>,
+    bytes: usize,
+    work: u64,
+    is_full: bool,
 }
 
-impl<F: FnMut(&BStr) -> ControlFlow<()>> Visit for Told<F> {
-    fn pop_front_tracked_path_and_set_current(&mut self) {
-        self.recorder.pop_front_tracked_path_and_set_current();
+impl PathVisitor for List {
+    type At = ();
+
+    fn enter(&mut self, (): &(), _name: &[u8]) -> Option<()> {
+        Some(())
     }
 
-    fn push_back_tracked_path_component(&mut self, component: &BStr) {
-        self.recorder.push_back_tracked_path_component(component);
-    }
-
-    fn push_path_component(&mut self, component: &BStr) {
-        self.recorder.push_path_component(component);
-    }
-
-    fn pop_path_component(&mut self) {
-        self.recorder.pop_path_component();
-    }
-
-    fn visit(&mut self, change: visit::Change) -> visit::Action {
-        // A changed directory is reported beside each of its files.
-        if change.entry_mode().is_tree() {
-            return ControlFlow::Continue(());
+    fn look(&mut self, (): &(), _name: &[u8], path: &[u8]) -> VisitResult {
+        if self.paths.len() == MAX_PATHS || self.bytes + path.len() > MAX_BYTES {
+            self.is_full = true;
+            return VisitResult::Enough;
         }
-        let said = (self.each)(self.recorder.path());
-        self.is_over = said.is_break();
-        match said {
-            ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(()) => ControlFlow::Break(()),
-        }
+        self.bytes += path.len();
+        self.work += 1 + path.len() as u64 / 16;
+        self.paths.push(path.into());
+        VisitResult::Noted
+    }
+
+    fn work(&mut self) -> u64 {
+        std::mem::take(&mut self.work)
+    }
+
+    fn size((): &()) -> usize {
+        0
+    }
+}
+
+/// Searches for a path that matches.
+struct Search<'g> {
+    matcher: Matcher<'g>,
+    is_found: bool,
+}
+
+impl PathVisitor for Search<'_> {
+    type At = Position;
+
+    fn enter(&mut self, at: &Position, name: &[u8]) -> Option<Position> {
+        self.matcher.go_to(at);
+        (self.matcher.goes_on(name) && self.matcher.goes_on(b"/")).then(|| self.matcher.position().clone())
+    }
+
+    fn look(&mut self, at: &Position, name: &[u8], _path: &[u8]) -> VisitResult {
+        self.matcher.go_to(at);
+        self.is_found = self.matcher.goes_on(name) && self.matcher.is_at_end();
+        if self.is_found { VisitResult::Enough } else { VisitResult::Nothing }
+    }
+
+    fn work(&mut self) -> u64 {
+        self.matcher.work()
+    }
+
+    fn size(at: &Position) -> usize {
+        at.size()
     }
 }

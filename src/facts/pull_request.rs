@@ -1,11 +1,13 @@
-//! The number of a merged pull request, from the message that Gitea wrote for the merge
+//! Finds the number of a merged pull request in the message that Gitea wrote for the merge
 //! (services/pull/merge.go, `GetDefaultMergeMessage`).
 
 use super::{Commit, message::button};
 
-/// Returns the number in a message of Gitea's: the trailer `Reviewed-on: URL/pulls/12`, else the title's
-/// `(#12)`, or `(!12)` where issues are tracked elsewhere. Ask only where Gitea says that it merged: anybody can write
-/// such a message.
+/// Returns the number in a merge message by Gitea: from the trailer `Reviewed-on: URL/pulls/12`,
+/// else from `(#12)` in the title, or `(!12)` with an external issue tracker.
+///
+/// Call this only for pushes that Gitea reported as merges, because anyone can write such a
+/// message.
 pub(super) fn number(commit: &Commit) -> Option<i64> {
     reviewed_on(commit).or_else(|| {
         let (_, rest) = commit.title.rsplit_once("(#").or_else(|| commit.title.rsplit_once("(!"))?;
@@ -13,13 +15,14 @@ pub(super) fn number(commit: &Commit) -> Option<i64> {
     })
 }
 
-/// Returns the number in a message of which nobody but the message says that Gitea wrote it. Two forms count:
-/// - a line `Reviewed-on: URL/pulls/12`, the last one, since a squashed commit may quote others. Gitea writes it below
-///   merges and squashes (not some versions around 1.18), and no person writes it by habit;
-/// - the title `Merge pull request 'TITLE' (#12) from HEAD into BASE` of a commit that is a merge.
+/// Returns the number in a message that may not be from Gitea. Two forms count:
+/// - A line `Reviewed-on: URL/pulls/12`. The last one counts, because a squashed commit may quote
+///   others. Gitea writes it below merges and squashes (except some versions around 1.18), and
+///   people do not write it by hand.
+/// - The title `Merge pull request 'TITLE' (#12) from HEAD into BASE`, if the commit is a merge.
 ///
-/// `TITLE (#12)` alone is no such form: people write that of issues, and forges other than this one wrote it
-/// into histories that were moved here. And what Gitea's button reverts is quoted, not merged again.
+/// `TITLE (#12)` alone does not count: people write it for issues, and imported histories have it
+/// from other forges. A message that Gitea's Revert button quotes does not count either.
 pub(super) fn stated(commit: &Commit) -> Option<i64> {
     if button(&commit.message).is_some() {
         return None;

@@ -2,26 +2,27 @@
 
 use std::rc::Rc;
 
-use super::{Commit, FactError, Patience, Repository};
+use super::{Commit, FactError, Repository, WalkLimit};
 use crate::push::ObjectId;
 
-/// How many commits one walk may visit. A first push of a long history ends here, and its
-/// range says that it was cut.
+/// Maximum number of commits that one walk may visit. The first push of a long history exceeds it,
+/// and its range is marked as truncated.
 pub const MAX_VISITED: usize = 10_000;
 
-/// How many commits of a range are read whole, for their titles and authors: the newest.
+/// Maximum number of commits of a range that are read in full, for titles and authors. These are
+/// the newest ones.
 pub const MAX_COMMITS: usize = 250;
 
-/// The commits that a push brought to a ref.
+/// The commits that a push added to a ref.
 #[derive(Clone, Debug, Default)]
 pub struct Range {
-    /// How many commits are reachable from the new id and not from the old.
+    /// Number of commits that the new id has and the old one does not.
     pub count: usize,
-    /// Whether the walk ended at [`MAX_VISITED`], so that `count` is a lower bound.
+    /// True if the walk ended at [`MAX_VISITED`], so that `count` is a lower bound.
     pub is_truncated: bool,
-    /// Whether the old commit is in the new one's history.
+    /// True if the old commit is in the new one's history.
     pub is_fast_forward: bool,
-    /// The newest [`MAX_COMMITS`] of them, newest first.
+    /// The newest [`MAX_COMMITS`] of the commits, newest first.
     pub commits: Vec<Rc<Commit>>,
 }
 
@@ -39,13 +40,14 @@ impl Range {
 }
 
 impl Repository {
-    /// Returns the commits that `new` has and `old` has not; without an `old`, all of them.
+    /// Returns the commits that `new` has and `old` does not. Without an `old`, returns all of
+    /// them.
     pub(super) fn range(&self, old: Option<ObjectId>, new: ObjectId) -> Result<Range, FactError> {
-        let failed = |err: FactError| FactError::new(format!("failed to walk the history of {new}: {err}"));
+        let failed = |err: FactError| err.in_context(format_args!("failed to walk the history of {new}"));
         let missing =
             || FactError::new(format!("failed to walk the history of {new}: the old commit is missing"));
         let walked = self
-            .walk_between(old, new, Patience::Visits(MAX_VISITED))
+            .walk_between(old, new, WalkLimit::Visits(MAX_VISITED))
             .map_err(failed)?
             .ok_or_else(missing)?;
         Ok(Range {

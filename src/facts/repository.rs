@@ -1,7 +1,7 @@
 //! The bare repository, opened read-only.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{OnceCell, Ref, RefCell},
     collections::HashMap,
     fmt,
     path::Path,
@@ -11,22 +11,33 @@ use std::{
 use bstr::{BStr, BString, ByteSlice as _};
 use gix::{
     commitgraph::Graph,
-    objs::FindExt as _,
-    odb::{pack::cache::object::MemoryCappedHashmap, store::init::Options},
+    objs::{Exists as _, FindExt as _},
+    odb::{HeaderExt as _, pack::cache::object::MemoryCappedHashmap, store::init::Options},
 };
 
 use super::{
-    FactError, Target,
+    FactError, PeeledObject,
     commit::{self, Commit},
     describe::Releases,
-    layout::Layout,
+    layout::{self, Layout},
 };
-use crate::push::{GitDir, ObjectId};
+use crate::{
+    push::{GitDir, ObjectId},
+    sys::fault::{self, Step},
+    sys::time::Deadline,
+    work::{Allowance, Spent},
+};
 
-/// No object above this size is read, in bytes, so that a message of 100 MB costs no memory.
+/// Maximum size of an object that is read, in bytes, so that a message of 100 MB costs no memory.
 const MAX_OBJECT: usize = 8 << 20;
 
-/// How many peeled objects are remembered during a push of many refs.
+/// Cost of finding an object, in units of work.
+pub(super) const FIND: u64 = 500;
+
+/// Number of bytes of an object that cost one unit of work.
+pub(super) const BYTES: u64 = 8;
+
+/// Maximum number of peeled objects that are cached, for pushes of many refs.
 const REMEMBERED: usize = 4096;
 
 /// A repository that is open for reading.
@@ -34,48 +45,96 @@ pub struct Repository {
     pub(super) layout: Layout,
     pub(super) objects: gix::odb::Handle,
     default_branch: OnceCell<Result<Option<BString>, FactError>>,
-    targets: RefCell<HashMap<ObjectId, Rc<Target>>>,
+    targets: RefCell<HashMap<ObjectId, Rc<PeeledObject>>>,
     pub(super) releases: OnceCell<Result<Releases, FactError>>,
     commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
+    /// The object database, reopened after an object was not found.
+    pub(super) again: OnceCell<Result<gix::odb::Handle, FactError>>,
+    /// The first error of a read that the system refused.
+    trouble: RefCell<Option<FactError>>,
+    /// The remaining allowance for reads.
+    allowance: RefCell<Allowance>,
 }
 
 impl Repository {
-    /// Opens the repository with its own configuration alone: no system or user file and no
-    /// environment has a say. An object that `refs/replace` has another for is read as it was pushed, as git under
-    /// Gitea does: what can be pushed there must not change what a marker says.
+    /// Opens the repository with its own configuration only. System files, user files and the
+    /// environment are ignored.
+    ///
+    /// Replacements in `refs/replace` are ignored, as git under Gitea does. Otherwise a push of
+    /// such a ref could change the content of a marker.
     ///
     /// # Errors
-    /// If it is no repository or cannot be read.
+    /// Returns an error if `dir` is not a repository, or cannot be read.
     pub fn open(dir: &GitDir) -> Result<Self, FactError> {
         let dir = dir.as_path();
-        let failed = |why: &dyn fmt::Display| {
-            FactError::new(format!("failed to open the repository `{}`: {why}", dir.display()))
-        };
-        let layout = Layout::of(dir).map_err(|err| failed(&err))?;
-        let options = Options {
-            use_multi_pack_index: layout.has_multi_pack_index,
-            alloc_limit_bytes: Some(MAX_OBJECT),
-            current_dir: Some(dir.into()),
-            ..Options::default()
-        };
-        let objects = gix::odb::at_opts(&layout.objects, layout.hash, None, options)
-            .map_err(|err| failed(&crate::text::line(err.to_string())))?;
+        let what = format!("failed to open the repository `{}`", dir.display());
+        let layout = Layout::of(dir).map_err(|err| err.in_context(&what))?;
+        layout.check_objects().map_err(|err| {
+            err.in_context(format_args!("failed to open the repository `{}`", dir.display()))
+        })?;
+        let objects = open_objects(&layout).map_err(|err| err.in_context(&what))?;
         Ok(Self {
             layout,
             objects,
+            again: OnceCell::new(),
             default_branch: OnceCell::new(),
             targets: RefCell::default(),
             releases: OnceCell::new(),
             commit_graph: OnceCell::new(),
+            trouble: RefCell::default(),
+            allowance: RefCell::new(Allowance::new(u64::MAX, Deadline::never())),
         })
     }
 
-    /// Finds the git directory of what a person calls a repository: a bare one, or a clone with its files.
+    /// Sets the allowance for reads from now on. The default is unlimited.
+    pub fn allow(&self, allowance: Allowance) {
+        self.allowance.replace(allowance);
+    }
+
+    /// Returns the units of work that were spent since the allowance was set.
+    pub fn spent(&self) -> u64 {
+        self.allowance.borrow().spent()
+    }
+
+    /// Spends units of work.
+    pub(super) fn spend(&self, units: u64) -> Result<(), Spent> {
+        self.allowance.borrow().spend(units)
+    }
+
+    /// Returns the remaining allowance, for work on the repository's content.
+    pub(super) fn allowance(&self) -> Ref<'_, Allowance> {
+        self.allowance.borrow()
+    }
+
+    /// Returns the first error by which the system refused a read of this repository.
+    ///
+    /// Facts that were read later may be wrong without an error, because some readers treat a file
+    /// that they cannot read as missing.
+    pub fn trouble(&self) -> Option<FactError> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Returns the error of a read by gix, and records it if the system refused the read.
+    pub(super) fn failed(&self, what: impl fmt::Display, err: &gix::Error) -> FactError {
+        self.noted(FactError::from_gix(what, err))
+    }
+
+    /// Records an error if the system caused it.
+    pub(super) fn noted(&self, err: FactError) -> FactError {
+        if err.is_of_system() {
+            self.trouble.borrow_mut().get_or_insert_with(|| err.clone());
+        }
+        err
+    }
+
+    /// Finds the git directory for a path: that of a bare repository, or of a clone with a work
+    /// tree.
     ///
     /// # Errors
-    /// If there is none.
+    /// Returns an error if there is none.
     pub fn locate(path: &Path) -> Result<GitDir, FactError> {
-        let none = |why: String| FactError::new(format!("`{}` is no git repository: {why}", path.display()));
+        let none =
+            |why: String| FactError::new(format!("`{}` is not a git repository: {why}", path.display()));
         let path = std::path::absolute(path).map_err(|err| none(err.to_string()))?;
         if path.join("HEAD").is_file() && path.join("objects").is_dir() {
             return Ok(GitDir::resolve(None, &path));
@@ -85,29 +144,42 @@ impl Repository {
                 if path.is_dir() { "it has neither `HEAD` nor `.git`" } else { "there is no such directory" };
             return Err(none(found.into()));
         }
-        let gix = gix::open_opts(&path, gix::open::Options::isolated()).map_err(|err| none(told(&err)))?;
-        Ok(GitDir::resolve(None, gix.git_dir()))
+        // In a linked work tree, `.git` is a file that names the directory.
+        let git_dir = path.join(".git");
+        let git_dir = if git_dir.is_dir() {
+            git_dir
+        } else {
+            let named = layout::named_in(&git_dir, b"gitdir: ").map_err(|err| none(err.to_string()))?;
+            path.join(named.ok_or_else(|| none("`.git` has been removed".into()))?)
+        };
+        if !git_dir.join("HEAD").is_file() {
+            return Err(none(format!("`{}` has no `HEAD`", git_dir.display())));
+        }
+        Ok(GitDir::resolve(None, &git_dir))
     }
 
-    /// Has objects that were read remembered in up to `bytes` of memory, for whoever reads a long history.
+    /// Caches objects in up to `bytes` of memory, for callers that read a long history.
     #[must_use]
     pub fn with_cache(mut self, bytes: usize) -> Self {
         self.objects.set_object_cache(move || Box::new(MemoryCappedHashmap::new(bytes)));
         self
     }
 
-    /// Returns the short name of the branch that `HEAD` names, `None` if it names no branch.
+    /// Returns the short name of the branch that `HEAD` points to, `None` if it does not point to a
+    /// branch.
     pub fn default_branch(&self) -> Result<Option<&BStr>, FactError> {
-        // HEAD itself says it; what the branch names is of no interest here, and not read.
+        // Read only HEAD. The commit of the branch is not needed.
         let read = || {
-            let head = self
-                .layout
-                .refs()
-                .try_find_loose("HEAD")
-                .map_err(|err| FactError::new(format!("failed to read HEAD: {}", told(&err))))?;
-            let name =
-                head.as_ref().and_then(|head| head.target.try_name().map(|name| name.as_bstr().to_owned()));
-            Ok(name.and_then(|name| name.strip_prefix(b"refs/heads/").map(BString::from)))
+            let head = self.layout.head().map_err(|err| self.noted(err))?;
+            // Every repository has a HEAD. If it is missing, the repository is not mounted, was
+            // moved, or is half deleted.
+            let head =
+                head.ok_or_else(|| self.noted(FactError::system("failed to read HEAD: it is missing")))?;
+            let name = head.strip_prefix(b"ref:").map(<[u8]>::trim_ascii);
+            if name.is_none() && gix::ObjectId::from_hex(head.trim_ascii()).is_err() {
+                return Err(FactError::new("failed to read HEAD: it names neither a ref nor a commit"));
+            }
+            Ok(name.and_then(|name| name.strip_prefix(b"refs/heads/")).map(BString::from))
         };
         match self.default_branch.get_or_init(read) {
             Ok(branch) => Ok(branch.as_ref().map(|branch| branch.as_bstr())),
@@ -115,8 +187,8 @@ impl Repository {
         }
     }
 
-    /// Returns what `id` comes to when every annotated tag is followed.
-    pub(super) fn target(&self, id: ObjectId) -> Result<Rc<Target>, FactError> {
+    /// Returns the object that `id` leads to through annotated tags.
+    pub(super) fn target(&self, id: ObjectId) -> Result<Rc<PeeledObject>, FactError> {
         if let Some(target) = self.targets.borrow().get(&id) {
             return Ok(target.clone());
         }
@@ -129,42 +201,90 @@ impl Repository {
         Ok(target)
     }
 
-    /// Returns the commit `id`, read before or not.
+    /// Returns the commit `id`, from the cache if it was read before.
     pub(super) fn commit(&self, id: ObjectId) -> Result<Rc<Commit>, FactError> {
         let target = self.target(id)?;
-        target.commit.clone().ok_or_else(|| FactError::new(format!("object {id} is no commit")))
+        target.commit.clone().ok_or_else(|| FactError::new(format!("object {id} is not a commit")))
     }
 
     /// Reads the object `id`.
-    pub(super) fn object(&self, id: ObjectId) -> Result<Object, FactError> {
-        let mut data = Vec::new();
-        // Every repository has this one, and none needs to hold it.
-        if gix_id(id) == gix::ObjectId::empty_tree(self.layout.hash) {
-            return Ok(Object { kind: gix::objs::Kind::Tree, data });
-        }
-        let kind = self
-            .objects
-            .find(&gix_id(id), &mut data)
-            .map_err(|err| FactError::new(format!("failed to read object {id}: {}", told(&err))))?
-            .kind;
-        Ok(Object { kind, data })
+    pub(super) fn object(&self, id: ObjectId) -> Result<RawObject, FactError> {
+        self.read(&gix_id(id)).map_err(|unread| match unread {
+            Unread::TooLarge => FactError::new(format!(
+                "failed to read object {id}: it is larger than the limit of {MAX_OBJECT} bytes"
+            )),
+            Unread::Spent(spent) => spent_on(spent, &format!("reading object {id}")),
+            Unread::Failed(err) => err,
+        })
     }
 
-    /// Returns the format of ids.
+    /// Reads the object `id`, and spends its cost.
+    pub(super) fn read(&self, id: &gix::hash::oid) -> Result<RawObject, Unread> {
+        let mut data = Vec::new();
+        // The empty tree exists in every repository, even if it is not stored.
+        if id == gix::ObjectId::empty_tree(self.layout.hash) {
+            return Ok(RawObject { kind: gix::objs::Kind::Tree, data });
+        }
+        self.spend(FIND)?;
+        let refused = |err| Unread::Failed(self.noted(FactError::from_io("failed to read an object", &err)));
+        fault::point(Step::Read, &self.layout.objects).map_err(refused)?;
+        let kind = match self.objects.find(id, &mut data) {
+            Ok(found) => found.kind,
+            Err(err)
+                if err.is_not_found()
+                    && let Some(refused) = self.second_look(id) =>
+            {
+                return Err(Unread::Failed(refused));
+            }
+            Err(err) => {
+                let is_large =
+                    || self.objects.header(id).is_ok_and(|header| header.size() > MAX_OBJECT as u64);
+                if is_large() {
+                    return Err(Unread::TooLarge);
+                }
+                return Err(Unread::Failed(self.failed(format_args!("failed to read object {id}"), &err)));
+            }
+        };
+        self.spend(data.len() as u64 / BYTES)?;
+        Ok(RawObject { kind, data })
+    }
+
+    /// Checks that a pushed object exists. If it does not, the repository was replaced by another
+    /// one, or a restore has brought back only part of it.
+    ///
+    /// # Errors
+    /// Returns a system error if the object is missing.
+    pub fn check_pushed(&self, id: ObjectId) -> Result<(), FactError> {
+        let gix_id = gix_id(id);
+        if gix_id == gix::ObjectId::empty_tree(self.layout.hash) || self.objects.exists(&gix_id) {
+            return Ok(());
+        }
+        let err = self.second_look(&gix_id).unwrap_or_else(|| {
+            FactError::system(format!(
+                "pushed object {id} is missing from the repository; was the repository replaced?"
+            ))
+        });
+        Err(self.noted(err))
+    }
+
+    /// Returns the hash function of the object ids.
     pub(super) fn hash(&self) -> gix::hash::Kind {
         self.layout.hash
     }
 
-    /// Returns the commit-graph, if there is one and the repository wants it used; it is opened once.
+    /// Returns the commit-graph, if it exists and the configuration allows it. It is opened once.
     pub(super) fn commit_graph(&self) -> Result<Option<&Graph>, FactError> {
         let open = || {
             if !self.layout.has_commit_graph {
                 return Ok(None);
             }
+            self.layout.check_commit_graph().map_err(|err| self.noted(err))?;
             let info = self.layout.objects.join("info");
+            fault::point(Step::Open, &info)
+                .map_err(|err| self.noted(FactError::from_io("failed to open the commit-graph", &err)))?;
             match Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)) {
                 Err(err) if err.is_not_found() => Ok(None),
-                Err(err) => Err(FactError::new(format!("failed to open the commit-graph: {}", told(&err)))),
+                Err(err) => Err(self.failed("failed to open the commit-graph", &err)),
                 Ok(graph) => Ok(Some(graph)),
             }
         };
@@ -174,30 +294,61 @@ impl Repository {
         }
     }
 
-    /// Returns whether this is the id of a commit for certain, without a look at objects.
+    /// Returns true if `id` is a commit in the commit-graph. This does not read objects.
     pub(super) fn is_in_commit_graph(&self, id: ObjectId) -> Result<bool, FactError> {
         let id = gix_id(id);
         Ok(id.kind() == self.hash() && self.commit_graph()?.is_some_and(|graph| graph.lookup(id).is_some()))
     }
 }
 
+/// Opens the object database of a repository.
+pub(super) fn open_objects(layout: &Layout) -> Result<gix::odb::Handle, FactError> {
+    let options = Options {
+        use_multi_pack_index: layout.has_multi_pack_index,
+        alloc_limit_bytes: Some(MAX_OBJECT),
+        current_dir: Some(layout.dir.clone()),
+        ..Options::default()
+    };
+    let what = "failed to open its objects";
+    fault::point(Step::Open, &layout.objects).map_err(|err| FactError::from_io(what, &err))?;
+    gix::odb::at_opts(&layout.objects, layout.hash, None, options)
+        .map_err(|err| FactError::from_source(what, &err))
+}
+
+/// Reason for an object that was not read.
+pub(super) enum Unread {
+    /// The object exceeds the size limit.
+    TooLarge,
+    Spent(Spent),
+    Failed(FactError),
+}
+
+impl From<Spent> for Unread {
+    fn from(spent: Spent) -> Self {
+        Self::Spent(spent)
+    }
+}
+
 /// An object of the repository.
-pub(super) struct Object {
+pub(super) struct RawObject {
     pub kind: gix::objs::Kind,
     pub data: Vec<u8>,
 }
 
-/// Returns our id of gix's.
+/// Returns the error for work that exceeded its allowance.
+pub(super) fn spent_on(spent: Spent, what: &str) -> FactError {
+    match spent {
+        Spent::Time => FactError::out_of_time(format!("{what} ran out of time")),
+        Spent::Work => FactError::new(format!("{what} exceeds the work limit of one update")),
+    }
+}
+
+/// Converts gix's id to ours.
 pub(super) fn own_id(id: &gix::hash::oid) -> Result<ObjectId, FactError> {
     ObjectId::from_raw(id.as_bytes()).ok_or_else(|| FactError::new("an id is neither SHA-1 nor SHA-256"))
 }
 
-/// Returns gix's id of ours.
+/// Converts our id to gix's.
 pub(super) fn gix_id(id: ObjectId) -> gix::ObjectId {
     gix::ObjectId::from_bytes_or_panic(id.as_bytes())
-}
-
-/// Returns an error with its causes as one line; gix's own `Display` shows only the first.
-pub(super) fn told(err: &gix::Error) -> String {
-    crate::text::line(format!("{err:#}"))
 }

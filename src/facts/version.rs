@@ -2,8 +2,8 @@
 
 use semver::Version;
 
-/// A version, and the service whose version it is, as a tag's name spells them: `v1.2.3`,
-/// `1.2.3`, `checkout/v1.2.3`, `checkout@1.2.3`.
+/// A version, and the service it belongs to, as in the tag names `v1.2.3`, `1.2.3`,
+/// `checkout/v1.2.3` and `checkout@1.2.3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionTag {
     service: Option<String>,
@@ -11,8 +11,8 @@ pub struct VersionTag {
 }
 
 impl VersionTag {
-    /// Returns what the tag's short name says, `None` if it names no full semantic version
-    /// (semver.org 2.0.0: three numbers, so `v1` is none).
+    /// Parses a tag's short name. Returns `None` if it does not contain a full semantic version
+    /// (semver.org 2.0.0). Three numbers are required, so `v1` is not one.
     pub fn parse(tag: &str) -> Option<Self> {
         let (service, version) = match tag.rfind(['/', '@']) {
             Some(at) => (Some(&tag[..at]), &tag[at + 1..]),
@@ -30,7 +30,7 @@ impl VersionTag {
         self.service.as_deref()
     }
 
-    /// Returns whether it is a pre-release, such as `1.2.3-rc.1`.
+    /// Returns true for a pre-release, such as `1.2.3-rc.1`.
     pub fn is_prerelease(&self) -> bool {
         !self.version.pre.is_empty()
     }
@@ -42,23 +42,4 @@ impl VersionTag {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_and_services() {
-        let said = |tag| {
-            VersionTag::parse(tag).map(|v| (v.service().unwrap_or("-").to_string(), v.version().to_string()))
-        };
-        let is = |service: &str, version: &str| Some((service.to_string(), version.to_string()));
-        assert_eq!(said("v1.2.3"), is("-", "1.2.3"));
-        assert_eq!(said("1.2.3-rc.1+build.5"), is("-", "1.2.3-rc.1+build.5"));
-        assert_eq!(said("checkout/v1.2.3"), is("checkout", "1.2.3"));
-        assert_eq!(said("checkout@1.2.3"), is("checkout", "1.2.3"));
-        assert_eq!(said("libs/money/v0.1.0"), is("libs/money", "0.1.0"));
-        assert_eq!(said("@acme/money@2.0.0"), is("@acme/money", "2.0.0"));
-        for none in ["v1", "v1.2", "1.2.3.4", "nightly", "v01.2.3", "@1.2.3", "/v1.2.3", "v", ""] {
-            assert_eq!(said(none), None, "{none}");
-        }
-    }
-}
+mod tests;

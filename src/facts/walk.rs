@@ -1,33 +1,33 @@
-//! The walk from two commits towards the past: what leads to the one, what to the other, and what to both.
+//! Walks the history from two commits, and finds the ancestors of one, of the other, and of both.
 
 use std::collections::BinaryHeap;
 
 use super::{
     FactError, Repository,
-    ancestry::{Ancestry, Generation, Number, Time, UNKNOWN},
+    ancestry::{Ancestry, CommitNumber, Generation, Time, UNKNOWN},
     repository::{gix_id, own_id},
 };
-use crate::{push::ObjectId, time::Deadline};
+use crate::{push::ObjectId, sys::time::Deadline};
 
-/// How many commits are visited when all seems known. Clocks differ, so a commit can be dated after its
-/// children; git looks as far for the same reason (`SLOP` in revision.c).
+/// Number of commits to visit after the result seems settled. With skewed clocks, a commit can have
+/// a later time than its children. Git uses the same margin (`SLOP` in revision.c).
 const STRAGGLERS: usize = 5;
 
-/// How many are visited where the commit-graph tells that there may be more to know: there a visit costs little.
+/// The same margin if the oldest part of the walk is in the commit-graph, where a visit is cheap.
 const STRAGGLERS_IN_GRAPH: usize = 64;
 
-/// Beyond how many commits that wait the commit-graph is not asked whether they can lead to anything new.
+/// Maximum number of queued commits for which the walk compares generation numbers.
 const MAX_ASKED: usize = 64;
 
-/// How many visits lie between two looks at the clock.
+/// Number of visits between two checks of the deadline.
 const BETWEEN_LOOKS: usize = 64;
 
-/// How long a walk may go on.
+/// Limit of a walk.
 #[derive(Clone, Copy, Debug)]
-pub enum Patience {
-    /// Until a moment; a walk that is not done by then fails, and [`FactError::is_out_of_time`] says why.
+pub enum WalkLimit {
+    /// Until a deadline. A walk that is not done by then fails, with [`FactError::is_out_of_time`].
     Until(Deadline),
-    /// For so many visits of commits; a walk that is not done by then says what it found.
+    /// Up to a number of visits. A walk that is not done by then returns a truncated result.
     Visits(usize),
 }
 
@@ -36,26 +36,28 @@ const FROM_OLD: u8 = 2;
 const FROM_BOTH: u8 = FROM_NEW | FROM_OLD;
 const IS_QUEUED: u8 = 4;
 
-/// Returns whether the walk must still visit the commit to know what it is.
+/// Returns true if the walk still has to visit the commit to classify it.
 fn is_open(flags: u8) -> bool {
     flags & IS_QUEUED != 0 && flags & FROM_BOTH != FROM_BOTH
 }
 
-/// From which end each commit can be reached, and whether it waits to be visited: a byte a commit. The commit-graph's
-/// part is zeroed memory that the system hands out as it is touched.
+/// Flags of each commit, one byte per commit: the ends that can reach it, and whether it is queued.
+///
+/// The part for the commit-graph is zeroed memory, which the system allocates only when it is
+/// touched.
 struct Flags {
     in_graph: Vec<u8>,
     others: Vec<u8>,
 }
 
 impl Flags {
-    fn get(&self, number: Number) -> u8 {
+    fn get(&self, number: CommitNumber) -> u8 {
         let number = number as usize;
         let flags = self.in_graph.get(number).or_else(|| self.others.get(number - self.in_graph.len()));
         flags.copied().unwrap_or_default()
     }
 
-    fn of(&mut self, number: Number) -> &mut u8 {
+    fn of(&mut self, number: CommitNumber) -> &mut u8 {
         let number = number as usize;
         if number < self.in_graph.len() {
             return &mut self.in_graph[number];
@@ -68,63 +70,66 @@ impl Flags {
     }
 }
 
-/// A walk that goes on.
-struct Walk<'r> {
+/// A walk in progress.
+struct RangeWalk<'r> {
     ancestry: Ancestry<'r>,
     flags: Flags,
-    /// The commits that wait to be visited, newest first.
-    queue: BinaryHeap<(Time, Number)>,
-    /// How many of them are open.
+    /// The commits to visit, newest first.
+    queue: BinaryHeap<(Time, CommitNumber)>,
+    /// Number of open commits in the queue.
     open: usize,
-    /// The oldest commit that was open when it was visited, and the lowest generation of one.
+    /// Time of the oldest commit that was open when visited, and the lowest generation of such a
+    /// commit.
     oldest: Option<Time>,
     lowest: Generation,
-    /// How many commits were visited since the last open one, of those older than all that were.
+    /// Number of visits to commits older than all open ones, since the last open one.
     beyond: usize,
-    /// Whether an open commit was visited whose parents were not fetched.
+    /// True if the walk visited an open commit whose parents were not fetched.
     met_edge: bool,
 }
 
-/// What a walk found.
-pub(super) struct Walked<'r> {
+/// Result of a walk.
+pub(super) struct WalkResult<'r> {
     ancestry: Ancestry<'r>,
-    /// The commits that only the new one leads to, with their times, in the order of the walk: newest first.
-    pub only_new: Vec<(Time, Number)>,
-    /// The commits that only the old one leads to.
-    pub only_old: Vec<(Time, Number)>,
-    /// Whether the old commit is in the new one's history. If so it is known for certain, and if not, unless the walk
-    /// was truncated.
+    /// The commits that only the new commit reaches, with their times, in the order of the walk:
+    /// newest first.
+    pub only_new: Vec<(Time, CommitNumber)>,
+    /// The commits that only the old commit reaches.
+    pub only_old: Vec<(Time, CommitNumber)>,
+    /// True if the old commit is in the new one's history. True is always certain. False is certain
+    /// unless the walk was truncated.
     pub new_has_old: bool,
-    /// Whether the new commit is in the old one's history.
+    /// True if the new commit is in the old one's history.
     pub old_has_new: bool,
-    /// Whether there was more to visit.
+    /// True if the walk ended with commits left to visit.
     pub is_truncated: bool,
-    /// Whether one end's alone led to commits whose parents were not fetched.
+    /// True if a commit that only one end reaches has parents that were not fetched.
     pub is_shallow: bool,
 }
 
-impl Walked<'_> {
-    /// Returns the id of a commit that was found.
-    pub fn id(&self, number: Number) -> Result<ObjectId, FactError> {
+impl WalkResult<'_> {
+    /// Returns the id of a commit in the result.
+    pub fn id(&self, number: CommitNumber) -> Result<ObjectId, FactError> {
         own_id(&self.ancestry.id(number))
     }
 }
 
 impl Repository {
-    /// Walks from both ends towards the past, newest commit first, until everything that waits is known to both. That
-    /// answers at once what `git rev-list --left-right old...new` would. `None` if the old commit is not there.
+    /// Walks from both ends towards the past, newest commit first, until both ends reach everything
+    /// in the queue. Returns `None` if the old commit is missing.
     ///
-    /// A visited commit costs a byte and, at one end only, 16 more; outside of the commit-graph also its id and some
-    /// 6 bytes to find it by. Lists that grow take up to twice of it.
+    /// One walk gives the result of `git rev-list --left-right old...new`. A visited commit takes
+    /// one byte, and 16 more if only one end reaches it. Outside the commit-graph it also takes its
+    /// id and some 6 bytes for the index. Growing lists take up to twice as much.
     pub(super) fn walk_between(
         &self,
         old: Option<ObjectId>,
         new: ObjectId,
-        patience: Patience,
-    ) -> Result<Option<Walked<'_>>, FactError> {
+        patience: WalkLimit,
+    ) -> Result<Option<WalkResult<'_>>, FactError> {
         let mut ancestry = Ancestry::of(self)?;
         let end = |ancestry: &mut Ancestry<'_>, id: ObjectId| {
-            // An id of another length names nothing here.
+            // An id of another length cannot be in this repository.
             let id = gix_id(id);
             if id.kind() == self.hash() { ancestry.number(&id) } else { Ok(None) }
         };
@@ -137,7 +142,7 @@ impl Repository {
         };
         let new =
             end(&mut ancestry, new)?.ok_or_else(|| FactError::new(format!("commit {new} is missing")))?;
-        let mut walk = Walk {
+        let mut walk = RangeWalk {
             flags: Flags { in_graph: vec![0; ancestry.in_graph() as usize], others: Vec::new() },
             ancestry,
             queue: BinaryHeap::new(),
@@ -155,8 +160,13 @@ impl Repository {
     }
 }
 
-impl<'r> Walk<'r> {
-    fn run(mut self, old: Option<Number>, new: Number, patience: Patience) -> Result<Walked<'r>, FactError> {
+impl<'r> RangeWalk<'r> {
+    fn run(
+        mut self,
+        old: Option<CommitNumber>,
+        new: CommitNumber,
+        patience: WalkLimit,
+    ) -> Result<WalkResult<'r>, FactError> {
         let (mut only_new, mut only_old) = (Vec::new(), Vec::new());
         let mut parents = Vec::new();
         let mut visits = 0;
@@ -165,10 +175,10 @@ impl<'r> Walk<'r> {
                 break;
             }
             match patience {
-                Patience::Visits(most) if visits == most => break,
-                Patience::Until(deadline) if visits % BETWEEN_LOOKS == 0 && deadline.is_over() => {
+                WalkLimit::Visits(most) if visits == most => break,
+                WalkLimit::Until(deadline) if visits % BETWEEN_LOOKS == 0 && deadline.is_over() => {
                     return Err(FactError::out_of_time(format!(
-                        "the walk of the history ran out of time after {visits} commits"
+                        "walking the history ran out of time after {visits} commits"
                     )));
                 }
                 _ => {}
@@ -191,10 +201,10 @@ impl<'r> Walk<'r> {
                 self.reach(parent, from)?;
             }
         }
-        // What was taken for one end's alone may have turned out to be common.
+        // Commits that seemed to belong to one end may have turned out to be common.
         only_new.retain(|(_, number)| self.flags.get(*number) & FROM_OLD == 0);
         only_old.retain(|(_, number)| self.flags.get(*number) & FROM_NEW == 0);
-        Ok(Walked {
+        Ok(WalkResult {
             only_new,
             only_old,
             new_has_old: old.is_some_and(|old| self.flags.get(old) & FROM_NEW != 0),
@@ -205,8 +215,8 @@ impl<'r> Walk<'r> {
         })
     }
 
-    /// Adds what leads to a commit, and queues the commit if that is news.
-    fn reach(&mut self, number: Number, from: u8) -> Result<(), FactError> {
+    /// Adds the ends that reach a commit. Queues the commit if an end is new.
+    fn reach(&mut self, number: CommitNumber, from: u8) -> Result<(), FactError> {
         let flags = self.flags.of(number);
         let before = *flags;
         if before | from == before {
@@ -220,9 +230,13 @@ impl<'r> Walk<'r> {
         Ok(())
     }
 
-    /// Returns whether what waits, the newest of which is of `time`, has nothing to tell. It is common to both ends
-    /// then, and so is what it leads to; by the commit-graph, or most likely, none of that was taken for one end's
-    /// alone.
+    /// Returns true if visiting the queued commits cannot change the result. `time` is that of the
+    /// newest of them.
+    ///
+    /// All of them must be common to both ends. Their ancestors are then common as well, and the
+    /// only question is whether one of these was already counted for a single end. Generation
+    /// numbers can rule that out. Otherwise the walk visits some more commits that are older than
+    /// all counted ones.
     fn is_settled(&mut self, time: Time) -> bool {
         if self.open > 0 {
             return false;

@@ -1,87 +1,106 @@
-//! Expectations as they were found, put into the file in the place of those that failed. Everything else in it, its
-//! comments and its order stay as they are.
+//! Updates the expectations of failed tests in a test file to the actual results. The rest of the
+//! file keeps its comments, order and formatting.
 
 use anyhow::{Context as _, ensure};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
 use super::{
+    actual::{ActualMarker, ActualUpdate},
     difference::{is_value, pair},
-    edit::{Block, blocks, remove, spread},
+    edit::{TomlTable, blocks, remove, spread},
     expect::{Expectation, ExpectedMarker, ExpectedValue, is_place},
-    found::{Found, FoundMarker},
     load::{self, Suite},
-    run::{Ending, Tested, judge},
+    run::{TestOutcome, TestResult, judge},
 };
-use crate::{policy, state::journal::Verdict};
+use crate::{marker, state::journal::RecordedOutcome};
 
-/// A file with the expectations as they were found.
+/// A test file with updated expectations.
 #[derive(Debug)]
 pub struct Blessed {
-    /// The whole text, the old one if nothing was blessed.
+    /// Full text of the file, unchanged if no test was blessed.
     pub text: String,
-    /// The tests that were blessed, in order.
+    /// Names of the blessed tests, in order.
     pub names: Vec<String>,
-    /// The tests that were not, and why.
+    /// Names of the failed tests that were not blessed, with the reason.
     pub refused: Vec<(String, String)>,
 }
 
-/// Blesses those `tested` that failed.
-pub(super) fn bless(suite: &Suite, tested: &[Tested]) -> anyhow::Result<Blessed> {
-    let mut document: DocumentMut = suite.source.parse().context("failed to read the file once more")?;
-    let mut blessed = Blessed { text: String::new(), names: Vec::new(), refused: Vec::new() };
-    for (test, tested) in suite.tests.iter().zip(tested) {
-        match why_not(test.expectations.as_slice(), tested) {
-            None => continue,
-            Some(Err(why)) => blessed.refused.push((test.name.clone(), why)),
-            Some(Ok(())) => {
-                let all = document.get_mut("test").map(blocks).unwrap_or_default();
-                let is_it = |block: &Block<'_>| block.text("name") == Some(&test.name);
-                let mut block = all.into_iter().find(is_it).context("a test is not in its file any more")?;
-                expect(&mut block, &test.expectations, &tested.found);
-                blessed.names.push(test.name.clone());
+impl Suite {
+    /// Returns the text of the file with the expectations of failed tests set to their actual
+    /// results.
+    ///
+    /// # Errors
+    /// If the new text cannot be written, or would not pass.
+    pub fn bless(&self, tested: &[TestResult]) -> anyhow::Result<Blessed> {
+        let mut document: DocumentMut = self.source.parse().context("failed to read the file again")?;
+        let mut blessed = Blessed { text: String::new(), names: Vec::new(), refused: Vec::new() };
+        for (test, tested) in self.tests.iter().zip(tested) {
+            match blessing(test.expectations.as_slice(), tested) {
+                Blessing::Needless => {}
+                Blessing::Refused(why) => blessed.refused.push((test.name.clone(), why)),
+                Blessing::Given => {
+                    let all = document.get_mut("test").map(blocks).unwrap_or_default();
+                    let is_it = |block: &TomlTable<'_>| block.text("name") == Some(&test.name);
+                    let mut block =
+                        all.into_iter().find(is_it).context("the test is no longer in its file")?;
+                    expect(&mut block, &test.expectations, &tested.found);
+                    blessed.names.push(test.name.clone());
+                }
             }
         }
+        blessed.text = if blessed.names.is_empty() { self.source.clone() } else { document.to_string() };
+        verify(self, tested, &blessed)?;
+        Ok(blessed)
     }
-    blessed.text = if blessed.names.is_empty() { suite.source.clone() } else { document.to_string() };
-    verify(suite, tested, &blessed)?;
-    Ok(blessed)
 }
 
-/// Returns whether a test may be blessed; `None` if there is no reason to.
-fn why_not(expectations: &[Expectation], tested: &Tested) -> Option<Result<(), String>> {
+/// What happens to the expectations of a test.
+enum Blessing {
+    /// The test passed.
+    Needless,
+    /// They are set to the results.
+    Given,
+    /// They stay, for this reason.
+    Refused(String),
+}
+
+/// Decides whether to bless a test.
+fn blessing(expectations: &[Expectation], tested: &TestResult) -> Blessing {
     match &tested.ending {
-        Ending::Passed => return None,
-        Ending::Broken(why) => return Some(Err(why.clone())),
-        Ending::Differs(_) | Ending::Unexpecting(_) => {}
+        TestOutcome::Passed => return Blessing::Needless,
+        TestOutcome::Broken(why) => return Blessing::Refused(why.clone()),
+        TestOutcome::Differs(_) | TestOutcome::Unexpecting(_) => {}
     }
-    // A policy that fails is seldom what somebody wants.
+    // Refuse: the policy itself failed, which is rarely intended.
     let surprise = tested.found.iter().enumerate().find(|(nth, found)| {
         let stated = expectations.get(*nth).and_then(Expectation::outcome);
-        found.outcome == Verdict::Failed && stated != Some(Verdict::Failed)
+        found.outcome == RecordedOutcome::Failed && stated != Some(RecordedOutcome::Failed)
     });
-    Some(match surprise {
-        Some((_, found)) => {
-            Err(format!("the policy fails: {}; say `outcome = \"failed\"` if it should", found.why))
-        }
-        None => Ok(()),
-    })
+    match surprise {
+        Some((_, found)) => Blessing::Refused(format!(
+            "the policy fails: {}; set `outcome = \"failed\"` if it should",
+            found.why
+        )),
+        None => Blessing::Given,
+    }
 }
 
-/// Reads the new text as a run would, and holds it beside what was found.
-fn verify(suite: &Suite, tested: &[Tested], blessed: &Blessed) -> anyhow::Result<()> {
+/// Parses the new text as a test run would, and checks it against the results.
+fn verify(suite: &Suite, tested: &[TestResult], blessed: &Blessed) -> anyhow::Result<()> {
     let reread = load::parse(suite.place.clone(), blessed.text.clone());
-    let reread = reread.map_err(|problems| anyhow::anyhow!("the new text is wrong: {}", problems[0]))?;
+    let reread = reread
+        .map_err(|problems| anyhow::anyhow!("the new text is not a valid test file: {}", problems[0]))?;
     for tested in tested.iter().filter(|tested| blessed.names.contains(&tested.name)) {
         let test = reread.tests.iter().find(|test| test.name == tested.name);
         let is_right =
-            test.is_some_and(|test| matches!(judge(&test.expectations, &tested.found), Ending::Passed));
-        ensure!(is_right, "the test `{}` would fail all the same", tested.name);
+            test.is_some_and(|test| matches!(judge(&test.expectations, &tested.found), TestOutcome::Passed));
+        ensure!(is_right, "the test `{}` would still fail", tested.name);
     }
     Ok(())
 }
 
-/// Writes what was found into a test.
-pub(super) fn expect(test: &mut Block<'_>, expectations: &[Expectation], found: &[Found]) {
+/// Writes the results into a test.
+pub(super) fn expect(test: &mut TomlTable<'_>, expectations: &[Expectation], found: &[ActualUpdate]) {
     if let Some(stated) = test.table_mut().get_mut("expect")
         && !expectations.is_empty()
     {
@@ -98,18 +117,18 @@ pub(super) fn expect(test: &mut Block<'_>, expectations: &[Expectation], found: 
         Item::None | Item::Value(_) => false,
     });
     let new = match (found, test) {
-        ([found], Block::Table(test)) => {
+        ([found], TomlTable::Table(test)) => {
             let mut table = Table::new();
             table.set_dotted(!is_under_headers);
-            change(&mut Block::Table(&mut table), &Expectation::default(), found);
+            change(&mut TomlTable::Table(&mut table), &Expectation::default(), found);
             test.insert("expect", Item::Table(table));
             return;
         }
-        (found, Block::Table(test)) if is_under_headers => {
+        (found, TomlTable::Table(test)) if is_under_headers => {
             let mut tables = ArrayOfTables::new();
             for found in found {
                 let mut table = Table::new();
-                change(&mut Block::Table(&mut table), &Expectation::default(), found);
+                change(&mut TomlTable::Table(&mut table), &Expectation::default(), found);
                 tables.push(table);
             }
             test.insert("expect", Item::ArrayOfTables(tables));
@@ -121,15 +140,15 @@ pub(super) fn expect(test: &mut Block<'_>, expectations: &[Expectation], found: 
     let mut all = Array::new();
     for found in found {
         let mut table = InlineTable::new();
-        change(&mut Block::Inline(&mut table), &Expectation::default(), found);
+        change(&mut TomlTable::Inline(&mut table), &Expectation::default(), found);
         all.push(table);
     }
     spread(&mut all);
     test.set("expect", all);
 }
 
-/// Changes one expectation where it is not what was found.
-fn change(block: &mut Block<'_>, stated: &Expectation, found: &Found) {
+/// Updates an expectation where it differs from the result.
+fn change(block: &mut TomlTable<'_>, stated: &Expectation, found: &ActualUpdate) {
     let is_new_outcome = stated.outcome() != Some(found.outcome);
     if is_new_outcome {
         block.set("outcome", found.outcome.as_str());
@@ -166,8 +185,9 @@ fn change(block: &mut Block<'_>, stated: &Expectation, found: &Found) {
     markers(item, &list, found);
 }
 
-/// Changes the list of markers: those that differ where they stand, others go or are put in between.
-fn markers(item: &mut Item, stated: &[ExpectedMarker], found: &Found) {
+/// Updates the list of markers. Changes the markers that differ in place, removes those that are
+/// gone, and inserts new ones.
+fn markers(item: &mut Item, stated: &[ExpectedMarker], found: &ActualUpdate) {
     let mut at = 0;
     let mut is_changed = false;
     for pair in pair(stated, &found.markers, &found.names) {
@@ -191,12 +211,12 @@ fn markers(item: &mut Item, stated: &[ExpectedMarker], found: &Found) {
                 match item {
                     Item::ArrayOfTables(tables) => {
                         let mut table = Table::new();
-                        new_marker(&mut Block::Table(&mut table), marker, found);
+                        new_marker(&mut TomlTable::Table(&mut table), marker, found);
                         tables.insert(at, table);
                     }
                     Item::Value(Value::Array(array)) => {
                         let mut table = InlineTable::new();
-                        new_marker(&mut Block::Inline(&mut table), marker, found);
+                        new_marker(&mut TomlTable::Inline(&mut table), marker, found);
                         array.insert(at, table);
                     }
                     _ => {}
@@ -213,7 +233,12 @@ fn markers(item: &mut Item, stated: &[ExpectedMarker], found: &Found) {
     }
 }
 
-fn change_marker(block: &mut Block<'_>, stated: &ExpectedMarker, marker: &FoundMarker, found: &Found) {
+fn change_marker(
+    block: &mut TomlTable<'_>,
+    stated: &ExpectedMarker,
+    marker: &ActualMarker,
+    found: &ActualUpdate,
+) {
     let names = &found.names;
     if stated.kind.is_some_and(|kind| kind != marker.kind) {
         block.set("kind", marker.kind.as_str());
@@ -253,7 +278,7 @@ fn change_marker(block: &mut Block<'_>, stated: &ExpectedMarker, marker: &FoundM
     }
 }
 
-fn new_marker(block: &mut Block<'_>, marker: &FoundMarker, found: &Found) {
+fn new_marker(block: &mut TomlTable<'_>, marker: &ActualMarker, found: &ActualUpdate) {
     let names = &found.names;
     block.set("kind", marker.kind.as_str());
     block.set("service", names.abbreviate(&marker.service));
@@ -273,22 +298,22 @@ fn new_marker(block: &mut Block<'_>, marker: &FoundMarker, found: &Found) {
     }
 }
 
-/// Returns whether an attribute is one that only a script can have set.
+/// Returns true for attributes that only a script can set.
 fn is_of_script(key: &str) -> bool {
     !["vcs.", "user.", "gitea_lightstep."].iter().any(|prefix| key.starts_with(prefix))
 }
 
-fn attribute(value: &policy::Value, text: impl Fn(&str) -> String) -> Value {
+fn attribute(value: &marker::Value, text: impl Fn(&str) -> String) -> Value {
     match value {
-        policy::Value::Bool(bool) => (*bool).into(),
-        policy::Value::Int(int) => (*int).into(),
-        policy::Value::Float(float) => (*float).into(),
-        policy::Value::Text(value) => text(value).into(),
-        policy::Value::List(list) => list.iter().map(|item| text(item)).collect::<Array>().into(),
+        marker::Value::Bool(bool) => (*bool).into(),
+        marker::Value::Int(int) => (*int).into(),
+        marker::Value::Float(float) => (*float).into(),
+        marker::Value::Text(value) => text(value).into(),
+        marker::Value::List(list) => list.iter().map(|item| text(item)).collect::<Array>().into(),
     }
 }
 
-/// Returns a place with its line where the stated one has a line.
+/// Returns the place `found`, with its line only if `stated` has a line.
 fn place(stated: &str, found: &str) -> String {
     let file = found.split(':').next().unwrap_or(found);
     if stated.contains(':') { found.to_string() } else { file.to_string() }

@@ -1,38 +1,39 @@
-//! Where what was found differs from what a test expects, line by line, in the words of the test file.
+//! Compares results with expectations, and shows the difference line by line in the syntax of the
+//! test file.
 
 use std::fmt;
 
 use super::{
+    actual::{ActualMarker, ActualUpdate},
     expect::{Expectation, ExpectedMarker, ExpectedValue, is_place},
-    found::{Found, FoundMarker},
-    names::Names,
+    placeholders::Placeholders,
 };
 use crate::{
-    policy::{Kind, Value},
-    state::journal::Verdict,
+    marker::{Kind, Value},
+    state::journal::RecordedOutcome,
     text,
 };
 
-/// How long a line may be, in characters.
+/// Maximum length of a line, in characters.
 const MAX_LINE: usize = 1000;
 
-/// What one update came to, beside what was expected of it.
+/// The difference between the result of one update and its expectation.
 #[derive(Debug)]
 pub struct Difference {
-    /// The full name of the update's ref, and where the policy spoke.
+    /// Full name of the update's ref, and the places in the policy that decided it.
     pub subject: String,
-    /// The lines, those that are as expected among them.
+    /// Lines of the difference, including the lines that match.
     pub lines: Vec<Line>,
 }
 
 /// A line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// It is as expected.
+    /// Expected and found.
     Same(String),
-    /// It is expected, and not so.
+    /// Expected but not found.
     Expected(String),
-    /// It is so, and not expected.
+    /// Found but not expected.
     Found(String),
 }
 
@@ -46,14 +47,14 @@ impl fmt::Display for Line {
     }
 }
 
-/// Compares what was found with what is expected; `None` if nothing differs.
-pub(super) fn compare(expectation: &Expectation, found: &Found) -> Option<Difference> {
-    let mut lines = Lines { lines: Vec::new(), names: &found.names };
+/// Compares a result with an expectation. Returns `None` if they match.
+pub(super) fn compare(expectation: &Expectation, found: &ActualUpdate) -> Option<Difference> {
+    let mut lines = DiffLines { lines: Vec::new(), names: &found.names };
     let outcome = expectation.outcome();
     let is_same = outcome.is_none_or(|outcome| outcome == found.outcome);
     lines.key("outcome", outcome.map(outcome_text), Some(outcome_text(found.outcome)), is_same);
     let why = Some(&found.why).filter(|why| !why.is_empty());
-    // Why it is something else is the first thing to be asked.
+    // If the outcome differs, show the reason even if the test does not state one.
     let is_why_same = expectation.why.as_deref().map_or(is_same, |stated| found.is_why(stated));
     lines.key("why", expectation.why.as_deref().map(quoted), why.map(|why| lines.quoted(why)), is_why_same);
     let is_by_same = expectation
@@ -73,9 +74,9 @@ pub(super) fn compare(expectation: &Expectation, found: &Found) -> Option<Differ
     Some(Difference { subject: subject(found), lines })
 }
 
-/// Returns what was found of an update of which nothing is expected yet.
-pub(super) fn unexpected(found: &Found) -> Difference {
-    let mut lines = Lines { lines: Vec::new(), names: &found.names };
+/// Returns the result of an update that has no expectation yet, as a difference.
+pub(super) fn unexpected(found: &ActualUpdate) -> Difference {
+    let mut lines = DiffLines { lines: Vec::new(), names: &found.names };
     lines.key("outcome", None, Some(outcome_text(found.outcome)), false);
     let why = Some(&found.why).filter(|why| !why.is_empty());
     lines.key("why", None, why.map(|why| lines.quoted(why)), false);
@@ -83,14 +84,14 @@ pub(super) fn unexpected(found: &Found) -> Difference {
     Difference { subject: subject(found), lines: lines.lines }
 }
 
-/// Returns whether a marker is as expected.
-pub(super) fn is_as_expected(expected: &ExpectedMarker, found: &FoundMarker, names: &Names) -> bool {
-    let mut lines = Lines { lines: Vec::new(), names };
+/// Returns true if a marker matches its expectation.
+pub(super) fn is_as_expected(expected: &ExpectedMarker, found: &ActualMarker, names: &Placeholders) -> bool {
+    let mut lines = DiffLines { lines: Vec::new(), names };
     lines.marker(Some(expected), Some(found));
     lines.lines.iter().all(|line| matches!(line, Line::Same(_)))
 }
 
-fn subject(found: &Found) -> String {
+fn subject(found: &ActualUpdate) -> String {
     let mut places: Vec<&str> = found.by.as_deref().into_iter().collect();
     for marker in &found.markers {
         if !places.contains(&marker.by.as_str()) {
@@ -103,13 +104,13 @@ fn subject(found: &Found) -> String {
     format!("{}, decided by {}", found.ref_name, places.join(", "))
 }
 
-struct Lines<'a> {
+struct DiffLines<'a> {
     lines: Vec<Line>,
-    names: &'a Names,
+    names: &'a Placeholders,
 }
 
-impl Lines<'_> {
-    /// Says one key. What is neither stated nor different is left out.
+impl DiffLines<'_> {
+    /// Adds the lines for one key. Skips a key that is not stated and does not differ.
     fn key(&mut self, key: &str, expected: Option<String>, found: Option<String>, is_same: bool) {
         let line = |value: String| text::line_of(format!("{key} = {value}"), MAX_LINE);
         if is_same {
@@ -120,14 +121,14 @@ impl Lines<'_> {
         }
     }
 
-    /// Says the markers: those that are as expected keep their places, the others are held beside each other.
-    fn markers(&mut self, expected: &[ExpectedMarker], found: &[FoundMarker]) {
+    /// Adds the lines for the markers.
+    fn markers(&mut self, expected: &[ExpectedMarker], found: &[ActualMarker]) {
         for (expected, found) in pair(expected, found, self.names) {
             self.marker(expected, found);
         }
     }
 
-    fn marker(&mut self, expected: Option<&ExpectedMarker>, found: Option<&FoundMarker>) {
+    fn marker(&mut self, expected: Option<&ExpectedMarker>, found: Option<&ActualMarker>) {
         let heading = "[[markers]]".to_string();
         self.lines.push(match (expected, found) {
             (Some(_), Some(_)) => Line::Same(heading),
@@ -143,7 +144,7 @@ impl Lines<'_> {
         self.key("kind", expected.kind.map(kind), found.map(|found| kind(found.kind)), is_same);
         self.word("service", expected.service.as_deref(), found.map(|found| &*found.service), is_new);
         self.word("version", expected.version.as_deref(), found.map(|found| &*found.version), is_new);
-        // The one word that may be missing: where it is not stated, it must be.
+        // Unlike the other keys, an environment that is not stated must be absent.
         let environment = found.and_then(|found| found.environment.as_deref());
         self.word("environment", expected.environment.as_deref(), environment, environment.is_some());
         self.word("title", expected.title.as_deref(), found.map(|found| &*found.title), false);
@@ -179,14 +180,14 @@ impl Lines<'_> {
     }
 }
 
-/// Holds two lists beside each other: the longest run of markers that are as expected stays together, and what
-/// stands between them is compared in order.
+/// Aligns two lists of markers. The markers of a longest common subsequence are paired with each
+/// other, and those in between are paired in order.
 pub(super) fn pair<'a>(
     expected: &'a [ExpectedMarker],
-    found: &'a [FoundMarker],
-    names: &Names,
-) -> Vec<(Option<&'a ExpectedMarker>, Option<&'a FoundMarker>)> {
-    // The length of the longest common run from each pair of places on.
+    found: &'a [ActualMarker],
+    names: &Placeholders,
+) -> Vec<(Option<&'a ExpectedMarker>, Option<&'a ActualMarker>)> {
+    // Length of the longest common subsequence of the rests of both lists.
     let mut longest = vec![vec![0; found.len() + 1]; expected.len() + 1];
     for e in (0..expected.len()).rev() {
         for f in (0..found.len()).rev() {
@@ -200,7 +201,7 @@ pub(super) fn pair<'a>(
     let mut pairs = Vec::new();
     let (mut e, mut f) = (0, 0);
     let (mut from_e, mut from_f) = (0, 0);
-    let gap = |pairs: &mut Vec<_>, expected: &'a [ExpectedMarker], found: &'a [FoundMarker]| {
+    let gap = |pairs: &mut Vec<_>, expected: &'a [ExpectedMarker], found: &'a [ActualMarker]| {
         for nth in 0..expected.len().max(found.len()) {
             pairs.push((expected.get(nth), found.get(nth)));
         }
@@ -221,8 +222,9 @@ pub(super) fn pair<'a>(
     pairs
 }
 
-/// Returns whether an attribute is as stated. One that is `false` may also be missing.
-pub(super) fn is_value(stated: &Value, found: Option<&Value>, names: &Names) -> bool {
+/// Returns true if an attribute has the stated value. A stated `false` also matches a missing
+/// attribute.
+pub(super) fn is_value(stated: &Value, found: Option<&Value>, names: &Placeholders) -> bool {
     match (stated, found) {
         (Value::Bool(false), None) => true,
         (Value::Text(stated), Some(Value::Text(found))) => names.expand(stated) == *found,
@@ -233,11 +235,11 @@ pub(super) fn is_value(stated: &Value, found: Option<&Value>, names: &Names) -> 
     }
 }
 
-pub(super) fn outcome_text(outcome: Verdict) -> String {
+pub(super) fn outcome_text(outcome: RecordedOutcome) -> String {
     quoted(outcome.as_str())
 }
 
-fn value_text(value: &Value, names: Option<&Names>) -> String {
+fn value_text(value: &Value, names: Option<&Placeholders>) -> String {
     let text = |text: &str| names.map_or_else(|| quoted(text), |names| quoted(&names.abbreviate(text)));
     match value {
         Value::Bool(bool) => bool.to_string(),

@@ -1,17 +1,17 @@
-//! TOML that is changed in its place: comments, order and the way it is written stay.
+//! Edits TOML in place. Comments, order and formatting are kept.
 
 use toml_edit::{Array, InlineTable, Item, RawString, Table, TableLike, Value};
 
-/// What a new entry of a list is indented by.
+/// Line break and indentation before a new list entry.
 const INDENT: &str = "\n    ";
 
-/// A table, whichever way it is written.
-pub(super) enum Block<'a> {
+/// A table, in either of its two syntaxes.
+pub(super) enum TomlTable<'a> {
     Table(&'a mut Table),
     Inline(&'a mut InlineTable),
 }
 
-impl Block<'_> {
+impl TomlTable<'_> {
     pub fn table(&self) -> &dyn TableLike {
         match self {
             Self::Table(table) => *table,
@@ -30,7 +30,7 @@ impl Block<'_> {
         self.table().get(key)?.as_str()
     }
 
-    /// Sets a value in the place of the old one, with the comment behind it.
+    /// Sets a value. If the key exists, keeps the whitespace and the comment around the old value.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         let mut value = value.into();
         if let Some(old) = self.table_mut().get_mut(key).and_then(Item::as_value_mut) {
@@ -48,8 +48,8 @@ impl Block<'_> {
         }
     }
 
-    /// Sets the spaces between braces and commas anew once an entry came or went. A table of several lines may have
-    /// comments in it, and stays as it is.
+    /// Normalizes the spacing of an inline table after an insertion or removal. Leaves a table with
+    /// several lines alone, because it may contain comments.
     fn settle(&mut self) {
         if let Self::Inline(table) = self
             && !table.to_string().contains('\n')
@@ -59,20 +59,20 @@ impl Block<'_> {
     }
 }
 
-/// Returns the tables of an item: one, or each of an array.
-pub(super) fn blocks(item: &mut Item) -> Vec<Block<'_>> {
+/// Returns the tables in an item: a single one, or each of an array.
+pub(super) fn blocks(item: &mut Item) -> Vec<TomlTable<'_>> {
     match item {
-        Item::Table(table) => vec![Block::Table(table)],
-        Item::ArrayOfTables(tables) => tables.iter_mut().map(Block::Table).collect(),
-        Item::Value(Value::InlineTable(table)) => vec![Block::Inline(table)],
+        Item::Table(table) => vec![TomlTable::Table(table)],
+        Item::ArrayOfTables(tables) => tables.iter_mut().map(TomlTable::Table).collect(),
+        Item::Value(Value::InlineTable(table)) => vec![TomlTable::Inline(table)],
         Item::Value(Value::Array(array)) => {
-            array.iter_mut().filter_map(Value::as_inline_table_mut).map(Block::Inline).collect()
+            array.iter_mut().filter_map(Value::as_inline_table_mut).map(TomlTable::Inline).collect()
         }
         Item::None | Item::Value(_) => Vec::new(),
     }
 }
 
-/// Removes an entry; a comment in front of it is of the one before as often as not, and stays.
+/// Removes an entry but keeps the comment in front of it, which often belongs to the entry before.
 pub(super) fn remove(array: &mut Array, at: usize) {
     let removed = array.remove(at);
     let text = |raw: Option<&RawString>| raw.and_then(|raw| raw.as_str()).unwrap_or_default().to_string();
@@ -95,7 +95,7 @@ pub(super) fn remove(array: &mut Array, at: usize) {
     }
 }
 
-/// Gives each of several entries a line of its own.
+/// Puts each entry on its own line if there are several, or if one already is.
 pub(super) fn spread(array: &mut Array) {
     let is_spread = array.iter().any(|value| {
         value.decor().prefix().and_then(|prefix| prefix.as_str()).is_some_and(|prefix| prefix.contains('\n'))

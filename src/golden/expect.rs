@@ -1,39 +1,39 @@
-//! What a test expects of one update, in the words of the test file. What is not stated is not compared.
+//! The expectations of a test for one update. Keys that are not stated are not compared.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::{
-    policy::{Kind, Value},
-    state::journal::Verdict,
+    marker::{Kind, Value},
+    state::journal::RecordedOutcome,
 };
 
-/// What should become of one update.
+/// The expected result of one update.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Expectation {
-    pub outcome: Option<Verdict>,
+    pub outcome: Option<RecordedOutcome>,
     pub why: Option<String>,
     pub by: Option<String>,
     pub markers: Option<Vec<ExpectedMarker>>,
 }
 
-/// What one marker should say.
+/// An expected marker.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ExpectedMarker {
     pub kind: Option<Kind>,
     pub service: Option<String>,
     pub version: Option<String>,
-    /// Left out, it means that the marker has none.
+    /// If left out, the marker must not have an environment.
     pub environment: Option<String>,
     pub title: Option<String>,
     pub by: Option<String>,
     pub attributes: BTreeMap<String, ExpectedValue>,
 }
 
-/// The value of an attribute; `false` stands also for one that is not there.
+/// The expected value of an attribute. `false` also matches a missing attribute.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a string, a number, a bool or an array of strings")]
 pub(super) enum ExpectedValue {
@@ -41,15 +41,16 @@ pub(super) enum ExpectedValue {
 }
 
 impl Expectation {
-    /// Returns the outcome that is stated or follows from the markers.
-    pub fn outcome(&self) -> Option<Verdict> {
-        let implied = || self.markers.as_ref().filter(|markers| !markers.is_empty()).map(|_| Verdict::Marked);
+    /// Returns the stated outcome, or the outcome that stated markers imply.
+    pub fn outcome(&self) -> Option<RecordedOutcome> {
+        let implied =
+            || self.markers.as_ref().filter(|markers| !markers.is_empty()).map(|_| RecordedOutcome::Marked);
         self.outcome.or_else(implied)
     }
 }
 
-/// Returns whether the place `found` (`site.rhai:12`) is what is stated; the line may be left out, because lines
-/// move.
+/// Returns true if the place `found` (`site.rhai:12`) is the stated one. The line may be left out,
+/// so that edits of a script do not break its tests.
 pub(super) fn is_place(stated: &str, found: &str) -> bool {
     found == stated || found.strip_prefix(stated).is_some_and(|rest| rest.starts_with(':'))
 }

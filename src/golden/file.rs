@@ -1,4 +1,4 @@
-//! A file of golden tests as written: what TOML and its types can say of it, nothing decided yet.
+//! The schema of a test file, as far as serde can check it. `load` and `plot` check the rest.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 
@@ -35,7 +35,7 @@ pub(super) struct TestFile {
     pub expect: OneOrMore<Expectation>,
 }
 
-/// A commit. `label`, `branch`, `tag` and `refs` are how others name it.
+/// A commit. Other parts of the test refer to it by `label`, `branch`, `tag` or `refs`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CommitFile {
@@ -90,7 +90,7 @@ pub(super) struct TagFile {
     pub is_signed: bool,
 }
 
-/// What a file holds, or that it is removed.
+/// The content of a file, or its removal.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
@@ -102,7 +102,7 @@ pub(super) enum ContentFile {
     Removed,
 }
 
-/// Who pushed, or that nobody is known to have.
+/// The pusher, or an unknown one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
@@ -114,7 +114,7 @@ pub(super) enum PusherFile {
     Nobody,
 }
 
-/// The value of a push option, or that it has none.
+/// The value of a push option, or an option without a value.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected the option's value as a string, or `true` for `git push -o KEY`")]
 pub(super) enum OptionFile {
@@ -123,10 +123,10 @@ pub(super) enum OptionFile {
     Bare,
 }
 
-/// A point in time: TOML's own, or RFC 3339 in a string.
+/// A point in time: a TOML datetime, or RFC 3339 in a string.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "WrittenTime")]
-pub(super) struct TimeFile(pub crate::time::Timestamp);
+pub(super) struct TimeFile(pub crate::sys::time::Timestamp);
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a time such as 2026-11-22T10:00:00Z")]
@@ -162,7 +162,7 @@ fn only<'de, D: Deserializer<'de>>(deserializer: D, wanted: bool) -> Result<(), 
     if found == wanted { Ok(()) } else { Err(de::Error::custom(format_args!("expected `{wanted}`"))) }
 }
 
-/// One, or a list of them: the brackets may be left out where there is one.
+/// A list that may be written without brackets if it has one element.
 #[derive(Clone, Debug)]
 pub(super) struct OneOrMore<T>(pub Vec<T>);
 

@@ -1,4 +1,4 @@
-//! Which files of golden tests are meant, and whose scripts they are for.
+//! Finds test files, and the scripts directory that each belongs to.
 
 use std::{
     fs,
@@ -7,56 +7,57 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// How the name of a file of tests ends.
+/// Suffix of test files.
 const ENDING: &str = ".test.toml";
 
-/// How the name of a script ends.
+/// Suffix of scripts.
 const SCRIPT: &str = ".rhai";
 
-/// How deep a directory is searched.
+/// Maximum depth of the directory search.
 const MAX_DEPTH: usize = 8;
 
-/// A file of tests, and the directory of scripts that it belongs to.
+/// A test file and the scripts directory that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file, as it was named.
+pub struct TestFilePath {
+    /// Path of the file, as it was given.
     pub(super) path: PathBuf,
-    /// The directory of `site.rhai`, `OWNER.rhai` and `OWNER/REPO.rhai`.
+    /// Directory that holds `site.rhai`, `OWNER.rhai` and `OWNER/REPO.rhai`.
     pub(super) scripts: PathBuf,
-    /// Where the file is below that directory.
+    /// Path of the file below that directory.
     relative: PathBuf,
 }
 
-impl Place {
-    /// Returns what the tests are of, for people: `site`, `acme/shop`.
+impl TestFilePath {
+    /// Returns the subject of the tests for messages, such as `site` or `acme/shop`.
     pub fn label(&self) -> String {
         let relative = self.relative.display().to_string();
         relative.strip_suffix(ENDING).map(ToString::to_string).unwrap_or(relative)
     }
 
-    /// Returns the file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the script beside it, below the directory of scripts.
+    /// Returns the path of the script next to the file, relative to the scripts directory.
     pub(super) fn script(&self) -> PathBuf {
         format!("{}{SCRIPT}", self.label()).into()
     }
 
-    /// Returns the directory that the file is in.
+    /// Returns the directory that contains the file.
     pub(super) fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Takes a file by its place below `scripts`.
+    /// Creates a place from a path relative to `scripts`.
     fn below(scripts: &Path, relative: PathBuf) -> Self {
         let path = if scripts == Path::new(".") { relative.clone() } else { scripts.join(&relative) };
         Self { path, scripts: scripts.into(), relative }
     }
 
-    /// Takes a file that was named by itself. Its scripts are those of `scripts` if it is in there, else those of
-    /// the directory that it is in; or of the one above, if that has a script of the site or of the owner.
+    /// Creates the place of a file that the user named. Its scripts directory is `scripts` if the
+    /// file is in it. Otherwise it is the file's own directory, or the parent directory if that has
+    /// a script of the site or of the owner.
     pub fn of_file(path: &Path, scripts: Option<&Path>) -> Self {
         if let Some(place) = scripts.and_then(|scripts| Self::inside(path, scripts)) {
             return place;
@@ -88,38 +89,40 @@ impl Place {
     }
 }
 
-/// Finds the files of tests: those that are named, those below the directories that are named, else those below the
-/// directory of scripts.
+/// Finds test files: the files in `named`, those below the directories in `named`, or all below
+/// `scripts` if `named` is empty.
 ///
 /// # Errors
-/// If something that was named is not there or no test, or a directory cannot be listed.
-pub fn find(named: &[PathBuf], scripts: Option<&Path>) -> anyhow::Result<Vec<Place>> {
+/// If a named path does not exist or is not a test, or if a directory cannot be listed.
+pub fn find(named: &[PathBuf], scripts: Option<&Path>) -> anyhow::Result<Vec<TestFilePath>> {
     let mut places = Vec::new();
     for path in named {
         let name = path.to_string_lossy();
         if path.is_dir() {
-            match scripts.and_then(|scripts| Place::inside(path, scripts)) {
+            match scripts.and_then(|scripts| TestFilePath::inside(path, scripts)) {
                 Some(place) => walk(&place.scripts, &place.relative, MAX_DEPTH, &mut places)?,
                 None => walk(path, Path::new(""), MAX_DEPTH, &mut places)?,
             }
         } else if let Some(stem) = name.strip_suffix(SCRIPT) {
             let beside = PathBuf::from(format!("{stem}{ENDING}"));
             if !beside.is_file() {
-                bail!("there is no test of `{name}`; it would be in `{}`", beside.display());
+                bail!("`{name}` has no tests; write them in `{}`", beside.display());
             }
-            places.push(Place::of_file(&beside, scripts));
+            places.push(TestFilePath::of_file(&beside, scripts));
         } else if name.ends_with(ENDING) {
             path.metadata().with_context(|| format!("failed to read `{name}`"))?;
-            places.push(Place::of_file(path, scripts));
+            places.push(TestFilePath::of_file(path, scripts));
         } else if path.exists() {
-            bail!("`{name}` is no test; expected a directory, a script `*{SCRIPT}` or a file `*{ENDING}`");
+            bail!("`{name}` is not a test; expected a directory, a script `*{SCRIPT}` or a file `*{ENDING}`");
         } else {
-            bail!("there is no `{name}`; expected a directory, a script `*{SCRIPT}` or a file `*{ENDING}`");
+            bail!(
+                "`{name}` does not exist; expected a directory, a script `*{SCRIPT}` or a file `*{ENDING}`"
+            );
         }
     }
     if named.is_empty() {
         let Some(scripts) = scripts else {
-            bail!("no directory of scripts is configured; name one, or set `[policy] scripts`");
+            bail!("no scripts directory is configured; name one as an argument, or set `[policy] scripts`");
         };
         walk(scripts, Path::new(""), MAX_DEPTH, &mut places)?;
     }
@@ -128,7 +131,7 @@ pub fn find(named: &[PathBuf], scripts: Option<&Path>) -> anyhow::Result<Vec<Pla
     Ok(places)
 }
 
-fn walk(scripts: &Path, relative: &Path, depth: usize, places: &mut Vec<Place>) -> anyhow::Result<()> {
+fn walk(scripts: &Path, relative: &Path, depth: usize, places: &mut Vec<TestFilePath>) -> anyhow::Result<()> {
     let dir = scripts.join(relative);
     let failed = || format!("failed to list `{}`", dir.display());
     for entry in fs::read_dir(&dir).with_context(failed)? {
@@ -144,7 +147,7 @@ fn walk(scripts: &Path, relative: &Path, depth: usize, places: &mut Vec<Place>) 
                 walk(scripts, &relative, depth - 1, places)?;
             }
         } else if shown.ends_with(ENDING) {
-            places.push(Place::below(scripts, relative));
+            places.push(TestFilePath::below(scripts, relative));
         }
     }
     Ok(())

@@ -1,60 +1,62 @@
-//! From a file of golden tests to the suite that it is: whose policy speaks, and what each test plays and expects.
+//! Loads a test file: selects the scripts to run, and builds the scenario and the expectations of
+//! each test.
 
-use std::{collections::HashSet, fs, io::Read as _, path::PathBuf};
+use std::{collections::HashSet, io::Read as _, path::PathBuf};
 
 use toml::Spanned;
 
 use super::{
-    complaints::Complaints,
+    diagnostics::Complaints,
     expect::Expectation,
     file::{CommitFile, SuiteFile, TestFile},
-    find::Place,
-    plot::Plot,
-    scene::Scene,
+    find::TestFilePath,
+    scenario::Scenario,
+    scenario_builder::Plot,
 };
 use crate::{
-    config::{Problem, ServiceRule},
-    policy::Scripts,
-    push::Repository,
+    config::{ConfigProblem, ServiceRule},
+    policy::ScriptLocations,
+    push::RepositoryIdentity,
+    sys::regular_file,
     text,
 };
 
-/// How large a file of tests may be, in bytes.
+/// Maximum size of a test file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// What the repository of a test is called where neither it nor the file's name says so.
+/// Owner and name of a test's repository if neither the test nor the file name determines them.
 const EXAMPLE: &str = "example";
 
 /// The tests of one file.
 #[derive(Debug)]
 pub struct Suite {
-    pub(super) place: Place,
+    pub(super) place: TestFilePath,
     pub(super) source: String,
-    pub(super) scripts: Scripts,
+    pub(super) scripts: ScriptLocations,
     pub(super) services: Vec<ServiceRule>,
-    pub(super) tests: Vec<Test>,
+    pub(super) tests: Vec<GoldenTest>,
 }
 
 /// One test.
 #[derive(Debug)]
-pub(super) struct Test {
+pub(super) struct GoldenTest {
     pub name: String,
-    /// Where its name is in the file, counted from 1.
+    /// Line of the test's name in the file, counted from 1.
     pub line: usize,
-    pub scene: Scene,
-    /// One for each update, or none at all.
+    pub scene: Scenario,
+    /// One for each update, or empty.
     pub expectations: Vec<Expectation>,
 }
 
-/// Reads the file at `place`.
+/// Loads the file at `place`.
 ///
 /// # Errors
-/// With everything that is wrong with it.
-pub(super) fn load(place: Place) -> Result<Suite, Vec<Problem>> {
+/// With every problem in the file.
+pub(super) fn load(place: TestFilePath) -> Result<Suite, Vec<ConfigProblem>> {
     let mut source = String::new();
     let path = place.path.clone();
-    let read = fs::File::open(&path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut source));
-    let of_file = |message: String| vec![Problem::with_file(&path, message)];
+    let read = regular_file::open(&path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut source));
+    let of_file = |message: String| vec![ConfigProblem::with_file(&path, message)];
     read.map_err(|err| of_file(format!("failed to read the tests: {err}")))?;
     if source.len() as u64 > MAX_FILE {
         return Err(of_file(format!("the file is larger than {} MiB", MAX_FILE >> 20)));
@@ -62,14 +64,14 @@ pub(super) fn load(place: Place) -> Result<Suite, Vec<Problem>> {
     parse(place, source)
 }
 
-/// Reads the text of a file, which is or would be at `place`.
+/// Parses the text of a file that is, or will be, at `place`.
 ///
 /// # Errors
-/// With everything that is wrong with it.
-pub(super) fn parse(place: Place, source: String) -> Result<Suite, Vec<Problem>> {
+/// With every problem in the text.
+pub(crate) fn parse(place: TestFilePath, source: String) -> Result<Suite, Vec<ConfigProblem>> {
     let file: SuiteFile =
-        toml::from_str(&source).map_err(|err| vec![Problem::from_toml(&place.path, &source, &err)])?;
-    let mut reading = Reading { complaints: Complaints::new(&place.path, &source) };
+        toml::from_str(&source).map_err(|err| vec![ConfigProblem::from_toml(&place.path, &source, &err)])?;
+    let mut reading = TestFileReader { complaints: Complaints::new(&place.path, &source) };
     let suite = reading.suite(&place, file);
     let problems = reading.complaints.into_problems();
     if !problems.is_empty() {
@@ -79,20 +81,24 @@ pub(super) fn parse(place: Place, source: String) -> Result<Suite, Vec<Problem>>
     Ok(Suite { place, source, scripts, services, tests })
 }
 
-/// One file on its way to a suite.
-struct Reading<'a> {
+/// A file that is being loaded.
+struct TestFileReader<'a> {
     complaints: Complaints<'a>,
 }
 
-/// What the tests of a file share.
+/// Settings that the tests of a file share.
 struct Shared<'a> {
-    repository: Repository,
+    repository: RepositoryIdentity,
     history: Option<&'a [CommitFile]>,
     default_branch: Option<&'a Spanned<String>>,
 }
 
-impl Reading<'_> {
-    fn suite(&mut self, place: &Place, file: SuiteFile) -> (Scripts, Vec<ServiceRule>, Vec<Test>) {
+impl TestFileReader<'_> {
+    fn suite(
+        &mut self,
+        place: &TestFilePath,
+        file: SuiteFile,
+    ) -> (ScriptLocations, Vec<ServiceRule>, Vec<GoldenTest>) {
         let scripts = self.scripts(place, &file);
         let stated = file.repository.as_ref().and_then(|written| self.repository(written));
         let shared = Shared {
@@ -116,13 +122,13 @@ impl Reading<'_> {
         (scripts, services, tests)
     }
 
-    /// Finds the scripts that speak: `policy` alone, or those that would for such a repository.
-    fn scripts(&mut self, place: &Place, file: &SuiteFile) -> Scripts {
+    /// Selects the scripts to run: `policy` alone, or those that apply to the repository.
+    fn scripts(&mut self, place: &TestFilePath, file: &SuiteFile) -> ScriptLocations {
         let mut script = |written: &Spanned<PathBuf>| {
             let path = place.dir().join(written.get_ref());
             if !path.is_file() {
                 let message =
-                    format!("there is no script `{}`; the path is relative to this file", path.display());
+                    format!("unknown script `{}`; the path is relative to this file", path.display());
                 self.complaints.at(written, message);
             }
             path
@@ -130,22 +136,22 @@ impl Reading<'_> {
         let draft = file.policy.as_ref().map(&mut script);
         let hook_page = file.hook_page.as_ref().map(&mut script);
         if let (Some(_), Some(hook_page)) = (&file.policy, &file.hook_page) {
-            let message = "`policy` is the only script that speaks; leave `hook_page` or `policy` out";
+            let message = "with `policy`, no other script runs; remove `hook_page` or `policy`";
             self.complaints.at(hook_page, message);
         }
-        Scripts { dir: Some(place.scripts.clone()), hook_page, draft }
+        ScriptLocations { dir: Some(place.scripts.clone()), hook_page, draft }
     }
 
-    /// Returns the repository that the file's name stands for.
-    fn repository_of(&mut self, place: &Place, file: &SuiteFile) -> Repository {
+    /// Returns the repository that the file name implies.
+    fn repository_of(&mut self, place: &TestFilePath, file: &SuiteFile) -> RepositoryIdentity {
         if file.policy.is_some() {
             return repository(EXAMPLE, EXAMPLE);
         }
         let script = place.script();
         if !place.scripts.join(&script).is_file() {
             self.complaints.of_file(format!(
-                "there is no `{}` in `{}` for which these tests could be; \
-                 say `policy = \"FILE.rhai\"` or `repository = \"OWNER/NAME\"`",
+                "these tests need the script `{}` in `{}`, which does not exist; set `policy = \
+                 \"FILE.rhai\"` or `repository = \"OWNER/NAME\"`",
                 script.display(),
                 place.scripts.display()
             ));
@@ -156,13 +162,16 @@ impl Reading<'_> {
             [owner] => repository(owner, EXAMPLE),
             [owner, name] => repository(owner, name),
             _ => {
-                self.complaints.of_file("these tests are for no script of the site, an owner or a repository; say `policy` or `repository`");
+                self.complaints.of_file(
+                    "this file does not belong to a script of the site, an owner or a repository; set \
+                     `policy` or `repository`",
+                );
                 repository(EXAMPLE, EXAMPLE)
             }
         }
     }
 
-    fn repository(&mut self, written: &Spanned<String>) -> Option<Repository> {
+    fn repository(&mut self, written: &Spanned<String>) -> Option<RepositoryIdentity> {
         let is_name =
             |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_control() || c.is_whitespace());
         match written.get_ref().split('/').collect::<Vec<_>>()[..] {
@@ -176,7 +185,7 @@ impl Reading<'_> {
         }
     }
 
-    fn test(&mut self, file: &TestFile, shared: &Shared<'_>) -> Option<Test> {
+    fn test(&mut self, file: &TestFile, shared: &Shared<'_>) -> Option<GoldenTest> {
         let stated = file.repository.as_ref().and_then(|written| self.repository(written));
         let default_branch = file.default_branch.as_ref().or(shared.default_branch);
         let mut plot = Plot::new(&mut self.complaints, default_branch);
@@ -192,13 +201,13 @@ impl Reading<'_> {
         let expectations = &file.expect.0;
         if !expectations.is_empty() && expectations.len() != n_updates {
             let message = format!(
-                "{} and {}; a test says one `expect` for each `update`, in the same order",
+                "{} and {}; a test needs one `expect` for each `update`, in the same order",
                 text::count(n_updates, "update"),
                 text::count(expectations.len(), "expectation")
             );
             self.complaints.at(&file.name, message);
         }
-        Some(Test {
+        Some(GoldenTest {
             name: file.name.get_ref().clone(),
             line: self.complaints.line_of(&file.name),
             scene,
@@ -207,6 +216,6 @@ impl Reading<'_> {
     }
 }
 
-fn repository(owner: &str, name: &str) -> Repository {
-    Repository { owner: Some(owner.to_string()), name: name.to_string(), id: Some(1), is_wiki: false }
+fn repository(owner: &str, name: &str) -> RepositoryIdentity {
+    RepositoryIdentity { owner: Some(owner.to_string()), name: name.to_string(), id: Some(1), is_wiki: false }
 }

@@ -1,41 +1,42 @@
-//! Golden tests of policies: a small history and a push, and what should become of it, in `*.test.toml` beside the
-//! scripts. A test is played in a throw-away repository and decided by the [`Decider`](crate::decide::Decider)
-//! that decides everything else.
+//! Golden tests of policies, in `*.test.toml` files beside the scripts. A test describes a small
+//! history and a push, and the expected result. It runs in a temporary repository and uses the same
+//! [`Decider`](crate::decide::Decider) as the hook.
 
+mod actual;
 mod bless;
-mod captured;
-mod complaints;
+mod diagnostics;
 mod difference;
 mod edit;
 mod expect;
+mod export;
 mod file;
 mod find;
-mod found;
+mod fixture_repo;
 mod load;
-mod names;
-mod plot;
-mod retold;
+mod placeholders;
+mod recorded_push;
 mod run;
-mod scene;
+mod scenario;
+mod scenario_builder;
 mod services;
-mod stage;
 
 pub use bless::Blessed;
-pub use captured::{Captured, Wish};
 pub use difference::{Difference, Line};
-pub use find::{Place, find};
+pub use find::{TestFilePath, find};
+pub use fixture_repo::FixtureRepo;
 pub use load::Suite;
-pub use run::{Ending, Tested};
-pub use stage::Stage;
+pub(crate) use load::parse;
+pub use recorded_push::{ExportOptions, RecordedPush};
+pub use run::{TestOutcome, TestResult};
 
-use crate::config::Problem;
+use crate::config::ConfigProblem;
 
 impl Suite {
-    /// Reads the file at `place`.
+    /// Loads the file at `place`.
     ///
     /// # Errors
-    /// With everything that is wrong with it.
-    pub fn load(place: Place) -> Result<Self, Vec<Problem>> {
+    /// With every problem in the file.
+    pub fn load(place: TestFilePath) -> Result<Self, Vec<ConfigProblem>> {
         load::load(place)
     }
 }

@@ -1,92 +1,78 @@
-//! A test at work: its scene is set, and the decider that the hook uses decides its push.
+//! Runs tests: builds the scenario of each and decides its push with the hook's decider.
 
 use std::{
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::Context as _;
 
 use super::{
-    bless::{self, Blessed},
+    actual::ActualUpdate,
     difference::{self, Difference},
     expect::Expectation,
-    found::Found,
-    load::{Suite, Test},
-    stage::Stage,
+    fixture_repo::FixtureRepo,
+    load::{GoldenTest, Suite},
 };
 use crate::{
     config::{Config, Limits},
-    decide::{Budget, Decider, Passing},
+    decide::{Budget, Decider, InMemoryHistory},
 };
 
-/// How long the policy may take for one update. The limits of a site are not asked, so that a test says the same
-/// everywhere, and a busy machine is no reason to fail.
+/// Time limit for deciding one update. The limits of the site are not used, so that results do not
+/// depend on the site's configuration or on a busy machine.
 const TIME: Duration = Duration::from_secs(10);
 
-/// What came of one test.
+/// The result of one test.
 #[derive(Debug)]
-pub struct Tested {
-    /// The test's name.
+pub struct TestResult {
+    /// Name of the test.
     pub name: String,
-    /// Where it is in its file.
+    /// Line of the test in its file.
     pub line: usize,
-    /// How long it took.
+    /// Time that the test took.
     pub took: Duration,
-    /// How it ended.
-    pub ending: Ending,
-    /// What was found, if it was decided.
-    pub(super) found: Vec<Found>,
+    /// Outcome of the test.
+    pub ending: TestOutcome,
+    /// Actual results, if the push was decided.
+    pub(super) found: Vec<ActualUpdate>,
 }
 
-/// How a test ended.
+/// The outcome of a test.
 #[derive(Debug)]
-pub enum Ending {
-    /// Everything is as expected.
+pub enum TestOutcome {
+    /// All results match.
     Passed,
-    /// Something is not, for the updates of which there is a difference.
+    /// Some results differ. Holds a difference for each such update.
     Differs(Vec<Difference>),
-    /// The test says nothing of what it expects; this is what there is.
+    /// The test states no expectations. Holds the actual results.
     Unexpecting(Vec<Difference>),
-    /// It could not be played.
+    /// The test could not run.
     Broken(String),
 }
 
 impl Suite {
-    /// Keeps the tests whose name, or the name of what they are of, holds `filter`; case does not matter.
+    /// Keeps the tests whose label and name contain `filter`, ignoring case.
     pub fn select(&mut self, filter: &str) {
         let filter = filter.to_lowercase();
         let label = self.label();
         self.tests.retain(|test| format!("{label} {}", test.name).to_lowercase().contains(&filter));
     }
 
-    /// Returns what the tests are of: `site`, `acme/shop`.
+    /// Returns the subject of the tests, such as `site` or `acme/shop`.
     pub fn label(&self) -> String {
         self.place.label()
     }
 
-    /// Returns the file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         self.place.path()
     }
 
-    /// Returns how many tests there are.
-    pub fn n_tests(&self) -> usize {
-        self.tests.len()
-    }
-
-    /// Plays one test after the other on `stage`.
-    pub fn run(&self, stage: &mut Stage) -> Vec<Tested> {
+    /// Runs the tests one after another in `stage`.
+    pub fn run(&self, stage: &mut FixtureRepo) -> Vec<TestResult> {
         let config = self.config();
         self.tests.iter().map(|test| self.test(&config, test, stage)).collect()
-    }
-
-    /// Returns the text of the file with the expectations of those `tested` that failed as they were found.
-    ///
-    /// # Errors
-    /// With the reason why there is none.
-    pub fn bless(&self, tested: &[Tested]) -> anyhow::Result<Blessed> {
-        bless::bless(self, tested)
     }
 
     fn config(&self) -> Config {
@@ -97,44 +83,43 @@ impl Suite {
         }
     }
 
-    fn test(&self, config: &Config, test: &Test, stage: &mut Stage) -> Tested {
+    fn test(&self, config: &Config, test: &GoldenTest, stage: &mut FixtureRepo) -> TestResult {
         let start = Instant::now();
         let (ending, found) = match self.play(config, test, stage) {
             Ok(found) => (judge(&test.expectations, &found), found),
-            Err(err) => (Ending::Broken(format!("{err:#}")), Vec::new()),
+            Err(err) => (TestOutcome::Broken(format!("{err:#}")), Vec::new()),
         };
-        Tested { name: test.name.clone(), line: test.line, took: start.elapsed(), ending, found }
+        TestResult { name: test.name.clone(), line: test.line, took: start.elapsed(), ending, found }
     }
 
-    fn play(&self, config: &Config, test: &Test, stage: &mut Stage) -> anyhow::Result<Vec<Found>> {
+    fn play(
+        &self,
+        config: &Config,
+        test: &GoldenTest,
+        stage: &mut FixtureRepo,
+    ) -> anyhow::Result<Vec<ActualUpdate>> {
         let played = stage.set(&test.scene)?;
-        let memory = Passing::default();
+        let memory = InMemoryHistory::default();
         let decider = Decider::with_scripts(config, played.push, &self.scripts, &memory);
         let scripts = self.place.scripts.join("").display().to_string();
         let mut names = played.names.into_iter();
-        let mut found = Vec::new();
-        let end = decider.push().updates().len();
-        while found.len() < end {
-            let decided = decider.decide(found.len()..end, Budget::Update);
-            ensure!(!decided.verdicts.is_empty(), "an update was not decided");
-            for verdict in decided.verdicts {
-                let update = &decider.push().updates()[verdict.update];
-                found.push(Found::of(verdict, update, names.next().unwrap_or_default(), &scripts));
-            }
-        }
-        Ok(found)
+        let decide = |(index, update)| {
+            let verdict = decider.decide(index, Budget::Update).context("an update was not decided")?;
+            Ok(ActualUpdate::of(verdict, update, names.next().unwrap_or_default(), &scripts))
+        };
+        decider.push().updates().iter().enumerate().map(decide).collect()
     }
 }
 
-/// Holds what was found beside what is expected.
-pub(super) fn judge(expectations: &[Expectation], found: &[Found]) -> Ending {
+/// Compares the results with the expectations.
+pub(super) fn judge(expectations: &[Expectation], found: &[ActualUpdate]) -> TestOutcome {
     if expectations.is_empty() {
-        return Ending::Unexpecting(found.iter().map(difference::unexpected).collect());
+        return TestOutcome::Unexpecting(found.iter().map(difference::unexpected).collect());
     }
     let differences: Vec<_> = expectations
         .iter()
         .zip(found)
         .filter_map(|(expected, found)| difference::compare(expected, found))
         .collect();
-    if differences.is_empty() { Ending::Passed } else { Ending::Differs(differences) }
+    if differences.is_empty() { TestOutcome::Passed } else { TestOutcome::Differs(differences) }
 }

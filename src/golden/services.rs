@@ -1,10 +1,11 @@
-//! A service as a file of golden tests has it: as the configuration does, without what a policy cannot see.
+//! Writes services into a test file, without the keys that a policy cannot see.
 
 use toml_edit::{Array, InlineTable, Table, Value};
 
 use crate::config::{ServiceRule, VersionRule};
 
-/// Returns the `[[service]]` of a rule, for tests of a repository that it is of. Owner and links say nothing to a policy.
+/// Returns the `[[service]]` table for a rule. Leaves out owner and links, which do not affect
+/// decisions.
 pub(super) fn table(rule: &ServiceRule) -> Table {
     let mut table = Table::new();
     table.insert("name", Value::from(rule.name.as_str()).into());

@@ -1,5 +1,6 @@
-//! Gitea's Git Hooks API, for one repository at a time where there is no access to its files. It has one slot, the text of the
-//! Git Hooks page; a text of somebody else's in it is left.
+//! Installs the hook in a single repository through Gitea's Git Hooks API, for administrators
+//! without access to its files. The API has one slot per hook, which is the text on the Git Hooks
+//! page. A foreign text in the slot is left alone.
 
 use std::{
     fmt,
@@ -15,20 +16,21 @@ use ureq::{
 
 use super::command::{HookCommand, is_wrapper};
 use crate::{
-    delivery,
-    fault::{self, Step},
+    config, delivery,
+    mask::Mask,
     secret::Secret,
+    sys::fault::{self, Step},
     text,
 };
 
-/// How long one request may take, and before that the connection.
+/// Maximum time for one request, and for establishing the connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_CONNECT: Duration = Duration::from_secs(5);
 
-/// How much of the body of an answer is read, in bytes.
+/// Maximum number of bytes read from a response body.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// A Gitea that is reached by HTTP.
+/// A client for the API of one Gitea server.
 #[derive(Debug)]
 pub struct Api {
     agent: Agent,
@@ -36,16 +38,16 @@ pub struct Api {
     token: Secret,
 }
 
-/// What came of a hook that was to be put in or taken out.
+/// The result of an installation or a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiCame {
-    /// The slot was as it is to be.
+    /// Already up to date.
     WasSo,
-    /// It is now, or would be.
+    /// Changed, or would be changed on a dry run.
     IsSo,
 }
 
-/// Why a hook was not put in or taken out.
+/// A failed installation or removal.
 #[derive(Debug)]
 pub struct ApiError(String);
 
@@ -57,7 +59,7 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// What Gitea says of the slot.
+/// The response to a request for the slot.
 #[derive(Debug, Deserialize)]
 struct Slot {
     #[serde(default)]
@@ -67,36 +69,47 @@ struct Slot {
 }
 
 impl Api {
-    /// Takes the address of a Gitea, without `/api/v1`, and a token for it. Nothing is connected to yet.
+    /// Creates a client for the Gitea at `url`, which does not include `/api/v1`. Does not connect
+    /// yet. `insecure` allows the token to cross the network unencrypted.
     ///
     /// # Errors
-    /// If the address is none.
-    pub fn new(url: &str, token: Secret) -> Result<Self, ApiError> {
+    /// If the URL is not valid, or if the token would cross the network unencrypted without
+    /// `insecure`.
+    pub fn new(url: &str, token: Secret, insecure: bool) -> Result<Self, ApiError> {
         let wrong = || {
             ApiError(format!(
-                "`{}` is no address of a Gitea, such as https://git.example.com",
+                "`{}` is not the address of a Gitea server, such as https://git.example.com",
                 text::line(url)
             ))
         };
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) || uri.query().is_some()
         {
-            // What is in there may be secret.
+            // User and query may contain secrets, so the message does not show the URL.
             return Err(ApiError(
-                "the address of a Gitea is host and path alone, such as https://git.example.com; the token is read from --token-file".into(),
+                "the address of a Gitea server must not contain a user or a query; give it as in \
+                 https://git.example.com, and put the token into --token-file"
+                    .into(),
             ));
         }
         if !matches!(uri.scheme_str(), Some("https" | "http")) || uri.host().is_none_or(str::is_empty) {
             return Err(wrong());
         }
+        if uri.scheme_str() == Some("http") && !config::is_loopback(url) && !insecure {
+            return Err(ApiError(format!(
+                "the token would cross the network unencrypted to `{}`; use https://, or add --insecure if \
+                 you trust the network",
+                text::line(url)
+            )));
+        }
         let agent = delivery::agent_for_others(MAX_CONNECT, PATIENCE);
         Ok(Self { agent, base: format!("{}/api/v1", url.trim_end_matches('/')), token })
     }
 
-    /// Has the hook in the slot of a repository.
+    /// Installs the hook in the slot of a repository.
     ///
     /// # Errors
-    /// If Gitea does not allow it, or somebody else's hook is in there.
+    /// If Gitea refuses, or if the slot contains a foreign hook.
     pub fn put(
         &self,
         owner: &str,
@@ -121,10 +134,10 @@ impl Api {
         Ok(ApiCame::IsSo)
     }
 
-    /// Has no hook of ours in the slot of a repository.
+    /// Removes our hook from the slot of a repository.
     ///
     /// # Errors
-    /// If Gitea does not allow it, or somebody else's hook is in there.
+    /// If Gitea refuses, or if the slot contains a foreign hook.
     pub fn take(&self, owner: &str, name: &str, is_real: bool) -> Result<ApiCame, ApiError> {
         if self.own_in_slot(owner, name)?.is_none() {
             return Ok(ApiCame::WasSo);
@@ -138,21 +151,23 @@ impl Api {
         Ok(ApiCame::IsSo)
     }
 
-    /// Returns the text of ours in the slot, `None` if the slot is empty.
+    /// Returns our text in the slot, or `None` if the slot is empty.
     fn own_in_slot(&self, owner: &str, name: &str) -> Result<Option<String>, ApiError> {
         let url = self.url(owner, name);
         fault::point(Step::Send, url.as_ref()).map_err(|err| ApiError(err.to_string()))?;
         let sent = self.agent.get(&url).header("authorization", self.authorization()).call();
         let body = self.answer(owner, name, sent)?;
         let slot: Slot = serde_json::from_slice(&body).map_err(|_| {
-            ApiError(format!("expected Gitea to tell its Git Hook at {url}, and something else came; is that Gitea's address?"))
+            ApiError(format!("the response from {url} is not a Git hook of Gitea; check the address"))
         })?;
         if !slot.is_active || slot.content.trim().is_empty() {
             return Ok(None);
         }
         if !is_wrapper(slot.content.as_bytes()) {
             return Err(ApiError(
-                "the Git Hooks page has a hook of somebody else's in its one slot for post-receive; it is left as it is".into(),
+                "another post-receive hook is on the repository's Git Hooks page, which has room for one; \
+                 it was not changed"
+                    .into(),
             ));
         }
         Ok(Some(slot.content))
@@ -166,7 +181,7 @@ impl Api {
         format!("token {}", self.token.expose())
     }
 
-    /// Reads an answer, and returns its body if it is a yes.
+    /// Returns the body of a successful response, and converts any other response to an error.
     fn answer(
         &self,
         owner: &str,
@@ -180,36 +195,43 @@ impl Api {
         let location =
             response.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
         let body = read(response)
-            .map_err(|err| ApiError(format!("failed to read the answer of {}: {err}", self.base)))?;
+            .map_err(|err| ApiError(format!("failed to read the response from {}: {err}", self.base)))?;
         if (200..300).contains(&status) {
             return Ok(body);
         }
         let repository = format!("{}/{}", text::line(owner), text::line(name));
         let why = match status {
-            401 => "Gitea does not accept the token; make one with the scope write:repository and put it into --token-file".into(),
+            401 => "Gitea rejects the token; create one with the scope write:repository and put it into \
+                --token-file"
+                .into(),
             403 => format!(
-                "the token may not do that: it needs the scope write:repository, its owner must be an administrator of {repository} and \
-                 either of the site or allowed to create Git Hooks, and app.ini must have `[security] DISABLE_GIT_HOOKS = false`; where \
-                 you have access to Gitea's files, install without --through-api, which needs none of that"
+                "the token lacks the permission: it needs the scope write:repository, its owner must be an \
+                 administrator of {repository} and either a site administrator or allowed to create Git \
+                 hooks, and app.ini needs `[security] DISABLE_GIT_HOOKS = false`; if you have access to \
+                 Gitea's files, install without --through-api, which needs none of this"
             ),
             404 => format!(
-                "there is no repository {repository} for the owner of this token, or {} is not Gitea's own address",
+                "the token's owner cannot see a repository {repository}, or {} is not the address of Gitea",
                 self.base.trim_end_matches("/api/v1")
             ),
             300..=399 => match location {
-                Some(to) => format!("it redirects to {}, and is not followed: name that address", self.shown(&to)),
-                None => "it redirects, and is not followed".into(),
+                Some(to) => format!(
+                    "the server redirects to {}, and redirects are not followed; use that address",
+                    self.shown(&to)
+                ),
+                None => "the server redirects, and redirects are not followed".into(),
             },
-            500.. => "Gitea failed; its own log says why".into(),
-            _ => "this is no answer of Gitea's that we know".into(),
+            500.. => "Gitea failed; see its log".into(),
+            _ => "unexpected response from Gitea".into(),
         };
-        let said = said(&body).map(|said| format!(" (it says: {})", self.shown(&said))).unwrap_or_default();
+        let said =
+            said(&body).map(|said| format!(" (Gitea's message: {})", self.shown(&said))).unwrap_or_default();
         Err(ApiError(format!("HTTP {status}: {why}{said}")))
     }
 
-    /// Makes a stranger's text fit to be shown, without the token in it.
+    /// Makes text from the server safe to show, and masks the token.
     fn shown(&self, said: &str) -> String {
-        text::line(said.replace(self.token.expose(), "[redacted]"))
+        text::line(Mask::of([&self.token]).apply(said))
     }
 }
 
@@ -219,11 +241,11 @@ fn read(response: Response<Body>) -> io::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Returns what Gitea says of an error.
+/// Returns Gitea's message in an error response.
 fn said(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Said {
+    struct ErrorBody {
         message: String,
     }
-    Some(serde_json::from_slice::<Said>(body).ok()?.message).filter(|message| !message.is_empty())
+    Some(serde_json::from_slice::<ErrorBody>(body).ok()?.message).filter(|message| !message.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The block that `install` puts into Gitea's `.gitconfig`: what stands in it, written and read.
+//! Formats and parses the block that `install` adds to Gitea's `.gitconfig`.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
@@ -10,36 +10,37 @@ use super::{
     entries::Entries,
 };
 
-/// The first and the last line of the block.
+/// First and last line of the block.
 pub(super) const BEGIN: &str =
     "# gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.";
 pub(super) const END: &str = "# gitea-lightstep: end.";
 
-/// How the hook's section is called.
+/// Name of the hook's section.
 pub(super) const HOOK: &str = "gitea-lightstep";
 
-/// What the block says.
+/// The content of the block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Block {
-    /// git runs this for each push, in every repository (git 2.54).
+pub enum ConfigBlock {
+    /// git runs this command for every push in every repository (git 2.54).
     Hook(HookCommand),
-    /// New repositories are made with what is in this directory of ours.
+    /// git creates new repositories from our template in this directory.
     Template(PathBuf),
-    /// The wrapper is in this template directory of somebody else, of which we made the last few.
+    /// The wrapper was added to a foreign template directory.
     Joined {
-        /// The directory.
+        /// Template directory.
         dir: PathBuf,
-        /// How many of `hooks` and `post-receive.d`, from the end, are of our making.
+        /// Number of the directories `hooks` and `hooks/post-receive.d` that we created, counted
+        /// from the innermost.
         made: u8,
     },
 }
 
-impl Block {
-    /// Returns the lines of the block, without the newline at its end.
+impl ConfigBlock {
+    /// Returns the text of the block without the final newline.
     pub(super) fn text(&self) -> Vec<u8> {
         let mut text = Vec::from(BEGIN);
         match self {
-            // The command first, the event last: an event without a command fails every push.
+            // The command comes first: an event without a command makes every push fail.
             Self::Hook(command) => {
                 text.extend_from_slice(format!("\n[hook \"{HOOK}\"]\n\tcommand = ").as_bytes());
                 text.extend_from_slice(&quoted(&command.config_hook()));
@@ -59,7 +60,7 @@ impl Block {
         text
     }
 
-    /// Reads a block's lines, without the first and the last.
+    /// Parses the lines between the first and the last line of the block.
     pub(super) fn parse(lines: &[u8]) -> Option<Self> {
         let note = format!("{MARK}{JOINED}");
         if let Some(joined) = lines.lines().find_map(|line| line.strip_prefix(note.as_bytes())) {
@@ -77,15 +78,15 @@ impl Block {
     }
 }
 
-/// How the note of a template directory begins that was joined.
+/// Start of the comment that records a joined template directory.
 const JOINED: &str = "joined a template directory, directories made in it: ";
 
-/// Returns whether a line begins the section of our hook.
+/// Returns true if a line is the section header of our hook.
 pub(super) fn is_section_of_hook(line: &[u8]) -> bool {
     line == format!("[hook \"{HOOK}\"]").as_bytes()
 }
 
-/// Quotes a value as git's configuration has it.
+/// Quotes a value for git's configuration.
 fn quoted(value: &[u8]) -> Vec<u8> {
     [b"\"", &*value.replace("\\", "\\\\").replace("\"", "\\\""), b"\""].concat()
 }

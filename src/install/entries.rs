@@ -1,4 +1,4 @@
-//! What a configuration file of git's says, and in which line.
+//! Reads the entries of a git configuration file, with their lines.
 
 use bstr::{BString, ByteSlice as _};
 use gix_config::{
@@ -6,12 +6,12 @@ use gix_config::{
     value::normalize,
 };
 
-/// What is set in a file, in order.
+/// The entries of a file, in order.
 #[derive(Debug)]
-pub(super) struct Entries(Vec<Entry>);
+pub(super) struct Entries(Vec<ConfigEntry>);
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ConfigEntry {
     section: String,
     subsection: Option<BString>,
     key: String,
@@ -19,29 +19,29 @@ pub(super) struct Entry {
     pub line: usize,
 }
 
-/// The line at which git stops to read a file.
+/// The line at which git fails to parse a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct GitConfigSyntaxError {
     pub line: usize,
 }
 
-impl Entry {
-    /// Returns whether it is this key.
+impl ConfigEntry {
+    /// Returns true if the entry sets this key.
     pub fn is(&self, section: &str, subsection: Option<&str>, key: &str) -> bool {
         self.is_in(section, subsection) && self.key.eq_ignore_ascii_case(key)
     }
 
-    /// Returns the name of the hook that it is about, if it is about one.
+    /// Returns the name of the hook if the entry is in a `[hook "NAME"]` section.
     pub fn hook(&self) -> Option<&BString> {
         self.subsection.as_ref().filter(|_| self.section == "hook")
     }
 
-    /// Returns whether it is a key of this name, in whatever section.
+    /// Returns true if the entry sets a key of this name, in any section.
     pub fn has_key(&self, key: &str) -> bool {
         self.key.eq_ignore_ascii_case(key)
     }
 
-    /// Returns whether it is in this section, be it with a key or the section itself.
+    /// Returns true if the entry is in this section, or is its header.
     pub fn is_in(&self, section: &str, subsection: Option<&str>) -> bool {
         self.section == section
             && self.subsection.as_ref().map(|name| name.as_bstr()) == subsection.map(Into::into)
@@ -49,16 +49,17 @@ impl Entry {
 }
 
 impl Entries {
-    /// Returns them from the first to the last.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+    /// Returns the entries in file order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ConfigEntry> {
         self.0.iter()
     }
 
-    /// Reads a file.
-    pub fn read(text: &[u8]) -> Result<Self, Unreadable> {
-        let events = Events::from_bytes(text, None).map_err(|err| Unreadable { line: err.line_number() })?;
+    /// Parses a file.
+    pub fn read(text: &[u8]) -> Result<Self, GitConfigSyntaxError> {
+        let events =
+            Events::from_bytes(text, None).map_err(|err| GitConfigSyntaxError { line: err.line_number() })?;
         let mut entries = Vec::new();
-        // Where in the text an event is follows from the length of those before.
+        // Events have no positions, so count the lines of their text.
         let mut line = 1;
         let mut raw = Vec::new();
         let mut section = (String::new(), None);
@@ -70,8 +71,8 @@ impl Entries {
                 EventRef::SectionHeader { name, subsection_name, .. } => {
                     section =
                         (name.to_str_lossy().to_ascii_lowercase(), subsection_name.map(ToOwned::to_owned));
-                    // A section without a key is one too.
-                    entries.push(Entry {
+                    // A section header is an entry too, even without keys.
+                    entries.push(ConfigEntry {
                         section: section.0.clone(),
                         subsection: section.1.clone(),
                         key: String::new(),
@@ -87,7 +88,7 @@ impl Entries {
                 EventRef::ValueNotDone(part) => value.extend_from_slice(part),
                 EventRef::Value(part) | EventRef::ValueDone(part) => {
                     value.extend_from_slice(part);
-                    entries.push(Entry {
+                    entries.push(ConfigEntry {
                         section: section.0.clone(),
                         subsection: section.1.clone(),
                         key: key.clone(),
@@ -98,7 +99,7 @@ impl Entries {
                 _ => {}
             }
             raw.clear();
-            // A vector takes everything.
+            // Writing to a vector cannot fail.
             let _ = event.write_to(&mut raw);
             line += raw.find_iter("\n").count();
         }

@@ -1,4 +1,4 @@
-//! Where a Gitea keeps what we need to know of: read from its app.ini with its own defaults and rules.
+//! Reads the paths and users of a Gitea from its `app.ini`, with Gitea's own defaults.
 
 use std::{
     fmt,
@@ -6,30 +6,33 @@ use std::{
 };
 
 use super::{
-    at,
-    ini::{Ini, Value},
+    dirfd,
+    ini::{Ini, IniValue},
+    ownership::{Exposed, Ownership},
+    user::{RunUser, UnknownUser},
 };
 use crate::text;
 
-/// How large an app.ini may be, in bytes; the one with every setting has a tenth of that.
+/// Maximum size of an `app.ini`, in bytes. One with every setting is a tenth of that.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The file that holds git's own configuration for Gitea, in [`Gitea::home`].
+/// Name of the git configuration file in [`Gitea::home`].
 pub const GIT_CONFIG: &str = ".gitconfig";
 
-/// A Gitea, as its app.ini describes it. Of what is in that file, nothing else is kept.
+/// The settings of a Gitea that this program needs. Other settings in `app.ini`, which include
+/// secrets, are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gitea {
     config: PathBuf,
+    ownership: Ownership,
     run_user: Option<String>,
     root: PathBuf,
     home: PathBuf,
     git: Option<PathBuf>,
     template_dir: Option<String>,
-    script_type: String,
 }
 
-/// Why an app.ini cannot be used: which file, which line, what was expected.
+/// A problem with an `app.ini`, with its file and line.
 #[derive(Clone, Debug)]
 pub struct GiteaError {
     config: PathBuf,
@@ -49,80 +52,125 @@ impl fmt::Display for GiteaError {
 
 impl std::error::Error for GiteaError {}
 
+/// A failure to determine the user that Gitea runs as.
+#[derive(Debug)]
+pub enum UserError {
+    /// `RUN_USER` in this file is not in the user database.
+    Unknown(PathBuf, UnknownUser),
+    /// `RUN_USER` is not set, and the repository root cannot be determined either.
+    Gitea(GiteaError),
+    /// `RUN_USER` is not set, and several users can change the repository root, whose owner is the
+    /// fallback.
+    Exposed(Exposed),
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(config, err) => write!(f, "`RUN_USER` in `{}`: {err}", text::path(config)),
+            Self::Gitea(err) => write!(f, "{err}; or name the user that Gitea runs as with --run-user"),
+            Self::Exposed(err) => write!(f, "{err}; name the user that Gitea runs as with --run-user"),
+        }
+    }
+}
+
+impl std::error::Error for UserError {}
+
 impl Gitea {
-    /// Reads an app.ini. `work_path` is where a running Gitea works, for a file that does not say.
+    /// Reads an `app.ini`. `work_path` is the work path of a running Gitea, used if the file does
+    /// not set one.
     ///
     /// # Errors
-    /// If the file cannot be read, is no app.ini, or leaves open what has no default.
+    /// If the file cannot be read or parsed, or lacks a setting that has no default.
     pub fn read(config: &Path, work_path: Option<&Path>) -> Result<Self, GiteaError> {
         let failed = |what: String| GiteaError { config: config.into(), line: None, what };
-        let bytes = at::read_file(config, MAX_FILE)
+        let (ownership, bytes) = Ownership::open(config)
+            .and_then(|(file, ownership)| Ok((ownership, dirfd::bounded(&file, MAX_FILE)?)))
             .map_err(|err| failed(format!("failed to read Gitea's configuration: {err}")))?;
         let ini = Ini::parse(&String::from_utf8_lossy(&bytes)).map_err(|wrong| GiteaError {
             config: config.into(),
             line: Some(wrong.line),
-            what: format!("{wrong}; Gitea does not start with this file either"),
+            what: format!("{wrong}; Gitea cannot start with this file either"),
         })?;
-        Reading { config, ini: &ini, work_path }.gitea()
+        AppIniReader { config, ownership, ini: &ini, work_path }.gitea()
     }
 
-    /// Returns the file that all this was read from.
+    /// Returns the user that Gitea runs as: `RUN_USER`, else the owner of `app.ini`, else the owner
+    /// of the repositories. Ignores running processes, because any user can start one.
+    ///
+    /// # Errors
+    /// If the user cannot be determined.
+    pub fn user(&self) -> Result<RunUser, UserError> {
+        if let Some(name) = &self.run_user {
+            return RunUser::named(name).map_err(|err| UserError::Unknown(self.config.clone(), err));
+        }
+        let (uid, gid) = self.ownership.owner();
+        if uid != 0 {
+            return Ok(RunUser::with_ids(uid, gid));
+        }
+        // Do not use the work path that a process claims.
+        let root = Self::read(&self.config, None).map_err(UserError::Gitea)?.root;
+        RunUser::owner_of(&root).map_err(UserError::Exposed)
+    }
+
+    /// Checks that only root and this user can change `app.ini`.
+    ///
+    /// # Errors
+    /// With the path that another user can change.
+    pub fn check(&self, user: &RunUser) -> Result<(), Exposed> {
+        self.ownership.check(user)
+    }
+
+    /// Returns the path of `app.ini`.
     pub fn config(&self) -> &Path {
         &self.config
     }
 
-    /// Returns the user that Gitea runs as, if the file says (`RUN_USER`).
-    pub fn run_user(&self) -> Option<&str> {
-        self.run_user.as_deref()
-    }
-
-    /// Returns the directory of all repositories (`[repository] ROOT`).
+    /// Returns the root directory of all repositories (`[repository] ROOT`).
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns git's home when Gitea runs it (`[git] HOME_PATH`).
+    /// Returns the home directory that Gitea sets for git (`[git] HOME_PATH`).
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Returns git's own configuration for all that Gitea does.
+    /// Returns the path of the git configuration that applies to everything Gitea does.
     pub fn git_config(&self) -> PathBuf {
         self.home.join(GIT_CONFIG)
     }
 
-    /// Returns the git that Gitea runs, if the file names one (`[git] PATH`): a path or a name to look for.
+    /// Returns the git executable that Gitea runs, if set (`[git] PATH`), as a path or as a name to
+    /// search for.
     pub fn git(&self) -> Option<&Path> {
         self.git.as_deref()
     }
 
-    /// Returns the template directory that Gitea sets for git whenever it starts (`[git.config] init.templateDir`).
+    /// Returns the template directory that Gitea configures in git at each start (`[git.config]
+    /// init.templateDir`).
     pub fn template_dir(&self) -> Option<&str> {
         self.template_dir.as_deref()
     }
-
-    /// Returns what Gitea's own hooks are run by (`[repository] SCRIPT_TYPE`).
-    pub fn script_type(&self) -> &str {
-        &self.script_type
-    }
 }
 
-/// An app.ini while it is read.
-struct Reading<'a> {
+/// An `app.ini` that is being read.
+struct AppIniReader<'a> {
     config: &'a Path,
+    ownership: Ownership,
     ini: &'a Ini,
     work_path: Option<&'a Path>,
 }
 
-impl Reading<'_> {
-    fn gitea(&self) -> Result<Gitea, GiteaError> {
+impl AppIniReader<'_> {
+    fn gitea(self) -> Result<Gitea, GiteaError> {
         let work_path = self.work_path()?;
         let work_path = work_path.as_deref();
-        // What is below another directory, and what may stand in its place.
+        // Defaults are relative to `APP_DATA_PATH`, which is relative to the work path.
         let data = self.path("server", "APP_DATA_PATH", "data", work_path, "WORK_PATH");
         let below_data = |section, key, default| match &data {
             Ok(data) => self.path(section, key, default, Some(data), "[server] APP_DATA_PATH"),
-            // An absolute path needs no other.
+            // An absolute path does not need the data path.
             Err(err) => self.path(section, key, default, None, "").map_err(|_| err.clone()),
         };
         let home = below_data("git", "HOME_PATH", "home")?;
@@ -131,22 +179,21 @@ impl Reading<'_> {
             None => below_data("repository", "ROOT", "gitea-repositories"),
         }?;
         let text = |section, key| self.ini.get(section, key).map(|value| value.text);
+        let template_dir = self.ini.get_ignoring_case("git.config", "init.templateDir");
         Ok(Gitea {
             config: self.config.into(),
             run_user: text("", "RUN_USER"),
             root,
             home,
             git: text("git", "PATH").map(Into::into),
-            template_dir: self
-                .ini
-                .get_ignoring_case("git.config", "init.templateDir")
-                .map(|value| value.text),
-            script_type: text("repository", "SCRIPT_TYPE").unwrap_or_else(|| "bash".into()),
+            template_dir: template_dir.map(|value| value.text),
+            ownership: self.ownership,
         })
     }
 
-    /// Finds out where Gitea works: what the file says counts, then what a running one was told, and without either of
-    /// them the file's own place tells, if it is where Gitea puts it.
+    /// Determines the work path: `WORK_PATH` in the file, else that of a running Gitea. Without
+    /// either, derives it from the location of `app.ini`, if that ends with the usual
+    /// `custom/conf/app.ini`.
     fn work_path(&self) -> Result<Option<PathBuf>, GiteaError> {
         if let Some(written) = self.ini.get("", "WORK_PATH") {
             let path = PathBuf::from(&written.text);
@@ -182,8 +229,9 @@ impl Reading<'_> {
         let Some(base) = base else {
             let name = if section.is_empty() { key.to_string() } else { format!("[{section}] {key}") };
             let what = format!(
-                "`{name}` is relative to `{base_name}`, which is not set, and no running Gitea tells where it works; \
-                 write `WORK_PATH = /the/directory` above the first section, as Gitea itself does since 1.20"
+                "`{name}` is relative to `{base_name}`, which is not set, and no running Gitea shows its \
+                 work path; add `WORK_PATH = /the/directory` above the first section, as Gitea does since \
+                 1.20"
             );
             return Err(GiteaError {
                 config: self.config.into(),
@@ -194,12 +242,12 @@ impl Reading<'_> {
         Ok(clean(&base.join(path)))
     }
 
-    fn wrong(&self, written: &Value, key: &str, what: &str) -> GiteaError {
+    fn wrong(&self, written: &IniValue, key: &str, what: &str) -> GiteaError {
         GiteaError { config: self.config.into(), line: Some(written.line), what: format!("`{key}`: {what}") }
     }
 }
 
-/// Takes out `.` and `..`, as Go's `filepath.Clean` does, without a look at what is there.
+/// Removes `.` and `..` lexically, like Go's `filepath.Clean`.
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {

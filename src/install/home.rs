@@ -1,4 +1,4 @@
-//! Gitea's `.gitconfig` on disk, changed as git itself changes it: under git's own lock, and as a whole.
+//! Changes Gitea's `.gitconfig` as git does: under git's own lock, and by replacing the whole file.
 
 use std::{
     fmt, io,
@@ -11,71 +11,73 @@ use rustix::{
 };
 
 use super::{
-    at::{self, Content, Dir, Obstacle},
-    block::Block,
+    block::ConfigBlock,
     command::HookCommand,
+    dirfd::{self, Content, Obstacle, OpenDir},
     git::{Git, GitError},
     gitconfig::{GitConfig, Unfit},
     gitea::GIT_CONFIG,
 };
 use crate::{
-    fault::{self, Step},
+    sys::fault::{self, Step},
     text,
 };
 
-/// What git locks the file with.
+/// git's lock file for `.gitconfig`.
 const LOCK: &str = ".gitconfig.lock";
 
-/// The new file until it has its name. Whoever changes the file is the only one of us, so that one that is there was left behind.
+/// Temporary name of the new file. The caller excludes other installations, so an existing file is
+/// left over from a crash.
 const HIDDEN: &str = ".gitconfig.gitea-lightstep";
 
-/// How large the file may be, in bytes.
+/// Maximum size of the file, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The permissions of a file that was not there; of one that was, its own.
+/// Permissions of a new file. An existing file keeps its own.
 const MODE: u32 = 0o644;
 
-/// git's home when Gitea runs it, held open.
+/// The home directory that Gitea sets for git, held open.
 #[derive(Debug)]
 pub(super) struct Home {
-    dir: Dir,
+    dir: OpenDir,
 }
 
-/// The file as it was read, and what is in it.
+/// The content of the file, parsed.
 #[derive(Debug)]
-pub struct Read {
+pub struct ParsedGitConfig {
     config: GitConfig,
-    /// `None` if there is no file.
+    /// Raw content, or `None` if the file does not exist.
     content: Option<Content>,
 }
 
-/// Returns what the config hook of ours starts that git finds in this home, if there is one.
+/// Returns the command of our config hook in the `.gitconfig` of this home directory, if there is
+/// one.
 pub fn config_hook_in(home: &Path) -> Option<HookCommand> {
-    let text = at::read_file(&home.join(GIT_CONFIG), MAX_FILE).ok()?;
+    let text = dirfd::read_file(&home.join(GIT_CONFIG), MAX_FILE).ok()?;
     match GitConfig::parse(text).ok()?.block()? {
-        Block::Hook(command) => Some(command),
-        Block::Template(_) | Block::Joined { .. } => None,
+        ConfigBlock::Hook(command) => Some(command),
+        ConfigBlock::Template(_) | ConfigBlock::Joined { .. } => None,
     }
 }
 
-/// Why the file is left as it is.
+/// A reason why the file was not changed.
 #[derive(Debug)]
 pub enum HomeError {
-    /// Something stands in the way.
+    /// A file operation failed.
     Obstacle(Obstacle),
     /// The file is a symbolic link.
     Link(PathBuf),
-    /// What is in the file.
+    /// The content of the file does not allow it.
     Unfit(PathBuf, Unfit),
-    /// git would not read what was to be written.
+    /// git rejects the new content.
     Refused(PathBuf, String),
-    /// git could not be asked.
+    /// git could not be run.
     Git(GitError),
-    /// Another process changes the file, or died while it did.
+    /// Another process holds the lock, or died while it did.
     Locked(PathBuf),
-    /// The file is a mount of its own.
+    /// The file itself is a mount point.
     Mounted(PathBuf),
-    /// Somebody else changed the file again and again.
+    /// Another process kept changing the file.
     Busy(PathBuf),
 }
 
@@ -85,35 +87,33 @@ impl fmt::Display for HomeError {
             Self::Obstacle(obstacle) => obstacle.fmt(f),
             Self::Link(path) => write!(
                 f,
-                "`{}` is a symbolic link, and what it names may be somebody else's; put the file itself in its place, or name the file's own directory as `[git] HOME_PATH`",
+                "`{}` is a symbolic link, and its target may belong to another user; replace the link by \
+                 the file, or set `[git] HOME_PATH` to the directory of the file",
                 text::path(path)
             ),
             Self::Unfit(path, unfit) => write!(f, "{}:{}: {unfit}", text::path(path), unfit.line()),
             Self::Refused(path, why) => {
                 write!(
                     f,
-                    "`{}` is left as it was, because git would not read it any more: {why}",
+                    "`{}` was not changed, because git would reject the new version: {why}",
                     text::path(path)
                 )
             }
             Self::Git(err) => err.fmt(f),
             Self::Locked(path) => write!(
                 f,
-                "`{}` is there: another process is changing Gitea's git configuration; try again, and if none is, remove that file",
+                "`{}` exists, so another process may be changing Gitea's git configuration; try again, or \
+                 remove that file if no process is",
                 text::path(path)
             ),
             Self::Mounted(path) => write!(
                 f,
-                "`{}` is mounted by itself, and cannot be replaced as a whole; mount its directory instead, or run this \
-                 where the file comes from",
+                "`{}` is a mount point, so it cannot be replaced; mount its directory instead, or run this \
+                 command where the file comes from",
                 text::path(path)
             ),
             Self::Busy(path) => {
-                write!(
-                    f,
-                    "`{}` is being changed by another process all the time; try again",
-                    text::path(path)
-                )
+                write!(f, "another process keeps changing `{}`; try again", text::path(path))
             }
         }
     }
@@ -133,21 +133,22 @@ impl From<GitError> for HomeError {
     }
 }
 
-impl Read {
-    /// Returns what the file says.
+impl ParsedGitConfig {
+    /// Returns the parsed configuration.
     pub fn config(&self) -> &GitConfig {
         &self.config
     }
 
-    /// Returns the text of the file with this block, or without one; `None` if there is to be no file.
-    fn becoming(&self, block: Option<&Block>) -> Option<Vec<u8>> {
+    /// Returns the new text of the file with this block, or without one. Returns `None` if the file
+    /// should not exist.
+    fn becoming(&self, block: Option<&ConfigBlock>) -> Option<Vec<u8>> {
         match (block, &self.content) {
             (Some(block), Some(_)) => Some(self.config.with(block)),
             (Some(block), None) => Some(GitConfig::new_with(block)),
             (None, None) => None,
             (None, Some(_)) => {
                 let text = self.config.without();
-                // What held nothing but our block and the newline after it was made by us.
+                // We created the file if nothing is left but our block and its final newline.
                 let was_ours = text.is_empty() && self.config.text().ends_with(b"\n");
                 (!was_ours || !self.config.has_block()).then_some(text)
             }
@@ -156,37 +157,43 @@ impl Read {
 }
 
 impl Home {
-    /// Opens the directory, `None` if it is not there.
+    /// Opens the directory, or returns `None` if it does not exist.
     pub fn open(home: &Path) -> Result<Option<Self>, Obstacle> {
-        match Dir::open(home) {
+        match OpenDir::open(home) {
             Ok(dir) => Ok(Some(Self { dir })),
             Err(err) if err.errno() == Some(Errno::NOENT) => Ok(None),
             Err(err) => Err(err),
         }
     }
 
-    pub fn dir(&self) -> &Dir {
+    pub fn dir(&self) -> &OpenDir {
         &self.dir
     }
 
-    /// Returns where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> PathBuf {
         self.dir.path().join(GIT_CONFIG)
     }
 
     /// Reads the file.
-    pub fn read(&self) -> Result<Read, HomeError> {
+    pub fn read(&self) -> Result<ParsedGitConfig, HomeError> {
         let content = self.dir.read(GIT_CONFIG, MAX_FILE).map_err(|err| {
             if err.is_link() { HomeError::Link(self.path()) } else { HomeError::Obstacle(err) }
         })?;
         let text = content.as_ref().map(|content| content.bytes.clone()).unwrap_or_default();
         let config = GitConfig::parse(text).map_err(|unfit| HomeError::Unfit(self.path(), unfit))?;
-        Ok(Read { config, content })
+        Ok(ParsedGitConfig { config, content })
     }
 
-    /// Has this block in the file, or none, and returns whether that changed it. `git` is asked whether it can read the new
-    /// file before it is put in the place of the old one.
-    pub fn change(&self, block: Option<&Block>, git: Option<&Git>, is_real: bool) -> Result<bool, HomeError> {
+    /// Sets our block in the file, or removes it if `block` is `None`. Returns true if that changes
+    /// the file, or would on a dry run. If `git` is given, it must accept the new file before the
+    /// old one is replaced.
+    pub fn change(
+        &self,
+        block: Option<&ConfigBlock>,
+        git: Option<&Git>,
+        is_real: bool,
+    ) -> Result<bool, HomeError> {
         const TRIES: usize = 5;
         if is_real {
             self.end_what_died()?;
@@ -207,8 +214,13 @@ impl Home {
         Err(HomeError::Busy(self.path()))
     }
 
-    /// Replaces the file that was read, and returns whether it was still the same.
-    fn replace(&self, read: &Read, new: Option<&[u8]>, git: Option<&Git>) -> Result<bool, HomeError> {
+    /// Replaces the file. Returns false if it has changed since `read`.
+    fn replace(
+        &self,
+        read: &ParsedGitConfig,
+        new: Option<&[u8]>,
+        git: Option<&Git>,
+    ) -> Result<bool, HomeError> {
         let mode = read.content.as_ref().map_or(MODE, |content| content.mode);
         let hidden = self.dir.write_hidden(HIDDEN, new.unwrap_or_default(), mode)?;
         hidden.sync()?;
@@ -217,7 +229,7 @@ impl Home {
         {
             return Err(HomeError::Refused(self.path(), why));
         }
-        // A Gitea that starts while the lock is there fails. So all the work is done by now.
+        // Take the lock as late as possible, because Gitea fails to start while it exists.
         let lock = self.lock()?;
         let now = self.dir.read(GIT_CONFIG, MAX_FILE)?;
         if now != read.content {
@@ -233,8 +245,8 @@ impl Home {
         Ok(true)
     }
 
-    /// Takes git's lock. It is a second name of the new file, by which it is known later that it is one of ours whose holder
-    /// has died.
+    /// Takes git's lock by creating a hard link to the new file. A stale lock of ours can then be
+    /// recognised by its inode.
     fn lock(&self) -> Result<GitLock<'_>, HomeError> {
         let path = self.dir.path().join(LOCK);
         let fd = self.dir.fd();
@@ -242,7 +254,7 @@ impl Home {
             match fs::linkat(fd, HIDDEN, fd, LOCK, AtFlags::empty()) {
                 Ok(()) => Ok(()),
                 Err(Errno::EXIST) => Err(Errno::EXIST.into()),
-                // Not every file system has links.
+                // Some file systems do not support hard links.
                 Err(_) => {
                     let flags =
                         OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -258,7 +270,8 @@ impl Home {
         }
     }
 
-    /// Takes away what one of us left behind that died: nobody else of us is at work here.
+    /// Removes the lock and the temporary file of a crashed installation. The caller excludes
+    /// running ones.
     fn end_what_died(&self) -> Result<(), Obstacle> {
         let inode = |name: &str| {
             let stat = fs::statat(self.dir.fd(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -275,14 +288,14 @@ impl Home {
     }
 }
 
-/// git's lock, until it is let go.
+/// git's lock, released on drop.
 struct GitLock<'a> {
     home: &'a Home,
 }
 
 impl Drop for GitLock<'_> {
     fn drop(&mut self) {
-        // Who comes next is told what to do if it is still there.
+        // Ignore errors: the next process that finds the lock explains what to do.
         let _ = self.home.dir.remove(LOCK);
     }
 }

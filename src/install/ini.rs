@@ -1,45 +1,47 @@
-//! app.ini, read as Gitea reads it: the dialect is go-ini's, with the one option that Gitea sets (no continuation of lines).
+//! Parses `app.ini` as Gitea does. The dialect is that of go-ini, with the one option that Gitea
+//! sets: lines are not continued by a backslash.
 //!
-//! The file holds secrets. No message quotes a line of it, and what is asked for is all that leaves this module.
+//! The file contains secrets. Error messages do not quote lines, and only the requested values
+//! leave this module.
 
 use std::{collections::BTreeMap, fmt};
 
-/// How far `%(KEY)s` is followed; go-ini's own limit.
+/// Maximum number of `%(KEY)s` expansions, as in go-ini.
 const MAX_EXPANSIONS: usize = 99;
 
-/// How long an expanded value may be, in bytes.
+/// Maximum length of an expanded value, in bytes.
 const MAX_VALUE: usize = 64 << 10;
 
-/// What is before the first section, and also in one that is named so.
+/// Name of the section before the first header. A header may use the name too.
 const DEFAULT_SECTION: &str = "DEFAULT";
 
-/// The keys of a file with their values as written, by section.
+/// The keys of a file with their unexpanded values, by section.
 #[derive(Default)]
-pub(super) struct Ini {
-    sections: BTreeMap<String, BTreeMap<String, Written>>,
+pub(crate) struct Ini {
+    sections: BTreeMap<String, BTreeMap<String, RawValue>>,
 }
 
-/// A value as it stands in the file.
-struct Written {
+/// A value as written in the file.
+struct RawValue {
     text: String,
     line: usize,
 }
 
-/// A value with its references expanded, and the line that its key stands in.
+/// A value with its references expanded, and the line of its key.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Value {
+pub(crate) struct IniValue {
     pub text: String,
     pub line: usize,
 }
 
-/// What is wrong with a file, and in which line.
+/// A syntax error and its line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
+pub(crate) struct IniSyntaxError {
     pub line: usize,
     pub what: &'static str,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for IniSyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what)
     }
@@ -49,24 +51,25 @@ impl Ini {
     /// Parses a file.
     ///
     /// # Errors
-    /// With the first line that go-ini would refuse, on which Gitea would not start either.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
+    /// At the first line that go-ini rejects. Gitea would not start with the file either.
+    pub fn parse(text: &str) -> Result<Self, IniSyntaxError> {
         let mut ini = Self::default();
         let mut section = DEFAULT_SECTION.to_string();
         let mut lines =
-            Lines { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 0, has_end: false };
+            IniLines { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 0, has_end: false };
         while let Some(line) = lines.next() {
             let at = lines.line;
             let line = line.trim_start();
             match line.as_bytes().first() {
                 None | Some(b'#' | b';') => {}
                 Some(b'[') => {
-                    let end = line
-                        .rfind(']')
-                        .ok_or(Malformed { line: at, what: "expected `]` at the end of a section's name" })?;
+                    let end = line.rfind(']').ok_or(IniSyntaxError {
+                        line: at,
+                        what: "expected `]` at the end of a section's name",
+                    })?;
                     section = line[1..end].to_string();
                     if section.is_empty() {
-                        return Err(Malformed {
+                        return Err(IniSyntaxError {
                             line: at,
                             what: "expected the name of a section between `[` and `]`",
                         });
@@ -74,38 +77,39 @@ impl Ini {
                 }
                 Some(_) => {
                     let (key, rest) =
-                        key(line, lines.has_end).map_err(|what| Malformed { line: at, what })?;
-                    let text = value(rest, &mut lines).map_err(|what| Malformed { line: at, what })?;
-                    // The last one counts.
-                    ini.sections.entry(section.clone()).or_default().insert(key, Written { text, line: at });
+                        key(line, lines.has_end).map_err(|what| IniSyntaxError { line: at, what })?;
+                    let text = value(rest, &mut lines).map_err(|what| IniSyntaxError { line: at, what })?;
+                    // The last occurrence of a key wins.
+                    ini.sections.entry(section.clone()).or_default().insert(key, RawValue { text, line: at });
                 }
             }
         }
         Ok(ini)
     }
 
-    /// Returns the value of a key, if there is one and it is not empty. The section before the first one has the name "".
-    pub fn get(&self, section: &str, key: &str) -> Option<Value> {
+    /// Returns the value of a key, or `None` if it is missing or empty. The name of the section
+    /// before the first header is "".
+    pub fn get(&self, section: &str, key: &str) -> Option<IniValue> {
         let written = self.find(section, key)?;
         let text = self.expanded(section, written);
-        (!text.is_empty()).then_some(Value { text, line: written.line })
+        (!text.is_empty()).then_some(IniValue { text, line: written.line })
     }
 
-    /// Returns the value of a key whose name counts in lower case only, as git's do.
-    pub fn get_ignoring_case(&self, section: &str, key: &str) -> Option<Value> {
+    /// Returns the value of a key whose name is case-insensitive, like those of git.
+    pub fn get_ignoring_case(&self, section: &str, key: &str) -> Option<IniValue> {
         let keys = self.sections.get(named(section))?;
-        // Gitea sets one after the other in no order, so that of two spellings either may be the one.
+        // Gitea applies the spellings of a key in random order, so any of them may win.
         let name = keys.keys().find(|name| name.eq_ignore_ascii_case(key))?;
         self.get(section, name)
     }
 
-    fn find(&self, section: &str, key: &str) -> Option<&Written> {
+    fn find(&self, section: &str, key: &str) -> Option<&RawValue> {
         let own = self.sections.get(named(section)).and_then(|keys| keys.get(key));
-        // A section `a.b` has what `a` has.
+        // Section `a.b` inherits the keys of `a`.
         own.or_else(|| self.find(section.rsplit_once('.')?.0, key))
     }
 
-    fn expanded(&self, section: &str, written: &Written) -> String {
+    fn expanded(&self, section: &str, written: &RawValue) -> String {
         let mut text = written.text.clone();
         for _ in 0..MAX_EXPANSIONS {
             let Some(reference) = reference(&text) else { break };
@@ -126,15 +130,15 @@ fn named(section: &str) -> &str {
     if section.is_empty() { DEFAULT_SECTION } else { section }
 }
 
-/// The lines of a file, each without its end.
-struct Lines<'t> {
+/// Iterates over the lines of a file, without line ends.
+struct IniLines<'t> {
     rest: &'t str,
     line: usize,
-    /// Whether there was a newline at the end of the last one, which go-ini counts with it.
+    /// True if the last line ended with a newline, which go-ini includes in its length.
     has_end: bool,
 }
 
-impl<'t> Lines<'t> {
+impl<'t> IniLines<'t> {
     fn next(&mut self) -> Option<&'t str> {
         if self.rest.is_empty() {
             return None;
@@ -147,10 +151,10 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// Divides a line into its key and what comes after the delimiter.
+/// Splits a line into its key and the text after the delimiter.
 fn key(line: &str, has_end: bool) -> Result<(String, &str), &'static str> {
     let quote = ["\"\"\"", "\"", "`"].into_iter().find(|quote| line.starts_with(quote));
-    // Less than a name between two of them is a pair of quotes and a third.
+    // On a line of at most six bytes, newline included, go-ini reads `"""` as a `"` quote.
     let quote = quote
         .map(|quote| if quote.len() == 3 && line.len() + usize::from(has_end) <= 6 { "\"" } else { quote });
     let (name, rest) = match quote {
@@ -166,8 +170,8 @@ fn key(line: &str, has_end: bool) -> Result<(String, &str), &'static str> {
     Ok((name.to_string(), &rest[delimiter + 1..]))
 }
 
-/// Reads what comes after the delimiter, and the lines after it that belong to it.
-fn value(rest: &str, lines: &mut Lines<'_>) -> Result<String, &'static str> {
+/// Parses the value after the delimiter, which may extend over the following lines.
+fn value(rest: &str, lines: &mut IniLines<'_>) -> Result<String, &'static str> {
     let text = rest.trim_start();
     let quote = ["\"\"\"", "`"]
         .into_iter()
@@ -189,7 +193,7 @@ fn value(rest: &str, lines: &mut Lines<'_>) -> Result<String, &'static str> {
         return Err("expected the quote that ends a value");
     }
     let text = text.trim_end();
-    // A comment needs no space before it.
+    // A comment starts even without a space before it.
     let text = text.find(['#', ';']).map_or(text, |comment| text[..comment].trim_end());
     let is_quoted = |quote: char| {
         text.len() >= 2 && text.starts_with(quote) && text[1..].find(quote) == Some(text.len() - 2)
@@ -197,7 +201,7 @@ fn value(rest: &str, lines: &mut Lines<'_>) -> Result<String, &'static str> {
     Ok(if is_quoted('\'') || is_quoted('"') { text[1..text.len() - 1].to_string() } else { text.to_string() })
 }
 
-/// Returns the first `%(NAME)s` of a text.
+/// Returns the first `%(NAME)s` in a text.
 fn reference(text: &str) -> Option<&str> {
     text.match_indices("%(").find_map(|(start, _)| {
         let rest = &text[start..];
@@ -207,97 +211,4 @@ fn reference(text: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn value_of(line: &str) -> String {
-        let ini = Ini::parse(line).unwrap_or_else(|err| panic!("{line:?}: {err}"));
-        ini.get("", "K").map(|value| value.text).unwrap_or_default()
-    }
-
-    #[test]
-    fn a_value_is_what_go_ini_makes_of_it() {
-        for (line, expected) in [
-            ("K = v", "v"),
-            ("K=v", "v"),
-            ("K: v", "v"),
-            ("  K\t=\tv  \r", "v"),
-            ("K = a=b:c", "a=b:c"),
-            ("K = a ; comment", "a"),
-            ("K = a#comment", "a"),
-            ("K = `a;b#c` ; comment", "a;b#c"),
-            ("K = \"a b\"", "a b"),
-            ("K = 'a b'", "a b"),
-            ("K = \"a\" \"b\"", "\"a\" \"b\""),
-            ("K = \"a;b\"", "\"a"),
-            ("K = \"\"\"a \" b\"\"\"", "a \" b"),
-            ("K = \"\"\"a\nb\"\"\"", "a\nb"),
-            ("K = \"\"\"", "\"\"\""),
-            ("K = `a\nb` ; c\nL = d", "a\nb"),
-            ("K = a\\", "a\\"),
-            ("K = a\nK = b", "b"),
-            ("`K` = v", "v"),
-            ("\"K\" = v", "v"),
-            ("\"\"\"K\"\"\" = v", "v"),
-            ("[DEFAULT]\nK = v", "v"),
-            ("\u{feff}K = v", "v"),
-            ("# K = v\n; K = v", ""),
-            ("K =", ""),
-            ("k = v", ""),
-        ] {
-            assert_eq!(value_of(line), expected, "{line:?}");
-        }
-    }
-
-    /// What go-ini 1.66.2 said of random texts, with the options that Gitea gives it: by section and key, or nothing where it
-    /// refuses the file.
-    const GO_INI: &str = include_str!("../../tests/fixtures/go-ini.jsonl");
-
-    #[test]
-    fn go_ini_says_the_same() {
-        type Said = BTreeMap<String, BTreeMap<String, String>>;
-        for line in GO_INI.lines() {
-            let (text, theirs): (String, Option<Said>) = serde_json::from_str(line).expect("JSON");
-            let ours = Ini::parse(&text).ok();
-            assert_eq!(ours.is_some(), theirs.is_some(), "{text:?}");
-            for (section, keys) in theirs.iter().flatten() {
-                for (key, expected) in keys {
-                    let value = ours.as_ref().and_then(|ours| ours.get(section, key)).map(|value| value.text);
-                    assert_eq!(&value.unwrap_or_default(), expected, "{text:?}, [{section}] {key}");
-                }
-            }
-        }
-        assert_eq!(GO_INI.lines().count(), 200);
-    }
-
-    #[test]
-    fn a_reference_is_looked_up_in_the_section_and_in_the_first() {
-        let text = "BASE = /srv\n[server]\nDATA = %(BASE)s/data\nALL = %(DATA)s/all\n\
-                    [git]\nHOME = %(BASE)s/%(NONE)s\nSELF = %(SELF)s\nBASE = /git\n[git.config]\na = %(HOME)s";
-        let ini = Ini::parse(text).expect("well-formed");
-        let get = |section, key| ini.get(section, key).map(|value| value.text);
-        assert_eq!(get("server", "ALL").as_deref(), Some("/srv/data/all"));
-        assert_eq!(get("git", "HOME").as_deref(), Some("/git/%(NONE)s"));
-        assert_eq!(get("git", "SELF").as_deref(), Some("%(SELF)s"));
-        assert_eq!(get("git.config", "a").as_deref(), Some("/git/%(NONE)s"));
-        assert_eq!(get("server", "HOME"), None);
-        assert_eq!(ini.get_ignoring_case("git.config", "A").map(|value| value.line), Some(10));
-    }
-
-    #[test]
-    fn what_gitea_would_not_start_with_is_named_and_not_shown() {
-        for (text, line) in
-            [("K = v\n\nsecret", 3), ("[section", 1), ("[]", 1), ("K = `secret\nmore", 1), ("`secret = v", 1)]
-        {
-            let wrong = Ini::parse(text).err().expect("refused");
-            assert_eq!(wrong.line, line, "{text:?}");
-            assert!(!wrong.to_string().contains("secret"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn references_that_grow_come_to_an_end() {
-        let ini = Ini::parse("A = %(B)s%(B)s\nB = %(A)s%(A)s").expect("well-formed");
-        assert!(ini.get("", "A").is_some_and(|value| value.text.len() <= MAX_VALUE));
-    }
-}
+mod tests;

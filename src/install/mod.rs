@@ -1,46 +1,45 @@
-//! Into every repository of a Gitea, and out again: what `install`, `uninstall` and `doctor` know of it.
+//! Installs the hook in every repository of a Gitea and removes it again. `install`, `uninstall`
+//! and `doctor` use this module.
 
 mod api;
-mod at;
 mod block;
 mod command;
-mod covering;
+mod dirfd;
 mod entries;
 mod find;
 mod git;
 mod gitconfig;
 mod gitea;
 mod home;
-mod ini;
-mod new_ones;
-mod place;
+pub(crate) mod ini;
+mod installer;
+mod ownership;
 mod process;
 mod program;
-mod slot;
+mod root;
 mod survey;
+pub(crate) mod system;
 mod template;
+mod template_hook;
 mod traps;
 mod tree;
 mod user;
+mod wrapper;
 
 pub use api::{Api, ApiCame, ApiError};
-pub use at::Obstacle;
-pub use block::Block;
-pub use command::{HookCommand, MARK, UnfitPath, is_wrapper};
-pub use covering::{
-    Covered, CoveringError, Job, TemplateCame, install, install_in, uninstall, uninstall_from,
-};
-pub use find::{FindError, Found, find};
-pub use git::{Git, GitError, GitVersion};
-pub use gitconfig::{GitConfig, Unfit};
-pub use gitea::{GIT_CONFIG, Gitea, GiteaError};
-pub use home::{HomeError, config_hook_in};
-pub use place::{Place, Way};
+pub use command::HookCommand;
+pub use dirfd::Obstacle;
+pub use find::{FoundConfig, find};
+pub use git::{Git, GitVersion};
+pub use gitea::Gitea;
+pub use home::config_hook_in;
+pub use installer::{Covered, CoveringError, InstallJob, install, install_in, uninstall, uninstall_from};
+pub use ownership::{Exposed, check};
 pub use process::Process;
-pub use program::{Said, bare, run};
-pub use slot::NAME;
+pub use program::{ProgramOutput, bare, run};
+pub use root::{RepositoriesRoot, Way};
 pub use survey::{Oddity, Survey, survey};
-pub use template::TEMPLATE;
 pub use traps::{Trap, traps};
-pub use tree::{Repository, Walked, Walking};
-pub use user::{RunUser, UnknownUser};
+pub use tree::Walking;
+pub use user::RunUser;
+pub use wrapper::NAME;

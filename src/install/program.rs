@@ -1,4 +1,4 @@
-//! Running another program: bounded in time and in what is read of it.
+//! Runs another program, with limits on its run time and its output.
 
 use std::{
     io::{self, Read as _},
@@ -9,34 +9,35 @@ use std::{
     time::Duration,
 };
 
-use crate::{child, time::Deadline};
+use crate::{sys::child, sys::time::Deadline};
 
-/// How much of what a program says is read, in bytes.
+/// Maximum number of bytes kept of each output stream.
 const MAX_SAID: u64 = 4 << 10;
 
-/// What a program said, as far as it was read.
+/// The output of a program, up to the limit.
 #[derive(Debug)]
-pub struct Said {
-    /// Whether its exit status was 0.
+pub struct ProgramOutput {
+    /// True if the exit status was 0.
     pub is_success: bool,
-    /// What it answered.
+    /// Standard output.
     pub stdout: Vec<u8>,
-    /// What else it said.
+    /// Standard error.
     pub stderr: Vec<u8>,
 }
 
-/// Returns a command that has nothing of our environment but the way to other programs.
+/// Returns a command that inherits only `PATH` from our environment.
 pub fn bare(program: &Path) -> Command {
+    child::withhold_descriptors();
     let mut command = Command::new(program);
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).env("LC_ALL", "C");
     command
 }
 
-/// Runs a program to its end, and ends it if it has none for so long.
+/// Runs a program, and kills it if it takes longer than `patience`.
 ///
 /// # Errors
-/// If it cannot be started, or had to be ended.
-pub fn run(command: &mut Command, patience: Duration) -> io::Result<Said> {
+/// If it cannot be started, or was killed.
+pub fn run(command: &mut Command, patience: Duration) -> io::Result<ProgramOutput> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (sender, receiver) = mpsc::channel();
     let streams: [Option<Box<dyn io::Read + Send>>; 2] = [
@@ -45,12 +46,12 @@ pub fn run(command: &mut Command, patience: Duration) -> io::Result<Said> {
     ];
     for (nth, stream) in streams.into_iter().enumerate() {
         let (Some(stream), sender) = (stream, sender.clone()) else { continue };
-        // The pipe may outlive the program, in a child of its own; then the thread stays behind.
+        // A descendant of the program may keep the pipe open. The thread then stays blocked.
         thread::spawn(move || {
             let mut said = Vec::new();
             let mut stream = stream;
             let read = stream.by_ref().take(MAX_SAID).read_to_end(&mut said);
-            // It would die of what nobody reads.
+            // Drain the rest: closing the pipe early would kill the program with SIGPIPE.
             let _ = io::copy(&mut stream, &mut io::sink());
             sender.send((nth, read.map(|_| said)))
         });
@@ -62,8 +63,11 @@ pub fn run(command: &mut Command, patience: Duration) -> io::Result<Said> {
         said[nth] = part?;
     }
     let Some(status) = child::wait(&mut child, deadline)? else {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it ran on for {patience:?}")));
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("it did not finish within {patience:?}"),
+        ));
     };
     let [stdout, stderr] = said;
-    Ok(Said { is_success: status.success(), stdout, stderr })
+    Ok(ProgramOutput { is_success: status.success(), stdout, stderr })
 }

@@ -1,76 +1,77 @@
-//! A look at the hooks of every repository: which of them start us, and what there is that nobody expects.
+//! Surveys the hooks of every repository: those that run our program, and anything unexpected.
 
 use std::{collections::BTreeMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use rustix::{fs::FileType, process::geteuid};
 
 use super::{
-    at::{Dir, Entry, Obstacle},
     command::{self, HookCommand},
-    place::Place,
-    slot::{HOOKS, NAME, POST_RECEIVE},
+    dirfd::{EntryMetadata, Obstacle, OpenDir},
+    root::RepositoriesRoot,
     tree::Walking,
+    wrapper::{HOOKS, NAME, POST_RECEIVE},
 };
 
-/// The hooks of Gitea's; each is a file that starts those of a directory of its name, with `.d` behind it.
+/// Hooks that Gitea installs. Each runs the files in the directory of its name with the suffix
+/// `.d`.
 const GITEAS: [&str; 4] = ["pre-receive", "update", "post-receive", "proc-receive"];
 
 /// Gitea's own file in such a directory.
 const GITEA: &str = "gitea";
 
-/// How large a hook may be that is read, in bytes.
+/// Maximum size of a hook that is read, in bytes.
 const MAX_HOOK: u64 = 64 << 10;
 
 const OTHERS_MAY_WRITE: u32 = 0o022;
 const MAY_RUN: u32 = 0o111;
 
-/// Something about the hooks of a repository that somebody should know.
+/// A condition of a repository's hooks that the administrator should know about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Oddity {
-    /// Gitea's own post-receive hook is not there or cannot be run, so no other is.
+    /// Gitea's post-receive hook is missing or not executable, so no hook runs.
     DelegateDead,
-    /// A file of ours cannot be run.
+    /// Our wrapper is not executable.
     WrapperDead,
-    /// What has our name is not ours.
+    /// A foreign file has our wrapper's name.
     WrapperForeign,
-    /// A file of ours was changed so that nobody knows what it starts.
+    /// Our wrapper was edited, so that its command cannot be parsed.
     WrapperChanged,
-    /// The text of the Git Hooks page begins with a byte-order mark.
+    /// The text of the Git Hooks page starts with a byte-order mark.
     PageMarked,
-    /// A program that neither Gitea nor we have put there.
+    /// An executable that neither Gitea nor this program installed.
     Unexpected,
-    /// Others than Gitea's user may write there.
+    /// Users other than the owner can write to it.
     Loose,
-    /// It belongs to the user with this id, and not to Gitea's.
+    /// It belongs to this user ID instead of Gitea's user.
     Owner(u32),
-    /// It cannot be looked at, for this reason.
+    /// It could not be inspected, for this reason.
     Unseen(String),
 }
 
-/// What was seen.
+/// The result of a survey.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// How many repositories there are.
+    /// Number of repositories.
     pub repositories: usize,
-    /// How many of them Gitea runs no hooks in, because they have no directory for them.
+    /// Number of repositories in which Gitea runs no hooks, because they lack the directory.
     pub without_delegate: usize,
-    /// Repositories that have no file of ours.
+    /// Repositories without our wrapper.
     pub uncovered: Vec<PathBuf>,
-    /// What files of ours start, and in how many repositories.
+    /// Commands in our wrappers, with the number of repositories.
     pub commands: BTreeMap<HookCommand, usize>,
-    /// Where what is odd.
+    /// Paths affected by each oddity.
     pub oddities: BTreeMap<Oddity, Vec<PathBuf>>,
-    /// What Gitea's own hooks start.
+    /// Program that Gitea's own hooks run.
     pub gitea: Option<PathBuf>,
-    /// A repository in which hooks are run.
+    /// A repository in which hooks run.
     pub example: Option<PathBuf>,
 }
 
-/// Looks at every repository.
+/// Surveys every repository.
 ///
 /// # Errors
-/// If the directory of all repositories cannot be read.
-pub fn survey(place: &Place, walking: &Walking) -> Result<Survey, Obstacle> {
+/// If the root directory cannot be read.
+pub fn survey(place: &RepositoriesRoot, walking: &Walking) -> Result<Survey, Obstacle> {
     let mut survey = Survey::default();
     let Some(repositories) = place.repositories()? else { return Ok(survey) };
     repositories.each(walking, |opened| match opened {
@@ -86,7 +87,7 @@ pub fn survey(place: &Place, walking: &Walking) -> Result<Survey, Obstacle> {
 }
 
 impl Survey {
-    fn look_at(&mut self, repository: &Dir) -> Result<(), Obstacle> {
+    fn look_at(&mut self, repository: &OpenDir) -> Result<(), Obstacle> {
         let Some(hooks) = repository.sub(HOOKS)? else {
             self.without_delegate += 1;
             return Ok(());
@@ -106,8 +107,9 @@ impl Survey {
         Ok(())
     }
 
-    /// Looks at a file of `hooks` itself, where Gitea has four and git its samples.
-    fn beside_giteas(&mut self, hooks: &Dir, name: &OsStr) {
+    /// Checks an entry of `hooks` itself, which normally contains Gitea's four hooks and git's
+    /// samples.
+    fn beside_giteas(&mut self, hooks: &OpenDir, name: &OsStr) {
         let Some(entry) = hooks.entry(name) else { return };
         let is_giteas = GITEAS.iter().any(|known| name == *known);
         let is_sample = name.as_bytes().ends_with(b".sample");
@@ -118,12 +120,12 @@ impl Survey {
         }
     }
 
-    /// Looks at the directory of files that one of Gitea's hooks starts.
-    fn files(&mut self, hooks: &Dir, files: &Dir, hook: &str) -> Result<(), Obstacle> {
+    /// Checks the directory of files that one of Gitea's hooks runs.
+    fn files(&mut self, hooks: &OpenDir, files: &OpenDir, hook: &str) -> Result<(), Obstacle> {
         self.held(files, ".");
         let is_ours = hook == "post-receive";
         for (name, _) in files.names()? {
-            // These are not run.
+            // Gitea's hook skips hidden files. Our wrapper is checked below.
             if name.as_bytes().starts_with(b".") || (is_ours && name == NAME) {
                 continue;
             }
@@ -141,7 +143,7 @@ impl Survey {
         Ok(())
     }
 
-    fn post_receive(&mut self, hooks: &Dir, files: &Dir) -> Result<(), Obstacle> {
+    fn post_receive(&mut self, hooks: &OpenDir, files: &OpenDir) -> Result<(), Obstacle> {
         let repository = hooks.path().parent().unwrap_or(hooks.path());
         let delegate = hooks.entry("post-receive");
         if delegate.is_none_or(|entry| entry.mode & MAY_RUN == 0) {
@@ -177,8 +179,9 @@ impl Survey {
         Ok(())
     }
 
-    /// Looks who holds a name: what others may change, they may have Gitea's user run.
-    fn held(&mut self, dir: &Dir, name: impl AsRef<OsStr>) {
+    /// Checks owner and permissions of an entry: users who can change it can run code as Gitea's
+    /// user.
+    fn held(&mut self, dir: &OpenDir, name: impl AsRef<OsStr>) {
         let Some(entry) = dir.entry(name.as_ref()) else { return };
         let path =
             || if name.as_ref() == "." { dir.path().to_path_buf() } else { dir.path().join(name.as_ref()) };
@@ -200,11 +203,11 @@ impl Survey {
     }
 }
 
-/// Returns whether Gitea's hook would start it: a file, or a link to one, that may be run.
-fn is_program(entry: Entry) -> bool {
+/// Returns true if Gitea's hook would run the entry: an executable file, or a link.
+fn is_program(entry: EntryMetadata) -> bool {
     match entry.kind {
         FileType::RegularFile => entry.mode & MAY_RUN != 0,
-        // Whatever it leads to.
+        // The target of the link is not checked.
         FileType::Symlink => true,
         _ => false,
     }

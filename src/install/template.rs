@@ -1,30 +1,31 @@
-//! New repositories: git makes each from a template directory, which Gitea's git configuration names.
+//! The template directory from which git creates new repositories, set by `init.templateDir`.
 
 use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice as _;
 
 use super::{
-    at::{Dir, Obstacle},
+    dirfd::{Obstacle, OpenDir},
     gitconfig::GitConfig,
     gitea::Gitea,
-    slot::{self, Act, Came, HOOKS, POST_RECEIVE},
+    wrapper::{self, Act, Change, HOOKS, POST_RECEIVE},
 };
 
-/// The template directory of our own, in git's home.
+/// Name of our own template directory, in git's home directory.
 pub const TEMPLATE: &str = "gitea-lightstep-template";
 
-/// A template directory that somebody else set, and where.
+/// A foreign template directory that is configured for git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
-    /// `None` if it cannot be told which directory is meant.
+    /// Absolute path, or `None` if it cannot be determined.
     pub dir: Option<PathBuf>,
-    /// As it is written.
+    /// Value as written.
     pub written: String,
 }
 
 impl Named {
-    /// Finds the one that git will use: what Gitea sets whenever it starts counts, then what is in the file.
+    /// Finds the directory that git uses. Gitea's own setting, which it applies at each start,
+    /// overrides the file.
     pub fn find(config: Option<&GitConfig>, gitea: &Gitea) -> Option<Self> {
         let of_gitea = gitea.template_dir().map(|dir| dir.as_bytes().to_vec());
         let written = of_gitea.or_else(|| Some(config?.template_dir()?.0.into()))?;
@@ -36,47 +37,47 @@ impl Named {
     }
 }
 
-/// Has the wrapper in our own template directory.
-pub(super) fn put(home: &Dir, wrapper: &[u8], is_real: bool) -> Result<Came, Obstacle> {
+/// Installs the wrapper in our own template directory.
+pub(super) fn put(home: &OpenDir, wrapper: &[u8], is_real: bool) -> Result<Change, Obstacle> {
     if !is_real {
         return match home.sub(TEMPLATE)? {
-            Some(template) => Ok(match slot::act_in(&template, Act::Put(wrapper), false)? {
-                Came::NoPlace => Came::IsSo,
+            Some(template) => Ok(match wrapper::act_in(&template, Act::Put(wrapper), false)? {
+                Change::NoHooksDir => Change::Changed,
                 came => came,
             }),
-            None => home.is_writable().map(|()| Came::IsSo),
+            None => home.is_writable().map(|()| Change::Changed),
         };
     }
     put_into(&home.sub_or_made(TEMPLATE)?, wrapper)
 }
 
-/// Returns how many of the directories to the wrapper are missing in the template directory of somebody else.
+/// Returns the number of directories that a foreign template lacks for the wrapper.
 pub(super) fn missing(dir: &Path) -> Result<u8, Obstacle> {
-    match Dir::open(dir)?.sub(HOOKS)? {
+    match OpenDir::open(dir)?.sub(HOOKS)? {
         None => Ok(2),
         Some(hooks) => Ok(u8::from(hooks.sub(POST_RECEIVE)?.is_none())),
     }
 }
 
-/// Has the wrapper in the template directory of somebody else.
-pub(super) fn join(dir: &Path, wrapper: &[u8], is_real: bool) -> Result<Came, Obstacle> {
-    let template = Dir::open(dir)?;
+/// Installs the wrapper in a foreign template directory.
+pub(super) fn join(dir: &Path, wrapper: &[u8], is_real: bool) -> Result<Change, Obstacle> {
+    let template = OpenDir::open(dir)?;
     if is_real {
         return put_into(&template, wrapper);
     }
-    match slot::act_in(&template, Act::Put(wrapper), false)? {
-        Came::NoPlace => template.is_writable().map(|()| Came::IsSo),
+    match wrapper::act_in(&template, Act::Put(wrapper), false)? {
+        Change::NoHooksDir => template.is_writable().map(|()| Change::Changed),
         came => Ok(came),
     }
 }
 
-fn put_into(template: &Dir, wrapper: &[u8]) -> Result<Came, Obstacle> {
+fn put_into(template: &OpenDir, wrapper: &[u8]) -> Result<Change, Obstacle> {
     let dir = template.sub_or_made(HOOKS)?.sub_or_made(POST_RECEIVE)?;
-    slot::act_on(&dir, Act::Put(wrapper), true)
+    wrapper::act_on(&dir, Act::Put(wrapper), true)
 }
 
-/// Takes our own template directory away, and returns whether there was one. What others put into it stays.
-pub(super) fn take(home: &Dir, is_real: bool) -> Result<bool, Obstacle> {
+/// Removes our own template directory, but keeps foreign files in it. Returns true if it existed.
+pub(super) fn take(home: &OpenDir, is_real: bool) -> Result<bool, Obstacle> {
     let Some(template) = home.sub(TEMPLATE)? else { return Ok(false) };
     take_from(&template, 2, is_real)?;
     if is_real {
@@ -85,18 +86,18 @@ pub(super) fn take(home: &Dir, is_real: bool) -> Result<bool, Obstacle> {
     Ok(true)
 }
 
-/// Takes the wrapper out of the template directory of somebody else, with the last `made` of the directories to it, and
-/// returns whether it was there.
+/// Removes the wrapper from a foreign template directory, with the innermost `made` directories if
+/// they are empty. Returns true if the wrapper was there.
 pub(super) fn leave(dir: &Path, made: u8, is_real: bool) -> Result<bool, Obstacle> {
-    match Dir::open(dir) {
+    match OpenDir::open(dir) {
         Ok(template) => take_from(&template, made, is_real),
         Err(err) if err.is_absence() => Ok(false),
         Err(err) => Err(err),
     }
 }
 
-fn take_from(template: &Dir, made: u8, is_real: bool) -> Result<bool, Obstacle> {
-    let came = slot::act_in(template, Act::Take, is_real)?;
+fn take_from(template: &OpenDir, made: u8, is_real: bool) -> Result<bool, Obstacle> {
+    let came = wrapper::act_in(template, Act::Take, is_real)?;
     if is_real
         && made > 0
         && let Some(hooks) = template.sub(HOOKS)?
@@ -105,5 +106,5 @@ fn take_from(template: &Dir, made: u8, is_real: bool) -> Result<bool, Obstacle> 
     {
         template.remove_empty(HOOKS)?;
     }
-    Ok(came == Came::IsSo)
+    Ok(came == Change::Changed)
 }

@@ -1,41 +1,34 @@
-//! All repositories of a Gitea: `ROOT/OWNER/NAME.git`, wikis included.
+//! Walks over all repositories of a Gitea, `ROOT/OWNER/NAME.git`, including wikis.
 
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use rustix::fs::FileType;
 
 use super::{
-    at::{Dir, Obstacle},
-    slot::{self, Act, Came},
+    dirfd::{Obstacle, OpenDir},
+    wrapper::{self, Act, Change},
 };
 
-/// The directory of all repositories, held open.
+/// The root directory of all repositories, held open.
 #[derive(Debug)]
 pub(super) struct Repositories {
-    root: Dir,
+    root: OpenDir,
 }
 
-/// A repository by its two names.
+/// A repository, by owner and directory name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
+pub struct RepositoryDir {
     owner: OsString,
-    /// With `.git` at its end.
+    /// Directory name, with the suffix `.git`.
     dir: OsString,
 }
 
-impl Repository {
-    /// Returns `OWNER/NAME.git`.
-    pub fn path(&self) -> PathBuf {
-        Path::new(&self.owner).join(&self.dir)
-    }
-}
-
-/// How far a walk is, for whoever watches it.
+/// The progress of a walk, for display by another thread.
 #[derive(Debug, Default)]
 pub struct Walking {
     done: AtomicUsize,
@@ -43,47 +36,47 @@ pub struct Walking {
 }
 
 impl Walking {
-    /// Returns how many repositories are done, and of how many.
+    /// Returns the number of finished repositories, and the total.
     pub fn now(&self) -> (usize, usize) {
         (self.done.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed))
     }
 }
 
-/// What came of a walk.
+/// The result of a walk.
 #[derive(Debug, Default)]
-pub struct Walked {
-    /// In how many repositories all was as it is to be.
+pub struct TreeReport {
+    /// Number of repositories that were already up to date.
     pub were_so: usize,
-    /// In how many it is now.
+    /// Number of repositories that were changed, or would be on a dry run.
     pub are_so: usize,
-    /// How many have no `post-receive.d`: Gitea runs no hook there.
+    /// Number of repositories without `post-receive.d`, in which Gitea runs no hook.
     pub without_delegate: usize,
-    /// Where it could not be done.
+    /// Failures, one for each skipped repository or owner.
     pub skipped: Vec<Obstacle>,
 }
 
 impl Repositories {
-    /// Opens the directory.
+    /// Opens the root directory.
     pub fn open(root: &Path) -> Result<Self, Obstacle> {
-        Ok(Self { root: Dir::open(root)? })
+        Ok(Self { root: OpenDir::open(root)? })
     }
 
-    /// Acts on every repository. As Gitea's own hooks are not, the files are not brought to disk one by one: should the machine
-    /// die now, the next run replaces what it left.
-    pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<Walked, Obstacle> {
-        let mut walked = Walked::default();
+    /// Applies an operation to every repository. Files are not fsynced, and Gitea does not fsync
+    /// its own hooks either. After a crash, the next run repairs them.
+    pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<TreeReport, Obstacle> {
+        let mut walked = TreeReport::default();
         self.each(walking, |opened| match opened {
-            Ok(repository) => walked.add(act, slot::act_in(repository, act, is_real).map(Some)),
+            Ok(repository) => walked.add(act, wrapper::act_in(repository, act, is_real).map(Some)),
             Err(err) => walked.skip(act, err),
         })?;
         Ok(walked)
     }
 
-    /// Shows `visit` every repository, and what stands where one should be.
+    /// Calls `visit` for every repository, and for every one that cannot be opened.
     pub fn each(
         &self,
         walking: &Walking,
-        mut visit: impl FnMut(Result<&Dir, Obstacle>),
+        mut visit: impl FnMut(Result<&OpenDir, Obstacle>),
     ) -> Result<(), Obstacle> {
         let mut owners = Vec::new();
         for (owner, kind) in self.root.names()? {
@@ -97,7 +90,7 @@ impl Repositories {
                     walking.of.fetch_add(names.len(), Ordering::Relaxed);
                     owners.push((owner, names));
                 }
-                // Deleted meanwhile.
+                // Deleted since the listing.
                 Ok(None) => {}
                 Err(err) => visit(Err(err)),
             }
@@ -114,7 +107,7 @@ impl Repositories {
             for name in names {
                 match dir.sub(&name) {
                     Ok(Some(repository)) => visit(Ok(&repository)),
-                    // Deleted or renamed meanwhile.
+                    // Deleted or renamed since the listing.
                     Ok(None) => {}
                     Err(err) => visit(Err(err)),
                 }
@@ -124,13 +117,14 @@ impl Repositories {
         Ok(())
     }
 
-    /// Finds one repository, whose names Gitea writes in lower case on disk.
-    pub fn find(&self, owner: &str, name: &str) -> Option<Repository> {
-        let is_there = |repository: &Repository| {
+    /// Finds a repository by its exact name, or by its name in lower case, as Gitea writes it on
+    /// disk.
+    pub fn find(&self, owner: &str, name: &str) -> Option<RepositoryDir> {
+        let is_there = |repository: &RepositoryDir| {
             let owner = self.root.sub(&repository.owner).ok().flatten();
             owner.is_some_and(|owner| owner.has(&repository.dir))
         };
-        let named = |owner: String, name: String| Repository {
+        let named = |owner: String, name: String| RepositoryDir {
             owner: owner.into(),
             dir: format!("{}.git", name.trim_end_matches(".git")).into(),
         };
@@ -138,9 +132,9 @@ impl Repositories {
         [exact, named(owner.to_lowercase(), name.to_lowercase())].into_iter().find(is_there)
     }
 
-    /// Acts on these repositories alone.
-    pub fn act_on(&self, repositories: &[Repository], act: Act<'_>, is_real: bool) -> Walked {
-        let mut walked = Walked::default();
+    /// Applies an operation to these repositories.
+    pub fn act_on(&self, repositories: &[RepositoryDir], act: Act<'_>, is_real: bool) -> TreeReport {
+        let mut walked = TreeReport::default();
         for repository in repositories {
             let came = self.root.sub(&repository.owner).and_then(|owner| match owner {
                 Some(owner) => act_in(&owner, &repository.dir, act, is_real),
@@ -152,33 +146,33 @@ impl Repositories {
     }
 }
 
-impl Walked {
-    /// Returns how many repositories were looked at.
+impl TreeReport {
+    /// Returns the number of repositories visited.
     pub fn seen(&self) -> usize {
         self.were_so + self.are_so + self.without_delegate + self.skipped.len()
     }
 
-    fn add(&mut self, act: Act<'_>, came: Result<Option<Came>, Obstacle>) {
+    fn add(&mut self, act: Act<'_>, came: Result<Option<Change>, Obstacle>) {
         match came {
-            Ok(Some(Came::WasSo)) => self.were_so += 1,
-            Ok(Some(Came::IsSo)) => self.are_so += 1,
-            Ok(Some(Came::NoPlace)) => self.without_delegate += 1,
-            // Deleted or renamed meanwhile.
+            Ok(Some(Change::Unchanged)) => self.were_so += 1,
+            Ok(Some(Change::Changed)) => self.are_so += 1,
+            Ok(Some(Change::NoHooksDir)) => self.without_delegate += 1,
+            // Deleted or renamed since the listing.
             Ok(None) => {}
             Err(err) => self.skip(act, err),
         }
     }
 
     fn skip(&mut self, act: Act<'_>, obstacle: Obstacle) {
-        // What is not ours is not taken out, and nothing of ours is behind it.
+        // Removal ignores links and foreign files, because they do not contain anything of ours.
         if matches!(act, Act::Put(_)) || obstacle.is_failure() {
             self.skipped.push(obstacle);
         }
     }
 }
 
-fn act_in(owner: &Dir, name: &OsStr, act: Act<'_>, is_real: bool) -> Result<Option<Came>, Obstacle> {
-    owner.sub(name)?.map(|repository| slot::act_in(&repository, act, is_real)).transpose()
+fn act_in(owner: &OpenDir, name: &OsStr, act: Act<'_>, is_real: bool) -> Result<Option<Change>, Obstacle> {
+    owner.sub(name)?.map(|repository| wrapper::act_in(&repository, act, is_real)).transpose()
 }
 
 fn is_repository(name: &OsStr, kind: FileType) -> bool {
@@ -186,7 +180,7 @@ fn is_repository(name: &OsStr, kind: FileType) -> bool {
     is_named_so && may_be_opened(kind)
 }
 
-/// Returns whether it is a directory, or stands where one should be.
+/// Returns true for a directory, and for a link, which is then reported as an obstacle.
 fn may_be_opened(kind: FileType) -> bool {
     matches!(kind, FileType::Directory | FileType::Symlink)
 }

@@ -1,22 +1,26 @@
-//! The user that Gitea runs as, and how root becomes that user.
+//! Looks up the user that Gitea runs as.
 //!
-//! The user database is read as a file. To ask the C library would load modules of the system's at run time, which a
-//! static binary may not have; who gets users from elsewhere names them by their ids.
+//! The user database is read as a file. The C library would load NSS modules at run time, which
+//! does not work reliably in a static binary. Users from a directory service must be given by their
+//! IDs.
 
 use std::{fmt, path::Path};
 
 use bstr::ByteSlice as _;
 
-use super::at;
+use super::dirfd;
 use crate::text;
 
-/// The user database.
+/// User database.
 const PASSWD: &str = "/etc/passwd";
 
-/// How large it may be, in bytes.
-const MAX_PASSWD: u64 = 16 << 20;
+/// Group database.
+const GROUP: &str = "/etc/group";
 
-/// A user by the ids that count.
+/// Maximum size of either file, in bytes.
+const MAX_DATABASE: u64 = 16 << 20;
+
+/// A user with its IDs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunUser {
     name: Option<String>,
@@ -24,7 +28,7 @@ pub struct RunUser {
     gid: u32,
 }
 
-/// Why a user is not known.
+/// A user name that does not exist.
 #[derive(Debug)]
 pub struct UnknownUser(String);
 
@@ -32,7 +36,8 @@ impl fmt::Display for UnknownUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "there is no user `{}` in {PASSWD}; if it comes from a directory service, name it by its ids: --run-user UID:GID",
+            "there is no user `{}` in {PASSWD}; if it comes from a directory service, give its IDs with \
+             --run-user UID:GID",
             text::line(&self.0)
         )
     }
@@ -50,15 +55,15 @@ impl fmt::Display for RunUser {
 }
 
 impl RunUser {
-    /// Finds a user by what `--run-user` and `RUN_USER` hold: a name, or `UID[:GID]`.
+    /// Finds a user by the value of `--run-user` or `RUN_USER`: a name, or `UID[:GID]`.
     ///
     /// # Errors
-    /// If nobody has that name.
+    /// If there is no user with that name.
     pub fn named(name: &str) -> Result<Self, UnknownUser> {
         Self::look_up(name, &users()).ok_or_else(|| UnknownUser(name.into()))
     }
 
-    /// Finds a user by its id; one that has no name is a user too.
+    /// Returns the user with these IDs, even if it has no name.
     pub fn with_ids(uid: u32, gid: u32) -> Self {
         let user = users().lines().filter_map(Self::parse).find(|user| user.uid == uid);
         user.unwrap_or(Self { name: None, uid, gid })
@@ -84,7 +89,7 @@ impl RunUser {
         }
     }
 
-    /// Reads a line of the user database (passwd(5)).
+    /// Parses a line of the user database (passwd(5)).
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split_str(":");
         let name = fields.next()?.to_str().ok()?;
@@ -93,36 +98,59 @@ impl RunUser {
         Some(Self { name: Some(name.into()), uid, gid })
     }
 
-    /// Returns the id of the user.
+    /// Names a user that is in no file, but in a directory service.
+    pub fn with_name(name: &str, uid: u32, gid: u32) -> Self {
+        Self { name: Some(name.into()), uid, gid }
+    }
+
+    /// Returns the name, if it is known.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the user ID.
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// Returns the id of the user's group.
+    /// Returns the group ID.
     pub fn gid(&self) -> u32 {
         self.gid
     }
 }
 
+/// Returns true if only this user and root are in the group, and it is the user's primary group or
+/// root's. Gitea's packages make `app.ini` writable for such a group, and Kubernetes does so with
+/// whole volumes.
+pub(super) fn is_group_of_nobody_else(gid: u32, user: &RunUser) -> bool {
+    let groups = dirfd::read_file(Path::new(GROUP), MAX_DATABASE).unwrap_or_default();
+    is_own_group(gid, user, &users(), &groups)
+}
+
+fn is_own_group(gid: u32, user: &RunUser, users: &[u8], groups: &[u8]) -> bool {
+    let is_theirs = |other: &RunUser| other.uid == 0 || other.uid == user.uid;
+    let users: Vec<RunUser> = users.lines().filter_map(RunUser::parse).collect();
+    let is_member_theirs = |name: &[u8]| {
+        users
+            .iter()
+            .any(|user| user.name.as_ref().is_some_and(|known| known.as_bytes() == name) && is_theirs(user))
+    };
+    let members = groups.lines().filter_map(|line| {
+        let fields: Vec<&[u8]> = line.split_str(":").collect();
+        let is_meant = fields.get(2)?.to_str().ok()?.parse() == Ok(gid);
+        is_meant.then(|| fields.get(3).copied().unwrap_or_default())
+    });
+    (gid == 0 || gid == user.gid)
+        && users.iter().filter(|user| user.gid == gid).all(is_theirs)
+        && members
+            .flat_map(|names| names.split_str(","))
+            .filter(|name| !name.is_empty())
+            .all(is_member_theirs)
+}
+
 fn users() -> Vec<u8> {
-    at::read_file(Path::new(PASSWD), MAX_PASSWD).unwrap_or_default()
+    dirfd::read_file(Path::new(PASSWD), MAX_DATABASE).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_is_found_by_name_and_by_ids() {
-        let users = b"root:x:0:0:root:/root:/bin/sh\n\xff:x:1:1::/:\ngit:x:1000:1001::/data/git:/bin/bash\nshort:x\n7:x:8:9::/:\n";
-        let find = |name: &str| RunUser::look_up(name, users).map(|user| (user.uid, user.gid));
-        assert_eq!(find("git"), Some((1000, 1001)));
-        assert_eq!(find("7"), Some((8, 9)), "a name comes first");
-        assert_eq!(find("1000:5"), Some((1000, 5)));
-        assert_eq!(find("1000"), Some((1000, 1001)));
-        assert_eq!(find("2000"), Some((2000, 2000)));
-        for unknown in ["gitea", "", "-1", "+1", "1000:", ":5", "1000:git", "99999999999"] {
-            assert_eq!(find(unknown), None, "{unknown}");
-        }
-    }
-}
+mod tests;

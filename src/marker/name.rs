@@ -1,5 +1,7 @@
-//! The names of attributes on the wire. Those outside of `gitea_lightstep.` are of the OpenTelemetry semantic conventions
-//! 1.44; docs/attributes.md has them all, and a test holds the two together.
+//! Names of attributes on the wire.
+//!
+//! Names outside `gitea_lightstep.` are from the OpenTelemetry semantic conventions 1.44.
+//! docs/attributes.md lists all names, and a test compares it with this file.
 
 pub const SERVICE_NAME: &str = "service.name";
 pub const SERVICE_VERSION: &str = "service.version";
@@ -36,6 +38,7 @@ pub const MERGED_BY: &str = "gitea_lightstep.merged_by";
 
 pub const COMMIT_TITLE: &str = "gitea_lightstep.commit.title";
 pub const COMMIT_TIME: &str = "gitea_lightstep.commit.time";
+pub const ON_DEFAULT_BRANCH: &str = "gitea_lightstep.commit.on_default_branch";
 pub const AUTHOR_NAME: &str = "gitea_lightstep.commit.author.name";
 pub const AUTHOR_EMAIL: &str = "gitea_lightstep.commit.author.email";
 pub const AUTHOR_HASH: &str = "gitea_lightstep.commit.author.hash";
@@ -46,7 +49,7 @@ pub const CO_AUTHORS: &str = "gitea_lightstep.commit.co_authors";
 pub const TAGGER: &str = "gitea_lightstep.tag.tagger";
 
 pub const SERVICE_OWNER: &str = "gitea_lightstep.service.owner";
-/// What the names of a service's links begin with: `gitea_lightstep.link.runbook`.
+/// Prefix of a service's links, as in `gitea_lightstep.link.runbook`.
 pub const LINK: &str = "gitea_lightstep.link.";
 
 pub const PREVIOUS_VERSION: &str = "gitea_lightstep.previous.version";
@@ -66,5 +69,5 @@ pub const RANGE_TICKETS: &str = "gitea_lightstep.range.tickets";
 pub const RANGE_REVERTS: &str = "gitea_lightstep.range.reverts";
 pub const FIRST_COMMIT: &str = "gitea_lightstep.range.first_commit.id";
 pub const FIRST_COMMIT_TIME: &str = "gitea_lightstep.range.first_commit.time";
-/// From the first commit of the range to the push, in seconds.
+/// Time from the first commit of the range to the push, in seconds.
 pub const LEAD_TIME: &str = "gitea_lightstep.range.lead_time";

@@ -1,81 +1,199 @@
-//! What a back end answers: partial success, or a `google.rpc.Status`. Its words are handed on as they
-//! came: whoever shows them makes them fit to be shown.
+//! Parses the responses of an OTLP back end: partial success, or a `google.rpc.Status`.
+//!
+//! Messages are returned as the server sent them. The caller has to sanitise them before display.
 
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceResponse, trace::v1::ExportTraceServiceResponse,
 };
 use prost::Message;
+use serde_json::{Map, Value};
+use thiserror::Error;
 
-use super::Signal;
-use crate::config::Protocol;
+use crate::marker::Signal;
 
-/// What a back end did not take of a request that it took.
+/// The part of a batch that a back end rejected although the request succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartialSuccess {
-    /// How many records or spans it rejected; 0 makes the message a warning.
+    /// Number of rejected records or spans. With 0, the message is only a warning.
     pub rejected: i64,
-    /// Why.
+    /// Reason, in the server's words.
     pub message: String,
 }
 
 /// `google.rpc.Status`, as far as OTLP uses it (opentelemetry-proto docs/specification.md,
-/// "Failures"); its code says less than the HTTP status, and need not be right for the message to be read.
+/// "Failures").
+///
+/// The code is not decoded. The HTTP status says more, and a wrong code must not hide the message.
 #[derive(Clone, PartialEq, Message, serde::Deserialize)]
 #[serde(default)]
-struct Status {
+struct RpcStatus {
     #[prost(string, tag = "2")]
     message: String,
 }
 
-/// A response in JSON. The message crate's own type takes the count as a number only, but 64-bit numbers
-/// are strings in JSON (protobuf.dev, ProtoJSON) and both are to be accepted.
-#[derive(Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct JsonResponse {
-    partial_success: Option<JsonPartialSuccess>,
+/// Media types of the two encodings of OTLP/HTTP.
+const PROTOBUF: [&str; 3] =
+    ["application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf"];
+const JSON: [&str; 2] = ["application/json", "text/json"];
+
+/// Wire key of `partial_success`, the only field of both response messages: field number 1,
+/// length-delimited.
+const FIRST_KEY: u8 = 0x0a;
+
+/// A response with a 2xx status.
+#[derive(Clone, Copy, Debug)]
+pub struct Success<'a> {
+    /// The HTTP status, 200 to 299.
+    pub status: u16,
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The body, or its beginning if it is cut.
+    pub body: &'a [u8],
+    /// The reason why the body is incomplete, `None` if it is complete.
+    pub cut: Option<Cut>,
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct JsonPartialSuccess {
-    #[serde(alias = "rejectedSpans")]
-    rejected_log_records: Option<serde_json::Value>,
-    error_message: String,
+/// A reason why a body is incomplete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The connection broke.
+    Broken,
+    /// The body exceeds the size limit for responses.
+    TooLarge,
 }
 
-/// Reads a count that may be a number or a string. One that is neither takes no message with it.
-fn json_count(value: &serde_json::Value) -> i64 {
+/// A response with a success status that does not say what became of the markers.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum ResponseError {
+    /// The connection broke.
+    #[error("the response was cut off")]
+    CutOff,
+    /// The response has this form instead of that of OTLP.
+    #[error("the response is not from an OTLP receiver: {0}")]
+    Foreign(String),
+}
+
+impl Success<'_> {
+    /// Reads the response by its content type. Returns `None` if the server accepted everything.
+    ///
+    /// # Errors
+    /// Returns a description of the response if it is not from an OTLP receiver. A proxy or a login
+    /// page may have answered, so the markers do not count as delivered.
+    pub fn partial(self, signal: Signal) -> Result<Option<PartialSuccess>, ResponseError> {
+        // A 202 means accepted but not yet processed. A receiver may answer it with any text.
+        let is_enough = self.status == 204 || (self.status == 202 && !looks_like_markup(self.body));
+        if self.body.trim_ascii().is_empty() {
+            // If the body did not arrive, its content is unknown.
+            return if is_enough || self.cut.is_none() { Ok(None) } else { Err(self.describe(None)) };
+        }
+        let media_type = self.content_type.map(media_type).filter(|media_type| !media_type.is_empty());
+        let partial = match media_type.as_deref() {
+            Some(media_type) if PROTOBUF.contains(&media_type) => {
+                self.too_large().or_else(|| protobuf(signal, self.body))
+            }
+            Some(media_type) if JSON.contains(&media_type) || media_type.ends_with("+json") => {
+                self.too_large().or_else(|| json(self.body))
+            }
+            // Go's server guesses these two types from the body, so they say nothing about the
+            // encoding.
+            None | Some("application/octet-stream" | "text/plain") => {
+                json(self.body).or_else(|| guessed_protobuf(signal, self.body))
+            }
+            Some(_) => None,
+        };
+        match partial {
+            Some(partial) => Ok(Some(partial).filter(|partial| *partial != PartialSuccess::default())),
+            None if is_enough => Ok(None),
+            None => Err(self.describe(media_type.as_deref())),
+        }
+    }
+
+    /// Returns the result for a response that is too large to decode, if it does not look like a
+    /// web page.
+    ///
+    /// A receiver may explain each of many rejected markers. Sending them again would give the same
+    /// response, so this counts as delivered, with a warning.
+    fn too_large(self) -> Option<PartialSuccess> {
+        let is_meant = self.cut == Some(Cut::TooLarge) && !looks_like_markup(self.body);
+        let message = "the response is too large to read".into();
+        is_meant.then_some(PartialSuccess { rejected: 0, message })
+    }
+
+    fn describe(self, media_type: Option<&str>) -> ResponseError {
+        ResponseError::Foreign(match media_type {
+            _ if self.cut == Some(Cut::Broken) => return ResponseError::CutOff,
+            _ if looks_like_markup(self.body) => "a web page".into(),
+            Some(media_type) if media_type.contains("html") => "a web page".into(),
+            Some(media_type) => format!("`{media_type}`, {} bytes", self.body.len()),
+            None => format!("{} bytes without a content type", self.body.len()),
+        })
+    }
+}
+
+/// Returns the media type of a `Content-Type` header in lower case, without its parameters (RFC
+/// 9110, 8.3.1).
+fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Returns true if the body starts like HTML or XML.
+fn looks_like_markup(body: &[u8]) -> bool {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"<")
+}
+
+/// Decodes a response message, if the bytes are one. Without a partial success the result is the
+/// default.
+fn protobuf(signal: Signal, body: &[u8]) -> Option<PartialSuccess> {
+    let partial = match signal {
+        Signal::Logs => ExportLogsServiceResponse::decode(body).ok()?.partial_success.map(|partial| {
+            PartialSuccess { rejected: partial.rejected_log_records, message: partial.error_message }
+        }),
+        Signal::Traces => ExportTraceServiceResponse::decode(body).ok()?.partial_success.map(|partial| {
+            PartialSuccess { rejected: partial.rejected_spans, message: partial.error_message }
+        }),
+    };
+    Some(partial.unwrap_or_default())
+}
+
+/// Decodes a body that is not labelled as protobuf, if it starts like a response. Without that
+/// check, short texts would decode by chance as unknown fields.
+fn guessed_protobuf(signal: Signal, body: &[u8]) -> Option<PartialSuccess> {
+    if body.first() == Some(&FIRST_KEY) { protobuf(signal, body) } else { None }
+}
+
+/// Decodes a JSON response. The type of the message crate accepts the count only as a number and
+/// the names only in one spelling. ProtoJSON writes 64-bit numbers as strings, and parsers accept
+/// both spellings of a name (protobuf.dev, ProtoJSON).
+fn json(body: &[u8]) -> Option<PartialSuccess> {
+    let response: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let named =
+        |map: &Map<String, Value>, names: &[&str]| names.iter().find_map(|name| map.get(*name).cloned());
+    let partial = match named(&response, &["partialSuccess", "partial_success"]) {
+        None | Some(Value::Null) => return Some(PartialSuccess::default()),
+        Some(Value::Object(partial)) => partial,
+        Some(_) => return None,
+    };
+    let counts = ["rejectedLogRecords", "rejectedSpans", "rejected_log_records", "rejected_spans"];
+    let rejected = named(&partial, &counts).as_ref().map_or(0, json_count);
+    let message = match named(&partial, &["errorMessage", "error_message"]) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(message)) => message,
+        Some(other) => other.to_string(),
+    };
+    Some(PartialSuccess { rejected, message })
+}
+
+/// Reads a count that may be a number or a string. Anything else counts as 0, so that the message
+/// can still be read.
+fn json_count(value: &Value) -> i64 {
     value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(0)
 }
 
-/// Reads the body of a 200; `None` if everything was taken, or if the body says nothing readable.
-pub fn partial_success(signal: Signal, protocol: Protocol, body: &[u8]) -> Option<PartialSuccess> {
-    let (rejected, message) = match (protocol, signal) {
-        (Protocol::Json, _) => {
-            let partial = serde_json::from_slice::<JsonResponse>(body).ok()?.partial_success?;
-            let rejected = partial.rejected_log_records.as_ref().map_or(0, json_count);
-            (rejected, partial.error_message)
-        }
-        (Protocol::Protobuf, Signal::Logs) => {
-            let partial = ExportLogsServiceResponse::decode(body).ok()?.partial_success?;
-            (partial.rejected_log_records, partial.error_message)
-        }
-        (Protocol::Protobuf, Signal::Traces) => {
-            let partial = ExportTraceServiceResponse::decode(body).ok()?.partial_success?;
-            (partial.rejected_spans, partial.error_message)
-        }
-    };
-    let is_full = rejected == 0 && message.is_empty();
-    (!is_full).then_some(PartialSuccess { rejected, message })
-}
-
-/// Reads the body of a failure: the message of its `google.rpc.Status`, else its text.
-pub fn status_message(protocol: Protocol, body: &[u8]) -> String {
-    let status = match protocol {
-        Protocol::Protobuf => Status::decode(body).ok(),
-        Protocol::Json => serde_json::from_slice(body).ok(),
-    };
-    let said = status.map(|status: Status| status.message).filter(|message| !message.is_empty());
+/// Returns the message of a failure's body: that of its `google.rpc.Status`, else the body as text.
+pub fn status_message(body: &[u8]) -> String {
+    // A proxy answers in JSON or text, whatever the encoding of the request.
+    let status = serde_json::from_slice(body).ok().or_else(|| RpcStatus::decode(body).ok());
+    let said = status.map(|status: RpcStatus| status.message).filter(|message| !message.is_empty());
     match said {
         Some(message) => message,
         None if body.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace()) => {
@@ -86,77 +204,4 @@ pub fn status_message(protocol: Protocol, body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
-
-    use super::*;
-
-    #[test]
-    fn a_partial_success_is_read_in_both_encodings() {
-        let expected = Some(PartialSuccess { rejected: 2, message: "too old".into() });
-        for json in [
-            r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}"#,
-            r#"{"partialSuccess":{"rejectedLogRecords":2,"errorMessage":"too old","unknown":{}}}"#,
-        ] {
-            assert_eq!(partial_success(Signal::Logs, Protocol::Json, json.as_bytes()), expected);
-        }
-        let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "too old".into() };
-        let response = ExportTraceServiceResponse { partial_success: Some(partial) };
-        assert_eq!(partial_success(Signal::Traces, Protocol::Protobuf, &response.encode_to_vec()), expected);
-    }
-
-    #[test]
-    fn full_success_is_no_partial_success() {
-        for body in ["", "{}", r#"{"partialSuccess":null}"#, r#"{"partialSuccess":{}}"#] {
-            assert_eq!(partial_success(Signal::Traces, Protocol::Json, body.as_bytes()), None, "{body}");
-        }
-        assert_eq!(partial_success(Signal::Traces, Protocol::Protobuf, b""), None);
-    }
-
-    #[test]
-    fn a_failure_says_its_message() {
-        // `google.rpc.Status` with a code, which is not asked for, and details, which are skipped.
-        let status = b"\x08\x03\x12\x03bad\x1a\x02\x0a\x00";
-        assert_eq!(status_message(Protocol::Protobuf, status), "bad");
-        assert_eq!(status_message(Protocol::Json, br#"{"code":3,"message":"bad"}"#), "bad");
-        assert_eq!(status_message(Protocol::Protobuf, b"<html>nginx</html>\n"), "<html>nginx</html>");
-        assert_eq!(status_message(Protocol::Protobuf, b"\x00\x01\x02"), "");
-    }
-
-    #[test]
-    fn a_body_that_lies_says_nothing_or_itself() {
-        let deep = "[".repeat(60_000);
-        let groups = [0x0b; 60_000];
-        let (json, protobuf): ([&[u8]; 6], [&[u8]; 5]) = (
-            [
-                b"{\"message\":7}",
-                b"{\"message\":\"a\",\"message\":\"b\"}",
-                b"\xff\xfe",
-                b"null",
-                b"{",
-                deep.as_bytes(),
-            ],
-            [
-                b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x",
-                b"\x12\x7fshort",
-                b"\x12\x02\xff\xfe",
-                b"\x12",
-                &groups,
-            ],
-        );
-        for body in json {
-            let said = status_message(Protocol::Json, body);
-            assert_eq!(said, String::from_utf8_lossy(body));
-            assert_eq!(partial_success(Signal::Logs, Protocol::Json, body), None);
-        }
-        for body in protobuf {
-            assert_eq!(status_message(Protocol::Protobuf, body), "");
-            assert_eq!(partial_success(Signal::Logs, Protocol::Protobuf, body), None);
-        }
-        for count in [r#""many""#, "1.5", "99999999999999999999", "[]"] {
-            let body = format!(r#"{{"partialSuccess":{{"rejectedSpans":{count},"errorMessage":"odd"}}}}"#);
-            let expected = Some(PartialSuccess { rejected: 0, message: "odd".into() });
-            assert_eq!(partial_success(Signal::Traces, Protocol::Json, body.as_bytes()), expected, "{count}");
-        }
-    }
-}
+mod tests;

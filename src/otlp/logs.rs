@@ -1,4 +1,4 @@
-//! One log record a marker: the artefact that every back end takes.
+//! Encodes markers as log records, one per marker. Every back end accepts these.
 
 use opentelemetry_proto::tonic::{
     collector::logs::v1::ExportLogsServiceRequest,
@@ -7,9 +7,9 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{event_name, resource};
-use crate::{marker::Marker, time::Timestamp};
+use crate::{marker::Marker, sys::time::Timestamp};
 
-/// The flag bits of a sampled trace (W3C Trace Context, section 3.2).
+/// Flag bits of a sampled trace (W3C Trace Context, section 3.2).
 const SAMPLED: u32 = 1;
 
 pub(super) fn request(markers: &[&Marker], observed: Timestamp) -> ExportLogsServiceRequest {

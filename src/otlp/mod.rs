@@ -1,4 +1,6 @@
-//! Markers in the wire's words: OTLP logs and traces (opentelemetry-proto 1.9).
+//! Encodes markers as OTLP logs and traces (opentelemetry-proto 1.9), and decodes the responses.
+//!
+//! This module does not send anything. `delivery` does.
 
 mod answer;
 mod logs;
@@ -6,22 +8,20 @@ mod resource;
 mod test;
 mod traces;
 
-pub use answer::{PartialSuccess, partial_success, status_message};
+pub use answer::{Cut, Success, status_message};
 use prost::Message as _;
 pub use test::encode_test;
 
-pub use crate::marker::Signal;
 use crate::{
-    config::{Logs, Otlp, Protocol, Spans},
-    marker::Marker,
-    policy::Kind,
-    time::Timestamp,
+    config::{Otlp, Protocol, Spans},
+    marker::{Kind, Marker, Signal},
+    sys::time::Timestamp,
 };
 
-/// Returns the request body that carries `markers` in the form of `signal`, as the destination wants it.
+/// Returns the request body that carries `markers` as `signal`, in the destination's encoding.
 ///
 /// # Errors
-/// If a marker cannot be written as JSON.
+/// Returns an error if a marker cannot be written as JSON.
 pub fn encode(
     signal: Signal,
     markers: &[&Marker],
@@ -37,27 +37,7 @@ pub fn encode(
     }
 }
 
-/// Returns whether a destination gets a marker in the form of `signal`.
-pub fn is_wanted(signal: Signal, marker: &Marker, otlp: &Otlp) -> bool {
-    match signal {
-        Signal::Logs => otlp.logs == Logs::All,
-        Signal::Traces => match otlp.spans {
-            Spans::All => true,
-            Spans::None => false,
-            Spans::Deployments => matches!(marker.kind, Kind::Deployment | Kind::Rollback),
-        },
-    }
-}
-
-/// Returns the form in which a destination gets every marker: log records, or spans where it has no place for those.
-pub fn first_signal(otlp: &Otlp) -> Signal {
-    match otlp.logs {
-        Logs::All => Signal::Logs,
-        Logs::None => Signal::Traces,
-    }
-}
-
-/// Returns the media type of requests and answers.
+/// Returns the media type of request bodies.
 pub fn content_type(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Protobuf => "application/x-protobuf",
@@ -65,7 +45,7 @@ pub fn content_type(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Returns the event name of a kind: static, fully qualified, outside OpenTelemetry's namespaces.
+/// Returns the event name of a kind: constant, fully qualified, outside OpenTelemetry's namespaces.
 pub fn event_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Change => "gitea_lightstep.change",

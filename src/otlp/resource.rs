@@ -1,4 +1,4 @@
-//! What logs and spans share: resource, scope, attributes.
+//! Parts that logs and traces share: resource, scope and attributes.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,11 @@ use opentelemetry_proto::tonic::{
 
 use super::event_name;
 use crate::{
-    marker::{Marker, name},
-    policy::Value,
-    time::Timestamp,
+    marker::{Marker, Value, name},
+    sys::time::Timestamp,
 };
 
-/// What makes a resource: markers that share all three share an envelope.
+/// Identity of a resource. Markers with the same key go into one envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ServiceKey<'a> {
     service: &'a str,
@@ -22,8 +21,8 @@ pub(super) struct ServiceKey<'a> {
     environment: Option<&'a str>,
 }
 
-/// Groups markers by their resource. Groups come in the order of their first markers: a back end that
-/// shows what arrives shows the older push first.
+/// Groups markers by their resource, in the order of each group's first marker. A back end that
+/// shows events in order of arrival then shows the older push first.
 pub(super) fn by_service<'a>(markers: &[&'a Marker]) -> Vec<(ServiceKey<'a>, Vec<&'a Marker>)> {
     let mut groups: Vec<(_, Vec<_>)> = Vec::new();
     let mut places = HashMap::new();
@@ -57,43 +56,45 @@ pub(super) fn scope() -> InstrumentationScope {
     }
 }
 
-/// Returns a marker's attributes. The event's name stands among them again, because back ends index
-/// attributes and not all of them the name.
+/// Returns a marker's attributes.
+///
+/// They repeat the event name, because back ends index attributes and not all of them index the
+/// name of an event.
 pub(super) fn attributes(marker: &Marker) -> Vec<KeyValue> {
     let own = [text(name::KIND, marker.kind.as_str()), text(name::EVENT_NAME, event_name(marker.kind))];
-    // Keys must be unique (LogRecord.attributes), and a script may have chosen one of ours.
-    let given = marker.attributes.iter().filter(|(key, _)| !OWN.contains(&key.as_ref()));
-    own.into_iter().chain(given.map(|(key, value)| key_value(key, any_value(value)))).collect()
+    // Keys must be unique (LogRecord.attributes), and a script may have used one of ours.
+    let given = marker.all_attributes().into_iter().filter(|(key, _)| !OWN.contains(&key.as_ref()));
+    own.into_iter().chain(given.map(|(key, value)| key_value(key.into_owned(), any_value(value)))).collect()
 }
 
-/// The attributes that are made of a marker's own fields.
-const OWN: [&str; 4] = [name::KIND, name::EVENT_NAME, name::SERVICE_VERSION, name::ENVIRONMENT];
+/// Attributes that are made from a marker's own fields.
+const OWN: [&str; 5] =
+    [name::KIND, name::EVENT_NAME, name::SERVICE_NAME, name::SERVICE_VERSION, name::ENVIRONMENT];
 
 pub(super) fn text(key: &str, value: &str) -> KeyValue {
     key_value(key, AnyValue { value: Some(any_value::Value::StringValue(value.into())) })
 }
 
-fn key_value(key: &str, value: AnyValue) -> KeyValue {
+fn key_value(key: impl Into<String>, value: AnyValue) -> KeyValue {
     KeyValue { key: key.into(), value: Some(value), ..KeyValue::default() }
 }
 
-pub(super) fn any_value(value: &Value) -> AnyValue {
+pub(super) fn any_value(value: Value) -> AnyValue {
+    let string = any_value::Value::StringValue;
     let value = match value {
-        Value::Bool(bool) => any_value::Value::BoolValue(*bool),
-        Value::Int(int) => any_value::Value::IntValue(*int),
-        Value::Float(float) => any_value::Value::DoubleValue(*float),
-        Value::Text(text) => any_value::Value::StringValue(text.clone()),
+        Value::Bool(bool) => any_value::Value::BoolValue(bool),
+        Value::Int(int) => any_value::Value::IntValue(int),
+        Value::Float(float) => any_value::Value::DoubleValue(float),
+        Value::Text(value) => string(value),
         Value::List(list) => any_value::Value::ArrayValue(ArrayValue {
-            values: list
-                .iter()
-                .map(|text| AnyValue { value: Some(any_value::Value::StringValue(text.clone())) })
-                .collect(),
+            values: list.into_iter().map(|value| AnyValue { value: Some(string(value)) }).collect(),
         }),
     };
     AnyValue { value: Some(value) }
 }
 
-/// Returns nanoseconds since 1970; OTLP has no room for what was before or is after 2554.
+/// Returns nanoseconds since 1970, or 0 for times before 1970 or after 2554, which OTLP cannot
+/// express.
 pub(super) fn unix_nanos(time: Timestamp) -> u64 {
     u64::try_from(time.as_nanosecond()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! An event that is no marker, by which `connect` tries a destination.
+//! Encodes a test event, which is not a marker. `connect` sends it to try a destination.
 
 use opentelemetry_proto::tonic::{
     collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
@@ -10,22 +10,26 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use serde::Serialize;
 
-use super::{Signal, resource};
-use crate::{config::Protocol, marker::name, time::Timestamp};
+use super::resource;
+use crate::{
+    config::Protocol,
+    marker::{Signal, name},
+    sys::time::Timestamp,
+};
 
-/// The event name: none of a kind, so that no query for markers finds it.
+/// Event name. It differs from those of all kinds, so that queries for markers do not find it.
 const EVENT_NAME: &str = "gitea_lightstep.test";
 
-/// What a person reads who finds it.
+/// Text for a person who finds the event.
 const BODY: &str = "gitea-lightstep connect: markers of this server arrive here";
 
-/// Returns the request body that carries a test marker of ours, from a service of our own name.
+/// Returns the request body that carries a test event. Its service is named after this program.
 ///
-/// As a span it is no server's, so that it counts as nobody's request. Where log records are taken it is not to be sent as a
-/// span: a new version in a span may be drawn as a deployment.
+/// The span is of kind `Internal`, so that it does not count as a request. Destinations that take
+/// logs should not get the span: a new version in a span may be drawn as a deployment.
 ///
 /// # Errors
-/// If it cannot be written as JSON.
+/// Returns an error if the event cannot be written as JSON.
 pub fn encode_test(signal: Signal, now: Timestamp, protocol: Protocol) -> Result<Vec<u8>, serde_json::Error> {
     match signal {
         Signal::Logs => bytes(&logs(now), protocol),

@@ -1,5 +1,6 @@
-//! One span a marker: what Lightstep draws deployment markers from. A marker of which nobody knows how long it took is a point, and its
-//! span begins and ends at one time.
+//! Encodes markers as spans, one per marker. Lightstep draws deployment markers from them.
+//!
+//! A marker without a known duration becomes a span whose start and end are equal.
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -9,8 +10,11 @@ use opentelemetry_proto::tonic::{
 use super::{event_name, resource};
 use crate::marker::{Interval, Marker, Traceparent, name};
 
-/// `has_releases` says whether the destination gets the spans of releases: only there may a deployment's span have one above it. Elsewhere
-/// it is a root span, for a parent that never comes is shown as a mistake.
+/// Returns the export request for these markers.
+///
+/// `has_releases` is true if the destination also gets the spans of releases. Only then may a
+/// deployment's span have a parent. Otherwise it is a root span, because back ends report a missing
+/// parent as an error.
 pub(super) fn request(markers: &[&Marker], has_releases: bool) -> ExportTraceServiceRequest {
     let resource_spans = resource::by_service(markers)
         .into_iter()
@@ -28,7 +32,7 @@ pub(super) fn request(markers: &[&Marker], has_releases: bool) -> ExportTraceSer
 }
 
 fn span(marker: &Marker, has_releases: bool) -> Span {
-    // The version stands on the resource and again here: Lightstep registers a span's attribute.
+    // The version is on the resource as well, but Lightstep reads it from the attributes of spans.
     let mut attributes = resource::attributes(marker);
     attributes.push(resource::text(name::SERVICE_VERSION, &marker.version));
     attributes.extend(

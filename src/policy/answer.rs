@@ -1,74 +1,47 @@
-//! What a script's functions may answer, and what is wrong with any other answer.
+//! Reads the return values of a script's functions, and explains what is wrong with an invalid one.
 
-use rhai::{Dynamic, NativeCallContext};
+use rhai::Dynamic;
 
 use super::{
-    Draft, Guarded, ScriptError,
-    api::{MarkAnswer, MarkerView, RefuseAnswer, SkipAnswer},
-    draft,
+    Draft, Guarded, Level, Rule, ScriptError,
+    api::{self, MarkAnswer, MarkerView, RefuseAnswer, SkipAnswer},
     draft::{MAX_MARKS, Partial},
-    layer::Layer,
-    trace::Function,
+    layer::{Layer, PolicyFunction},
 };
+use crate::text;
 
-/// The place in the policy that spoke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    file: String,
-    line: Option<usize>,
-}
-
-impl Rule {
-    /// Returns the place that calls one of our functions. That may be in a script that the layer imports.
-    pub(super) fn calling(context: &NativeCallContext<'_>) -> Self {
-        let file = context.global_runtime_state().source().unwrap_or_default();
-        Self { file: file.to_string(), line: context.call_position().line() }
-    }
-
-    /// Returns the place in which a script failed, which may be in one that the layer imports as well.
-    pub(super) fn failing(err: &ScriptError) -> Self {
-        Self { file: err.file().to_string(), line: err.line() }
-    }
-}
-
-impl std::fmt::Display for Rule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}", self.file),
-            None => f.write_str(&self.file),
-        }
-    }
-}
-
-/// What the policy said of one update.
+/// The policy's decision on one update.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// No marker.
+    /// The update gets no marker.
     Skip {
-        /// The place that spoke.
+        /// Rule that decided it.
         by: Rule,
         /// The reason, which may be empty.
         why: String,
     },
-    /// These markers.
+    /// The update gets these markers.
     Marks(Vec<Mark>),
 }
 
 /// A marker that `decide` asks for.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// The place that asked for it.
+    /// Layer that asked for it.
+    pub level: Level,
+    /// Rule that asked for it.
     pub by: Rule,
-    /// What it says; what it leaves out is filled in from the facts.
+    /// Fields that the script set. The rest are filled in from the facts.
     pub partial: Partial,
 }
 
-/// Reads what `decide` returned.
+/// Reads the return value of `decide`.
 pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptError> {
-    let skip = || Decision::Skip { by: rule(layer, Function::Decide), why: String::new() };
-    let at_fault = |message: String| Err(ScriptError::at(layer.name(), None, message));
+    let skip = || Decision::Skip { by: layer.rule(PolicyFunction::Decide), why: String::new() };
+    let at_fault = |message: String| Err(layer.error(message));
     if let Ok(is_marker) = said.as_bool() {
-        let mark = || Mark { by: rule(layer, Function::Decide), partial: Partial::default() };
+        let by = layer.rule(PolicyFunction::Decide);
+        let mark = || Mark { level: layer.origin().level, by, partial: Partial::default() };
         return Ok(if is_marker { Decision::Marks(vec![mark()]) } else { skip() });
     }
     let said = match said.try_cast_result::<SkipAnswer>() {
@@ -108,37 +81,41 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
     asked(layer, answers)
 }
 
-/// Returns the markers that were asked for.
+/// Collects the marks of all answers.
 fn asked(layer: &Layer, answers: Vec<MarkAnswer>) -> Result<Decision, ScriptError> {
+    let level = layer.origin().level;
     let marks: Vec<Mark> = answers
         .into_iter()
         .flat_map(|answer| {
-            answer.partials.into_iter().map(move |partial| Mark { by: answer.by.clone(), partial })
+            answer.partials.into_iter().map(move |partial| Mark { level, by: answer.by.clone(), partial })
         })
         .collect();
     match marks.len() {
         0 => Ok(Decision::Skip {
-            by: rule(layer, Function::Decide),
-            why: "the policy named no environment".into(),
+            by: layer.rule(PolicyFunction::Decide),
+            why: "the policy gave an empty list of environments".into(),
         }),
         n if n > MAX_MARKS => {
             let message = format!("`decide` asked for {n} markers, the limit is {MAX_MARKS}");
-            Err(ScriptError::at(layer.name(), None, message))
+            Err(layer.error(message))
         }
         _ => Ok(Decision::Marks(marks)),
     }
 }
 
-/// Reads what `enrich` returned.
+/// Reads the return value of `enrich`.
 pub(super) fn enriched(layer: &Layer, said: Dynamic) -> Result<Draft, ScriptError> {
     let said = said.try_cast_result::<MarkerView>().map_err(|other| {
-        let message = format!("`enrich` returned {}; end it with the marker: `marker`", shown(&other));
-        ScriptError::at(layer.name(), None, message)
+        let message = format!(
+            "`enrich` returned {}; end it with `marker`, so that it returns the marker",
+            shown(&other)
+        );
+        layer.error(message)
     })?;
     Ok(said.into_draft())
 }
 
-/// Reads what `guard` returned.
+/// Reads the return value of `guard`.
 pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<Guarded, ScriptError> {
     if said.is_unit() || said.as_bool() == Ok(true) {
         return Ok(Guarded::Passed(draft));
@@ -147,30 +124,26 @@ pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<
         return Ok(Guarded::Refused { by: refusal.by, why: refusal.why });
     }
     if said.as_bool() == Ok(false) {
-        return Ok(Guarded::Refused { by: rule(layer, Function::Guard), why: String::new() });
+        return Ok(Guarded::Refused { by: layer.rule(PolicyFunction::Guard), why: String::new() });
     }
     if !said.is_map() {
         let message = format!(
             "`guard` returned {}; expected nothing, `refuse(\"why\")` or an object map of attributes to add",
             shown(&said)
         );
-        return Err(ScriptError::at(layer.name(), None, message));
+        return Err(layer.error(message));
     }
-    let added = draft::attributes(said).map_err(|message| ScriptError::at(layer.name(), None, message))?;
+    let added = api::attributes(said).map_err(|message| layer.error(message))?;
     for (key, value) in added {
         if draft.attributes.get(&key).is_some_and(|there| *there != value) {
+            let key = text::line(&*key);
             let message =
-                format!("`guard` may add attributes but not change one, and `{key}` is there already");
-            return Err(ScriptError::at(layer.name(), None, message));
+                format!("`guard` may add attributes but not change them, and `{key}` already exists");
+            return Err(layer.error(message));
         }
         draft.attributes.insert(key, value);
     }
     Ok(Guarded::Passed(draft))
-}
-
-/// Returns the place of an answer that has no line of its own: where the function begins.
-pub(super) fn rule(layer: &Layer, function: Function) -> Rule {
-    Rule { file: layer.name().to_string(), line: layer.line_of(function) }
 }
 
 fn shown(said: &Dynamic) -> String {

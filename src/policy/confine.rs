@@ -1,17 +1,19 @@
-//! The process's own limits while scripts of others run: what holds when no check of the interpreter does.
+//! Limits on the process while it runs scripts. They are the last resort if the interpreter's own
+//! checks fail.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::memory::{self, Ceiling};
+use crate::sys::alloc_meter::{self, Ceiling};
 
-/// How large the stack of the main thread may become, in bytes. The system leaves that much room below it, whatever its
-/// limit was when the program began.
+/// Stack limit of the main thread, in bytes. The kernel leaves at least this much address space
+/// free below the stack, whatever the limit was when the program started.
 ///
-/// Closures that catch closures are chains, which are dropped link by link, and each goes down the stack by some 200 bytes.
-/// They are cut at a quarter of a script's memory, where a link takes 180 bytes, and at its steps, of which one takes 12.
+/// The size allows for the longest chain of closures that capture closures. Rust drops such a chain
+/// recursively, which takes about 200 bytes of stack per link. A chain may use a quarter of the
+/// script's memory, at 180 bytes per link, and all of the script's steps, at 12 per link.
 const STACK: u64 = Confined::STACK as u64;
 
-/// While it lives, the process is confined.
+/// Guard that limits the process until it is dropped.
 #[must_use = "the limits are gone with it"]
 pub struct Confined {
     stack: Option<Rlimit>,
@@ -19,23 +21,28 @@ pub struct Confined {
 }
 
 impl Confined {
-    /// The stack that a thread other than the main one needs to run scripts, in bytes.
+    /// Stack size for threads that run scripts, other than the main thread, in bytes.
     pub const STACK: usize = 112 << 20;
 
-    /// Ends the process when this thread takes `memory` bytes more than it holds now, and gives the main thread the
-    /// stack for what a script may build with less.
+    /// Ends the process if this thread allocates `memory` bytes more than it holds now.
+    pub(super) fn in_memory(memory: u64) -> Self {
+        Self { stack: None, _memory: alloc_meter::ceiling(memory) }
+    }
+
+    /// Sets the same memory limit as [`Self::in_memory`], and raises the main thread's stack limit
+    /// if it is lower than scripts need.
     pub(super) fn begin(memory: u64) -> Self {
         let now = getrlimit(Resource::Stack);
         let is_small = now.current.is_some_and(|current| current < STACK);
         let wanted = Rlimit { current: Some(now.maximum.map_or(STACK, |max| max.min(STACK))), ..now };
         let is_raised = is_small && setrlimit(Resource::Stack, wanted).is_ok();
-        Self { stack: is_raised.then_some(now), _memory: memory::ceiling(memory) }
+        Self { stack: is_raised.then_some(now), _memory: alloc_meter::ceiling(memory) }
     }
 }
 
 impl Drop for Confined {
     fn drop(&mut self) {
-        // What this process starts has its own idea of a stack.
+        // Child processes inherit the limit, so restore it.
         if let Some(before) = self.stack {
             let _ = setrlimit(Resource::Stack, before);
         }

@@ -1,93 +1,98 @@
-//! The sandbox that scripts run in: no file, no network, no environment, no clock, and a limit
-//! on everything that can grow.
+//! The sandbox that runs scripts. Scripts have no access to files, the network, the environment or
+//! the clock, and everything that can grow is limited.
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
 };
 
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Position, Scope, Token,
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, ModuleResolver, Scope, Token,
     packages::{
-        ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicStringPackage,
-        LogicPackage, MoreStringPackage, Package as _,
+        ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
+        BasicStringPackage, LogicPackage, MoreStringPackage, Package as _,
     },
 };
 
 use super::{
-    Finding, ScriptError,
-    api::{self, Texts},
+    ScriptError,
+    api::{self, ScriptApi, StringMap},
+    builtins,
     confine::Confined,
-    imports::Imports,
-    layer::Layer,
-    lint,
-    meter::{Meter, UsedUp},
-    natives, numbers, render,
-    sizes::{self, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT},
-    trace::Function,
+    meter::{Meter, stopped},
+    numbers,
+    sizes::{self, MAX_CALLS, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT, MAX_VARIABLES},
 };
-use crate::{config::Limits, text, time::Deadline};
+use crate::{config::Limits, sys::time::Deadline, text};
 
-/// How deep a script's functions may call each other. Each level takes some KiB of the stack.
-pub(super) const MAX_CALLS: usize = 32;
-/// How deep statements and expressions may be nested, outside of functions and in them; each `else if`, each operator of
-/// one expression and each `.` of one chain is a level. Parser and interpreter go down as deep.
+/// Maximum nesting of statements and expressions, outside of functions and in them. Each `else if`,
+/// each operator of an expression and each `.` of a chain is one level. The parser and the
+/// interpreter recurse once per level.
 const MAX_NESTING: (usize, usize) = (64, 64);
-/// How many functions a script may define, closures included. Finding one is a look-up; the limit keeps what is
-/// compiled small.
+/// Maximum number of functions in a script, including closures. This limits the size of the
+/// compiled script; calling a function is only a hash lookup.
 const MAX_FUNCTIONS: usize = 256;
-/// How many variables a script may have at one time. Finding one is a walk.
-pub(super) const MAX_VARIABLES: usize = 256;
 
-/// What a render script reads its settings from.
+/// Name of the constant that holds a render script's settings.
 pub(super) const SETTINGS: &str = "settings";
 
-/// How many times its limit on memory a script may have when the process ends itself.
+/// Multiple of a script's memory limit at which the process ends itself.
 const LAST_RESORT: u64 = 4;
-/// What the facts that a script asks for may take beside, in bytes.
+/// Additional memory for the facts that a script reads, in bytes.
 const ROOM_FOR_FACTS: u64 = 256 << 20;
 
-/// An engine with its limits.
-pub(super) struct Sandbox {
+/// A Rhai engine with its limits.
+pub(super) struct ScriptEngine {
     engine: Engine,
     meter: Rc<Meter>,
     library: Library,
     memory: u64,
-    /// What every function of a script sees by a name of its own.
+    api: &'static ScriptApi,
+    /// Constants that every function of a script can read by name.
     constants: Scope<'static>,
 }
 
-impl Sandbox {
-    /// Builds the engine, with a library of functions for scripts of others. The built-in policy needs
-    /// none, and most pushes are judged by it alone.
+impl ScriptEngine {
+    /// Builds the engine. The built-in policy needs no function library, and most pushes run
+    /// nothing else, so they use [`Library::None`].
     ///
-    /// Every limit is set because the defaults differ between
-    /// debug and release builds, and most are "none".
+    /// Every limit is set explicitly. Rhai's defaults differ between debug and release builds, and
+    /// most of them are "none".
     pub fn new(limits: &Limits, library: Library) -> Self {
-        Self::with(limits, library, None)
+        Self::with(limits, library, &api::POLICY, None)
     }
 
-    /// Builds the engine of a render script, with the settings of its destination and the names of its secrets.
-    pub fn for_rendering(limits: &Limits, settings: Texts, secrets: &[String]) -> Self {
-        let mut sandbox = Self::with(limits, Library::Full, Some(Dynamic::from(settings)));
-        render::functions::register(&mut sandbox.engine, secrets);
+    /// Builds the engine for a render script, with the settings of its destination. `register` adds
+    /// the functions and objects of `api`.
+    pub fn for_rendering(
+        limits: &Limits,
+        api: &'static ScriptApi,
+        settings: StringMap,
+        register: impl FnOnce(&mut Engine),
+    ) -> Self {
+        let mut sandbox = Self::with(limits, Library::Full, api, Some(Dynamic::from(settings)));
+        register(&mut sandbox.engine);
         sandbox
     }
 
-    fn with(limits: &Limits, library: Library, settings: Option<Dynamic>) -> Self {
-        // What the built-in policy holds is known; what it asks for is the repository's.
-        let memory = if library == Library::Full { limits.memory } else { u64::MAX };
-        let meter = Rc::new(Meter::new(&Limits { memory, ..*limits }));
+    fn with(limits: &Limits, library: Library, api: &'static ScriptApi, settings: Option<Dynamic>) -> Self {
+        let Limits { memory, .. } = *limits;
+        // The built-in policy's own memory use is known. What it reads depends on the repository,
+        // and only the process limit bounds that.
+        let metered = if library == Library::Full { memory } else { u64::MAX };
+        let meter = Rc::new(Meter::new(&Limits { memory: metered, ..*limits }));
         let mut engine = Engine::new_raw();
         if library == Library::Full {
             register_library(&mut engine);
-            natives::register(&mut engine, &meter);
+            builtins::register(&mut engine, &meter);
+            numbers::register(&mut engine);
             api::register_all(&mut engine);
         }
         engine
             .set_strict_variables(true)
             .set_fail_on_invalid_map_property(true)
-            // The meter counts.
+            // The meter counts operations instead.
             .set_max_operations(0)
             .set_max_call_levels(MAX_CALLS)
             .set_max_expr_depths(MAX_NESTING.0, MAX_NESTING.1)
@@ -99,8 +104,10 @@ impl Sandbox {
             .disable_symbol("eval");
         api::register(&mut engine);
 
+        // Native functions get the meter from the call context.
+        engine.set_default_tag(Dynamic::from(meter.clone()));
         let watching = meter.clone();
-        engine.on_progress(move |_| watching.step().map(|used_up| Dynamic::from(watching.told(used_up))));
+        engine.on_progress(move |_| watching.step().map(|used_up| Dynamic::from(watching.exceeded(used_up))));
         if library == Library::Full {
             watch_closely(&mut engine, &meter, settings.clone());
         }
@@ -108,15 +115,15 @@ impl Sandbox {
         if let Some(settings) = settings {
             constants.push_constant_dynamic(SETTINGS, settings);
         }
-        Self { engine, meter, library, memory, constants }
+        Self { engine, meter, library, memory, api, constants }
     }
 
-    /// Lets scripts import these.
-    pub fn set_imports(&mut self, imports: Imports) {
+    /// Makes scripts available to `import`.
+    pub fn set_imports(&mut self, imports: impl ModuleResolver + 'static) {
         self.engine.set_module_resolver(imports);
     }
 
-    /// Compiles a script; its errors name `file`.
+    /// Compiles a script. Errors name it as `file`.
     pub fn compile(&self, file: &str, source: &str) -> Result<AST, ScriptError> {
         self.meter.begin_to_compile();
         let compiled = self.engine.compile_with_scope(&self.constants, source);
@@ -125,34 +132,24 @@ impl Sandbox {
         Ok(ast)
     }
 
-    /// Returns what cannot work in a script although it compiles.
-    pub fn lint(&self, ast: &AST) -> Vec<Finding> {
-        let role = if self.constants.is_empty() { lint::Role::Policy } else { lint::Role::Render };
-        lint::lint(ast, &self.engine, role)
+    /// Returns what the scripts can use.
+    pub fn api(&self) -> &'static ScriptApi {
+        self.api
     }
 
-    /// Does what a script does outside of its functions.
+    /// Returns the names of all native functions.
+    pub fn function_names(&self) -> BTreeSet<String> {
+        let names = self.engine.collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
+        names.into_iter().collect()
+    }
+
+    /// Runs the code outside of functions.
     pub fn run(&self, file: &str, ast: &AST, deadline: Deadline) -> Result<(), ScriptError> {
-        self.within_limits(deadline, || self.engine.run_ast(ast)).map_err(|err| match err {
-            Ended::Failed(err) => ScriptError::from_eval(file, &err),
-            Ended::Panicked(said) => ScriptError::from_panic(file, &said),
-        })
+        self.within_limits(file, deadline, || self.engine.run_ast(ast))
     }
 
-    /// Calls a function of a layer's script.
+    /// Calls a function of the script `file`. `line` is where the function begins, if known.
     pub fn call(
-        &self,
-        layer: &Layer,
-        function: Function,
-        args: impl FuncArgs,
-        deadline: Deadline,
-    ) -> Result<Dynamic, ScriptError> {
-        let place = (function.as_str(), layer.line_of(function));
-        self.call_in(layer.name(), layer.ast(), place, args, deadline)
-    }
-
-    /// Calls a function of the script `file`, which begins in the line that stands beside its name.
-    pub fn call_in(
         &self,
         file: &str,
         ast: &AST,
@@ -160,56 +157,59 @@ impl Sandbox {
         args: impl FuncArgs,
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
-        // What stands outside of functions is done each time, within the same limits: its imports and constants
-        // are what the function sees of it, and nothing is left over from one call to the next.
+        // Code outside of functions runs again for each call, within the same limits. The function
+        // sees its imports and constants, and no state survives between calls.
         let options = CallFnOptions::new().eval_ast(true);
         let mut scope = Scope::new();
         let call = || self.engine.call_fn_with_options(options, &mut scope, ast, function, args);
-        self.within_limits(deadline, call).map_err(|err| match err {
-            Ended::Failed(err) => ScriptError::from_eval(file, &err).or_in(function, line),
-            Ended::Panicked(said) => ScriptError::from_panic(file, &said),
-        })
+        self.within_limits(file, deadline, call).map_err(|err| err.or_in(function, line))
+    }
+
+    /// Returns the results of calling `with` on the name and parameter types of each native
+    /// function.
+    #[cfg(test)]
+    pub fn functions<T>(&self, with: impl Fn(&str, &[std::any::TypeId]) -> Option<T> + Copy) -> Vec<T> {
+        self.engine.collect_fn_metadata(
+            None,
+            |info| with(&info.metadata.name, &info.metadata.param_types),
+            false,
+        )
     }
 
     fn within_limits<T>(
         &self,
+        file: &str,
         deadline: Deadline,
         run: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, ScriptError> {
         self.meter.begin(deadline);
         let ended = catch_unwind(AssertUnwindSafe(run))
-            .map_err(|panic| Ended::Panicked(text::said_by_panic(&*panic).to_string()))?;
-        match self.meter.ending() {
-            // A script may catch the error that was to end it, but has no more say.
-            Some(used_up) if ended.is_ok() => Err(Ended::Failed(stopped(&self.meter, used_up))),
-            _ => ended.map_err(Ended::Failed),
-        }
+            .map_err(|panic| ScriptError::from_panic(file, text::said_by_panic(&*panic)))?;
+        // A script can catch the error that stops it. Its return value must not count then.
+        let ended = match self.meter.ending() {
+            Some(used_up) if ended.is_ok() => Err(stopped(&self.meter, used_up)),
+            _ => ended,
+        };
+        ended.map_err(|err| ScriptError::from_eval(self.api, file, &err))
     }
 
-    /// Holds the process to limits of its own while scripts of others run and their values live.
-    pub fn confine(&self) -> Option<Confined> {
-        let is_needed = self.library == Library::Full;
-        is_needed
-            .then(|| Confined::begin(self.memory.saturating_mul(LAST_RESORT).saturating_add(ROOM_FOR_FACTS)))
+    /// Limits the process while scripts run. Keep the guard alive while facts are read for them and
+    /// while their values exist.
+    pub fn confine(&self) -> Confined {
+        let memory = self.memory.saturating_mul(LAST_RESORT).saturating_add(ROOM_FOR_FACTS);
+        if self.library == Library::Full { Confined::begin(memory) } else { Confined::in_memory(memory) }
     }
 }
 
-/// Why a script came to no end of its own.
-enum Ended {
-    Failed(Box<EvalAltResult>),
-    /// A function of ours or of the engine panicked, and said this.
-    Panicked(String),
-}
-
-/// Has the engine ask more often than between the steps of a script: at each token that is compiled, so that
-/// what takes the parser long is stopped, and before a variable is read.
+/// Makes the engine check the limits more often than once per step: at each token while compiling,
+/// so that slow parsing is stopped, and before each read of a variable.
 #[expect(deprecated, reason = "these are not deprecated, the crate marks so what it may still change")]
 fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>, settings: Option<Dynamic>) {
-    // With `this`, a value could be changed and copied without a variable that is read.
+    // `this` would let a script change and copy a value without reading a variable.
     engine.disable_symbol("this").disable_symbol("curry");
     let compiling = meter.clone();
     engine.on_parse_token(move |token, _, _| match compiling.token() {
-        Some(used_up) => Token::LexError(LexError::Runtime(compiling.told(used_up).to_string()).into()),
+        Some(used_up) => Token::LexError(LexError::Runtime(compiling.exceeded(used_up).to_string()).into()),
         None => token,
     });
     let reading = meter.clone();
@@ -227,26 +227,21 @@ fn watch_closely(engine: &mut Engine, meter: &Rc<Meter>, settings: Option<Dynami
     });
 }
 
-/// Returns the error of a script that has used something up.
-fn stopped(meter: &Meter, used_up: UsedUp) -> Box<EvalAltResult> {
-    EvalAltResult::ErrorRuntime(Dynamic::from(meter.told(used_up)), Position::NONE).into()
-}
-
-/// What scripts find beside the words of the host.
+/// The functions that scripts have, besides those of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Library {
-    /// Operators only.
+    /// Only operators.
     None,
-    /// Everything that Rhai has for strings, arrays and object maps, and for numbers but not for angles.
+    /// Rhai's functions for strings, arrays, object maps and numbers.
     Full,
 }
 
-/// Registers the packages one by one, because `LanguageCorePackage`, which the usual set holds, brings
-/// `sleep`, which no limit stops.
+/// Registers the packages one by one. Rhai's standard set includes `LanguageCorePackage`, and its
+/// `sleep` cannot be stopped by any limit.
 fn register_library(engine: &mut Engine) {
     ArithmeticPackage::new().register_into_engine(engine);
     LogicPackage::new().register_into_engine(engine);
-    numbers::register(engine);
+    BasicMathPackage::new().register_into_engine(engine);
     BasicStringPackage::new().register_into_engine(engine);
     MoreStringPackage::new().register_into_engine(engine);
     BasicArrayPackage::new().register_into_engine(engine);
@@ -255,22 +250,4 @@ fn register_library(engine: &mut Engine) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::Level;
-
-    #[test]
-    fn a_panic_of_a_function_is_an_error_of_the_script() {
-        let mut sandbox = Sandbox::new(&Limits::default(), Library::Full);
-        sandbox.engine.register_fn("crash", || -> i64 { panic!("out of cheese") });
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("site.rhai");
-        std::fs::write(&path, "fn decide(update) { crash() }").expect("a script");
-        let layer = Layer::read(&sandbox, Level::Site, &path).expect("it compiles");
-        let call = || sandbox.call(&layer, Function::Decide, (1_i64,), Deadline::never());
-        for _ in 0..2 {
-            let err = call().expect_err("it panics").to_string();
-            assert!(err.contains("panic: out of cheese"), "{err}");
-        }
-    }
-}
+mod tests;

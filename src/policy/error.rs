@@ -1,56 +1,84 @@
-//! What is wrong with a script, and where: file, line, column, cause, fix.
+//! Errors in scripts: file, line, column, cause and fix.
 
-use std::fmt;
+use std::{io, path::Path};
 
 use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
+use thiserror::Error;
 
 use super::{
-    Finding, api,
-    engine::{MAX_CALLS, MAX_VARIABLES},
-    meter::{Told, UsedUp},
-    sizes,
+    LintFinding, Rule,
+    api::{self, ScriptApi},
+    meter::{LimitExceeded, UsedUp},
+    sizes::{self, MAX_CALLS, MAX_VARIABLES},
 };
-use crate::text;
+use crate::{
+    facts::FactError,
+    text::{self, Hinted},
+};
 
-/// How long a message may be, in characters: long enough to name every word that there is.
+/// Maximum length of a message, in characters. It is long enough to list all known names.
 const MAX_MESSAGE: usize = 1000;
 
 /// A script that cannot be compiled, or that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}: {message}", self.place())]
 pub struct ScriptError {
     file: String,
     line: Option<usize>,
     column: Option<usize>,
-    message: String,
+    message: Hinted,
     is_out_of_time: bool,
 }
 
-/// Why there is no policy.
-#[derive(Debug)]
+/// A policy that could not be loaded.
+#[derive(Debug, Error)]
 pub enum PolicyError {
-    /// A script is wrong.
-    Script(ScriptError),
-    /// A script or the directory of scripts cannot be read.
-    Unreadable {
-        /// The file or directory.
+    /// A script does not compile or failed.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// A file or directory is not usable: for example, too large or not UTF-8.
+    #[error("failed to read `{path}`: {why}")]
+    Unfit {
+        /// File or directory.
         path: String,
-        /// What the system said.
+        /// Description of the problem.
         why: String,
+    },
+    /// The system refused to read a script or the scripts directory. A later retry may succeed.
+    #[error("failed to read `{path}`")]
+    Unreadable {
+        /// File or directory.
+        path: String,
+        /// Error from the system.
+        source: io::Error,
     },
 }
 
+impl PolicyError {
+    /// Creates the error for a script or directory that could not be read.
+    pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
+        let path = path.display().to_string();
+        // Without an OS error code, the problem is the file itself, such as a named pipe instead of
+        // a script.
+        match source.raw_os_error() {
+            Some(_) => Self::Unreadable { path, source },
+            None => Self::Unfit { path, why: source.to_string() },
+        }
+    }
+}
+
 impl ScriptError {
-    /// Returns an error at a line of a script; column and line may be unknown.
-    pub(super) fn at(file: &str, line: Option<usize>, message: impl Into<String>) -> Self {
+    /// Creates an error at a line of a script, which may be unknown.
+    pub(super) fn at(file: &str, line: Option<usize>, message: impl Into<Hinted>) -> Self {
         Self { file: file.to_string(), line, column: None, message: message.into(), is_out_of_time: false }
     }
 
-    /// Returns an error at a place of a script, as far as it is known.
-    pub(super) fn at_position(file: &str, at: Position, message: impl Into<String>) -> Self {
+    /// Creates an error at a position in a script, which may be unknown.
+    pub(super) fn at_position(file: &str, at: Position, message: impl Into<Hinted>) -> Self {
         Self { column: at.position(), ..Self::at(file, at.line(), message) }
     }
 
-    /// Returns what is wrong with the script `source`.
+    /// Creates the error for a script `source` that does not compile.
     pub(super) fn from_parse(file: &str, source: &str, err: &ParseError) -> Self {
         let message = match err.err_type() {
             ParseErrorType::VariableUndefined(name) => outside_of_functions(name, source),
@@ -60,42 +88,51 @@ impl ScriptError {
         Self::at_position(file, err.position(), message)
     }
 
-    /// Returns what went wrong in the script `file`, or in one that it imports.
-    pub(super) fn from_eval(file: &str, err: &EvalAltResult) -> Self {
+    /// Creates the error for a failure in the script `file`, or in one that it imports.
+    pub(super) fn from_eval(api: &ScriptApi, file: &str, err: &EvalAltResult) -> Self {
         let inner = err.unwrap_inner();
         let (file, at) = place_of(file, err);
         let told = match inner {
             EvalAltResult::ErrorTerminated(token, _) | EvalAltResult::ErrorRuntime(token, _) => {
-                token.clone().try_cast::<Told>()
+                token.clone().try_cast::<LimitExceeded>()
             }
             _ => None,
         };
-        let message = told.map_or_else(|| message(inner), |told| told.to_string());
+        // An error about a fact that could not be read in time.
+        let fact = match inner {
+            EvalAltResult::ErrorTerminated(token, _) => token.clone().try_cast::<FactError>(),
+            _ => None,
+        };
+        let message = match (&told, &fact) {
+            (Some(told), _) => told.to_string().into(),
+            (None, Some(fact)) => fact.to_string().into(),
+            (None, None) => message(api, inner),
+        };
         Self {
             file: file.to_string(),
             line: at.line(),
             column: at.position(),
             message,
-            is_out_of_time: told.is_some_and(|told| told.used_up == UsedUp::Time),
+            is_out_of_time: fact.is_some() || told.is_some_and(|told| told.used_up == UsedUp::Time),
         }
     }
 
-    /// Returns the error of a script that a panic ended.
+    /// Creates the error for a script that ended in a panic.
     pub(super) fn from_panic(file: &str, said: &str) -> Self {
-        let why = "a mistake in gitea-lightstep ended the script, please report it with it: panic: ";
+        let why = "a bug in gitea-lightstep ended the script; please report it with this message: panic: ";
         Self::at(file, None, format!("{why}{}", text::line(said)))
     }
 
-    /// Names the function that ran, and where it begins, if nothing is known of the place.
+    /// Adds the function that ran and its first line, if the position is unknown.
     pub(super) fn or_in(mut self, function: &str, line: Option<usize>) -> Self {
         if self.line.is_none() && line.is_some() {
             self.line = line;
-            self.message = format!("in `{function}`, which begins here: {}", self.message);
+            self.message.message = format!("in `{function}`, which starts here: {}", self.message.message);
         }
         self
     }
 
-    /// Returns whether the script was stopped because its time was up, so that it may do with more.
+    /// Returns true if the script ran out of time. With more time it might succeed.
     pub fn is_out_of_time(&self) -> bool {
         self.is_out_of_time
     }
@@ -105,22 +142,23 @@ impl ScriptError {
         &self.file
     }
 
-    /// Returns what is wrong, and where in the file.
-    pub fn finding(&self) -> Finding {
-        Finding::with(self.line, self.column, &self.message)
+    /// Returns the error as a finding, without the file.
+    pub fn finding(&self) -> LintFinding {
+        LintFinding::with(self.line, self.column, self.message.clone())
     }
 
-    /// Returns the cause and the fix, without the place.
-    pub fn message(&self) -> &str {
-        &self.message
+    /// Returns the cause and the fix, without the position.
+    pub fn message(&self) -> String {
+        self.message.to_string()
     }
 
-    /// Returns the line, if it is known.
-    pub fn line(&self) -> Option<usize> {
-        self.line
+    /// Returns the position at which the script failed. It may be in a script that the layer
+    /// imports.
+    pub fn rule(&self) -> Rule {
+        Rule::at(&self.file, self.line)
     }
 
-    /// Returns `file:line:column` as far as it is known.
+    /// Returns `file:line:column`, without the unknown parts.
     pub fn place(&self) -> String {
         let mut place = self.file.clone();
         for number in [self.line, self.column].into_iter().flatten() {
@@ -130,20 +168,17 @@ impl ScriptError {
     }
 }
 
-/// Returns what the author of a script reads of an error.
-fn message(err: &EvalAltResult) -> String {
-    match err {
+/// Returns the message for the script's author.
+fn message(api: &ScriptApi, err: &EvalAltResult) -> Hinted {
+    let message = match err {
         EvalAltResult::ErrorStackOverflow(_) => format!(
-            "the functions of the script call each other more than {MAX_CALLS} deep; \
-                 look for a function that calls itself"
+            "function calls are nested more than {MAX_CALLS} deep; look for a function that calls itself"
         ),
         EvalAltResult::ErrorDataTooLarge(what, _) => format!("{what} too large: {}", sizes::allowed()),
         EvalAltResult::ErrorTooManyVariables(_) => {
-            format!(
-                "the script has more than {MAX_VARIABLES} variables at one time; put some into an object map"
-            )
+            format!("the script has more than {MAX_VARIABLES} variables at once; put some into an object map")
         }
-        EvalAltResult::ErrorPropertyNotFound(word, _) => unknown_word(word),
+        EvalAltResult::ErrorPropertyNotFound(word, _) => return unknown_word(api, word),
         EvalAltResult::ErrorDotExpr(said, _) => match unsettable(said) {
             Some(word) => format!("`{}` cannot be set here", text::line(word)),
             None => text::line(said),
@@ -154,25 +189,27 @@ fn message(err: &EvalAltResult) -> String {
         EvalAltResult::ErrorRuntime(..) => {
             "the script threw a value that is too large to be shown".to_string()
         }
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => api::missing(signature),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => return api::missing(api, signature),
         other => {
             let mut other = other.to_string();
-            // The position is said once, in front.
+            // The position is already printed in front of the message.
             if let Some(at) = other.rfind(" (line ") {
                 other.truncate(at);
             }
             text::line(other)
         }
-    }
+    };
+    message.into()
 }
 
-/// Returns the word that a script wants to set where there is nothing to set, by what Rhai says of it.
+/// Extracts the name of a property that cannot be set from Rhai's error message.
 fn unsettable(said: &str) -> Option<&str> {
     let (_, rest) = said.split_once("No writable property '")?;
     rest.split_once('\'').map(|(word, _)| word)
 }
 
-/// Finds where an error arose: a function of an imported script names its own file.
+/// Finds the position of an error. If the error is in an imported script, Rhai's call errors name
+/// that script's file.
 fn place_of<'e>(file: &'e str, err: &'e EvalAltResult) -> (&'e str, Position) {
     let (inner_file, inner) = match err {
         EvalAltResult::ErrorInFunctionCall(_, source, inner, _) if source.is_empty() => (file, inner),
@@ -186,7 +223,7 @@ fn place_of<'e>(file: &'e str, err: &'e EvalAltResult) -> (&'e str, Position) {
     }
 }
 
-/// Explains a name that a function does not see although the script has it.
+/// Explains an undefined name that the script defines outside of the function.
 fn outside_of_functions(name: &str, source: &str) -> Option<String> {
     let has = |keyword: &str| {
         let mut words =
@@ -195,46 +232,21 @@ fn outside_of_functions(name: &str, source: &str) -> Option<String> {
         words.any(|word| std::mem::replace(&mut before, word) == keyword && word == name)
     };
     if has("const") {
-        return Some(format!("a function reaches the script's constant `{name}` as `global::{name}`"));
+        return Some(format!("a function must write the script's constant `{name}` as `global::{name}`"));
     }
     has("let").then(|| {
-        format!("there is no `{name}` here; make it a `const` outside of all functions, and write `global::{name}`")
+        format!(
+            "functions cannot see the variable `{name}`; make it a `const` outside of all functions, and \
+             write `global::{name}`"
+        )
     })
 }
 
-/// A property that a script wants to read from a map of its own, or to write where nothing can be written.
-fn unknown_word(word: &str) -> String {
-    let objects = api::objects();
-    let known = objects.iter().flat_map(|object| object.words.iter().map(|word| word.name));
-    match text::nearest(word, known) {
-        Some(near) if near != word => {
-            format!("there is no `{}` here, did you mean `{near}`?", text::line(word))
-        }
-        _ => format!("there is no `{}` here", text::line(word)),
-    }
-}
-
-impl fmt::Display for ScriptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), self.message)
-    }
-}
-
-impl std::error::Error for ScriptError {}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Script(err) => err.fmt(f),
-            Self::Unreadable { path, why } => write!(f, "failed to read `{path}`: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for PolicyError {}
-
-impl From<ScriptError> for PolicyError {
-    fn from(err: ScriptError) -> Self {
-        Self::Script(err)
-    }
+/// Explains an unknown property: read from a script's own map, or assigned where nothing can be
+/// assigned.
+fn unknown_word(api: &ScriptApi, word: &str) -> Hinted {
+    let objects = (api.objects)();
+    let known = objects.iter().flat_map(|object| object.words.iter().map(|known| known.name));
+    let message = format!("there is no `{}` here", text::line(word));
+    Hinted::near(message, word, known)
 }

@@ -1,9 +1,9 @@
-//! What scripts import: `import "lib/teams" as teams;` is `lib/teams.rhai` in the directory of scripts, and nothing
-//! outside of it.
+//! Resolves `import` statements: `import "lib/teams" as teams;` loads `lib/teams.rhai` from the
+//! scripts directory. Files outside of it cannot be imported.
 //!
-//! Everything that a policy imports is found, hashed and compiled when it is loaded, so that it is known which
-//! scripts had a say. What a script does outside of its functions is done at its first use, within the limits
-//! of the script that uses it.
+//! All imports are found, hashed and compiled when the policy is loaded, so the list of scripts in
+//! a policy is known up front. A module's code outside of functions runs when it is first imported,
+//! within the limits of the importing script.
 
 use std::{
     cell::OnceCell,
@@ -18,22 +18,24 @@ use rhai::{
     Stmt,
 };
 
-use super::{Import, PolicyError, ScriptError, engine::Sandbox, layer, source::Source};
+use super::{
+    Import, PolicyError, ScriptError, engine::ScriptEngine, layer, script::Script, source::ScriptSource,
+};
 use crate::text;
 
-/// How many scripts one policy may import.
+/// Maximum number of scripts that one policy may import.
 const MAX_IMPORTS: usize = 32;
 
-/// How many scripts may stand in a row, each imported by the one before.
+/// Maximum length of a chain of imports.
 const MAX_DEPTH: usize = 8;
 
-/// How long a name may be, in bytes.
+/// Maximum length of an imported name, in bytes.
 const MAX_NAME: usize = 128;
 
 /// The scripts that a policy imports.
 pub(super) struct Imports {
     dir: Option<PathBuf>,
-    /// By the name that an `import` says.
+    /// Index into `scripts`, by the name in the `import` statement.
     names: BTreeMap<String, usize>,
     scripts: Vec<Imported>,
 }
@@ -50,10 +52,10 @@ struct Statement {
     at: Position,
 }
 
-/// The scripts on the way from the layer to the one that is read.
+/// A chain of imports, from the script being read back to the layer.
 struct Chain<'a> {
     file: &'a str,
-    /// What it was imported as, or its file.
+    /// Name in the `import` statement; for the layer, its file.
     name: &'a str,
     before: Option<&'a Self>,
 }
@@ -63,7 +65,7 @@ impl Chain<'_> {
         std::iter::successors(Some(self), |chain| chain.before)
     }
 
-    /// Returns the way from `file` to here, if there is one.
+    /// Returns the path from `file` to this script, if importing `file` would close a cycle.
     fn circle_to(&self, file: &str) -> Option<String> {
         let start = self.iter().position(|link| link.file == file)?;
         let mut names: Vec<_> = self.iter().take(start + 1).map(|link| link.name).collect();
@@ -73,25 +75,27 @@ impl Chain<'_> {
 }
 
 impl Imports {
-    /// Imports nothing yet; scripts are looked for in `dir`.
+    /// Creates an empty set. Scripts are looked up in `dir`.
     pub fn from_dir(dir: Option<&Path>) -> Self {
         Self { dir: dir.map(Path::to_path_buf), names: BTreeMap::new(), scripts: Vec::new() }
     }
 
-    /// Reads and compiles what the script `file` imports, and what that imports in turn.
+    /// Reads and compiles the scripts that `script` imports, directly or indirectly.
     ///
     /// # Errors
-    /// If one of them is not there, not below the directory, cannot be read or compiled, or imports itself.
-    pub fn add(&mut self, engine: &Sandbox, file: &str, ast: &AST) -> Result<(), PolicyError> {
-        self.add_all(engine, ast, &Chain { file, name: file, before: None })
+    /// If an imported script is missing, outside of the directory, unreadable, does not compile, or
+    /// imports itself.
+    pub fn add(&mut self, engine: &ScriptEngine, script: &Script) -> Result<(), PolicyError> {
+        let file = script.name();
+        self.add_all(engine, script.ast(), &Chain { file, name: file, before: None })
     }
 
-    /// Returns what was found, in the order of the first `import`.
+    /// Returns the imported scripts, in the order of their first `import`.
     pub fn list(&self) -> Vec<Import> {
         self.scripts.iter().map(|script| script.import.clone()).collect()
     }
 
-    fn add_all(&mut self, engine: &Sandbox, ast: &AST, chain: &Chain<'_>) -> Result<(), PolicyError> {
+    fn add_all(&mut self, engine: &ScriptEngine, ast: &AST, chain: &Chain<'_>) -> Result<(), PolicyError> {
         for statement in statements(chain.file, ast)? {
             let at_fault = |message| ScriptError::at_position(chain.file, statement.at, message).into();
             self.add_one(engine, &statement, chain, &at_fault)?;
@@ -101,7 +105,7 @@ impl Imports {
 
     fn add_one(
         &mut self,
-        engine: &Sandbox,
+        engine: &ScriptEngine,
         Statement { name, .. }: &Statement,
         chain: &Chain<'_>,
         at_fault: &dyn Fn(String) -> PolicyError,
@@ -109,19 +113,19 @@ impl Imports {
         let path = self.find(name, at_fault)?;
         let file = path.display().to_string();
         if let Some(circle) = chain.circle_to(&file) {
-            return Err(at_fault(format!("this import closes a circle: {circle} -> {name}")));
+            return Err(at_fault(format!("this import creates a cycle: {circle} -> {name}")));
         }
         if let Some(known) = self.scripts.iter().position(|script| script.import.file == file) {
             self.names.insert(name.clone(), known);
             return Ok(());
         }
         if chain.iter().count() > MAX_DEPTH {
-            return Err(at_fault(format!("more than {MAX_DEPTH} scripts import one another in a row")));
+            return Err(at_fault(format!("imports are nested more than {MAX_DEPTH} scripts deep")));
         }
         if self.scripts.len() == MAX_IMPORTS {
             return Err(at_fault(format!("the policy imports more than {MAX_IMPORTS} scripts")));
         }
-        let source = Source::read(&path)?;
+        let source = ScriptSource::read(&path)?;
         let ast = engine.compile(&source.name, &source.text)?;
         let import = Import { name: name.clone(), file: file.clone(), hash: source.hash };
         self.names.insert(name.clone(), self.scripts.len());
@@ -129,7 +133,7 @@ impl Imports {
         self.add_all(engine, &ast, &Chain { file: &file, name, before: Some(chain) })
     }
 
-    /// Finds the script of a name below the directory, whatever the case of its letters.
+    /// Finds a script below the directory by name. Case is ignored.
     fn find(&self, name: &str, at_fault: &dyn Fn(String) -> PolicyError) -> Result<PathBuf, PolicyError> {
         let is_segment = |segment: &str| {
             !segment.is_empty()
@@ -137,33 +141,28 @@ impl Imports {
         };
         if name.len() > MAX_NAME || !name.split('/').all(is_segment) {
             return Err(at_fault(format!(
-                "`{}` is no name of a script; expected one such as `lib/teams`, which is `lib/teams.rhai` in the \
-                 directory of scripts: letters, digits, `_`, `-` and `/`, at most {MAX_NAME} of them",
+                "`{}` is not a script name; expected one such as `lib/teams`, for `lib/teams.rhai` in the \
+                 scripts directory: at most {MAX_NAME} letters, digits, `_`, `-` and `/`",
                 text::line(name)
             )));
         }
         let Some(dir) = &self.dir else {
-            return Err(at_fault(format!(
-                "there is no directory to import `{name}` from; name one with [policy] scripts"
-            )));
+            return Err(at_fault(format!("no directory to import `{name}` from; set `[policy] scripts`")));
         };
         let missing = || at_fault(format!("there is no `{name}.rhai` in `{}`", dir.display()));
         let mut path = dir.clone();
         let file = format!("{name}.rhai");
         for segment in file.split('/') {
-            if !path.is_dir() {
+            if !fs::metadata(&path).map_err(|err| PolicyError::from_io(&path, err))?.is_dir() {
                 return Err(missing());
             }
             path = layer::find(&path, segment)?.ok_or_else(missing)?;
         }
-        let inside = |err: std::io::Error| PolicyError::Unreadable {
-            path: path.display().to_string(),
-            why: err.to_string(),
-        };
+        let inside = |err| PolicyError::from_io(&path, err);
         let (real, root) = (fs::canonicalize(&path).map_err(inside)?, fs::canonicalize(dir).map_err(inside)?);
         if !real.starts_with(&root) {
             return Err(at_fault(format!(
-                "`{}` is a link that leads out of `{}`",
+                "`{}` is a symbolic link that points outside `{}`",
                 path.display(),
                 dir.display()
             )));
@@ -197,7 +196,8 @@ impl ModuleResolver for Imports {
         if let Some(module) = script.module.get() {
             return Ok(module.clone());
         }
-        // A state of its own, so that it is the same whoever imports it first; steps and levels count on.
+        // The module gets a fresh state, so it does not depend on the script that imports it first.
+        // Steps and call levels carry over.
         let mut own = engine.new_global_runtime_state();
         own.num_operations = global.num_operations;
         own.level = global.level + 1;
@@ -207,7 +207,7 @@ impl ModuleResolver for Imports {
             if err.is_catchable() {
                 return Box::new(EvalAltResult::ErrorInModule(script.import.file.clone(), err, pos));
             }
-            // A limit that was reached must not become an error that a script may catch.
+            // Reaching a limit must not become an error that a script can catch.
             err.set_position(pos);
             err
         })?;
@@ -215,7 +215,7 @@ impl ModuleResolver for Imports {
     }
 }
 
-/// Returns what a script imports, wherever in it.
+/// Returns all `import` statements of a script, at any depth.
 fn statements(file: &str, ast: &AST) -> Result<Vec<Statement>, ScriptError> {
     let mut found = Ok(Vec::new());
     ast.walk(&mut |path| {
@@ -227,7 +227,8 @@ fn statements(file: &str, ast: &AST) -> Result<Vec<Statement>, ScriptError> {
                 (Expr::StringConstant(..), Err(_)) => {}
                 (_, found) => {
                     let message =
-                        "an import names its script outright, such as `import \"lib/teams\" as teams;`";
+                        "an import must name its script as a literal string, such as `import \"lib/teams\" \
+                         as teams;`";
                     *found = Err(ScriptError::at_position(file, *at, message));
                 }
             }

@@ -1,118 +1,127 @@
-//! The layers of a policy: which files speak for a repository, and what each defines.
+//! The layers of a policy: finds the scripts that apply to a repository, and which functions each
+//! defines.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use rhai::AST;
+use serde::Serialize;
 
 use super::{
-    Level, Origin, PolicyError, ScriptError, ScriptHash, Scripts, engine::Sandbox, source::Source,
-    trace::Function,
+    Level, Origin, PolicyError, Rule, ScriptError, ScriptHash, ScriptLocations, engine::ScriptEngine,
+    origin::BUILT_IN_NAME, script::Script, source::ScriptSource,
 };
-use crate::{push::Repository, text};
+use crate::{
+    push::RepositoryIdentity,
+    sys::fault::{self, Step},
+    text::{self, Hinted},
+};
 
-/// The policy that speaks when nobody else does.
+/// Source of the default policy, which applies if no script defines `decide`.
 pub(super) const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
-pub(super) const BUILT_IN_NAME: &str = "built-in.rhai";
 
-/// One compiled script.
-pub(super) struct Layer {
-    name: String,
-    origin: Origin,
-    ast: AST,
-    /// Where each of the three functions begins, if it is there.
-    defined: [Option<Defined>; 3],
+/// Script that applies to every repository.
+const SITE: &str = "site.rhai";
+
+/// Maximum time between an editor's rename of a script and the new one in its place.
+const SAVING: Duration = Duration::from_secs(5);
+
+/// The functions that a policy script may define.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyFunction {
+    /// `decide(update)`.
+    Decide,
+    /// `enrich(marker, update)`.
+    Enrich,
+    /// `guard(marker, update)`.
+    Guard,
 }
 
-/// That a function is defined, and the line in which its body begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Defined {
-    line: Option<usize>,
+impl PolicyFunction {
+    /// Returns the function's name in scripts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::Enrich => "enrich",
+            Self::Guard => "guard",
+        }
+    }
+}
+
+/// One compiled script of the policy.
+pub(super) struct Layer {
+    origin: Origin,
+    script: Script,
 }
 
 impl Layer {
     /// Reads and compiles a script.
-    pub fn read(engine: &Sandbox, level: Level, path: &Path) -> Result<Self, PolicyError> {
-        let source = Source::read(path)?;
+    pub fn read(engine: &ScriptEngine, level: Level, path: &Path) -> Result<Self, PolicyError> {
+        let source = ScriptSource::read(path)?;
         let origin = Origin { level, file: Some(source.name.clone()), hash: source.hash };
-        Self::compile(engine, origin, source.name, &source.text)
+        Ok(Self { origin, script: Script::compile(engine, source.name, &source.text)? })
     }
 
-    /// Returns an error if the script has no say at all.
+    /// Checks that the script defines at least one of the policy's functions.
     pub fn needs_a_say(&self) -> Result<(), ScriptError> {
-        if self.defined == [None; 3] {
-            let message = if self.ast.iter_fn_def().any(|function| function.name == "render") {
-                "this is no policy but a render script; name it as `render` of a destination of kind = \"http\""
-            } else {
-                "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`"
-            };
-            return Err(ScriptError::at(&self.name, None, message));
+        if self.script.defines_any() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn compile(engine: &Sandbox, origin: Origin, name: String, source: &str) -> Result<Self, PolicyError> {
-        let ast = engine.compile(&name, source)?;
-        let mut defined = [None; 3];
-        for function in ast.iter_fn_def() {
-            let Some(known) = Function::ALL.into_iter().find(|known| function.name == known.as_str()) else {
-                continue;
-            };
-            let wanted = known.parameters();
-            let found = function.params.len();
-            if found != wanted {
-                let message =
-                    format!("`{}` takes {}, found {found}", function.name, text::count(wanted, "parameter"));
-                let at = function.body.start_position();
-                return Err(ScriptError::at_position(&name, at, message).into());
-            }
-            defined[known as usize] = Some(Defined { line: function.body.start_position().line() });
-        }
-        Ok(Self { name, origin, ast, defined })
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
+        let message = if self.script.ast().iter_fn_def().any(|function| function.name == "render") {
+            "this is a render script, not a policy; name it in `render` of a destination with kind = \"http\""
+        } else {
+            "the script defines none of `decide(update)`, `enrich(marker, update)`, `guard(marker, update)`"
+        };
+        Err(self.error(message))
     }
 
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    pub fn ast(&self) -> &AST {
-        &self.ast
+    pub fn script(&self) -> &Script {
+        &self.script
     }
 
-    pub fn defines(&self, function: Function) -> bool {
-        self.defined[function as usize].is_some()
+    pub fn defines(&self, function: PolicyFunction) -> bool {
+        self.script.defines(function.as_str())
     }
 
-    /// Returns the line in which a function begins, for an answer that has none of its own: a bare `true`.
-    pub fn line_of(&self, function: Function) -> Option<usize> {
-        self.defined[function as usize]?.line
+    /// Returns the rule for an answer without a line: the start of the function.
+    pub fn rule(&self, function: PolicyFunction) -> Rule {
+        Rule::at(self.script.name(), self.script.line_of(function.as_str()))
+    }
+
+    /// Creates an error about the script as a whole.
+    pub fn error(&self, message: impl Into<Hinted>) -> ScriptError {
+        ScriptError::at(self.script.name(), None, message)
     }
 }
 
 /// Compiles the built-in layer.
-pub(super) fn built_in(engine: &Sandbox) -> Result<Layer, PolicyError> {
+pub(super) fn built_in(engine: &ScriptEngine) -> Result<Layer, PolicyError> {
     let origin = Origin { level: Level::BuiltIn, file: None, hash: ScriptHash::of(BUILT_IN.as_bytes()) };
-    Layer::compile(engine, origin, BUILT_IN_NAME.to_string(), BUILT_IN)
+    Ok(Layer { origin, script: Script::compile(engine, BUILT_IN_NAME.to_string(), BUILT_IN)? })
 }
 
-/// Returns the scripts that speak for `repository`, from the site to the hook page.
+/// Returns the scripts that apply to `repository`, from the site's to that of the hook page.
 pub(super) fn files(
-    scripts: &Scripts,
-    repository: &Repository,
+    scripts: &ScriptLocations,
+    repository: &RepositoryIdentity,
 ) -> Result<Vec<(Level, PathBuf)>, PolicyError> {
     if let Some(draft) = &scripts.draft {
-        return Ok(vec![(Level::Repository, draft.clone())]);
+        // A draft named `site.rhai` runs as the site's script, and any other as the repository's.
+        let is_site = draft.file_name().is_some_and(|name| name.eq_ignore_ascii_case(SITE));
+        let level = if is_site { Level::Site } else { Level::Repository };
+        return Ok(vec![(level, draft.clone())]);
     }
     let mut files = Vec::new();
     let mut add = |level, file: Option<PathBuf>| files.extend(file.map(|file| (level, file)));
     if let Some(dir) = &scripts.dir {
-        add(Level::Site, find(dir, "site.rhai")?);
+        add(Level::Site, find(dir, SITE)?);
         if let Some(owner) = &repository.owner {
             add(Level::Owner, find(dir, &format!("{owner}.rhai"))?);
             if let Some(owner_dir) = find(dir, owner)? {
@@ -124,19 +133,41 @@ pub(super) fn files(
     Ok(files)
 }
 
-/// Finds `name` in `dir` whatever its case: over SSH, Gitea hands on the repository's name as the
-/// client typed it, and nobody may slip past a guard by writing it in capitals.
+/// Finds `name` in `dir` and ignores case. Over SSH, Gitea passes on the repository's name as the
+/// client typed it, so a name in capitals must not evade a guard.
 pub(super) fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>, PolicyError> {
-    let unreadable = |why: String| PolicyError::Unreadable { path: dir.display().to_string(), why };
-    let entries = fs::read_dir(dir).map_err(|err| unreadable(err.to_string()))?;
-    let mut found = None;
+    let unreadable = |err| PolicyError::from_io(dir, err);
+    let entries = fault::point(Step::List, dir).and_then(|()| fs::read_dir(dir)).map_err(unreadable)?;
+    let wanted = name.to_lowercase();
+    let (mut found, mut backup) = (None, None);
     for entry in entries {
-        let entry = entry.map_err(|err| unreadable(err.to_string()))?;
-        let is_it =
-            entry.file_name().to_str().is_some_and(|entry| entry.to_lowercase() == name.to_lowercase());
-        if is_it && found.replace(entry.path()).is_some() {
-            return Err(unreadable(format!("two entries differ from `{name}` only in case; keep one")));
+        let entry = entry.map_err(unreadable)?;
+        let Some(named) = entry.file_name().to_str().map(str::to_lowercase) else { continue };
+        if named != wanted && wanted.ends_with(".rhai") && named.contains(&wanted) {
+            backup = Some(named.clone());
+        }
+        if named == wanted && found.replace(entry.path()).is_some() {
+            return Err(PolicyError::Unfit {
+                path: dir.display().to_string(),
+                why: format!("two entries differ from `{name}` only in case; keep one"),
+            });
         }
     }
-    Ok(found)
+    match backup {
+        Some(backup) if found.is_none() && changed_just_now(dir) => {
+            let why =
+                format!("it is missing but `{}` exists, so an editor may be saving it", text::line(backup));
+            Err(PolicyError::Unreadable {
+                path: dir.join(name).display().to_string(),
+                source: io::Error::new(io::ErrorKind::NotFound, why),
+            })
+        }
+        _ => Ok(found),
+    }
+}
+
+/// Returns true if an entry of the directory was made, renamed or removed a moment ago.
+fn changed_just_now(dir: &Path) -> bool {
+    let modified = dir.metadata().and_then(|dir| dir.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age < SAVING))
 }

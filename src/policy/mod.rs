@@ -1,26 +1,31 @@
-//! The policy: the Rhai scripts that decide which updates become markers, and what these say.
-//! Rhai stays in here.
+//! The policy: Rhai scripts that decide which updates become markers, and what the markers contain.
+//! No other module uses Rhai.
 //!
-//! Scripts come in layers, from the site to the repository. `decide` is asked of the most specific
-//! layer that defines it; `enrich` of every layer, the site first; `guard` of every layer, the site
-//! last, so that a site can always tighten and a repository never loosen.
+//! Scripts form layers, from the site to the repository. For `decide`, only the most specific layer
+//! that defines it runs. `enrich` runs in every layer, the site first. `guard` runs in every layer,
+//! the site last. A site can therefore always add restrictions, and a repository can never lift
+//! them.
 
 mod answer;
 pub mod api;
+mod builtins;
 mod confine;
 mod draft;
 mod engine;
 mod error;
+mod finding;
+mod fingerprint;
 mod imports;
 mod layer;
 mod lint;
 mod meter;
-mod natives;
 mod numbers;
 mod origin;
 mod quote;
 mod reference;
 mod render;
+mod rule;
+mod script;
 mod sizes;
 mod source;
 mod trace;
@@ -30,92 +35,101 @@ use std::{
     rc::Rc,
 };
 
-pub use answer::{Decision, Mark, Rule};
+pub use answer::{Decision, Mark};
 use api::{MarkerView, UpdateView};
 pub use confine::Confined;
-pub use draft::{Attributes, Draft, Kind, Partial, Value};
-use engine::{Library, Sandbox};
+pub use draft::{Draft, Partial};
+use engine::{Library, ScriptEngine};
 pub use error::{PolicyError, ScriptError};
+pub use finding::LintFinding;
+pub use fingerprint::{Fingerprint, scripts_below};
 use imports::Imports;
 use layer::Layer;
-pub use lint::Finding;
+pub use layer::PolicyFunction;
 pub use origin::{Import, Level, Origin, ScriptHash};
 pub use quote::quote;
 pub use reference::{definitions, reference, render_reference};
-pub use render::{Accepted, Opened, Rendered, Renderer, Request, Subject};
-pub use trace::{Field, Function, Said, Step, Trace, differences, shown};
+pub(crate) use render::json_of_bytes;
+pub use render::{Accepted, Opened, Rendered, RenderedRequest, Renderer};
+pub use rule::Rule;
+pub use trace::{Field, Trace, TraceStep, differences, shown};
 
-use crate::{config::Limits, facts::Facts, push::Repository, service::Services, time::Deadline};
+use crate::{config::Limits, facts::Facts, push::RepositoryIdentity, service::Services, sys::time::Deadline};
 
-/// Where the scripts of a repository are.
+/// Locations of a repository's scripts.
 #[derive(Clone, Debug, Default)]
-pub struct Scripts {
-    /// The directory of `site.rhai`, `OWNER.rhai` and `OWNER/REPO.rhai`.
+pub struct ScriptLocations {
+    /// Directory that holds `site.rhai`, `OWNER.rhai` and `OWNER/REPO.rhai`.
     pub dir: Option<PathBuf>,
-    /// The script of Gitea's Git Hooks page.
+    /// Script of Gitea's Git Hooks page.
     pub hook_page: Option<PathBuf>,
-    /// A script that stands in the place of all of these, over the built-in one: a draft that is tried. It imports from
-    /// the directory as well.
+    /// Draft script to try instead of all the others. The built-in layer stays below it, and it can
+    /// still import from the directory.
     pub draft: Option<PathBuf>,
 }
 
 /// The compiled policy of one repository.
 pub struct Policy {
-    engine: Sandbox,
-    /// From the built-in layer to the most specific one.
+    engine: ScriptEngine,
+    /// Layers, from the built-in one to the most specific one.
     layers: Vec<Layer>,
     stamps: Vec<String>,
     imported: Vec<Import>,
 }
 
-/// A script that can be compiled.
-pub struct Checked {
-    /// What cannot work in it although it compiles.
-    pub findings: Vec<Finding>,
-    /// What is wrong with it if no other script imports it: it has no function that is ever called.
+/// The result of checking a script that compiles.
+pub struct CheckedScript {
+    /// Code that compiles but cannot work.
+    pub findings: Vec<LintFinding>,
+    /// Error to report unless another script imports this one: it defines none of the policy's
+    /// functions.
     pub without_a_say: Option<ScriptError>,
-    /// What it imports.
+    /// Scripts that it imports.
     pub imports: Vec<Import>,
 }
 
-/// What a policy is asked about: an update, as the repository and the site tell of it.
+/// The input of a policy: an update, with what is known about it.
 #[derive(Clone)]
-pub struct Matter {
-    /// What the repository says.
+pub struct UpdateContext {
+    /// Facts from the repository.
     pub facts: Rc<Facts>,
-    /// The services of the repository.
+    /// Services of the repository.
     pub services: Rc<Services>,
 }
 
-/// What `guard` said of a marker.
+/// The result of running `guard` on a marker.
 pub enum Guarded {
-    /// The marker may go, with what the guards added.
+    /// The marker passed. Holds the draft with the attributes that the guards added.
     Passed(Draft),
-    /// A guard refused it.
+    /// A guard refused the marker.
     Refused {
-        /// The layer and line that refused.
+        /// Rule that refused it.
         by: Rule,
-        /// The reason that the script gave.
+        /// Reason that the script gave.
         why: String,
     },
 }
 
 impl Policy {
-    /// Compiles every script that has a say about `repository`.
+    /// Compiles every script that applies to `repository`.
     ///
     /// # Errors
-    /// If any of them cannot be read or compiled. Then nothing of the repository may become a
-    /// marker: the broken script might have been the guard that refuses it.
-    pub fn load(scripts: &Scripts, repository: &Repository, limits: &Limits) -> Result<Self, PolicyError> {
+    /// If a script cannot be read or compiled. The caller must then not make any marker for the
+    /// repository, because the broken script could be the guard that refuses it.
+    pub fn load(
+        scripts: &ScriptLocations,
+        repository: &RepositoryIdentity,
+        limits: &Limits,
+    ) -> Result<Self, PolicyError> {
         let files = layer::files(scripts, repository)?;
         let library = if files.is_empty() { Library::None } else { Library::Full };
-        let mut engine = Sandbox::new(limits, library);
+        let mut engine = ScriptEngine::new(limits, library);
         let mut layers = vec![layer::built_in(&engine)?];
         let mut imports = Imports::from_dir(scripts.dir.as_deref());
         for (level, file) in &files {
             let layer = Layer::read(&engine, *level, file)?;
             layer.needs_a_say()?;
-            imports.add(&engine, layer.name(), layer.ast())?;
+            imports.add(&engine, layer.script())?;
             layers.push(layer);
         }
         let stamps = layers.iter().map(|layer| layer.origin().stamp()).collect();
@@ -124,109 +138,118 @@ impl Policy {
         Ok(Self { engine, layers, stamps, imported })
     }
 
-    /// Returns the layers that have a say, from the built-in one to the most specific one.
+    /// Returns the layers, from the built-in one to the most specific one.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         self.layers.iter().map(Layer::origin)
     }
 
-    /// Returns the scripts that the layers import, and those that they import in turn.
+    /// Returns the scripts that the layers import, directly or indirectly.
     pub fn imports(&self) -> &[Import] {
         &self.imported
     }
 
-    /// Returns the layers and their hashes in short, as a marker bears them: `site@0123456789ab`.
+    /// Returns the layers with their short hashes, as recorded in each marker: `site@0123456789ab`.
     pub fn stamps(&self) -> &[String] {
         &self.stamps
     }
 
-    /// Compiles the one script `file` and what it imports from `dir`, and does what they do outside of functions.
+    /// Compiles the script `file` and its imports from `dir`, and runs their code outside of
+    /// functions.
     ///
     /// # Errors
-    /// If any of them cannot be read or compiled, or fails.
-    pub fn check(file: &Path, dir: Option<&Path>, limits: &Limits) -> Result<Checked, PolicyError> {
-        let mut engine = Sandbox::new(limits, Library::Full);
+    /// If a script cannot be read or compiled, or fails.
+    pub fn check(file: &Path, dir: Option<&Path>, limits: &Limits) -> Result<CheckedScript, PolicyError> {
+        let mut engine = ScriptEngine::new(limits, Library::Full);
         let mut imports = Imports::from_dir(dir);
         let layer = Layer::read(&engine, Level::Repository, file)?;
-        imports.add(&engine, layer.name(), layer.ast())?;
+        imports.add(&engine, layer.script())?;
         let imported = imports.list();
         engine.set_imports(imports);
-        engine.run(layer.name(), layer.ast(), Deadline::after(limits.time))?;
-        let findings = engine.lint(layer.ast());
-        Ok(Checked { findings, without_a_say: layer.needs_a_say().err(), imports: imported })
+        engine.run(layer.script().name(), layer.script().ast(), Deadline::of_cpu(limits.time))?;
+        let findings = lint::lint(&engine, layer.script());
+        Ok(CheckedScript { findings, without_a_say: layer.needs_a_say().err(), imports: imported })
     }
 
-    /// Holds the process to limits of its own, if scripts of others have a say. It has to live as long as what
-    /// they answer.
-    pub fn confine(&self) -> Option<Confined> {
+    /// Limits the process while scripts run. Keep the guard alive for as long as the values that
+    /// the scripts return.
+    pub fn confine(&self) -> Confined {
         self.engine.confine()
     }
 
-    /// Asks the most specific layer that has an opinion whether the update becomes markers.
+    /// Calls `decide` of the most specific layer that defines it.
     ///
     /// # Errors
-    /// If the script fails or answers something that is no decision.
+    /// If the script fails or returns an invalid decision.
     pub fn decide(
         &self,
-        matter: &Matter,
+        update_context: &UpdateContext,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Decision, ScriptError> {
-        let decides = |layer: &Layer| layer.defines(Function::Decide);
+        let decides = |layer: &Layer| layer.defines(PolicyFunction::Decide);
         let at = self.layers.iter().rposition(decides).expect("the built-in layer decides");
         let layer = &self.layers[at];
-        self.layers[at + 1..].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
-        let called = self.engine.call(layer, Function::Decide, (UpdateView::new(matter),), deadline);
+        self.layers[at + 1..].iter().rev().for_each(|layer| trace.passed_over(layer, PolicyFunction::Decide));
+        let called =
+            layer.script().call(&self.engine, "decide", (UpdateView::new(update_context),), deadline);
         let said = called.and_then(|said| answer::decision(layer, said));
         trace.decided(layer, &said);
-        self.layers[..at].iter().rev().for_each(|layer| trace.passed_over(layer, Function::Decide));
+        self.layers[..at].iter().rev().for_each(|layer| trace.passed_over(layer, PolicyFunction::Decide));
         said
     }
 
-    /// Lets every layer that defines `enrich` write on the marker, the site first.
+    /// Calls `enrich` of every layer that defines it, the site first. Returns the draft, and the
+    /// last layer that changed its service, if any did.
     ///
     /// # Errors
-    /// If a script fails or returns something that is no marker.
+    /// If a script fails or returns anything other than a marker.
     pub fn enrich(
         &self,
         mut draft: Draft,
-        matter: &Matter,
+        update_context: &UpdateContext,
         deadline: Deadline,
         trace: &mut Trace,
-    ) -> Result<Draft, ScriptError> {
+    ) -> Result<(Draft, Option<(Level, Rule)>), ScriptError> {
+        let mut renamed = None;
         for layer in &self.layers {
-            if !layer.defines(Function::Enrich) {
-                trace.passed_over(layer, Function::Enrich);
+            if !layer.defines(PolicyFunction::Enrich) {
+                trace.passed_over(layer, PolicyFunction::Enrich);
                 continue;
             }
             let before = trace.before(&draft);
-            let args = (MarkerView::open(draft), UpdateView::new(matter));
-            let called = self.engine.call(layer, Function::Enrich, args, deadline);
+            let service = draft.service.clone();
+            let args = (MarkerView::open(draft), UpdateView::new(update_context));
+            let called = layer.script().call(&self.engine, "enrich", args, deadline);
             let said = called.and_then(|said| answer::enriched(layer, said));
             trace.enriched(layer, before.as_ref(), &said);
             draft = said?;
+            if draft.service != service {
+                renamed = Some((layer.origin().level, layer.rule(PolicyFunction::Enrich)));
+            }
         }
-        Ok(draft)
+        Ok((draft, renamed))
     }
 
-    /// Lets every layer that defines `guard` refuse the marker or add to it, the site last.
+    /// Calls `guard` of every layer that defines it, the site last. A guard may refuse the marker
+    /// or add attributes to it.
     ///
     /// # Errors
-    /// If a script fails, which has to count as a refusal, or answers something else.
+    /// If a script fails or returns an invalid value. The caller must treat both as a refusal.
     pub fn guard(
         &self,
         mut draft: Draft,
-        matter: &Matter,
+        update_context: &UpdateContext,
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<Guarded, ScriptError> {
         for layer in self.layers.iter().rev() {
-            if !layer.defines(Function::Guard) {
-                trace.passed_over(layer, Function::Guard);
+            if !layer.defines(PolicyFunction::Guard) {
+                trace.passed_over(layer, PolicyFunction::Guard);
                 continue;
             }
             let before = trace.before(&draft);
-            let args = (MarkerView::closed(draft.clone()), UpdateView::new(matter));
-            let called = self.engine.call(layer, Function::Guard, args, deadline);
+            let args = (MarkerView::closed(draft.clone()), UpdateView::new(update_context));
+            let called = layer.script().call(&self.engine, "guard", args, deadline);
             let said = called.and_then(|said| answer::guarded(layer, draft, said));
             trace.guarded(layer, before.as_ref(), &said);
             match said? {
@@ -237,3 +260,6 @@ impl Policy {
         Ok(Guarded::Passed(draft))
     }
 }
+
+#[cfg(test)]
+mod tests;

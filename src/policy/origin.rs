@@ -1,20 +1,23 @@
-//! What a script of the policy is: its layer or its name in an `import`, its file, and the hash of what was in it.
+//! The identity of a policy's script: its layer or imported name, its file, and the hash of its
+//! contents.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-use super::layer::BUILT_IN_NAME;
 use crate::text::Hex;
 
-/// How many digits of a hash a marker bears.
+/// Name of the built-in script in positions.
+pub(super) const BUILT_IN_NAME: &str = "built-in.rhai";
+
+/// Number of hash digits recorded in a marker.
 const SHORT: usize = 12;
 
-/// Which layer a script is, the least specific one first.
+/// The layers of a policy, the least specific one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
-    /// What speaks when nobody else does.
+    /// The built-in script, used if no other one decides.
     #[serde(rename = "built-in")]
     BuiltIn,
     /// `site.rhai`.
@@ -32,7 +35,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Returns the name for people, in the journal and in the marker.
+    /// Returns the name shown in the journal and in markers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BuiltIn => "built-in",
@@ -44,7 +47,7 @@ impl Level {
     }
 }
 
-/// The SHA-256 of a script, over its bytes as they lie on the disk.
+/// The SHA-256 of a script's bytes on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ScriptHash([u8; 32]);
 
@@ -54,7 +57,12 @@ impl ScriptHash {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Returns the first 12 digits, which tell the versions of one script apart.
+    /// Wraps a digest that was computed elsewhere.
+    pub(super) fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// Returns the first 12 digits, enough to tell versions of one script apart.
     pub fn short(&self) -> String {
         let mut digits = self.to_string();
         digits.truncate(SHORT);
@@ -105,55 +113,40 @@ impl<'de> Deserialize<'de> for ScriptHash {
 /// One layer of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Which layer it is.
+    /// Position among the layers.
     #[serde(rename = "layer")]
     pub level: Level,
-    /// The script, `None` for the one that is compiled in.
+    /// Path of the script, `None` for the built-in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// What was in it.
+    /// Hash of its contents.
     #[serde(rename = "sha256")]
     pub hash: ScriptHash,
 }
 
 impl Origin {
-    /// Returns the name that the script has in a place.
+    /// Returns the script's name as shown in positions.
     pub fn file_name(&self) -> &str {
         self.file.as_deref().unwrap_or(BUILT_IN_NAME)
     }
 
-    /// Returns `site@0123456789ab`: the layer, and enough of its hash to tell its versions apart.
+    /// Returns the layer and its short hash, such as `site@0123456789ab`.
     pub fn stamp(&self) -> String {
         format!("{}@{}", self.level.as_str(), self.hash.short())
     }
 }
 
-/// One script that layers import.
+/// A script that a layer imports, directly or indirectly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// What it is imported as.
+    /// Name in the `import` statement.
     pub name: String,
-    /// The script.
+    /// Path of the script.
     pub file: String,
-    /// What was in it.
+    /// Hash of its contents.
     #[serde(rename = "sha256")]
     pub hash: ScriptHash,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_is_that_of_sha256sum_and_reads_back() {
-        // printf 'fn decide(update) { true }' | sha256sum
-        let digits = "768d6c74b8ed76beecd9cd417370a2805e29eec97bba8f4df0d291f38434a0b4";
-        let hash = ScriptHash::of(b"fn decide(update) { true }");
-        assert_eq!(hash.to_string(), digits);
-        assert_eq!(digits.parse(), Ok(hash));
-        assert_eq!(hash.short(), digits[..12]);
-        for wrong in ["", &digits[1..], &digits.replace('a', "x")] {
-            wrong.parse::<ScriptHash>().expect_err(wrong);
-        }
-    }
-}
+mod tests;

@@ -1,36 +1,37 @@
-//! The API told to people and to editors, from the tables that the engine itself is made from.
+//! Generates the API reference for people and for editors, from the tables that the engine itself
+//! is built from.
 
 use std::fmt::Write as _;
 
 use super::{
-    api::{Function, Object, Told, Type, functions, objects},
+    api::{ApiFunction, ApiObject, PropertyInfo, Type, functions, objects},
     render,
 };
 
-/// Returns the reference of every object and function, as Markdown: the part of `docs/policy.md` that is written
-/// by nobody.
+/// Returns the reference of all objects and functions as Markdown. It is the generated part of
+/// `docs/policy.md`.
 pub fn reference() -> String {
     tables(functions(), objects())
 }
 
-/// Returns the reference of what render scripts have beside what policies have, as Markdown: a part of
+/// Returns the reference of what only render scripts have, as Markdown. It is a generated part of
 /// `docs/destinations.md`.
 pub fn render_reference() -> String {
-    let is_of_policies = |object: &Object| objects().iter().any(|known| known.about == object.about);
+    let is_of_policies = |object: &ApiObject| objects().iter().any(|known| known.about == object.about);
     let objects = render::functions::objects().into_iter().filter(|object| !is_of_policies(object));
-    tables(render::functions::FUNCTIONS.iter(), objects)
+    tables(render::functions::FUNCTIONS, objects)
 }
 
 fn tables<'a>(
-    functions: impl Iterator<Item = &'a Function>,
-    objects: impl IntoIterator<Item = Object>,
+    functions: impl IntoIterator<Item = &'a ApiFunction>,
+    objects: impl IntoIterator<Item = ApiObject>,
 ) -> String {
     let mut text = String::from("### Functions\n\n");
-    table(&mut text, "function", functions.map(|function| of_function(function, None)));
+    table(&mut text, "function", functions.into_iter().map(|function| of_function(function, None)));
     for object in objects {
         let _ = write!(text, "\n### `{}`\n\n{}\n\n", object.name, object.about);
         if !object.words.is_empty() {
-            table(&mut text, "word", object.words.iter().map(of_word));
+            table(&mut text, "property", object.words.iter().map(of_word));
         }
         if !object.methods.is_empty() {
             if !object.words.is_empty() {
@@ -43,14 +44,14 @@ fn tables<'a>(
     text
 }
 
-/// Returns the definitions of every object and function in the form that the Rhai language server reads
-/// (rhai.rs/book, "Definition Files").
+/// Returns the definitions of all objects and functions for the Rhai language server (rhai.rs/book,
+/// "Definition Files").
 pub fn definitions() -> String {
     let mut text = String::from("module static;\n");
     for object in objects() {
         let owner = object.name;
         for word in &object.words {
-            let Told { name, holds, about, example } = word;
+            let PropertyInfo { name, holds, about, example } = word;
             let _ = write!(
                 text,
                 "\n/// {about}\n///\n/// `{example}`\nfn get {name}({owner}: {owner}) -> {};\n",
@@ -61,20 +62,20 @@ pub fn definitions() -> String {
             definition(&mut text, method, Some(owner));
         }
     }
-    functions().for_each(|function| definition(&mut text, function, None));
+    functions().into_iter().for_each(|function| definition(&mut text, function, None));
     text
 }
 
-fn definition(text: &mut String, function: &Function, owner: Option<&str>) {
+fn definition(text: &mut String, function: &ApiFunction, owner: Option<&str>) {
     let owner = owner.map(|owner| format!("{owner}: {owner}"));
     let takes = function.takes.iter().map(|(name, takes)| format!("{name}: {}", rhai(*takes)));
     let takes: Vec<_> = owner.into_iter().chain(takes).collect();
-    let Function { name, gives, about, example, .. } = function;
+    let ApiFunction { name, gives, about, example, .. } = function;
     let takes = takes.join(", ");
     let _ = write!(text, "\n/// {about}\n///\n/// `{example}`\nfn {name}({takes}) -> {};\n", rhai(*gives));
 }
 
-/// Returns the name that Rhai's own definitions have for a type.
+/// Returns the name of a type in Rhai's definition files.
 fn rhai(holds: Type) -> String {
     match holds {
         Type::Text => "String".into(),
@@ -90,28 +91,28 @@ fn rhai(holds: Type) -> String {
 }
 
 fn table(text: &mut String, of: &str, rows: impl Iterator<Item = String>) {
-    let _ = write!(text, "| {of} | gives | what it says | for example |\n|---|---|---|---|\n");
+    let _ = write!(text, "| {of} | type | description | example |\n|---|---|---|---|\n");
     rows.for_each(|row| text.push_str(&row));
 }
 
-fn of_word(word: &Told) -> String {
-    let Told { name, holds, about, example } = word;
+fn of_word(word: &PropertyInfo) -> String {
+    let PropertyInfo { name, holds, about, example } = word;
     format!("| `{name}` | {holds} | {} | {} |\n", cell(about), code(example))
 }
 
-fn of_function(function: &Function, owner: Option<&str>) -> String {
-    let Function { name, takes, gives, about, example, .. } = function;
+fn of_function(function: &ApiFunction, owner: Option<&str>) -> String {
+    let ApiFunction { name, takes, gives, about, example, .. } = function;
     let takes: Vec<_> = takes.iter().map(|(name, takes)| format!("{name}: {}", plain(*takes))).collect();
     let dot = if owner.is_some() { "." } else { "" };
     format!("| `{dot}{name}({})` | {gives} | {} | {} |\n", takes.join(", "), cell(about), code(example))
 }
 
-/// Returns a type inside of code, where there is no code.
+/// Returns a type's name for use inside a code span, without its own backticks.
 fn plain(holds: Type) -> String {
     holds.to_string().replace('`', "")
 }
 
-/// Returns code for a cell of a table; code that has backticks in it stands between two.
+/// Formats code for a table cell. Code that contains backticks is enclosed in two.
 fn code(source: &str) -> String {
     let source = cell(source);
     if source.contains('`') { format!("`` {source} ``") } else { format!("`{source}`") }

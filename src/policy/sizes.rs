@@ -1,78 +1,83 @@
-//! How large a script's values may be.
+//! Limits on the calls and variables of a script, and on the size of its values.
 //!
-//! Rhai holds most values to these limits itself, but not all: what is put into an object map by `map[key] = value` is
-//! measured, the map is not; and what a function makes is measured when it is made. So a variable is measured
-//! again when it is read, if the script holds so much that a copy would matter, and functions that make
-//! much of little are replaced (`natives`).
+//! Rhai enforces most of these limits itself, with two gaps. `map[key] = value` checks the value
+//! but not the map, and the result of a native function is checked only once it exists. To close
+//! them, the engine measures a variable again when it is read, if the script holds so much memory
+//! that a copy would matter. Functions with large results are replaced in `builtins`.
 
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Position};
 
-/// The most text that a value may hold, in bytes: a string alone, or all strings of an array or a map together.
-/// The 10,000 changed paths of a large push have to fit.
+/// Maximum depth of calls between a script's functions. Each level takes a few KiB of stack.
+pub(super) const MAX_CALLS: usize = 32;
+/// Maximum number of variables at one time. The interpreter finds a variable by a linear search.
+pub(super) const MAX_VARIABLES: usize = 256;
+/// Maximum text of a value, in bytes, including all strings of an array or a map. The 10,000
+/// changed paths of a large push must fit.
 pub(super) const MAX_TEXT: usize = 1 << 20;
-/// The most entries of an array, with those of the arrays in it: more than the changed paths of a push.
+/// Maximum number of entries of an array, including nested arrays. It exceeds the number of changed
+/// paths of a push.
 pub(super) const MAX_ENTRIES: usize = 16_384;
-/// The most properties of an object map, with those of the maps in it.
+/// Maximum number of properties of an object map, including nested maps.
 pub(super) const MAX_PROPERTIES: usize = 1024;
-/// How deep values may be nested where a function goes down into them: its stack is what bounds it.
+/// Maximum nesting of values in functions that recurse. Each level takes stack space.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// What a value holds.
+/// The measured contents of a value.
 #[derive(Default)]
-struct Tally {
+struct ValueSize {
     text: usize,
     entries: usize,
     properties: usize,
     followed: usize,
 }
 
-/// How many values that closures caught are looked at.
+/// Maximum number of captured values to inspect per measured value.
 const MAX_FOLLOWED: usize = 10_000;
 
 /// Measures a value.
 ///
 /// # Errors
-/// If it is larger than a value may be.
+/// If it exceeds a limit.
 pub(super) fn check(value: &Dynamic) -> Result<(), Box<EvalAltResult>> {
-    Tally::default().add(value, 0)
+    ValueSize::default().add(value, 0)
 }
 
 /// Measures an array.
 ///
 /// # Errors
-/// If it is larger than a value may be.
+/// If it exceeds a limit.
 pub(super) fn check_array(array: &Array) -> Result<(), Box<EvalAltResult>> {
-    Tally::default().add_array(array, 0)
+    ValueSize::default().add_array(array, 0)
 }
 
 /// Measures an object map.
 ///
 /// # Errors
-/// If it is larger than a value may be.
+/// If it exceeds a limit.
 pub(super) fn check_map(map: &Map) -> Result<(), Box<EvalAltResult>> {
-    Tally::default().add_map(map, 0)
+    ValueSize::default().add_map(map, 0)
 }
 
-/// Returns what a value may hold, as a script's author reads it. It is no setting: there is nothing to raise.
+/// Returns a description of the limits for error messages. They are not configurable.
 pub(super) fn allowed() -> String {
     format!(
-        "a value may hold no more than {MAX_TEXT} bytes of text, {MAX_ENTRIES} entries of arrays and {MAX_PROPERTIES} \
-         properties of object maps, those in it counted; do it in parts"
+        "a value may hold at most {MAX_TEXT} bytes of text, {MAX_ENTRIES} array entries and \
+         {MAX_PROPERTIES} object map properties, including nested ones; split it up"
     )
 }
 
-/// Returns the error that says so.
+/// Creates the error for a value that exceeds the limits.
 pub(super) fn too_large(what: &str) -> Box<EvalAltResult> {
     EvalAltResult::ErrorRuntime(format!("{what} too large: {}", allowed()).into(), Position::NONE).into()
 }
 
-/// Returns the error of a value that is nested too deep.
+/// Creates the error for a value that is nested too deep.
 pub(super) fn too_deep() -> Box<EvalAltResult> {
-    let why = format!("a value is nested more than {MAX_DEPTH} deep; keep it flat");
+    let why = format!("a value is nested more than {MAX_DEPTH} levels deep; flatten it");
     EvalAltResult::ErrorRuntime(why.into(), Position::NONE).into()
 }
 
-impl Tally {
+impl ValueSize {
     fn add(&mut self, value: &Dynamic, depth: usize) -> Result<(), Box<EvalAltResult>> {
         if depth > MAX_DEPTH {
             return Err(too_deep());
@@ -93,8 +98,8 @@ impl Tally {
         Ok(())
     }
 
-    /// Looks how deep closures are in closures. What they have caught is shared, so that a copy copies nothing; but it is
-    /// dropped link by link, down the stack.
+    /// Measures the nesting of closures in closures. A copy shares the captured values, so they do
+    /// not count as contents. But dropping them recurses once per level and takes stack space.
     fn follow(&mut self, caught: &Dynamic, depth: usize) -> Result<(), Box<EvalAltResult>> {
         if depth > MAX_DEPTH {
             return Err(too_deep());

@@ -1,52 +1,65 @@
-//! A script as it lies on the disk: read with a limit, hashed, and made ready to be compiled.
+//! Reads a script from disk: limits its size, hashes it and prepares it for compilation.
 
-use std::{io::Read as _, path::Path};
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
 
 use super::{PolicyError, ScriptHash};
-use crate::regular;
+use crate::{
+    sys::fault::{self, Step},
+    sys::regular_file,
+};
 
-/// How large a script may be, in bytes.
+/// Maximum size of a script, in bytes.
 const MAX_SCRIPT: u64 = 256 << 10;
 
-/// What an editor of another system may put in front of the first line.
+/// Byte order mark that some editors, mostly on Windows, put at the start of a file.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A script that was read.
-pub(super) struct Source {
-    /// The file, for messages.
+/// The contents of a script.
+pub(super) struct ScriptSource {
+    /// Path, as shown in messages.
     pub name: String,
-    /// The hash of the bytes as they lie on the disk.
+    /// Hash of the bytes on disk.
     pub hash: ScriptHash,
-    /// What there is to be compiled. Every position in it is that in the file.
+    /// Source text to compile. Positions in it equal those in the file.
     pub text: String,
 }
 
-impl Source {
+impl ScriptSource {
     /// Reads a script.
     ///
     /// # Errors
-    /// If the system cannot read it, or it is too large or no UTF-8 text.
+    /// If the system cannot read it, if it is too large, or if it is not valid UTF-8.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
         let name = path.display().to_string();
-        let unreadable = |why: String| PolicyError::Unreadable { path: name.clone(), why };
-        let mut bytes = Vec::new();
-        let read = regular::open(path).and_then(|file| file.take(MAX_SCRIPT + 1).read_to_end(&mut bytes));
-        read.map_err(|err| unreadable(err.to_string()))?;
+        let unfit = |why: String| PolicyError::Unfit { path: name.clone(), why };
+        let bytes = bytes(path).map_err(|err| PolicyError::from_io(path, err))?;
         if bytes.len() as u64 > MAX_SCRIPT {
-            return Err(unreadable(format!("the script is larger than {} KiB", MAX_SCRIPT >> 10)));
+            return Err(unfit(format!("the script is larger than {} KiB", MAX_SCRIPT >> 10)));
         }
         let hash = ScriptHash::of(&bytes);
         let text = String::from_utf8(bytes).map_err(|err| {
             let valid = &err.as_bytes()[..err.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            unreadable(format!("line {line} is no UTF-8 text; save the script as UTF-8"))
+            unfit(format!("line {line} is not valid UTF-8; save the script as UTF-8"))
         })?;
         Ok(Self { hash, text: ready(text), name })
     }
 }
 
-/// Takes away what stands before the script without moving a position: the mark was never in a column, and the
-/// first line of a hook page, which names us as its interpreter, becomes a comment.
+/// Reads the bytes of a script, up to one byte more than the maximum size.
+pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = regular_file::open(path)?;
+    fault::point(Step::Read, path)?;
+    file.take(MAX_SCRIPT + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Removes a byte order mark, which does not count as a column. Turns the `#!` line of a hook page
+/// into a comment, so that positions stay the same.
 fn ready(mut text: String) -> String {
     if text.starts_with(BYTE_ORDER_MARK) {
         text.drain(..BYTE_ORDER_MARK.len());
@@ -58,16 +71,4 @@ fn ready(mut text: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_before_a_script_is_a_comment() {
-        let page = "#!/usr/local/bin/gitea-lightstep hook\r\nfn decide(update) { true }";
-        let expected = "///usr/local/bin/gitea-lightstep hook\r\nfn decide(update) { true }";
-        assert_eq!(ready(page.into()), expected);
-        assert_eq!(ready(format!("\u{feff}{page}")), expected);
-        assert_eq!(ready("\u{feff}true".into()), "true");
-        assert_eq!(ready("true #!".into()), "true #!");
-    }
-}
+mod tests;

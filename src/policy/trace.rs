@@ -1,113 +1,81 @@
-//! What each layer said of an update, function by function: noted only when somebody asks, as `try` and
-//! `explain` do.
+//! Records each layer's response to an update, function by function. Tracing is on only for
+//! commands such as `try` and `explain`.
 
-use serde::Serialize;
+use super::{
+    Decision, Draft, Guarded, Level, Partial, Rule, ScriptError,
+    layer::{Layer, PolicyFunction},
+};
+use crate::{marker::Value, text};
 
-use super::{Decision, Draft, Guarded, Level, Partial, Rule, ScriptError, Value, answer, layer::Layer};
-use crate::text;
-
-/// How much of one value is shown, in characters.
+/// Maximum length of a value when shown, in characters.
 const MAX_VALUE: usize = 200;
 
-/// The functions that a script may define for us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    /// `decide(update)`.
-    Decide,
-    /// `enrich(marker, update)`.
-    Enrich,
-    /// `guard(marker, update)`.
-    Guard,
-}
-
-impl Function {
-    /// All of them, in the order in which they are called.
-    pub const ALL: [Self; 3] = [Self::Decide, Self::Enrich, Self::Guard];
-
-    /// Returns the name in a script.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Decide => "decide",
-            Self::Enrich => "enrich",
-            Self::Guard => "guard",
-        }
-    }
-
-    /// Returns how many parameters it takes.
-    pub fn parameters(self) -> usize {
-        match self {
-            Self::Decide => 1,
-            Self::Enrich | Self::Guard => 2,
-        }
-    }
-}
-
-/// What one layer said when its turn came.
+/// The response of one layer to one function call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// The layer.
+pub struct TraceStep {
+    /// Layer.
     pub level: Level,
-    /// The function whose turn it was.
-    pub function: Function,
-    /// The line that spoke; the function's own line where the answer has none.
+    /// Function that was called.
+    pub function: PolicyFunction,
+    /// Position of the response, or the start of the function if the response has no line.
     pub by: Rule,
-    /// Which of the update's markers it was about, counted from 0; `None` for `decide`.
+    /// Index of the update's marker, `None` for `decide`.
     pub marker: Option<usize>,
-    /// What it said.
-    pub said: Said,
+    /// Response of the layer.
+    pub said: LayerResponse,
 }
 
-/// What a layer said.
+/// The response of a layer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Said {
-    /// The layer has no such function.
+pub enum LayerResponse {
+    /// The layer does not define the function.
     Undefined,
-    /// A more specific layer decides, so this one was not asked.
+    /// A more specific layer decides, so this one was not called.
     NotAsked,
-    /// `decide` asks for this marker.
+    /// `decide` asked for this marker.
     Marks(Partial),
-    /// `decide` wants no marker.
+    /// `decide` asked for no marker, for this reason.
     Skips(String),
-    /// `enrich` changed these fields, `guard` added these attributes; none if the marker passed as it was.
+    /// `enrich` changed these fields, or `guard` added these attributes. Empty if the marker is
+    /// unchanged.
     Passed(Vec<Field>),
-    /// `guard` refused.
+    /// `guard` refused the marker, for this reason.
     Refused(String),
-    /// The function failed: cause and fix.
+    /// The function failed. Holds the cause and the fix.
     Failed(String),
 }
 
-/// A field of a marker that a function set or took away.
+/// A field of a marker that a function set or removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// The name in a script: `version`, `attributes.team`.
+    /// Name in scripts: `version`, `attributes.team`.
     pub name: String,
-    /// What it was, `None` if it was not there.
+    /// Old value, `None` if the field did not exist.
     pub old: Option<Value>,
-    /// What it is, `None` if it is gone.
+    /// New value, `None` if the field was removed.
     pub new: Option<Value>,
 }
 
-/// The steps of one update, if they are asked for.
+/// The steps of one update, if tracing is on.
 #[derive(Debug, Default)]
 pub struct Trace {
-    steps: Option<Vec<Step>>,
+    steps: Option<Vec<TraceStep>>,
     marker: usize,
 }
 
 impl Trace {
-    /// Returns a trace that keeps nothing: an ordinary push's.
+    /// Creates a trace that records nothing. Ordinary pushes use it.
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Returns a trace that keeps every step.
+    /// Creates a trace that records every step.
     pub fn on() -> Self {
         Self { steps: Some(Vec::new()), marker: 0 }
     }
 
-    /// Returns what was noted, in order.
-    pub fn into_steps(self) -> Vec<Step> {
+    /// Returns the recorded steps, in order.
+    pub fn into_steps(self) -> Vec<TraceStep> {
         self.steps.unwrap_or_default()
     }
 
@@ -115,24 +83,26 @@ impl Trace {
         self.steps.is_some()
     }
 
-    /// Has the steps from now on be about this marker of the update.
+    /// Sets the marker that the next steps belong to.
     pub fn turn_to_marker(&mut self, nth: usize) {
         self.marker = nth;
     }
 
-    fn note(&mut self, layer: &Layer, function: Function, by: Rule, said: Said) {
+    fn note(&mut self, layer: &Layer, function: PolicyFunction, by: Rule, said: LayerResponse) {
         let level = layer.origin().level;
-        let marker = (function != Function::Decide).then_some(self.marker);
+        let marker = (function != PolicyFunction::Decide).then_some(self.marker);
         if let Some(steps) = &mut self.steps {
-            steps.push(Step { level, function, by, marker, said });
+            steps.push(TraceStep { level, function, by, marker, said });
         }
     }
 
-    /// Notes that a layer has no such function, or that another one was asked instead.
-    pub(super) fn passed_over(&mut self, layer: &Layer, function: Function) {
+    /// Records that a layer was not called, either because it lacks the function or because a more
+    /// specific layer decided.
+    pub(super) fn passed_over(&mut self, layer: &Layer, function: PolicyFunction) {
         if self.is_on() {
-            let said = if layer.defines(function) { Said::NotAsked } else { Said::Undefined };
-            self.note(layer, function, answer::rule(layer, function), said);
+            let said =
+                if layer.defines(function) { LayerResponse::NotAsked } else { LayerResponse::Undefined };
+            self.note(layer, function, layer.rule(function), said);
         }
     }
 
@@ -142,18 +112,24 @@ impl Trace {
         }
         match said {
             Ok(Decision::Skip { by, why }) => {
-                self.note(layer, Function::Decide, by.clone(), Said::Skips(why.clone()));
+                self.note(layer, PolicyFunction::Decide, by.clone(), LayerResponse::Skips(why.clone()));
             }
             Ok(Decision::Marks(marks)) => {
                 for mark in marks {
-                    self.note(layer, Function::Decide, mark.by.clone(), Said::Marks(mark.partial.clone()));
+                    self.note(
+                        layer,
+                        PolicyFunction::Decide,
+                        mark.by.clone(),
+                        LayerResponse::Marks(mark.partial.clone()),
+                    );
                 }
             }
-            Err(err) => self.failed(layer, Function::Decide, err),
+            Err(err) => self.failed(layer, PolicyFunction::Decide, err),
         }
     }
 
-    /// Returns a copy of the marker as a function gets it, to compare with what it makes of it.
+    /// Returns a copy of the marker before a call, to compare with the result. `None` if tracing is
+    /// off.
     pub(super) fn before(&self, draft: &Draft) -> Option<Draft> {
         self.is_on().then(|| draft.clone())
     }
@@ -166,8 +142,8 @@ impl Trace {
     ) {
         let Some(before) = before else { return };
         match said {
-            Ok(after) => self.passed(layer, Function::Enrich, before, after),
-            Err(err) => self.failed(layer, Function::Enrich, err),
+            Ok(after) => self.passed(layer, PolicyFunction::Enrich, before, after),
+            Err(err) => self.failed(layer, PolicyFunction::Enrich, err),
         }
     }
 
@@ -179,24 +155,25 @@ impl Trace {
     ) {
         let Some(before) = before else { return };
         match said {
-            Ok(Guarded::Passed(after)) => self.passed(layer, Function::Guard, before, after),
+            Ok(Guarded::Passed(after)) => self.passed(layer, PolicyFunction::Guard, before, after),
             Ok(Guarded::Refused { by, why }) => {
-                self.note(layer, Function::Guard, by.clone(), Said::Refused(why.clone()));
+                self.note(layer, PolicyFunction::Guard, by.clone(), LayerResponse::Refused(why.clone()));
             }
-            Err(err) => self.failed(layer, Function::Guard, err),
+            Err(err) => self.failed(layer, PolicyFunction::Guard, err),
         }
     }
 
-    fn passed(&mut self, layer: &Layer, function: Function, before: &Draft, after: &Draft) {
-        self.note(layer, function, answer::rule(layer, function), Said::Passed(differences(before, after)));
+    fn passed(&mut self, layer: &Layer, function: PolicyFunction, before: &Draft, after: &Draft) {
+        self.note(layer, function, layer.rule(function), LayerResponse::Passed(differences(before, after)));
     }
 
-    fn failed(&mut self, layer: &Layer, function: Function, err: &ScriptError) {
-        self.note(layer, function, Rule::failing(err), Said::Failed(err.message().to_string()));
+    fn failed(&mut self, layer: &Layer, function: PolicyFunction, err: &ScriptError) {
+        self.note(layer, function, err.rule(), LayerResponse::Failed(err.message()));
     }
 }
 
-/// Returns the fields in which two markers differ, in the order of a script's words.
+/// Returns the fields in which two markers differ: the marker's own properties first, then the
+/// attributes by name.
 pub fn differences(old: &Draft, new: &Draft) -> Vec<Field> {
     let keys: std::collections::BTreeSet<_> = old.attributes.keys().chain(new.attributes.keys()).collect();
     let attributes = keys.into_iter().map(|key| Field {
@@ -220,7 +197,7 @@ fn own_fields(draft: &Draft) -> [(&'static str, Option<Value>); 5] {
     ]
 }
 
-/// Returns a value as a script would write it, on one line and not too long.
+/// Formats a value as in a script, on one line and of limited length.
 pub fn shown(value: &Value) -> String {
     let quoted = |text: &str| format!("\"{}\"", text::line_of(text, MAX_VALUE));
     match value {
@@ -234,20 +211,21 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-impl Said {
-    /// Returns whether one line of the script stands behind it, and not a whole function.
+impl LayerResponse {
+    /// Returns true if the response comes from one line of the script and not from a whole
+    /// function.
     pub fn has_line(&self) -> bool {
         matches!(self, Self::Marks(_) | Self::Skips(_) | Self::Refused(_) | Self::Failed(_))
     }
 }
 
-impl std::fmt::Display for Said {
+impl std::fmt::Display for LayerResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let because =
             |why: &str| if why.is_empty() { String::new() } else { format!("(\"{}\")", text::line(why)) };
         match self {
             Self::Undefined => f.write_str("not defined"),
-            Self::NotAsked => f.write_str("not asked, a more specific layer decides"),
+            Self::NotAsked => f.write_str("not called, a more specific layer decides"),
             Self::Marks(partial) => {
                 let set = partial.fields();
                 let set: Vec<_> =

@@ -1,18 +1,19 @@
-//! The environment, read through an allow-list.
+//! Reads the hook's environment variables through an allow-list.
 //!
-//! For pushes over HTTP and from the web the hook's environment holds the daemon's own, with
-//! `GITEA__database__PASSWD` and `SECRET_KEY` in it (reference/gitea.md, section 3.1). Nothing but the
-//! names below is ever asked for, so nothing else can be captured, printed or handed on.
+//! For pushes over HTTP and from the web, the hook inherits the environment of the Gitea daemon.
+//! That includes secrets such as `GITEA__database__PASSWD` and `SECRET_KEY` (reference/gitea.md,
+//! section 3.1). Only the variables in [`ALLOWED`] and the push options are read, so that the hook
+//! cannot capture, print or pass on anything else.
 
 use std::ffi::OsString;
 
 use super::{PushOptions, options};
 use crate::text;
 
-/// Every variable that the capture of a push may read, beside `GIT_PUSH_OPTION_<n>`.
+/// Variables that the capture of a push may read, in addition to `GIT_PUSH_OPTION_<n>`.
 ///
-/// Sources: Gitea `modules/repository/env.go`, `cmd/serv.go`, `routers/web/repo/githttp.go`
-/// (1.13 to 1.27); githooks(5).
+/// Sources: Gitea `modules/repository/env.go`, `cmd/serv.go`, `routers/web/repo/githttp.go` (1.13
+/// to 1.27); githooks(5).
 pub const ALLOWED: &[&str] = &[
     "GIT_DIR",
     "GIT_PUSH_OPTION_COUNT",
@@ -33,14 +34,14 @@ pub const ALLOWED: &[&str] = &[
     "SSH_ORIGINAL_COMMAND",
 ];
 
-/// How long one value may be, in characters; the rest is cut.
+/// Maximum length of a value, in characters. Longer values are cut.
 const MAX_VALUE: usize = 1024;
 
-/// The door to the environment: asks for a variable by name.
-pub struct Environment<'a>(Box<Lookup<'a>>);
+/// Access to environment variables by name.
+pub struct Environment<'a>(Box<ReadVariable<'a>>);
 
-/// Answers with the value of a variable.
-type Lookup<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+/// Returns the value of a variable.
+type ReadVariable<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
 impl Environment<'static> {
     /// Returns the environment of this process.
@@ -50,18 +51,18 @@ impl Environment<'static> {
 }
 
 impl<'a> Environment<'a> {
-    /// Returns an environment in which `get` answers, for tests and for replays.
+    /// Returns an environment that takes its values from `get`, for tests and replays.
     pub fn from_fn(get: impl Fn(&str) -> Option<OsString> + 'a) -> Self {
         Self(Box::new(get))
     }
 
-    /// Returns the bytes of an allowed variable.
+    /// Returns an allowed variable as it is, without bounds.
     pub fn raw(&self, name: &'static str) -> Option<OsString> {
         debug_assert!(ALLOWED.contains(&name), "{name} is not on the allow-list");
         (self.0)(name)
     }
 
-    /// Returns an allowed variable as bounded text; an empty one counts as absent.
+    /// Returns an allowed variable as bounded text, or `None` if it is unset or empty.
     pub fn text(&self, name: &'static str) -> Option<String> {
         let value = self.raw(name)?;
         let text = text::name(value.as_encoded_bytes().trim_ascii(), MAX_VALUE);
@@ -73,12 +74,12 @@ impl<'a> Environment<'a> {
         self.text(name)?.parse().ok()
     }
 
-    /// Returns an allowed variable that holds the id of something; 0 stands for "none".
+    /// Returns an allowed variable that holds an id, or `None` if the id is 0.
     pub fn id(&self, name: &'static str) -> Option<i64> {
         self.number(name).filter(|id| *id != 0)
     }
 
-    /// Returns whether an allowed variable says `true`.
+    /// Returns true if an allowed variable is `true`.
     pub fn is_true(&self, name: &'static str) -> bool {
         self.text(name).as_deref() == Some("true")
     }

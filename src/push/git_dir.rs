@@ -1,4 +1,4 @@
-//! Where the repository is.
+//! The path of the pushed repository.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,17 +8,19 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The absolute path of the bare repository. Git hands hooks `GIT_DIR=.` and the repository as
-/// working directory (githooks(5)), which is of no use to a process that has left it.
+/// Absolute path of the bare repository.
+///
+/// Git sets `GIT_DIR=.` and runs hooks in the repository (githooks(5)). That path is useless to a
+/// process with another working directory, such as the detached deliverer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitDir(PathBuf);
 
 impl GitDir {
-    /// Returns `git_dir` (from `GIT_DIR`, else the working directory itself) made absolute.
+    /// Makes `git_dir` absolute. Without `GIT_DIR`, the working directory is the repository.
     pub fn resolve(git_dir: Option<&OsStr>, working_dir: &Path) -> Self {
         let path = git_dir.filter(|dir| !dir.is_empty()).map_or(Path::new("."), Path::new);
         let joined = working_dir.join(path);
-        // `components` drops the `.` that git sends.
+        // `components` drops the `.` that git passes.
         Self(joined.components().collect())
     }
 
@@ -27,7 +29,7 @@ impl GitDir {
         &self.0
     }
 
-    /// Returns what the directory calls the repository: its name without `.git`.
+    /// Returns the name of the directory without `.git`.
     pub fn repository_name(&self) -> String {
         let own = self.0.file_name().unwrap_or_default();
         let name =
@@ -37,10 +39,10 @@ impl GitDir {
     }
 }
 
-/// A path is written as text where it is text, else as its bytes, so that none is lost.
+/// A path as text if it is UTF-8, else as bytes, so that every path survives serialisation.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum PathForm {
     Text(String),
     Bytes(Vec<u8>),
 }
@@ -48,8 +50,8 @@ enum Written {
 impl Serialize for GitDir {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.to_str() {
-            Some(text) => Written::Text(text.into()),
-            None => Written::Bytes(self.0.as_os_str().as_bytes().into()),
+            Some(text) => PathForm::Text(text.into()),
+            None => PathForm::Bytes(self.0.as_os_str().as_bytes().into()),
         }
         .serialize(serializer)
     }
@@ -57,37 +59,12 @@ impl Serialize for GitDir {
 
 impl<'de> Deserialize<'de> for GitDir {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(match Written::deserialize(deserializer)? {
-            Written::Text(text) => text.into(),
-            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        Ok(Self(match PathForm::deserialize(deserializer)? {
+            PathForm::Text(text) => text.into(),
+            PathForm::Bytes(bytes) => OsString::from_vec(bytes).into(),
         }))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_relative_git_dir_becomes_absolute() {
-        let cwd = Path::new("/data/git/acme/shop.git");
-        assert_eq!(GitDir::resolve(Some(OsStr::new(".")), cwd).as_path(), cwd);
-        assert_eq!(GitDir::resolve(None, cwd).as_path(), cwd);
-        assert_eq!(GitDir::resolve(Some(OsStr::new("/x/y.git")), cwd).as_path(), Path::new("/x/y.git"));
-    }
-
-    #[test]
-    fn the_directory_names_the_repository() {
-        for (path, name) in [("/srv/shop.git", "shop"), ("/srv/shop", "shop"), ("/home/me/shop/.git", "shop")]
-        {
-            assert_eq!(GitDir::resolve(None, Path::new(path)).repository_name(), name);
-        }
-    }
-
-    #[test]
-    fn a_path_that_is_no_text_survives_the_capture() {
-        let dir = GitDir(OsString::from_vec(b"/srv/caf\xe9.git".to_vec()).into());
-        let json = serde_json::to_string(&dir).expect("serialises");
-        assert_eq!(serde_json::from_str::<GitDir>(&json).expect("parses"), dir);
-    }
-}
+mod tests;

@@ -1,32 +1,55 @@
-//! The id of a push.
+//! Push ids.
 
 use std::{fmt, str::FromStr};
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::Update;
-use crate::time::Timestamp;
+use crate::sys::time::{self, Timestamp};
 
-/// What is hashed in front of a ref change that nobody captured.
+/// Prefix of the hash input for a derived id.
 const DERIVED: &[u8] = b"gitea-lightstep/push/1\0";
 
-/// A UUIDv7 that is given at capture and kept in the capture, so that a push decided twice has
-/// the same id. Sorting by it sorts by time of capture.
+/// A UUIDv7 that is generated when the push is captured.
+///
+/// The capture stores the id, so a push that is decided twice keeps it. Ids sort by time of
+/// capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PushId(Uuid);
 
 impl PushId {
-    /// Returns a new id for the present moment.
+    /// Returns a new id for the current time.
     pub fn now() -> Self {
-        Self(Uuid::now_v7())
+        Self::at(time::now())
     }
 
-    /// Returns the id of a push that nobody captured, of one update: whoever finds the same ref change in the same
-    /// repository gets the same id. It is of the form that [`Self::now`] gives, so that it sorts by time as
-    /// well; what is random there is the hash of what was found.
+    /// Returns a new id for the given time. Times before 1970, from a machine without a working
+    /// clock, count as 1970.
+    pub fn at(time: Timestamp) -> Self {
+        let mut random = [0; 10];
+        if getrandom(&mut random, GetRandomFlags::empty()) != Ok(random.len()) {
+            // Without system randomness, the process id and the time have to tell two pushes apart.
+            let nanos = time.as_nanosecond().unsigned_abs();
+            random[..4].copy_from_slice(&std::process::id().to_be_bytes());
+            random[4..].copy_from_slice(&nanos.to_be_bytes()[10..]);
+        }
+        Self::of_parts(time, &random)
+    }
+
+    fn of_parts(time: Timestamp, random: &[u8; 10]) -> Self {
+        let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid())
+    }
+
+    /// Returns the id of a single-update push that no hook captured.
+    ///
+    /// The same ref change in the same repository at the same time always gives the same id. The id
+    /// is a UUIDv7 like that of [`Self::now`], so it sorts by time as well. A hash of the ref
+    /// change takes the place of the random bits.
     pub fn derived(time: Timestamp, repository: &str, update: &Update) -> Self {
         let mut hash = Sha256::new_with_prefix(DERIVED);
         for part in [repository.to_lowercase().as_bytes(), update.ref_name().as_bstr()] {
@@ -37,11 +60,10 @@ impl PushId {
         hash.update(update.raw_new_id().as_bytes());
         let mut random = [0; 10];
         random.copy_from_slice(&hash.finalize()[..10]);
-        let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+        Self::of_parts(time, &random)
     }
 
-    /// Returns when the id was given, to the millisecond; `None` for an id that says no time.
+    /// Returns the time in the id, to the millisecond, or `None` if the UUID does not hold one.
     pub fn time(self) -> Option<Timestamp> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
         Timestamp::new(seconds.try_into().ok()?, nanos.try_into().ok()?).ok()
@@ -68,30 +90,4 @@ impl FromStr for PushId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::push::{ObjectId, RefName};
-
-    #[test]
-    fn a_derived_id_is_of_version_7_tells_its_time_and_names_one_ref_change() {
-        let id = |digit: &str| ObjectId::from_hex(digit.repeat(40).as_bytes()).expect("an id");
-        let update = |name: &str, new| {
-            Update::new(RefName::new(name.as_bytes()).expect("a name"), id("1"), id(new)).expect("an update")
-        };
-        let time: Timestamp = "2026-11-22T10:00:00.123Z".parse().expect("a time");
-        let main = PushId::derived(time, "acme/shop", &update("refs/heads/main", "2"));
-        // Computed once by another program, from the words above.
-        assert_eq!(main.to_string(), "01a202b2-c57b-74e9-a135-ec070becf157");
-        assert_eq!(main.time(), Some(time));
-        assert_eq!(PushId::derived(time, "Acme/Shop", &update("refs/heads/main", "2")), main);
-        for other in [
-            PushId::derived(time, "acme/other", &update("refs/heads/main", "2")),
-            PushId::derived(time, "acme/shop", &update("refs/heads/prod", "2")),
-            PushId::derived(time, "acme/shop", &update("refs/heads/main", "3")),
-        ] {
-            assert_ne!(other, main);
-        }
-        let before_all_time = PushId::derived(Timestamp::MIN, "a", &update("refs/heads/main", "2"));
-        assert_eq!(before_all_time.time(), Some(Timestamp::UNIX_EPOCH));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! What git and Gitea said: one run of the hook, before any repository is opened.
+//! The input of one hook run, as typed values.
 //!
-//! [`lines`] reads git's standard input, [`Source`] the environment; together they are a [`Push`].
-//! Everything here is pure: bytes and names in, typed values out.
+//! [`lines`] parses git's standard input and [`Source`] the environment. Together they make a
+//! [`Push`]. This module does not open the repository: it turns bytes and variables into values.
 
 mod environment;
 mod git_dir;
@@ -17,12 +17,12 @@ pub use git_dir::GitDir;
 pub use id::PushId;
 pub use object_id::ObjectId;
 pub use options::PushOptions;
-pub use source::{MergeStep, PullRequest, Pusher, Repository, Source, Transport};
+pub use source::{MergeStep, PullRequest, Pusher, RepositoryIdentity, Source, Transport};
 pub use update::{RefKind, RefName, Update};
 
-use crate::time::Timestamp;
+use crate::sys::time::Timestamp;
 
-/// One run of the hook: who pushed, where to, when, and which refs changed.
+/// One run of the hook: who pushed, to which repository, when, and which refs changed.
 #[derive(Clone, Debug)]
 pub struct Push {
     id: PushId,
@@ -32,22 +32,22 @@ pub struct Push {
 }
 
 impl Push {
-    /// Puts a push together from its parts.
+    /// Builds a push from its parts.
     pub fn new(id: PushId, time: Timestamp, source: Source, updates: Vec<Update>) -> Self {
         Self { id, time, source, updates }
     }
 
-    /// Returns the id that was given at capture and never changes.
+    /// Returns the id, which is generated at capture and never changes.
     pub fn id(&self) -> PushId {
         self.id
     }
 
-    /// Returns when the push was captured; every marker of it bears this time.
+    /// Returns the time of capture, which is also the time of every marker of this push.
     pub fn time(&self) -> Timestamp {
         self.time
     }
 
-    /// Returns what the environment said of the push.
+    /// Returns the facts about the push that come from the environment.
     pub fn source(&self) -> &Source {
         &self.source
     }

@@ -1,4 +1,4 @@
-//! The id of a git object, of either kind of repository.
+//! Ids of git objects, in SHA-1 and SHA-256 repositories.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::text::Hex;
 
-/// The name of a git object: 20 bytes in a SHA-1 repository, 32 in a SHA-256 one.
+/// Id of a git object: 20 bytes in a SHA-1 repository, 32 in a SHA-256 repository.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId {
     len: u8,
@@ -14,7 +14,7 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
-    /// Returns the id that `hex` spells: 40 or 64 hexadecimal digits, nothing else.
+    /// Parses 40 or 64 hexadecimal digits.
     pub fn from_hex(hex: &[u8]) -> Option<Self> {
         if !matches!(hex.len(), 40 | 64) {
             return None;
@@ -28,7 +28,7 @@ impl ObjectId {
         Some(Self { len: if hex.len() == 40 { 20 } else { 32 }, bytes })
     }
 
-    /// Returns the id of these 20 or 32 raw bytes.
+    /// Returns the id with these 20 or 32 raw bytes.
     pub fn from_raw(raw: &[u8]) -> Option<Self> {
         let len = u8::try_from(raw.len()).ok().filter(|len| matches!(len, 20 | 32))?;
         let mut bytes = [0; 32];
@@ -36,7 +36,7 @@ impl ObjectId {
         Some(Self { len, bytes })
     }
 
-    /// Returns the null id of the kind of repository that `like` is in.
+    /// Returns the null id with the same length as `like`.
     pub fn null(like: Self) -> Self {
         Self { bytes: [0; 32], ..like }
     }
@@ -46,13 +46,13 @@ impl ObjectId {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// Returns whether this is git's null id, which stands for "no object". It is all zeros in
-    /// the length of the repository's hash, so the length says nothing.
+    /// Returns true for git's null id, which stands for "no object". It is all zeros, in the length
+    /// of the repository's hash.
     pub fn is_null(&self) -> bool {
         self.bytes.iter().all(|byte| *byte == 0)
     }
 
-    /// Returns the first twelve digits, for people.
+    /// Returns the first twelve digits, for display.
     pub fn short(&self) -> String {
         let mut hex = self.to_string();
         hex.truncate(12);
@@ -93,25 +93,4 @@ impl<'de> Deserialize<'de> for ObjectId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hex_round_trips_in_both_lengths() {
-        for digits in [40, 64] {
-            let hex = "0123456789abcdef".repeat(4)[..digits].to_string();
-            let id = ObjectId::from_hex(hex.as_bytes()).expect("valid hex");
-            assert_eq!(id.to_string(), hex);
-            assert_eq!(ObjectId::from_raw(id.as_bytes()), Some(id));
-            assert!(!id.is_null());
-            assert!(ObjectId::from_hex("0".repeat(digits).as_bytes()).expect("valid").is_null());
-        }
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        for bad in ["", "abc", &"g".repeat(40), &"0".repeat(41), &"é".repeat(20)] {
-            assert_eq!(ObjectId::from_hex(bad.as_bytes()), None, "{bad}");
-        }
-    }
-}
+mod tests;

@@ -2,19 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many push options are kept.
+/// Maximum number of push options that are kept.
 pub const MAX_OPTIONS: usize = 64;
 
-/// How long one push option may be, in characters; the rest is cut.
+/// Maximum length of a push option, in characters. Longer options are cut.
 pub const MAX_OPTION: usize = 1024;
 
-/// What the pusher said with `-o`, in order. It is untrusted: anybody who may push may say it.
+/// Options that the pusher gave with `-o`, in order. They are untrusted: anyone with push access
+/// can set them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PushOptions(Vec<(String, String)>);
 
 impl PushOptions {
-    /// Takes options as git passes them; a bare word is a key with an empty value.
+    /// Takes options as git passes them. A bare word is a key with an empty value.
     pub fn new(options: impl IntoIterator<Item = String>) -> Self {
         let split = |option: String| match option.split_once('=') {
             Some((key, value)) => (key.to_string(), value.to_string()),
@@ -23,7 +24,7 @@ impl PushOptions {
         Self(options.into_iter().take(MAX_OPTIONS).map(split).collect())
     }
 
-    /// Returns the value of `key`; of several the last counts, as on any command line.
+    /// Returns the value of `key`. If the key was given more than once, the last value wins.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }

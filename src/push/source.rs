@@ -1,4 +1,4 @@
-//! Where a push came from: what the environment says beside the ref changes.
+//! The origin of a push: pusher, transport and repository, from the environment.
 
 use std::path::Path;
 
@@ -6,51 +6,54 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, GitDir, PushOptions};
 
-/// Who pushed, where to and how. Every part but the directory may be missing: outside Gitea there
-/// is no `GITEA_*`, and old Gitea versions leave some out.
+/// The pusher, the transport and the repository of a push.
+///
+/// Everything except the directory may be missing. The `GITEA_*` variables are not set outside
+/// Gitea, and old Gitea versions set fewer of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Where the bare repository is.
+    /// Path of the bare repository.
     pub git_dir: GitDir,
-    /// Which repository it is.
-    pub repository: Repository,
-    /// Who pushed, `None` outside Gitea.
+    /// Names of the repository.
+    pub repository: RepositoryIdentity,
+    /// The pusher, `None` outside Gitea.
     pub pusher: Option<Pusher>,
-    /// How the push came in.
+    /// The transport that the push used.
     pub transport: Transport,
-    /// Whether Gitea pushed for itself: the first commit of a new repository, and the head of
-    /// every pull request (`GITEA_INTERNAL_PUSH`). Merges and edits on the web are not meant.
+    /// True if Gitea made the push itself (`GITEA_INTERNAL_PUSH`): the first commit of a new
+    /// repository, or the head of a pull request. Merges and edits on the web do not count.
     pub is_internal: bool,
-    /// The pull request that this push merges or brings up to date.
+    /// The pull request that this push merges or updates.
     pub pull_request: Option<PullRequest>,
-    /// The deploy key that was used. Gitea then names the repository's owner as the pusher.
+    /// Id of the deploy key, if the push used one. Gitea then names the repository's owner as the
+    /// pusher.
     pub deploy_key_id: Option<i64>,
-    /// The SSH key that was used.
+    /// Id of the SSH key, if the push used one.
     pub key_id: Option<i64>,
-    /// The Gitea Actions task whose token was used.
+    /// Id of the Gitea Actions task whose token the push used.
     pub actions_task_id: Option<i64>,
-    /// What the pusher said with `-o`.
+    /// Options that the pusher gave with `-o`.
     pub options: PushOptions,
-    /// Gitea's address, with a slash at its end.
+    /// Base URL of Gitea, with a trailing slash.
     pub root_url: Option<String>,
 }
 
-/// The repository's names.
+/// Owner, name and id of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repository {
+pub struct RepositoryIdentity {
     /// User or organisation, `None` outside Gitea.
     pub owner: Option<String>,
-    /// The repository's name without `.git` and without `.wiki`.
+    /// Name of the repository, without `.git` and `.wiki`.
     pub name: String,
-    /// Gitea's number of the repository, the one name that never changes.
+    /// Gitea's numeric id of the repository. Unlike the names, it survives renames and transfers.
     pub id: Option<i64>,
-    /// Whether this is the wiki beside the repository.
+    /// True if this is the wiki of the repository.
     pub is_wiki: bool,
 }
 
-impl Repository {
-    /// Returns the names of the repository in a directory. `OWNER/NAME.git` is how Gitea lays them out; of any other
-    /// directory only the name is known.
+impl RepositoryIdentity {
+    /// Derives the names from a directory. Gitea uses the layout `OWNER/NAME.git`. For a directory
+    /// without the `.git` suffix, only the name is known.
     pub fn of_dir(git_dir: &GitDir) -> Self {
         let path = git_dir.as_path();
         let is_bare =
@@ -59,7 +62,7 @@ impl Repository {
         Self::named(owner.map(|owner| owner.to_string_lossy().into_owned()), git_dir.repository_name())
     }
 
-    /// Returns the repository of a [`Self::full_name`].
+    /// Parses the output of [`Self::full_name`].
     pub fn of_full_name(full_name: &str) -> Self {
         let (owner, name) = match full_name.rsplit_once('/') {
             Some((owner, name)) => (Some(owner.to_string()), name),
@@ -68,7 +71,7 @@ impl Repository {
         Self { owner, name: name.to_string(), id: None, is_wiki: false }
     }
 
-    /// Returns the repository of this owner and name; the name of a wiki ends in `.wiki`.
+    /// Returns the repository with this owner and name. A name that ends in `.wiki` is a wiki's.
     pub fn named(owner: Option<String>, name: String) -> Self {
         let (name, is_wiki) = match name.strip_suffix(".wiki") {
             Some(name) => (name.to_string(), true),
@@ -77,7 +80,7 @@ impl Repository {
         Self { owner, name, id: None, is_wiki }
     }
 
-    /// Returns `owner/name`, or just the name where no owner is known.
+    /// Returns `owner/name`, or only the name if the owner is unknown.
     pub fn full_name(&self) -> String {
         match &self.owner {
             Some(owner) => format!("{owner}/{}", self.name),
@@ -86,16 +89,16 @@ impl Repository {
     }
 }
 
-/// The person or robot that pushed.
+/// The account that pushed: a person or a bot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pusher {
     /// The login.
     pub name: String,
-    /// Gitea's number of the user; negative for robots.
+    /// Gitea's numeric id of the user, negative for system users.
     pub id: Option<i64>,
 }
 
-/// How a push reached the server.
+/// The way in which a push reached the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -103,14 +106,14 @@ pub enum Transport {
     Ssh,
     /// `git push` over HTTP.
     Http,
-    /// Gitea pushed from a clone of its own: a merge, an edit or a new branch on the web or by API.
+    /// Gitea pushed from its own clone: a merge, an edit or a new branch, on the web or by API.
     Internal,
-    /// Somebody pushed to the directory itself.
+    /// A push to the directory itself, without Gitea.
     Local,
 }
 
 impl Transport {
-    /// Returns the name in configuration, scripts and attributes.
+    /// Returns the name that configuration, scripts and attributes use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ssh => "ssh",
@@ -121,30 +124,30 @@ impl Transport {
     }
 }
 
-/// A pull request in whose name Gitea pushed.
+/// The pull request on whose behalf Gitea pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
-    /// The number that people see, `None` before Gitea 1.26, which knows only a database id.
+    /// The visible number. `None` before Gitea 1.26, which passes only a database id.
     pub number: Option<i64>,
-    /// What was done to the pull request.
+    /// The effect of the push on the pull request.
     pub step: MergeStep,
 }
 
-/// What a push did to a pull request.
+/// The effect of a push on a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MergeStep {
-    /// It was merged into its base, in whichever style.
+    /// Gitea merged it into its base, in any merge style.
     Merged,
-    /// Its branch was brought up to date with its base.
+    /// Gitea updated its branch with changes from its base.
     Updated,
-    /// Gitea before 1.22 does not tell the two apart.
+    /// Unknown, because Gitea before 1.22 does not distinguish the two.
     Unknown,
 }
 
 impl Source {
-    /// Returns what is known of a push that nobody captured: where it went, and nothing else.
-    pub fn unknown(git_dir: GitDir, repository: Repository) -> Self {
+    /// Returns the source of a push that no hook captured. Only the repository is known.
+    pub fn unknown(git_dir: GitDir, repository: RepositoryIdentity) -> Self {
         Self {
             git_dir,
             repository,
@@ -160,7 +163,7 @@ impl Source {
         }
     }
 
-    /// Reads the source of a push from its environment and working directory.
+    /// Reads the source of a push from the environment and the working directory.
     pub fn read(env: &Environment<'_>, working_dir: &Path) -> Self {
         let git_dir = GitDir::resolve(env.raw("GIT_DIR").as_deref(), working_dir);
         let repository = repository(env, &git_dir);
@@ -182,19 +185,20 @@ impl Source {
     }
 }
 
-fn repository(env: &Environment<'_>, git_dir: &GitDir) -> Repository {
+fn repository(env: &Environment<'_>, git_dir: &GitDir) -> RepositoryIdentity {
     let said = env.text("GITEA_REPO_NAME").unwrap_or_else(|| git_dir.repository_name());
-    // The name of a wiki bears `.wiki` or not, by version and transport (reference/gitea.md, 3.1).
-    let named = Repository::named(env.text("GITEA_REPO_USER_NAME"), said);
+    // Whether a wiki's name ends in `.wiki` depends on version and transport (reference/gitea.md,
+    // 3.1).
+    let named = RepositoryIdentity::named(env.text("GITEA_REPO_USER_NAME"), said);
     let is_wiki = match env.text("GITEA_REPO_IS_WIKI") {
         Some(said) => said == "true",
         None => named.is_wiki,
     };
-    Repository { id: env.id("GITEA_REPO_ID"), is_wiki, ..named }
+    RepositoryIdentity { id: env.id("GITEA_REPO_ID"), is_wiki, ..named }
 }
 
 fn transport(env: &Environment<'_>) -> Transport {
-    // The command itself is not kept: the client wrote it.
+    // The command itself is not kept, because it is client input.
     match env.text("SSH_ORIGINAL_COMMAND").as_deref() {
         Some("gitea-internal") => Transport::Internal,
         Some("receive-pack") => Transport::Http,

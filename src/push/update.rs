@@ -5,28 +5,28 @@ use bstr::{BStr, BString, ByteSlice as _};
 use super::ObjectId;
 use crate::text;
 
-/// How much of a ref's name goes into journal and markers, in characters.
+/// Maximum length of a ref name in the journal and in markers, in characters.
 const MAX_SHOWN: usize = 1024;
 
-/// The full name of a ref, as bytes: git allows any but control characters, space and
-/// `~^:?*[\` (git-check-ref-format(1)), UTF-8 or not.
+/// Full name of a ref, as bytes. Git allows anything except control characters, space and `~^:?*[\`
+/// (git-check-ref-format(1)), and does not require UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefName(BString);
 
-/// What a ref is, with its short name.
+/// Kind of a ref, with its short name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefKind<'a> {
     /// Below `refs/heads/`.
     Branch(&'a BStr),
     /// Below `refs/tags/`.
     Tag(&'a BStr),
-    /// Everything else: pull request heads, notes, what a tool keeps for itself.
+    /// Everything else: pull request heads, notes, refs that a tool keeps for itself.
     Other,
 }
 
 impl RefName {
-    /// Returns the name, or `None` where git could not have said it: empty, or with a space or
-    /// a control character in it.
+    /// Returns the name, or `None` if git cannot have sent it: it is empty, or contains a space or
+    /// a control character.
     pub fn new(name: &[u8]) -> Option<Self> {
         let is_possible = !name.is_empty() && name.iter().all(|b| *b > b' ' && *b != 0x7f);
         is_possible.then(|| Self(name.into()))
@@ -37,12 +37,12 @@ impl RefName {
         self.0.as_bstr()
     }
 
-    /// Returns the full name as bounded text; what is not UTF-8 becomes U+FFFD.
+    /// Returns the full name as bounded text. Invalid UTF-8 becomes U+FFFD.
     pub fn to_text(&self) -> String {
         text::name(&self.0, MAX_SHOWN)
     }
 
-    /// Returns what the ref is.
+    /// Returns the kind of the ref.
     pub fn kind(&self) -> RefKind<'_> {
         let name = self.as_bstr();
         if let Some(branch) = name.strip_prefix(b"refs/heads/") {
@@ -55,7 +55,7 @@ impl RefName {
     }
 }
 
-/// One ref change: name, old id, new id. One of the two ids may be absent, never both.
+/// One ref change: name, old id, new id. At most one of the ids is null.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     ref_name: RefName,
@@ -64,8 +64,8 @@ pub struct Update {
 }
 
 impl Update {
-    /// Returns the update, or `None` if both ids are null or of different lengths, which git
-    /// never sends.
+    /// Returns the update, or `None` if both ids are null or differ in length. Git never sends
+    /// either.
     pub fn new(ref_name: RefName, old_id: ObjectId, new_id: ObjectId) -> Option<Self> {
         let is_possible =
             old_id.as_bytes().len() == new_id.as_bytes().len() && !(old_id.is_null() && new_id.is_null());
@@ -77,33 +77,33 @@ impl Update {
         &self.ref_name
     }
 
-    /// Returns what the ref named before the push, `None` if the push created it.
+    /// Returns the object the ref pointed to before the push, `None` if the push created it.
     pub fn old_id(&self) -> Option<ObjectId> {
         (!self.old_id.is_null()).then_some(self.old_id)
     }
 
-    /// Returns what the ref names now, `None` if the push deleted it. For an annotated tag this
-    /// is the tag object.
+    /// Returns the object the ref points to after the push, `None` if the push deleted it. For an
+    /// annotated tag this is the tag object.
     pub fn new_id(&self) -> Option<ObjectId> {
         (!self.new_id.is_null()).then_some(self.new_id)
     }
 
-    /// Returns the old id as git wrote it, null or not.
+    /// Returns the old id as git sent it, null or not.
     pub fn raw_old_id(&self) -> ObjectId {
         self.old_id
     }
 
-    /// Returns the new id as git wrote it, null or not.
+    /// Returns the new id as git sent it, null or not.
     pub fn raw_new_id(&self) -> ObjectId {
         self.new_id
     }
 
-    /// Returns whether the push created the ref.
+    /// Returns true if the push created the ref.
     pub fn is_created(&self) -> bool {
         self.old_id.is_null()
     }
 
-    /// Returns whether the push deleted the ref.
+    /// Returns true if the push deleted the ref.
     pub fn is_deleted(&self) -> bool {
         self.new_id.is_null()
     }

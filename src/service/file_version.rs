@@ -1,18 +1,19 @@
-//! The version that a file of the repository states, read by the rules of the file's own format.
+//! Reads the version from a file in the repository. The file name determines the format.
 
 use saphyr_parser::{Event, Parser};
+use thiserror::Error;
 use toml_edit::{DocumentMut, Item, TomlError};
 
 use crate::text;
 
-/// How long a version may be, in characters.
+/// Maximum length of a version, in characters.
 const MAX_VERSION: usize = 256;
 
-/// How deep tables may be nested in a key.
+/// Maximum number of parts of a dotted key.
 const MAX_DEPTH: usize = 16;
 
-/// A format that has keys, and where files of well-known names have their version.
-enum Format {
+/// The format of a file with a version.
+enum VersionFileFormat {
     Toml,
     Json,
     Yaml,
@@ -20,59 +21,91 @@ enum Format {
     Line,
 }
 
-/// Reads the version in `content`, the text of the file at `path`: at `key`, or where files of this name have it.
+/// A file without a usable version.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum VersionFileError {
+    #[error("a key has at most {MAX_DEPTH} parts")]
+    DeepKey,
+    #[error("it is empty")]
+    Empty,
+    #[error("it has no `{0}`")]
+    NoKey(String),
+    #[error("`{key}` is not a string{}", found.map(|found| format!(" but of type {found}")).unwrap_or_default())]
+    NotAString { key: String, found: Option<&'static str> },
+    #[error("the version is inherited from the workspace; name the workspace's Cargo.toml instead")]
+    Inherited,
+    /// The content does not have the format of the file's name. Holds the parser's message.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+impl VersionFileError {
+    fn syntax(message: impl AsRef<[u8]>) -> Self {
+        Self::Syntax(text::line(message))
+    }
+
+    fn not_a_string(key: &str) -> Self {
+        Self::NotAString { key: key.into(), found: None }
+    }
+}
+
+/// Reads the version from `content`, the text of the file at `path`. It is the value of `key`, or
+/// of the usual key for files of this name.
 ///
 /// # Errors
-/// A text that says what was found in its place.
-pub(super) fn read(path: &str, key: Option<&str>, content: &str) -> Result<String, String> {
+/// With what was found instead.
+pub(crate) fn read(path: &str, key: Option<&str>, content: &str) -> Result<String, VersionFileError> {
     let content = content.trim_start_matches('\u{feff}');
     let name = path.rsplit('/').next().unwrap_or(path);
     let format = match name.rsplit_once('.') {
-        Some((_, "toml")) => Format::Toml,
-        Some((_, "json")) => Format::Json,
-        Some((_, "yaml" | "yml")) => Format::Yaml,
-        _ => Format::Line,
+        Some((_, "toml")) => VersionFileFormat::Toml,
+        Some((_, "json")) => VersionFileFormat::Json,
+        Some((_, "yaml" | "yml")) => VersionFileFormat::Yaml,
+        _ => VersionFileFormat::Line,
     };
     let usual: &[&str] = match (key, name) {
         (Some(key), _) => &[key],
-        // Cargo's workspace root has the version that its members inherit (The Cargo Book, "Workspaces").
+        // Members of a Cargo workspace inherit the version in its root (The Cargo Book,
+        // "Workspaces").
         (None, "Cargo.toml") => &["package.version", "workspace.package.version"],
-        // PEP 621, and Poetry before it.
+        // PEP 621, and Poetry's own table.
         (None, "pyproject.toml") => &["project.version", "tool.poetry.version"],
         (None, _) => &["version"],
     };
     if usual.iter().any(|key| key.split('.').count() > MAX_DEPTH) {
-        return Err(format!("a key has at most {MAX_DEPTH} parts"));
+        return Err(VersionFileError::DeepKey);
     }
     let found = match format {
-        Format::Line => content.lines().map(str::trim).find(|line| !line.is_empty()).map(ToString::to_string),
-        Format::Toml => {
+        VersionFileFormat::Line => {
+            content.lines().map(str::trim).find(|line| !line.is_empty()).map(ToString::to_string)
+        }
+        VersionFileFormat::Toml => {
             let document: DocumentMut =
-                content.parse().map_err(|err: TomlError| text::line(err.message()))?;
+                content.parse().map_err(|err: TomlError| VersionFileError::syntax(err.message()))?;
             first(usual, |key| in_toml(document.as_item(), key))?
         }
-        Format::Json => {
+        VersionFileFormat::Json => {
             let value: serde_json::Value =
-                serde_json::from_str(content).map_err(|err| text::line(err.to_string()))?;
+                serde_json::from_str(content).map_err(|err| VersionFileError::syntax(err.to_string()))?;
             first(usual, |key| in_json(&value, key))?
         }
-        Format::Yaml => first(usual, |key| in_yaml(content, key))?,
+        VersionFileFormat::Yaml => first(usual, |key| in_yaml(content, key))?,
     };
     let found = found.filter(|found| !found.trim().is_empty());
     found.map(|found| shown(found.trim())).ok_or_else(|| match format {
-        Format::Line => "it is empty".into(),
-        _ => format!("it has no `{}`", usual.join("` and no `")),
+        VersionFileFormat::Line => VersionFileError::Empty,
+        _ => VersionFileError::NoKey(usual.join("` and no `")),
     })
 }
 
-/// Makes a version fit to be shown.
+/// Makes a version safe to show, and limits its length.
 pub(super) fn shown(version: &str) -> String {
     text::name(version.as_bytes(), MAX_VERSION)
 }
 
-type Found = Result<Option<String>, String>;
+type VersionResult = Result<Option<String>, VersionFileError>;
 
-fn first(keys: &[&str], mut look: impl FnMut(&str) -> Found) -> Found {
+fn first(keys: &[&str], mut look: impl FnMut(&str) -> VersionResult) -> VersionResult {
     for key in keys {
         if let Some(found) = look(key)? {
             return Ok(Some(found));
@@ -81,7 +114,7 @@ fn first(keys: &[&str], mut look: impl FnMut(&str) -> Found) -> Found {
     Ok(None)
 }
 
-fn in_toml(document: &Item, key: &str) -> Found {
+fn in_toml(document: &Item, key: &str) -> VersionResult {
     let mut item = document;
     for name in key.split('.') {
         match item.get(name) {
@@ -91,15 +124,13 @@ fn in_toml(document: &Item, key: &str) -> Found {
     }
     match item.as_str() {
         Some(version) => Ok(Some(version.into())),
-        // `version.workspace = true` says that it stands in another file.
-        None if item.get("workspace").is_some() => {
-            Err("it is inherited from the workspace; name the workspace's own Cargo.toml".into())
-        }
-        None => Err(format!("`{key}` is no text but of type {}", item.type_name())),
+        // `version.workspace = true` refers to another file.
+        None if item.get("workspace").is_some() => Err(VersionFileError::Inherited),
+        None => Err(VersionFileError::NotAString { key: key.into(), found: Some(item.type_name()) }),
     }
 }
 
-fn in_json(value: &serde_json::Value, key: &str) -> Found {
+fn in_json(value: &serde_json::Value, key: &str) -> VersionResult {
     let mut value = value;
     for name in key.split('.') {
         match value.get(name) {
@@ -110,19 +141,20 @@ fn in_json(value: &serde_json::Value, key: &str) -> Found {
     match value {
         serde_json::Value::String(version) => Ok(Some(version.clone())),
         serde_json::Value::Number(number) => Ok(Some(number.to_string())),
-        _ => Err(format!("`{key}` is no text")),
+        _ => Err(VersionFileError::not_a_string(key)),
     }
 }
 
-/// A collection that the parser is in.
+/// A collection that the parser has entered.
 enum Open {
-    /// A map, and the key whose value comes next.
+    /// A map, with the key whose value comes next.
     Map(Option<String>),
     List,
 }
 
-/// Looks for a key without building the document: so nothing in it can be made larger than it is written.
-fn in_yaml(content: &str, key: &str) -> Found {
+/// Finds a key without building the document. Aliases are not expanded, so a small file cannot take
+/// much memory.
+fn in_yaml(content: &str, key: &str) -> VersionResult {
     let wanted: Vec<&str> = key.split('.').collect();
     let mut open: Vec<Open> = Vec::new();
     let is_here = |open: &[Open]| {
@@ -133,7 +165,7 @@ fn in_yaml(content: &str, key: &str) -> Found {
                 .all(|(at, wanted)| matches!(at, Open::Map(Some(key)) if key == wanted))
     };
     for event in Parser::new_from_str(content) {
-        let (event, _) = event.map_err(|err| text::line(err.to_string()))?;
+        let (event, _) = event.map_err(|err| VersionFileError::syntax(err.to_string()))?;
         match event {
             Event::Scalar(value, ..) => {
                 if is_here(&open) {
@@ -146,7 +178,7 @@ fn in_yaml(content: &str, key: &str) -> Found {
                 }
             }
             Event::MappingStart(..) | Event::SequenceStart(..) | Event::Alias(_) if is_here(&open) => {
-                return Err(format!("`{key}` is no text"));
+                return Err(VersionFileError::not_a_string(key));
             }
             Event::MappingStart(..) => open.push(Open::Map(None)),
             Event::SequenceStart(..) => open.push(Open::List),
@@ -155,7 +187,7 @@ fn in_yaml(content: &str, key: &str) -> Found {
                 open.pop();
                 end_of_value(&mut open);
             }
-            // A file may hold several documents; its version is in the first.
+            // Only the first document of a file counts.
             Event::DocumentEnd => return Ok(None),
             _ => {}
         }
@@ -163,7 +195,8 @@ fn in_yaml(content: &str, key: &str) -> Found {
     Ok(None)
 }
 
-/// Notes that a value is over, which was no scalar; what stood in the place of a key is none that anybody asks for.
+/// Records the end of a value that is not a scalar. If it was used as a key, the empty string
+/// stands for it.
 fn end_of_value(open: &mut [Open]) {
     if let Some(Open::Map(key)) = open.last_mut() {
         *key = match key {
@@ -174,63 +207,4 @@ fn end_of_value(open: &mut [Open]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(path: &str, content: &str) -> String {
-        read(path, None, content).unwrap_or_else(|why| format!("! {why}"))
-    }
-
-    #[test]
-    fn each_format_has_its_place() {
-        assert_eq!(said("Cargo.toml", "[package]\nname = \"a\"\nversion = \"1.2.3\""), "1.2.3");
-        assert_eq!(said("a/Cargo.toml", "[workspace.package]\nversion = \"2.0.0\""), "2.0.0");
-        assert_eq!(said("package.json", r#"{"name": "a", "version": "3.1.0"}"#), "3.1.0");
-        assert_eq!(said("pyproject.toml", "[project]\nversion = \"4.0\""), "4.0");
-        assert_eq!(said("pyproject.toml", "[tool.poetry]\nversion = \"4.1\""), "4.1");
-        assert_eq!(said("VERSION", "\n  go1.27.3 \ntime 2026\n"), "go1.27.3");
-        assert_eq!(
-            said(
-                "Chart.yaml",
-                "dependencies:\n- name: a\n  version: 9.9.9\nmaintainers: {version: 8}\nversion: 5.0.1 # so\n"
-            ),
-            "5.0.1"
-        );
-        assert_eq!(read("Chart.yaml", Some("appVersion"), "appVersion: \"1.10\"\n"), Ok("1.10".into()));
-        assert_eq!(
-            read("values.yaml", Some("image.tag"), "image:\n  x: [a, {tag: 1}]\n  tag: 7\n"),
-            Ok("7".into())
-        );
-        assert_eq!(read("a.json", Some("a.b"), r#"{"a": {"b": 7}}"#), Ok("7".into()));
-    }
-
-    #[test]
-    fn what_is_no_version_is_said() {
-        assert_eq!(said("VERSION", " \n"), "! it is empty");
-        assert_eq!(said("package.json", "{}"), "! it has no `version`");
-        assert_eq!(
-            said("Cargo.toml", "[package]\nname = \"a\""),
-            "! it has no `package.version` and no `workspace.package.version`"
-        );
-        assert!(
-            said("Cargo.toml", "[package]\nversion.workspace = true")
-                .contains("inherited from the workspace")
-        );
-        assert!(said("package.json", r#"{"version": []}"#).contains("is no text"));
-        assert!(said("Chart.yaml", "version: [1]").contains("is no text"));
-        assert!(said("Cargo.toml", "[package").starts_with("! "));
-        assert!(said("package.json", &"[".repeat(100_000)).starts_with("! "));
-        assert!(said("Chart.yaml", &"[".repeat(100_000)).starts_with("! "));
-        assert_eq!(said("VERSION", "1\u{1b}[31m"), "1[31m");
-    }
-
-    #[test]
-    fn a_document_that_grows_by_its_aliases_is_read_as_it_is_written() {
-        let mut bomb = String::from("a0: &a0 [x, x]\n");
-        for n in 1..40 {
-            bomb.push_str(&format!("a{n}: &a{n} [*a{p}, *a{p}]\n", p = n - 1));
-        }
-        bomb.push_str("version: 1.0.0\n");
-        assert_eq!(said("Chart.yaml", &bomb), "1.0.0");
-    }
-}
+mod tests;

@@ -1,28 +1,32 @@
-//! The services of a repository: what the site's configuration and the repository's own file call what, and which of them
-//! an update touches.
+//! The services of a repository, as defined by the site's configuration and the repository's own
+//! file. Also determines each service's version, and the environments that a ref deploys to.
 
-mod file_version;
+mod claim;
+pub(crate) mod file_version;
 
 use std::rc::Rc;
 
+pub use claim::{is_key_of_name, is_said_by_push, refusal};
+
 use crate::{
     config::{Config, EnvironmentRule, LinkTemplate, ServiceRule, VersionRule, own_services},
-    facts::{ChangedPaths, FactError, Facts},
-    push::{Repository, Update},
-    text,
+    facts::{FactError, Facts},
+    glob::is_match,
+    push::{RepositoryIdentity, Update},
+    text::{self, Hinted},
 };
 
-/// Where a repository defines services of its own, at the commit that is pushed.
+/// File in which a repository defines its own services, read at the pushed commit.
 pub const OWN_FILE: &str = ".gitea/lightstep.toml";
 
-/// A service of a repository, with all that its rules say of it.
+/// A service of a repository, merged from all of its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// `service.name`.
     pub name: String,
-    /// Who answers for it.
+    /// Team or person responsible for it.
     pub owner: Option<String>,
-    /// Where to look, by name.
+    /// Links by name, such as a dashboard.
     pub links: Vec<(String, LinkTemplate)>,
     paths: Vec<String>,
     environments: Vec<EnvironmentRule>,
@@ -34,13 +38,15 @@ pub struct Service {
 pub struct Services {
     list: Vec<Rc<Service>>,
     trouble: Option<String>,
+    refusal: Option<String>,
 }
 
 impl Services {
-    /// Returns the services that the site and, where the site lets it, the repository itself define. Rules of one name are one
-    /// service. What the site says stands; the repository's file adds what the site leaves open.
+    /// Returns the services that the site defines, and the repository's own if the site allows
+    /// them. Rules with the same name form one service. The site's settings take precedence, and
+    /// the repository's file can only add to them.
     ///
-    /// A service of the name that the site gives to another repository is none: markers of that one are not made here.
+    /// Rules of the repository are ignored if the site assigns the name to another repository.
     pub fn of(config: &Config, facts: &Facts) -> Self {
         let repository = &facts.push().source().repository;
         let mut services = Self::default();
@@ -56,7 +62,7 @@ impl Services {
             Ok(Some(own)) => own,
             Ok(None) => return services,
             Err(err) => {
-                // Of a commit that is not there nothing is read at all; whoever needs it says so.
+                // If the commit itself is missing, the decider reports that.
                 services.trouble = facts.target().is_ok().then(|| err.to_string());
                 return services;
             }
@@ -64,19 +70,16 @@ impl Services {
         match own_services(OWN_FILE, &own) {
             Ok(rules) => {
                 for mut rule in rules {
-                    let is_ours = services.list[..n_of_site].iter().any(|service| service.name == rule.name);
-                    if !is_ours && config.services.iter().any(|other| other.name == rule.name) {
-                        let name = text::line(&rule.name);
-                        services.trouble = Some(format!(
-                            "{OWN_FILE}:{}: the site gives the name `{name}` to another repository's service",
-                            rule.line
-                        ));
+                    if let Some(why) = refusal(config, repository, &rule.name) {
+                        let why = format!("{OWN_FILE}:{}: {why}", rule.line);
+                        services.trouble = Some(why.clone());
+                        services.refusal = Some(why);
                         continue;
                     }
                     if let Some(known) =
                         services.list[..n_of_site].iter().find(|service| service.name == rule.name)
                     {
-                        // A repository does not say what belongs to a service of the site.
+                        // A repository cannot change the paths of a service that the site defines.
                         rule.paths.clone_from(&known.paths);
                     }
                     services.add(&rule);
@@ -93,7 +96,7 @@ impl Services {
             return;
         };
         let known = Rc::make_mut(known);
-        // Two rules may say which paths are one service's; without paths it is the whole repository.
+        // Several rules can each add paths. A rule without paths covers the whole repository.
         if rule.paths.is_empty() || known.paths.is_empty() {
             known.paths.clear();
         } else {
@@ -111,22 +114,30 @@ impl Services {
         }
     }
 
-    /// Returns what is wrong with the repository's own file.
+    /// Returns the problem with the repository's own file.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
 
-    /// Returns all of them; none if nobody defines any, and the repository is one service of its own name.
+    /// Returns why a name in the repository's own file is ignored, if the site assigns that name to
+    /// another repository.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// Returns all services. If there are none, the repository is one service with the repository's
+    /// name.
     pub fn all(&self) -> &[Rc<Service>] {
         &self.list
     }
 
-    /// Returns the service of this name.
+    /// Returns the service with this name.
     pub fn named(&self, name: &str) -> Option<&Rc<Service>> {
         self.list.iter().find(|service| service.name == name)
     }
 
-    /// Returns the environments that a push to this ref deploys to, each once, in the order of the services.
+    /// Returns the environments that a push to this ref deploys to, without duplicates, in the
+    /// order of the services.
     pub fn environments_of(&self, update: &Update) -> Vec<&str> {
         let mut names = Vec::new();
         for environment in self.list.iter().flat_map(|service| &service.environments) {
@@ -137,7 +148,7 @@ impl Services {
         names
     }
 
-    /// Returns the services that a push to this ref deploys to an environment.
+    /// Returns the services that a push to this ref deploys to the environment.
     pub fn deployed_by(&self, update: &Update, environment: &str) -> Vec<Rc<Service>> {
         let is_deployed = |service: &&Rc<Service>| {
             service.environments.iter().any(|known| known.name == environment && deploys(known, update))
@@ -145,7 +156,8 @@ impl Services {
         self.list.iter().filter(is_deployed).cloned().collect()
     }
 
-    /// Returns what is wrong with an environment that none of the services has, though all of them say which they have.
+    /// Returns an error message if no service runs in this environment. A service that does not
+    /// list its environments may run in any.
     pub fn complaint_about_environment(&self, environment: &str) -> Option<String> {
         if self.list.is_empty() || self.list.iter().any(|service| service.may_run_in(environment)) {
             return None;
@@ -161,20 +173,17 @@ impl Services {
         Some(unknown("has the environment", environment, &known))
     }
 
-    /// Returns what is wrong with the name of a service that there is not, though somebody defines services.
+    /// Returns an error message if services are configured and none has this name.
     pub fn complaint_about_name(&self, name: &str) -> Option<String> {
         let known: Vec<&str> = self.list.iter().map(|service| service.name.as_str()).collect();
         (!known.is_empty() && !known.contains(&name)).then(|| unknown("is called", name, &known))
     }
 }
 
-/// Returns the complaint about a word that stands for no service, with the one that was most likely meant.
+/// Returns the error message for an unknown name.
 fn unknown(what: &str, word: &str, known: &[&str]) -> String {
-    let shown = text::line(word);
-    match text::nearest(word, known.iter().copied()) {
-        Some(near) => format!("no service of this repository {what} `{shown}`, did you mean `{near}`?"),
-        None => format!("no service of this repository {what} `{shown}`, only `{}`", known.join("`, `")),
-    }
+    let message = format!("no service of this repository {what} `{}`", text::line(word));
+    Hinted::unknown(message, word, known.iter().copied()).to_string()
 }
 
 impl Service {
@@ -189,28 +198,21 @@ impl Service {
         }
     }
 
-    /// Returns the wildcards over its paths; none stands for the whole repository.
+    /// Returns the patterns for its paths. Without patterns the service is the whole repository.
     pub fn paths(&self) -> &[String] {
         &self.paths
     }
 
-    /// Returns whether any of these paths is one of the service. When they are too many, a marker too many is better than one
-    /// lost.
-    pub fn is_touched_by(&self, changed: &ChangedPaths) -> bool {
-        self.paths.is_empty()
-            || changed.is_truncated
-            || changed.paths.iter().any(|path| self.paths.iter().any(|glob| matches(glob, path)))
-    }
-
-    /// Returns whether it runs in this environment, as far as anybody says where it runs.
+    /// Returns true if the service runs in this environment, or does not list its environments.
     pub fn may_run_in(&self, environment: &str) -> bool {
         self.environments.is_empty() || self.environments.iter().any(|known| known.name == environment)
     }
 
-    /// Returns the version that its rule reads at the update's commit, `None` if there is no rule or nothing is there.
+    /// Reads the version at the update's commit by the service's version rule. Returns `None`
+    /// without a rule, or if the rule finds no version.
     ///
     /// # Errors
-    /// With what is wrong with the place where the rule looks.
+    /// If the version cannot be read where the rule says.
     pub fn version(&self, facts: &Facts) -> Result<Option<String>, FactError> {
         match &self.version {
             None | Some(VersionRule::Commit) => Ok(None),
@@ -225,12 +227,12 @@ impl Service {
             Some(VersionRule::File { path, key }) => {
                 let Some(content) = facts.file(path)? else {
                     return Err(FactError::new(format!(
-                        "the version of `{}` is to be read in `{path}`, which is not there",
+                        "cannot read the version of `{}`: there is no `{path}` at this commit",
                         self.name
                     )));
                 };
                 let version = file_version::read(path, key.as_deref(), &content).map_err(|why| {
-                    FactError::new(format!("no version of `{}` in `{path}`: {why}", self.name))
+                    FactError::new(format!("cannot read the version of `{}` from `{path}`: {why}", self.name))
                 })?;
                 Ok(Some(version))
             }
@@ -243,12 +245,13 @@ impl Service {
 pub struct Version {
     /// `service.version`.
     pub name: String,
-    /// Whether it is that of a release tag.
+    /// True if it comes from a release tag.
     pub is_of_release: bool,
 }
 
-/// Returns the version of the service `name`: that of the tag which the update is of; `at_commit`, that of another tag of the commit; else
-/// what its rule reads; else the commit's full id. What is wrong on the way is added to `troubles`.
+/// Returns the version of the service `name`. It is the first of these that exists: the version of
+/// the update's own tag, that of another tag on the commit if `at_commit` is set, the version from
+/// the service's rule, and the full commit id. Adds the problems it meets to `troubles`.
 pub fn version_of(
     facts: &Facts,
     name: &str,
@@ -277,28 +280,24 @@ pub fn version_of(
     Version { name: of_rule.unwrap_or_else(of_commit), is_of_release: false }
 }
 
-/// Returns whether a `[[service]]` names the repository.
-pub fn is_of(rule: &ServiceRule, repository: &Repository) -> bool {
+/// Returns true if a `[[service]]` rule applies to the repository.
+pub fn is_of(rule: &ServiceRule, repository: &RepositoryIdentity) -> bool {
     is_named(&rule.repository, repository)
 }
 
-/// Returns whether a wildcard stands for the repository, in whose name case makes no difference.
-fn is_named(pattern: &str, repository: &Repository) -> bool {
-    matches(pattern, repository.full_name().to_lowercase().as_bytes())
+/// Returns true if the pattern matches the repository's full name. Case is ignored.
+fn is_named(pattern: &str, repository: &RepositoryIdentity) -> bool {
+    is_match(pattern, repository.full_name().to_lowercase().as_bytes())
 }
 
-/// Returns whether a push to this ref deploys to the environment.
+/// Returns true if a push to this ref deploys to the environment.
 fn deploys(environment: &EnvironmentRule, update: &Update) -> bool {
     let name = update.ref_name().as_bstr();
     environment.refs.iter().any(|pattern| {
         if pattern.starts_with("refs/") {
-            return matches(pattern, name);
+            return is_match(pattern, name);
         }
         let short = name.strip_prefix(b"refs/heads/").or_else(|| name.strip_prefix(b"refs/tags/"));
-        short.is_some_and(|short| matches(pattern, short))
+        short.is_some_and(|short| is_match(pattern, short))
     })
-}
-
-fn matches(pattern: &str, text: &[u8]) -> bool {
-    gix_glob::wildmatch(pattern.into(), text.into(), gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
 }

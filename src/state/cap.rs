@@ -1,41 +1,41 @@
-//! The cap of the spool: what goes when a destination, or the whole delivery, has been away for too long.
+//! The cap of the spool, which bounds its size while destinations or deliveries are down.
 //!
-//! What is dropped is chosen by what it is worth: the oldest changes go before any release, deployment or
-//! rollback, of which a graph without them says something wrong. Each drop is in the journal. To make room
-//! at every push would cost each of them a look at every file, so more goes than must: a twentieth of the cap.
+//! The oldest changes are dropped first, before any release, deployment or rollback, because a
+//! graph that lacks one of those is wrong. Each drop is recorded in the journal. Making room looks
+//! at every file, so it frees a twentieth of the cap at once instead of doing that for every push.
 //!
-//! Files that hold several pushes lose their changes too, though that makes no file less: what is left of them is small, and
-//! becomes one file again.
+//! Files of several pushes lose their changes, too. That makes no file fewer, but what is left of
+//! them is small and is merged into one file.
 
 use super::{
     Inbox, Journal, Outbox, State,
     files::StateError,
     inbox::{Captured, Claim},
-    journal::{Delivery, Record, Sent, Trouble},
+    journal::{DeliveryRecord, Record, Sent, Trouble},
     listing::Weight,
     merge,
-    outbox::Parcel,
+    outbox::{EncodedBatch, OutboxFileName},
 };
 use crate::{
     config::SpoolCap,
-    marker::{Marker, MarkerId},
-    policy::Kind,
+    marker::{Kind, Marker, MarkerId},
     push::RefKind,
 };
 
-/// How many names are held at once.
+/// Number of names held in memory at once.
 const LISTED: usize = 4096;
 
-/// What may be dropped.
+/// The markers that may be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Worth {
-    /// Changes, and captures that can hardly be more.
+    /// Changes, and captures that are unlikely to hold anything else.
     Changes,
-    /// Everything.
+    /// All markers and captures.
     All,
 }
 
-/// Drops the oldest markers of an outbox whose lock is held, if it is over its cap, and returns how many.
+/// Drops the oldest markers of an outbox whose lock is held if it exceeds its cap, and returns
+/// their number.
 ///
 /// # Errors
 /// If the state directory cannot be read or written.
@@ -67,7 +67,7 @@ fn drop_oldest(
     while excess.is_left() {
         let names = outbox.after(&after, LISTED)?;
         let Some(last) = names.last() else { break };
-        after.clone_from(last);
+        after = last.to_string();
         for name in &names {
             if !excess.is_left() {
                 break;
@@ -81,24 +81,25 @@ fn drop_oldest(
 fn drop_markers(
     state: &State,
     outbox: &Outbox,
-    name: &str,
+    name: &OutboxFileName,
     worth: Worth,
     cap: SpoolCap,
     excess: &mut Excess,
 ) -> Result<usize, StateError> {
-    // Whoever delivers makes a dead letter of what cannot be read.
+    // Skip a file that cannot be read; the delivery makes a dead letter of it.
     let Ok(waiting) = outbox.read(name) else { return Ok(0) };
     let (goes, stays): (Vec<&Marker>, Vec<&Marker>) =
         waiting.markers.iter().partition(|marker| worth == Worth::All || marker.kind == Kind::Change);
-    let is_merged = Outbox::push_of(name) != Outbox::newest_push_of(name);
-    // A change that leaves a release behind in its file makes room in bytes only, unless the rest becomes a part of another.
+    let is_merged = name.push() != name.newest_push();
+    // If a release stays in the file, dropping its changes frees bytes only, unless the rest can be
+    // merged with other files.
     if goes.is_empty() || (!stays.is_empty() && excess.bytes == 0 && !is_merged) {
         return Ok(0);
     }
     let mut freed = outbox.weight_of(name)?;
-    note(&state.journal(), outbox, goes.iter().map(|marker| marker.id).collect(), cap)?;
+    note(&state.journal(), outbox, goes.iter().map(|marker| marker.id).collect(), cap);
     if !stays.is_empty() {
-        let rest = Parcel::of_some(name, waiting.only, &stays)
+        let rest = EncodedBatch::of_some(name, waiting.only, &stays)
             .map_err(|err| StateError::in_dir(state.dir(), err))?;
         let placed = outbox.place(&rest)?;
         placed.sync()?;
@@ -113,40 +114,44 @@ fn drop_markers(
     Ok(goes.len())
 }
 
-fn note(journal: &Journal, outbox: &Outbox, markers: Vec<MarkerId>, cap: SpoolCap) -> Result<(), StateError> {
-    journal.append([Record::Delivery(Delivery {
+fn note(journal: &Journal, outbox: &Outbox, markers: Vec<MarkerId>, cap: SpoolCap) {
+    journal.note([Record::Delivery(DeliveryRecord {
         destination: outbox.destination().into(),
         outcome: Sent::Dropped,
         markers,
         waiting: 0,
         why: why(cap).into(),
         ms: 0,
-    })])
+    })]);
 }
 
 fn why(cap: SpoolCap) -> String {
     format!("the spool is over its cap of {} files or {} MiB ([spool])", cap.files, cap.bytes >> 20)
 }
 
-/// Drops the oldest captures if the inbox is over its cap, pushes of branches alone before the others, and
-/// returns how many. What a capture holds is not decided yet, but a push without a tag and without an
-/// option is no release and no deployment unless a script says so.
+/// Drops the oldest captures if the inbox and the failed pushes together exceed the cap, and
+/// returns their number. Pushes of branches go before others: without a tag and without a push
+/// option, a push is neither a release nor a deployment unless a script says so.
 ///
 /// # Errors
 /// If the state directory cannot be read or written.
 pub fn make_room_in_inbox(state: &State, cap: SpoolCap) -> Result<usize, StateError> {
-    let inbox = state.inbox();
-    let Some(mut excess) = Excess::of(inbox.weight()?, cap) else {
+    let (inbox, failed) = (state.inbox(), state.failed());
+    let Some(mut excess) = Excess::of(inbox.weight()?.with(failed.captures().weight()?), cap) else {
         return Ok(0);
     };
-    let names = inbox.list()?;
+    let of =
+        |captures: Inbox, names: Vec<String>| names.into_iter().map(move |name| (captures.clone(), name));
+    let mut captured: Vec<_> =
+        of(inbox.clone(), inbox.list()?).chain(of(failed.captures(), failed.list()?)).collect();
+    captured.sort_by_key(|(_, name)| Inbox::push_of(name));
     let mut dropped = 0;
     for worth in [Worth::Changes, Worth::All] {
-        for name in &names {
+        for (captures, name) in &captured {
             if !excess.is_left() {
                 return Ok(dropped);
             }
-            dropped += usize::from(drop_capture(state, &inbox, name, worth, cap, &mut excess)?);
+            dropped += usize::from(drop_capture(state, captures, name, worth, cap, &mut excess)?);
         }
     }
     Ok(dropped)
@@ -168,12 +173,13 @@ fn drop_capture(
         return Ok(false);
     }
     let freed = capture.weight()?;
-    state.journal().append([Record::Trouble(Trouble {
+    state.journal().note([Record::Trouble(Trouble {
         push: Some(capture.push_id()),
         repository: None,
-        what: format!("a captured push is dropped: {}", why(cap)).into(),
-    })])?;
+        what: format!("dropped a captured push: {}", why(cap)).into(),
+    })]);
     capture.done()?;
+    state.failed().forget(capture.push_id())?;
     excess.free(freed);
     Ok(true)
 }
@@ -184,23 +190,23 @@ fn may_be_more_than_a_change(captured: &Captured) -> bool {
         || push.updates().iter().any(|update| matches!(update.ref_name().kind(), RefKind::Tag(_)))
 }
 
-/// How much has to go.
+/// Number of files and bytes to be freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Excess {
     files: u64,
     bytes: u64,
-    /// How many files count as gone that will be once they are merged.
+    /// Number of files that were counted as freed although they are only freed by merging.
     on_credit: u64,
 }
 
 impl Excess {
-    /// Returns how much has to go, `None` if nothing has.
+    /// Returns what has to be freed, or `None` if the cap is not exceeded.
     fn of(weight: Weight, cap: SpoolCap) -> Option<Self> {
         let is_over = weight.files > cap.files || weight.bytes > cap.bytes;
         is_over.then(|| Self::beyond(weight, cap))
     }
 
-    /// Returns how much has to go until a twentieth of the cap is free.
+    /// Returns what has to be freed so that a twentieth of the cap is free.
     fn beyond(weight: Weight, cap: SpoolCap) -> Self {
         Self {
             files: weight.files.saturating_sub(cap.files - cap.files / 20),
@@ -220,20 +226,4 @@ impl Excess {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn more_goes_than_must() {
-        let cap = SpoolCap { files: 100, bytes: 1000 };
-        let weight = |files, bytes| Weight { files, bytes };
-        assert_eq!(Excess::of(weight(100, 1000), cap), None);
-        assert_eq!(Excess::of(weight(101, 10), cap), Some(Excess { files: 6, bytes: 0, on_credit: 0 }));
-        assert_eq!(Excess::of(weight(1, 1500), cap), Some(Excess { files: 0, bytes: 550, on_credit: 0 }));
-        let mut excess = Excess { files: 1, bytes: 10, on_credit: 0 };
-        excess.free(weight(5, 4));
-        assert!(excess.is_left());
-        excess.free(weight(0, 6));
-        assert!(!excess.is_left());
-    }
-}
+mod tests;

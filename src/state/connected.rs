@@ -1,49 +1,60 @@
-//! What `connect` made in Lightstep, so that it makes it once however often it is run.
+//! A record of what `connect` created in Lightstep, so that a second run does not create it again.
 
 use std::{fs::File, io::Read as _};
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, StateError, files};
-use crate::fault::{self, Step};
+use super::{State, StateError, files, seal};
+use crate::sys::fault::{self, Step};
 
-/// The file with what was made, and the one that is locked meanwhile.
+/// The record, and the file that is locked while a process changes it.
 pub(super) const FILE: &str = "connect.json";
 pub(super) const LOCK: &str = "connect.lock";
 
-/// How large the file may be, in bytes.
+/// Maximum number of bytes read from the record.
 const MAX_FILE: u64 = 1 << 20;
 
-/// One event query, or the one that may have been made.
+/// An event query that `connect` created or may have created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connection {
-    /// The address of the API.
+pub struct ConnectedQuery {
+    /// URL of the API.
     pub api: String,
     /// The organization.
     pub organization: String,
     /// The project.
     pub project: String,
-    /// The id of the event query; `None` from before it is asked for until its id is known.
+    /// ID of the event query. It is `None` from before the request that creates it until its ID is
+    /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_query: Option<String>,
-    /// The query that a person chose in place of ours.
+    /// A query that the administrator chose instead of the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
 }
 
-/// What was made, held for the one process that makes it.
+/// The content of the file, with a checksum or from before there were checksums.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Sealed { connections: Vec<ConnectedQuery> },
+    Unsealed(Vec<ConnectedQuery>),
+}
+
+/// The record, locked by this process.
 #[derive(Debug)]
-pub struct Connections {
+pub struct ConnectedQueries {
     state: State,
-    all: Vec<Connection>,
+    all: Vec<ConnectedQuery>,
     _lock: File,
 }
 
-impl Connections {
-    /// Reads what was made, and keeps every other process from making it too until this is dropped. Waits for one that is at it.
+impl ConnectedQueries {
+    /// Reads the record and locks it until this value is dropped. Waits while another process has
+    /// it locked.
     ///
     /// # Errors
-    /// If the state directory cannot be written, or its file not be understood: then it is unknown what was made.
+    /// If the state directory cannot be written or the record cannot be parsed. In that case, it is
+    /// unknown what was created.
     pub fn open(state: &State) -> Result<Self, StateError> {
         let path = state.dir().join(LOCK);
         files::make_dir(state.dir())?;
@@ -52,35 +63,33 @@ impl Connections {
             .and_then(|()| lock.lock())
             .map_err(|err| StateError::new("lock", &path, err))?;
         let path = state.dir().join(FILE);
-        let mut text = String::new();
         let all = match files::open(&path) {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(err) => return Err(err),
-            Ok(file) => file
-                .take(MAX_FILE)
-                .read_to_string(&mut text)
-                .and_then(|_| Ok(serde_json::from_str(&text)?))
-                .map_err(|err| StateError::new("read", &path, err))?,
+            Ok(file) => match seal::read(file.take(MAX_FILE)) {
+                Ok(Kept::Sealed { connections } | Kept::Unsealed(connections)) => connections,
+                Err(err) => return Err(StateError::new("read", &path, err)),
+            },
         };
         Ok(Self { state: state.clone(), all, _lock: lock })
     }
 
-    /// Returns what was made for a project.
-    pub fn of(&self, api: &str, organization: &str, project: &str) -> Option<&Connection> {
+    /// Returns what was created for a project.
+    pub fn of(&self, api: &str, organization: &str, project: &str) -> Option<&ConnectedQuery> {
         self.all.iter().find(|known| known.is_of(api, organization, project))
     }
 
-    /// Writes down what was made for a project, or is about to be.
+    /// Records what was created for a project, or is about to be.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn put(&mut self, connection: Connection) -> Result<(), StateError> {
+    pub fn put(&mut self, connection: ConnectedQuery) -> Result<(), StateError> {
         self.all.retain(|known| !known.is_of(&connection.api, &connection.organization, &connection.project));
         self.all.push(connection);
         self.write()
     }
 
-    /// Forgets what was to be made for a project, because it certainly was not.
+    /// Removes the record of a project, because nothing was created for it.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -91,13 +100,12 @@ impl Connections {
 
     fn write(&self) -> Result<(), StateError> {
         let unwritable = |err: serde_json::Error| StateError::in_dir(self.state.dir(), err);
-        let mut json = serde_json::to_vec_pretty(&self.all).map_err(unwritable)?;
-        json.push(b'\n');
+        let json = seal::line(&serde_json::json!({ "connections": self.all })).map_err(unwritable)?;
         files::write_durable(self.state.dir(), FILE, &[&json], None)
     }
 }
 
-impl Connection {
+impl ConnectedQuery {
     fn is_of(&self, api: &str, organization: &str, project: &str) -> bool {
         (self.api.as_str(), self.organization.as_str(), self.project.as_str()) == (api, organization, project)
     }

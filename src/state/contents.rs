@@ -1,4 +1,4 @@
-//! What is in a file of the queue, read without trusting it: as much of it as is asked for, broken lines and all.
+//! Reads as much of a queue file as a command shows, and tolerates broken lines.
 
 use std::{
     collections::BTreeMap,
@@ -6,63 +6,70 @@ use std::{
     path::Path,
 };
 
+use bstr::ByteSlice as _;
 use serde::Deserialize;
 
 use super::files::{self, StateError};
-use crate::{marker::MarkerId, policy::Kind, push::Source};
+use crate::{
+    marker::{Kind, MarkerId},
+    push::Source,
+};
 
-/// How much of a file a glance reads, in bytes.
+/// Name of the JSON member that holds a checksum, for readers that leave it out.
+pub const CHECKSUM: &str = "crc32";
+
+/// Maximum number of bytes that [`glance`] reads.
 const GLANCE: u64 = 256 << 10;
 
-/// How much of one line is read, in bytes.
+/// Maximum number of bytes kept of one line.
 const MAX_LINE: usize = 1 << 20;
 
-/// How many groups of markers a glance tells apart.
+/// Maximum number of groups of markers that [`glance`] distinguishes.
 const MAX_GROUPS: usize = 64;
 
-/// What the beginning of a file says of the whole.
+/// A summary of a file, made from its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Glance {
     /// Markers for a destination.
     Markers {
-        /// How many its first line promises.
+        /// Number of markers that the first line promises.
         count: usize,
-        /// How many are of which kind and service, among those that were looked at.
+        /// Number of markers of each kind and service, among those that were read.
         groups: BTreeMap<(&'static str, String), usize>,
-        /// Whether all were looked at, and as many as were promised.
+        /// True if all markers were read, and their number is the promised one.
         is_whole: bool,
     },
     /// A captured push.
     Push {
         /// `owner/name`.
         repository: String,
-        /// Who pushed.
+        /// Name of the user who pushed.
         pusher: Option<String>,
     },
-    /// Neither.
+    /// Neither of these, and the error.
     Unreadable(String),
 }
 
-/// The first line of an outbox file, as far as a glance needs it.
+/// The members of an outbox file's first line that [`glance`] needs.
 #[derive(Deserialize)]
 struct MarkersLine {
     markers: usize,
 }
 
-/// The first line of a capture, as far as a glance needs it.
+/// The members of a capture's first line that [`glance`] needs.
 #[derive(Deserialize)]
 struct PushLine {
     source: Source,
 }
 
-/// What a glance wants of a marker.
+/// The members of a marker that [`glance`] needs.
 #[derive(Deserialize)]
-struct Seen {
+struct MarkerHeader {
     kind: Kind,
     service: String,
 }
 
-/// Looks at the beginning of a file, which is a captured push or else holds markers.
+/// Summarises a file from its beginning. The file is a captured push or holds markers.
 ///
 /// # Errors
 /// If it cannot be opened or read.
@@ -72,10 +79,10 @@ pub fn glance(path: &Path, is_capture: bool) -> Result<Glance, StateError> {
     file.take(GLANCE).read_to_end(&mut head).map_err(|err| StateError::new("read", path, err))?;
     let is_cut = head.len() as u64 == GLANCE;
     let Some(end) = head.iter().position(|byte| *byte == b'\n') else {
-        return Ok(Glance::Unreadable("it has no whole first line".into()));
+        return Ok(Glance::Unreadable("its first line is incomplete".into()));
     };
     let (first, rest) = (&head[..end], &head[end + 1..]);
-    let broken = |err: serde_json::Error| Glance::Unreadable(format!("its first line is broken: {err}"));
+    let broken = |err: serde_json::Error| Glance::Unreadable(format!("its first line is corrupt: {err}"));
     if is_capture {
         return Ok(match serde_json::from_slice(first) {
             Ok(PushLine { source }) => Glance::Push {
@@ -92,7 +99,7 @@ pub fn glance(path: &Path, is_capture: bool) -> Result<Glance, StateError> {
     let mut groups = BTreeMap::new();
     let mut seen = 0;
     for line in rest.split(|byte| *byte == b'\n') {
-        let Ok(Seen { kind, service }) = serde_json::from_slice(line) else { continue };
+        let Ok(MarkerHeader { kind, service }) = serde_json::from_slice(line) else { continue };
         seen += 1;
         let group = (kind.as_str(), service);
         if groups.len() < MAX_GROUPS || groups.contains_key(&group) {
@@ -102,7 +109,7 @@ pub fn glance(path: &Path, is_capture: bool) -> Result<Glance, StateError> {
     Ok(Glance::Markers { count, groups, is_whole: seen == count && !is_cut })
 }
 
-/// Calls `with` for every line of a file, without its end and no more than the first MiB of it.
+/// Calls `with` for every line of a file, without its line break and cut after 1 MiB.
 ///
 /// # Errors
 /// If the file cannot be read, or `with` fails.
@@ -112,14 +119,15 @@ pub fn each_line<E: From<StateError>>(
 ) -> Result<(), E> {
     let mut reader = BufReader::new(files::open(path)?);
     let mut line = Vec::new();
-    while read_line(&mut reader, &mut line).map_err(|err| StateError::new("read", path, err))? {
+    while read_line(&mut reader, &mut line, MAX_LINE).map_err(|err| StateError::new("read", path, err))? {
         with(&line)?;
     }
     Ok(())
 }
 
-/// Reads a line, and returns whether there was one.
-fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+/// Reads a line without its line break and keeps up to `most` bytes of it. Returns false at the end
+/// of the file.
+pub(super) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> io::Result<bool> {
     line.clear();
     let mut has_any = false;
     loop {
@@ -131,9 +139,9 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
             return Ok(has_any);
         }
         has_any = true;
-        let end = part.iter().position(|byte| *byte == b'\n');
+        let end = part.find_byte(b'\n');
         let content = &part[..end.unwrap_or(part.len())];
-        line.extend_from_slice(&content[..content.len().min(MAX_LINE - line.len())]);
+        line.extend_from_slice(&content[..content.len().min(most - line.len())]);
         let used = end.map_or(part.len(), |end| end + 1);
         reader.consume(used);
         if end.is_some() {
@@ -142,7 +150,7 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     }
 }
 
-/// Returns the ids of the markers in a file, as far as it can be read.
+/// Returns the IDs of the markers in a file, as far as it can be read.
 pub fn marker_ids(path: &Path) -> Vec<MarkerId> {
     #[derive(Deserialize)]
     struct OnlyId {
@@ -153,7 +161,7 @@ pub fn marker_ids(path: &Path) -> Vec<MarkerId> {
         ids.extend(serde_json::from_slice(line).map(|OnlyId { id }| id));
         Ok::<_, StateError>(())
     });
-    // A file that cannot be read to its end has the ids that it has.
+    // If the file cannot be read to its end, the IDs so far are returned.
     drop(read);
     ids
 }

@@ -1,7 +1,8 @@
-//! What was refused for good or could not be read, kept with the reason.
+//! Pushes and markers that were given up, each with the reason.
 //!
-//! A letter is the file as it was, beside a `.why.json`. Its name is `<destination>.<name in the outbox>`, or
-//! `inbox.<push id>` for a captured push; the name of a destination holds no dot.
+//! A letter is the file as it was, or the markers of a file that were given up. A `.why.json`
+//! beside it holds the reason. Its name is `<destination>.<name in the outbox>`, or
+//! `inbox.<push id>` for a captured push. Names of destinations hold no dots.
 
 use std::{
     io::{self, Read as _},
@@ -16,9 +17,10 @@ use super::{
     Capture, Outbox,
     files::{self, StateError},
     listing,
-    outbox::Parcel,
+    outbox::{EncodedBatch, OutboxFileName},
+    seal,
 };
-use crate::time::Timestamp;
+use crate::sys::time::{self, Timestamp};
 
 /// The directory of dead letters.
 #[derive(Clone, Debug)]
@@ -26,38 +28,39 @@ pub struct DeadLetters {
     dir: PathBuf,
 }
 
-/// Why a letter is dead.
+/// The reason of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
-    /// When it was put away.
+    /// Time of the move to the dead letters.
     pub time: Timestamp,
-    /// `inbox`, or the destination that refused it.
+    /// The destination of the markers, or `inbox` for a captured push.
     pub from: String,
-    /// The reason; where a back end gave one, its own words.
+    /// The reason. If a back end gave one, this is its message.
     pub why: String,
-    /// Of a captured push, the first update that was not decided.
+    /// For a captured push, the first update that was not decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<usize>,
 }
 
-/// What putting a letter back came to.
+/// The outcome of putting a letter back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutBack {
-    /// It waits again.
+    /// It is in the queue again.
     Waits,
-    /// Something else waits under its name, and it stays a dead letter.
+    /// Another file has its name in the queue, so it stays a dead letter.
     IsTaken,
-    /// It is not there any more.
+    /// The letter does not exist any more.
     IsGone,
 }
 
-/// How the name of a reason ends, beside that of its letter.
+/// Suffix of a reason's name, after the name of its letter.
 pub const WHY: &str = ".why.json";
 
-/// How much of a reason is read, in bytes.
+/// Maximum number of bytes read from a reason.
 const MAX_WHY: u64 = 1 << 20;
 
-/// How old a reason without its letter is before it is swept up: a letter's reason is there before it is.
+/// Minimum age of a reason without a letter before it is removed. A reason is written before its
+/// letter.
 const STALE: Duration = Duration::from_secs(3600);
 
 impl DeadLetters {
@@ -69,7 +72,7 @@ impl DeadLetters {
         &self.dir
     }
 
-    /// Puts a capture away.
+    /// Makes a dead letter of a capture.
     ///
     /// # Errors
     /// If a file cannot be written or moved.
@@ -78,27 +81,45 @@ impl DeadLetters {
         self.bury(&capture.path(), &name, "inbox", why, Some(capture.next()))
     }
 
-    /// Puts a file of an outbox away.
+    /// Makes a dead letter of an outbox file.
     ///
     /// # Errors
     /// If a file cannot be written or moved.
-    pub fn bury_markers(&self, outbox: &Outbox, name: &str, why: &str) -> Result<(), StateError> {
-        let to = format!("{}.{name}", outbox.destination());
-        self.bury(&outbox.new_dir().join(name), &to, outbox.destination(), why, None)
+    pub fn bury_markers(&self, outbox: &Outbox, name: &OutboxFileName, why: &str) -> Result<(), StateError> {
+        let to = format!("{}.{}", outbox.destination(), name.without_alone());
+        self.bury(&outbox.new_dir().join(&**name), &to, outbox.destination(), why, None)
     }
 
-    /// Puts some markers of a file of an outbox away; the file itself stays.
+    /// Makes a dead letter of some markers of an outbox file, which stays.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn bury_parcel(&self, outbox: &Outbox, parcel: &Parcel, why: &str) -> Result<(), StateError> {
+    pub fn bury_parcel(&self, outbox: &Outbox, parcel: &EncodedBatch, why: &str) -> Result<(), StateError> {
         let to = format!("{}.{}", outbox.destination(), parcel.name());
         let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
         self.note(&to, outbox.destination(), why, None)?;
         files::write_new(&self.dir, &to, &[&header, parcel.lines()], false)?.sync()
     }
 
-    /// The reason is written first: a letter without one could not be told from a stray file.
+    /// Makes a dead letter of the broken lines of an outbox file, which stays.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(super) fn bury_lines(
+        &self,
+        outbox: &Outbox,
+        name: &str,
+        lines: &[Vec<u8>],
+        why: &str,
+    ) -> Result<(), StateError> {
+        let to = format!("{}.{name}", outbox.destination());
+        self.note(&to, outbox.destination(), why, None)?;
+        let ended: Vec<&[u8]> = lines.iter().flat_map(|line| [line, &b"\n"[..]]).collect();
+        files::write_new(&self.dir, &to, &ended, false)?.sync()
+    }
+
+    /// Writes the reason and then moves the file. A letter without a reason would look like a stray
+    /// file.
     fn bury(
         &self,
         path: &Path,
@@ -113,21 +134,21 @@ impl DeadLetters {
     }
 
     fn note(&self, to: &str, from: &str, why: &str, next: Option<usize>) -> Result<(), StateError> {
-        let why = Why { time: Timestamp::now(), from: from.to_string(), why: why.to_string(), next };
-        let json = serde_json::to_vec(&why).map_err(|err| StateError::in_dir(&self.dir, err))?;
+        let why = Why { time: time::now(), from: from.to_string(), why: why.to_string(), next };
+        let json = seal::line(&why).map_err(|err| StateError::in_dir(&self.dir, err))?;
         files::write_new(&self.dir, &format!("{to}{WHY}"), &[&json], false)?.sync()
     }
 
-    /// Returns why a letter is dead, `None` if that cannot be read.
+    /// Returns the reason of a letter, or `None` if it cannot be read.
     pub fn why(&self, name: &str) -> Option<Why> {
         let file = files::open(&self.reason(name)).ok()?;
-        serde_json::from_reader(file.take(MAX_WHY)).ok()
+        seal::read(file.take(MAX_WHY)).ok()
     }
 
-    /// Puts a letter into `dir` under the name `to`, where it waits again as if it had just come.
+    /// Moves a letter to `dir` under the name `to`, as if it had just been written there.
     ///
-    /// It has its new name on disk before it loses the old one, and the reason goes last: a crash leaves both
-    /// names, or a reason without its letter. Doing it again ends what a crash interrupted.
+    /// The new name is synchronised before the old one is removed, and the reason goes last. A
+    /// crash leaves both names or a reason without a letter. Putting it back again finishes that.
     ///
     /// # Errors
     /// If a file cannot be linked or removed.
@@ -138,7 +159,8 @@ impl DeadLetters {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(PutBack::IsGone),
             opened => opened?,
         };
-        file.set_modified(SystemTime::now()).map_err(|err| StateError::new("date", &letter, err))?;
+        file.set_modified(SystemTime::now())
+            .map_err(|err| StateError::new("set the time of", &letter, err))?;
         files::make_dir(dir)?;
         let waiting = dir.join(to);
         match files::link(&letter, &waiting) {
@@ -153,14 +175,14 @@ impl DeadLetters {
         files::sync_dir(dir)?;
         files::remove(&letter)?;
         files::sync_dir(&self.dir)?;
-        // A delivery may have found it and put it away again already, with a new reason.
+        // A delivery may have made it a dead letter again already, with a new reason.
         if reason.is_some() && inode(&self.reason(name)) == reason {
             files::remove(&self.reason(name))?;
         }
         Ok(PutBack::Waits)
     }
 
-    /// Removes a letter and its reason for good.
+    /// Removes a letter and its reason.
     ///
     /// # Errors
     /// If a file cannot be removed.
@@ -170,7 +192,7 @@ impl DeadLetters {
         files::sync_dir(&self.dir)
     }
 
-    /// Removes reasons whose letter is gone, which a crash left behind.
+    /// Removes reasons without a letter that a crash left behind.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -192,7 +214,7 @@ impl DeadLetters {
     }
 }
 
-/// Returns which file it is that has this name, `None` if there is none.
+/// Returns the device and the inode of a file, or `None` if it cannot be examined.
 fn inode(path: &Path) -> Option<(u64, u64)> {
     let file = path.symlink_metadata().ok()?;
     Some((file.dev(), file.ino()))

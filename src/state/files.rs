@@ -1,4 +1,6 @@
-//! How files are made, listed and removed here; every error names the file.
+//! Creates, lists, locks, synchronises and removes files of the state directory.
+//!
+//! Every operation passes a fault point, and every error names the operation and the path.
 
 use std::{
     fmt,
@@ -7,7 +9,8 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
-    time::SystemTime,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use rustix::{
@@ -17,11 +20,20 @@ use rustix::{
 
 use super::name::ParcelName;
 use crate::{
-    fault::{self, Step},
-    regular,
+    sys::fault::{self, Step},
+    sys::regular_file,
+    sys::time::Deadline,
+    text,
 };
 
-/// What could not be done to which file, and what the system said.
+/// Maximum time to wait for a lock that another process holds, and the interval between attempts.
+const LOCKED_FOR: Duration = Duration::from_secs(1);
+const LOCK_TICK: Duration = Duration::from_millis(2);
+
+/// Maximum length of a parser's message about a broken file, in characters.
+const MAX_SAID: usize = 1000;
+
+/// A file operation that failed: the operation, the path and the system's error.
 #[derive(Debug)]
 pub struct StateError {
     verb: &'static str,
@@ -34,12 +46,12 @@ impl StateError {
         Self { verb, path: path.into(), source }
     }
 
-    /// Returns an error about what could not be made into bytes for the state directory.
+    /// Returns an error for content of `dir` that could not be serialised.
     pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
         Self::new("write to", dir, source.into())
     }
 
-    /// Returns whether the same may work a moment later: the file is not to blame.
+    /// Returns true if the operation may succeed a moment later, because the file is not the cause.
     pub fn may_pass(&self) -> bool {
         use rustix::io::Errno as E;
         let errno = self.source.raw_os_error().map(E::from_raw_os_error);
@@ -48,7 +60,13 @@ impl StateError {
         })
     }
 
-    /// Returns the kind of what the system said.
+    /// Returns true if the system refused the operation, and false if the content that was read is
+    /// wrong.
+    pub fn is_of_system(&self) -> bool {
+        self.source.raw_os_error().is_some()
+    }
+
+    /// Returns the kind of the underlying error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
@@ -56,54 +74,60 @@ impl StateError {
 
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to {} `{}`: {}", self.verb, self.path.display(), self.source)
+        // A parser's message quotes the file, which may hold any characters.
+        let source = self.source.to_string();
+        write!(
+            f,
+            "failed to {} `{}`: {}",
+            self.verb,
+            text::path(&self.path),
+            text::line_of(&source, MAX_SAID)
+        )
     }
 }
 
 impl std::error::Error for StateError {}
 
-/// A file that has its name. It outlives our death from now on, but the machine's only once it is
-/// synchronised.
+/// A file that has its final name. It survives the death of this process, but a power cut only
+/// after it was synchronised.
 #[derive(Debug)]
-pub struct Written {
+pub struct WrittenFile {
     file: File,
     path: PathBuf,
 }
 
-impl Written {
-    /// Waits until the file and its name are on disk.
+impl WrittenFile {
+    /// Synchronises the content and then the directory.
     ///
     /// # Errors
-    /// If the disk cannot take it.
+    /// If the system cannot synchronise one of them.
     pub fn sync(&self) -> Result<(), StateError> {
         self.sync_content()?;
         self.sync_name()
     }
 
-    /// Waits until the file is on disk.
+    /// Synchronises the content.
     ///
-    /// The name was given first: so one commit of the file system's journal holds both, and the directory
-    /// has nothing left to write. A machine that dies before leaves a file that does not hold what its
-    /// first line promises, and the capture that it was made from.
+    /// The file was renamed before, so one commit of the file system's journal can hold the content
+    /// and the name. A power cut before that commit may leave a file that is shorter than its first
+    /// line says. The capture of its push is still there then.
     ///
     /// # Errors
-    /// If the disk cannot take it.
+    /// If the system cannot synchronise it.
     pub fn sync_content(&self) -> Result<(), StateError> {
-        fault::point(Step::Sync, &self.path)
-            .and_then(|()| self.file.sync_all())
-            .map_err(|err| StateError::new("synchronise", &self.path, err))
+        sync_file(&self.file, &self.path)
     }
 
-    /// Waits until the name is on disk. Asked for at the same time as the content, both are in one commit;
-    /// asked for afterwards, the disk is flushed twice.
+    /// Synchronises the directory. Called at the same time as [`Self::sync_content`], it shares one
+    /// commit; called afterwards, it costs a second flush of the disk.
     ///
     /// # Errors
-    /// If the disk cannot take it.
+    /// If the system cannot synchronise it.
     pub fn sync_name(&self) -> Result<(), StateError> {
         self.path.parent().map_or(Ok(()), sync_dir)
     }
 
-    /// Returns the name that it has.
+    /// Returns the file's name in its directory.
     pub(super) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -113,23 +137,25 @@ impl Written {
     }
 }
 
-/// Makes a directory, and those above it.
+/// Creates a directory and its missing parents.
 pub(super) fn make_dir(dir: &Path) -> Result<(), StateError> {
     if dir.is_dir() {
         return Ok(());
     }
+    let missing = dir.ancestors().take_while(|dir| !dir.exists()).count();
     fault::point(Step::MakeDir, dir)
         .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(dir))
-        .map_err(|err| StateError::new("make", dir, err))?;
-    // The names of new directories are durable once their parents are; what cannot be opened to be
-    // synchronised was not made by us.
-    for parent in dir.ancestors().skip(1).take(3) {
+        .map_err(|err| StateError::new("create", dir, err))?;
+    // A directory entry is durable once its parent is synchronised. One more parent than was
+    // missing is synchronised: another process may have just created it. A parent that cannot be
+    // opened is not one that we created.
+    for parent in dir.ancestors().skip(1).take(missing + 1) {
         let _ = sync_dir(parent);
     }
     Ok(())
 }
 
-/// Opens a file that must not exist and must not be a link.
+/// Creates a file. The path must not exist, not even as a symbolic link.
 fn create(path: &Path) -> Result<File, StateError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600).custom_flags(no_follow());
@@ -139,40 +165,43 @@ fn create(path: &Path) -> Result<File, StateError> {
 }
 
 fn no_follow() -> i32 {
-    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+    i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default()
 }
 
-/// Opens a file of ours for reading; what else lies in its place is an error.
+/// Opens a regular file for reading. Anything else at the path is an error.
 pub(super) fn open(path: &Path) -> Result<File, StateError> {
-    fault::point(Step::Open, path)
-        .and_then(|()| regular::open_no_follow(path))
-        .map_err(|err| StateError::new("open", path, err))
+    regular_file::open_no_follow(path).map_err(|err| StateError::new("open", path, err))
 }
 
-/// Opens a file of ours for appending, making it if need be.
+/// Opens a regular file for appending and creates it if necessary. Anything else at the path is an
+/// error: a named pipe would accept lines until it is full and then block the hook.
 pub(super) fn open_to_append(path: &Path) -> Result<File, StateError> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600).custom_flags(no_follow());
+    let is_file = |file: File| match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
     fault::point(Step::Create, path)
-        .and_then(|()| options.open(path))
+        .and_then(|()| options.open(path).and_then(is_file))
         .map_err(|err| StateError::new("open", path, err))
 }
 
-/// Writes `parts` as the file `name` in `dir`, making the directory if need be, and returns it, locked
-/// for us if `is_locked`. The lock is there before the file has its name.
+/// Writes `parts` to the file `name` in `dir` and replaces a file of that name. Creates the
+/// directory if necessary. With `is_locked`, the file is locked before it gets its name.
 pub(super) fn write_new(
     dir: &Path,
     name: &str,
     parts: &[&[u8]],
     is_locked: bool,
-) -> Result<Written, StateError> {
+) -> Result<WrittenFile, StateError> {
     let lock = |file: &File, hidden: &Path| {
-        if !is_locked {
-            return Ok(());
+        if is_locked {
+            // On a file system without locks, two processes may work on the file at once. Both then
+            // produce the same IDs, which is better than losing the push.
+            let _ = fault::point(Step::Lock, hidden).and_then(|()| file.lock());
         }
-        fault::point(Step::Lock, hidden)
-            .and_then(|()| file.lock())
-            .map_err(|err| StateError::new("lock", hidden, err))
+        Ok(())
     };
     write_and_name(dir, name, parts, lock, |_, hidden| {
         let path = dir.join(name);
@@ -181,12 +210,13 @@ pub(super) fn write_new(
     })
 }
 
-/// Writes `parts` as a file in `dir` that has the first of `names` which is free. None is ever taken from another file.
+/// Writes `parts` to a file in `dir` under the first of `names` that is free. Never replaces a
+/// file.
 pub(super) fn write_beside(
     dir: &Path,
     mut names: impl Iterator<Item = ParcelName>,
     parts: &[&[u8]],
-) -> Result<Written, StateError> {
+) -> Result<WrittenFile, StateError> {
     let first = names.next().map(|name| name.to_string()).unwrap_or_default();
     write_and_name(
         dir,
@@ -207,8 +237,9 @@ pub(super) fn write_beside(
     )
 }
 
-/// Writes `parts` as the file `name` in `dir`, and returns when it is on disk and after that its name: nobody ever
-/// sees less than all of it, even if the machine dies. It has the date `modified`, if there is one.
+/// Writes `parts` to the file `name` in `dir` and replaces a file of that name. The content is
+/// synchronised before the rename and the directory after it, so even a power cut never leaves a
+/// short file. Sets the modification time to `modified` if given.
 pub(super) fn write_durable(
     dir: &Path,
     name: &str,
@@ -217,7 +248,9 @@ pub(super) fn write_durable(
 ) -> Result<(), StateError> {
     let name_it = |file: &File, hidden: &Path| {
         let failed = |verb, err| StateError::new(verb, hidden, err);
-        modified.map_or(Ok(()), |modified| file.set_modified(modified)).map_err(|err| failed("date", err))?;
+        modified
+            .map_or(Ok(()), |modified| file.set_modified(modified))
+            .map_err(|err| failed("set the time of", err))?;
         fault::point(Step::Sync, hidden)
             .and_then(|()| file.sync_all())
             .map_err(|err| failed("synchronise", err))?;
@@ -228,7 +261,7 @@ pub(super) fn write_durable(
     write_and_name(dir, name, parts, |_, _| Ok(()), name_it)?.sync_name()
 }
 
-/// Writes `parts` as the file `name` in `dir`, which must not be there, and returns when it is on disk.
+/// Writes `parts` to the file `name` in `dir`, which must not exist, and synchronises it.
 pub(super) fn write_once(dir: &Path, name: &str, parts: &[&[u8]]) -> Result<(), StateError> {
     let written = write_and_name(
         dir,
@@ -244,15 +277,15 @@ pub(super) fn write_once(dir: &Path, name: &str, parts: &[&[u8]]) -> Result<(), 
     written.sync()
 }
 
-/// Writes a file under a name that nobody lists, made of `name`. `before` it is written something is done with it, and
-/// `name_it` gives it the name that it is to have.
+/// Writes a file under a hidden name that is derived from `name`. Calls `before` ahead of the first
+/// write, and `name_it` to rename the file.
 fn write_and_name(
     dir: &Path,
     name: &str,
     parts: &[&[u8]],
     before: impl FnOnce(&File, &Path) -> Result<(), StateError>,
     name_it: impl FnOnce(&File, &Path) -> Result<PathBuf, StateError>,
-) -> Result<Written, StateError> {
+) -> Result<WrittenFile, StateError> {
     let (mut file, hidden) = match create_hidden(dir, name) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             make_dir(dir)?;
@@ -267,30 +300,30 @@ fn write_and_name(
         name_it(&file, &hidden)
     })();
     match written {
-        Ok(path) => Ok(Written { file, path }),
+        Ok(path) => Ok(WrittenFile { file, path }),
         Err(err) => {
-            // Half a file helps nobody; that it cannot be removed adds nothing to the error.
+            // An incomplete file is useless. If it cannot be removed, the sweep will do it.
             let _ = remove(&hidden);
             Err(err)
         }
     }
 }
 
-/// Opens a file under a name that nobody lists: `.<name>.<process id>.<number>`.
+/// Creates a file under the hidden name `.<name>.<process id>.<number>`, which listings skip.
 fn create_hidden(dir: &Path, name: &str) -> Result<(File, PathBuf), StateError> {
     static NTH: AtomicU32 = AtomicU32::new(0);
     loop {
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let hidden = dir.join(format!(".{name}.{}.{nth}", std::process::id()));
         match create(&hidden) {
-            // Left behind by a process that had our id and died. In containers ids come again soon.
+            // A dead process with our ID left it behind. In containers, process IDs repeat soon.
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
             created => return Ok((created?, hidden)),
         }
     }
 }
 
-/// Writes everything, in one write if the system takes it in one.
+/// Writes all slices, with a single system call if the system accepts them at once.
 pub(super) fn write_all(
     file: &mut File,
     mut slices: Vec<IoSlice<'_>>,
@@ -311,11 +344,12 @@ pub(super) fn write_all(
     Ok(())
 }
 
-/// Joins those who append to a file, until the handle is closed, and returns whether the file ends in the
-/// middle of a line that nobody is writing any more.
+/// Joins the processes that append to a file, until the handle is closed, and returns true if the
+/// file ends in a line that will never be completed.
 ///
-/// All of them hold a shared lock, because what is half written looks the same as what a crash cut off; who
-/// then gets the file alone knows. Nobody waits: where a lock cannot be had, the line is left as it is.
+/// Each appending process holds a shared lock, because a line that is being written looks like a
+/// torn one. A process that can get the exclusive lock is alone, so the line is torn. No process
+/// waits for the lock: without it, the line is left as it is.
 pub(super) fn is_torn(file: &File) -> bool {
     let _ = file.try_lock_shared();
     ends_within_a_line(file) && file.try_lock().is_ok() && ends_within_a_line(file)
@@ -327,7 +361,21 @@ fn ends_within_a_line(file: &File) -> bool {
     len > 0 && file.read_exact_at(&mut last, len - 1).is_ok() && last != *b"\n"
 }
 
-/// Locks a file unless another process has it locked, and returns whether it is ours.
+/// Locks a file and waits up to [`LOCKED_FOR`] for other processes. A stopped process could hold
+/// the lock forever.
+pub(super) fn lock_soon(file: &File, path: &Path) -> Result<(), StateError> {
+    let deadline = Deadline::after(LOCKED_FOR);
+    while !try_lock(file, path)? {
+        if deadline.is_over() {
+            let why = format!("another process has held the lock for {LOCKED_FOR:?}");
+            return Err(StateError::new("lock", path, io::Error::new(io::ErrorKind::WouldBlock, why)));
+        }
+        thread::sleep(LOCK_TICK);
+    }
+    Ok(())
+}
+
+/// Locks a file without waiting. Returns false if another process holds the lock.
 pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, StateError> {
     match fault::point(Step::Lock, path).map_err(TryLockError::Error).and_then(|()| file.try_lock()) {
         Ok(()) => Ok(true),
@@ -336,25 +384,32 @@ pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, StateError> {
     }
 }
 
-/// Makes the names in a directory durable.
+/// Synchronises the content of a file.
+pub(super) fn sync_file(file: &File, path: &Path) -> Result<(), StateError> {
+    fault::point(Step::Sync, path)
+        .and_then(|()| file.sync_all())
+        .map_err(|err| StateError::new("synchronise", path, err))
+}
+
+/// Synchronises the entries of a directory.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StateError> {
     fault::point(Step::SyncDir, dir)
         .and_then(|()| File::open(dir)?.sync_all())
         .map_err(|err| StateError::new("synchronise", dir, err))
 }
 
-/// Gives a file a second name, which must not be taken.
+/// Gives a file a second name, which must not exist.
 pub(super) fn link(from: &Path, to: &Path) -> Result<(), StateError> {
     fault::point(Step::Rename, from)
         .and_then(|()| fs::hard_link(from, to))
         .map_err(|err| StateError::new("link", from, err))
 }
 
-/// Renames a file to a name that must not be taken.
+/// Renames a file to a name that must not exist.
 fn rename_beside(from: &Path, to: &Path) -> Result<(), StateError> {
     fault::point(Step::Rename, from)
         .and_then(|()| match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // NFS, for one, cannot do it in one step.
+            // NFS, for example, does not support `RENAME_NOREPLACE`.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 fs::hard_link(from, to)?;
                 fs::remove_file(from)
@@ -364,14 +419,14 @@ fn rename_beside(from: &Path, to: &Path) -> Result<(), StateError> {
         .map_err(|err| StateError::new("rename", from, err))
 }
 
-/// Renames a file.
+/// Renames a file and replaces a file of that name.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
     fault::point(Step::Rename, from)
         .and_then(|()| fs::rename(from, to))
         .map_err(|err| StateError::new("rename", from, err))
 }
 
-/// Removes a file; one that is gone already is removed.
+/// Removes a file. A file that does not exist counts as removed.
 pub(super) fn remove(path: &Path) -> Result<(), StateError> {
     match fault::point(Step::Remove, path).and_then(|()| fs::remove_file(path)) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,34 +1,32 @@
-//! Captured pushes that are not decided yet.
+//! Captured pushes, before the policy has decided all of their updates.
 //!
-//! One file a push, `<push id>.<next update>.<tries>`: the name tells how far its decision got
-//! and how often a reader began it. After a reader died over it, the updates are decided one by one, and `.alone` at the
-//! end says that the policy is at the next one: so it is known which of them kills. The file is one line of JSON and then git's standard input as it
-//! came, so that no byte of a ref's name is lost. Whoever works on a capture holds a lock on it, which
-//! dies with its holder.
+//! Each push is one file, named `<push id>.<next update>.<tries>`. The name says how many updates
+//! are decided and how many claims did not end in order. After a process died over a capture, its
+//! updates are decided one by one, and the name ends in `.alone` while the policy runs; so the
+//! update that kills is known. A process that works on a capture holds a lock on it, which ends with
+//! the process.
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _},
-    os::unix::fs::MetadataExt as _,
+    io::{self, Seek as _},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
-
+pub use super::capture_file::Captured;
 use super::{
+    Failed, capture_file,
     files::{self, StateError},
     listing::{self, Weight},
 };
 use crate::{
-    fault::{self, Step},
-    push::{Push, PushId, Source, lines},
-    time::Timestamp,
+    push::{PushId, Source},
+    sys::fault::{self, Step},
+    sys::time::Timestamp,
 };
-
-/// How often a capture, or one update of it, may kill its reader before it is put away.
-pub const MAX_TRIES: u32 = 3;
-
-const FORMAT: u32 = 1;
 
 /// The directory of captures.
 #[derive(Clone, Debug)]
@@ -36,31 +34,7 @@ pub struct Inbox {
     dir: PathBuf,
 }
 
-/// What the first line of a capture says.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    format: u32,
-    push_id: PushId,
-    time: Timestamp,
-    source: Source,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    hook_page: Option<PathBuf>,
-    stdin_bytes: u64,
-}
-
-/// What was captured.
-#[derive(Debug)]
-pub struct Captured {
-    /// The push.
-    pub push: Push,
-    /// The script of Gitea's Git Hooks page, if it was the one that ran.
-    pub hook_page: Option<PathBuf>,
-    /// The lines that are no update.
-    pub malformed: Vec<lines::Malformed>,
-}
-
-/// A capture in the hands of one process.
+/// A capture that this process has locked.
 #[derive(Debug)]
 pub struct Capture {
     dir: PathBuf,
@@ -77,7 +51,7 @@ struct Name {
     is_alone: bool,
 }
 
-/// The end of the name of a capture whose next update is being decided by itself.
+/// Suffix of the name while the policy decides the next update alone.
 const ALONE: &str = "alone";
 
 impl Name {
@@ -102,12 +76,12 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// What claiming a capture came to.
+/// The outcome of claiming a capture.
 #[derive(Debug)]
 pub enum Claim {
-    /// It is ours.
+    /// This process holds the capture now.
     Ours(Capture),
-    /// Somebody else works on it, or is done with it.
+    /// Another process holds the capture, has renamed it or is done with it.
     Taken,
 }
 
@@ -116,7 +90,12 @@ impl Inbox {
         Self { dir }
     }
 
-    /// Writes a push down as it came, before anything is made of it.
+    /// Returns true if a capture can have this name.
+    pub(super) fn gives(name: &str) -> bool {
+        Name::parse(name).is_some()
+    }
+
+    /// Writes a push to the inbox as it came from git, and locks it. Does not synchronise it.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -128,20 +107,82 @@ impl Inbox {
         hook_page: Option<&Path>,
         stdin: &[u8],
     ) -> Result<Capture, StateError> {
-        let header = Header {
-            format: FORMAT,
-            push_id,
-            time,
-            source: source.clone(),
-            hook_page: hook_page.map(Path::to_path_buf),
-            stdin_bytes: stdin.len() as u64,
-        };
         let name = Name { push_id, next: 0, tries: 0, is_alone: false };
-        let mut line = serde_json::to_vec(&header)
+        let line = capture_file::first_line(push_id, time, source, hook_page, stdin)
             .map_err(|err| StateError::new("write", &self.dir.join(name.to_string()), err.into()))?;
-        line.push(b'\n');
         let file = files::write_new(&self.dir, &name.to_string(), &[&line, stdin], true)?.into_file();
         Ok(Capture { dir: self.dir.clone(), name, file })
+    }
+
+    /// Synchronises the capture of a push, under whatever name it has by now.
+    ///
+    /// This is for a hook that no longer has the [`Capture`]. Another process may rename or remove
+    /// it meanwhile.
+    ///
+    /// # Errors
+    /// If the system cannot synchronise it.
+    pub fn keep(&self, push_id: PushId) -> Result<(), StateError> {
+        if let Some(name) = self.find(push_id)? {
+            let path = self.dir.join(name);
+            match files::open(&path) {
+                // Another process has claimed or removed it since. That process has read the push,
+                // and removes the capture only after it has synchronised the markers.
+                Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+                opened => files::sync_file(&opened?, &path)?,
+            }
+        }
+        files::sync_dir(&self.dir)
+    }
+
+    /// Returns the push of a capture's file name, or `None` for a file that is not a capture.
+    pub fn push_of(name: &str) -> Option<PushId> {
+        Name::parse(name).map(|name| name.push_id)
+    }
+
+    /// Returns the present name of the capture of a push, or `None` if it is not in this directory.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn find(&self, push: PushId) -> Result<Option<String>, StateError> {
+        let mut found = None;
+        listing::each(&self.dir, |name| {
+            if Self::push_of(name) == Some(push) {
+                found = Some(name.to_string());
+            }
+            Ok::<_, StateError>(())
+        })?;
+        Ok(found)
+    }
+
+    /// Returns true if a readable capture of the push will have its updates from `next` on decided
+    /// again.
+    pub(super) fn has_whole(&self, push_id: PushId, next: usize) -> bool {
+        let mut has = false;
+        let listed = listing::each(&self.dir, |name| {
+            let is_meant = Name::parse(name).is_some_and(|name| name.push_id == push_id && name.next <= next);
+            let path = self.dir.join(name);
+            has |= is_meant && files::open(&path).and_then(|file| capture_file::read(&file, &path)).is_ok();
+            Ok::<_, StateError>(())
+        });
+        listed.is_ok() && has
+    }
+
+    /// Returns the push of a capture that is damaged, and the damage. Returns `None` if some
+    /// updates are already decided, or if reading it again may work.
+    pub(super) fn why_broken(&self, name: &str) -> Option<(PushId, String)> {
+        let push = Name::parse(name).filter(|name| name.next == 0)?.push_id;
+        let path = self.dir.join(name);
+        match files::open(&path).and_then(|file| capture_file::read(&file, &path)) {
+            Err(err) if err.kind() == io::ErrorKind::InvalidData => Some((push, err.to_string())),
+            _ => None,
+        }
+    }
+
+    /// Synchronises the directory, so that a power cut cannot bring back captures that were
+    /// removed. Errors are ignored.
+    pub fn sync_names(&self) {
+        // If this fails, a power cut may turn a push that was delivered into a dead letter.
+        let _ = files::sync_dir(&self.dir);
     }
 
     /// Returns the names of all captures, oldest first.
@@ -156,7 +197,7 @@ impl Inbox {
         listing::weigh_all(&self.dir)
     }
 
-    /// Takes a capture, unless another process has it. Each claim is counted in the name.
+    /// Claims a capture unless another process holds it, and counts the claim in its name.
     ///
     /// # Errors
     /// If the file cannot be opened, locked or renamed.
@@ -172,7 +213,7 @@ impl Inbox {
         if !files::try_lock(&file, &path)? {
             return Ok(Claim::Taken);
         }
-        // Between the open and the lock its holder may have moved it on or removed it.
+        // Between the open and the lock, its holder may have renamed or removed it.
         let is_same = match (file.metadata(), path.symlink_metadata()) {
             (Ok(ours), Ok(there)) => ours.ino() == there.ino() && ours.dev() == there.dev(),
             _ => false,
@@ -186,41 +227,74 @@ impl Inbox {
     }
 }
 
+impl AsFd for Capture {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 impl Capture {
-    /// Returns the id of the captured push.
+    /// Returns the ID of the captured push.
     pub fn push_id(&self) -> PushId {
         self.name.push_id
     }
 
-    /// Returns the first update that is not decided yet.
+    /// Returns the number of the first update that is not decided.
     pub fn next(&self) -> usize {
         self.name.next
     }
 
-    /// Returns whether a reader died over it, so that its updates are better decided one by one.
+    /// Returns true if a process died over it, so that its updates are to be decided one by one.
     pub fn has_killed(&self) -> bool {
         self.name.is_alone || self.name.tries > 1
     }
 
-    /// Returns whether it has killed too many readers, and not the next update alone: it has to go as a whole.
-    pub fn is_deadly(&self) -> bool {
-        self.name.tries > MAX_TRIES && !self.name.is_alone
+    /// Returns the number of claims that did not end in order, including the present one.
+    pub fn attempts(&self) -> u32 {
+        self.name.tries
     }
 
-    /// Returns whether its next update, begun by itself, has killed too many readers: it alone has to go.
-    pub fn is_next_deadly(&self) -> bool {
-        self.name.tries > MAX_TRIES && self.name.is_alone
+    /// Returns true if the last holder was deciding the next update alone when it ended.
+    pub fn was_alone(&self) -> bool {
+        self.name.is_alone
     }
 
-    /// Notes that the next update is being decided by itself.
+    /// Moves the capture to the failed pushes and synchronises it and both directories. If it is
+    /// there already, only its NEXT and TRIES become 0.
+    ///
+    /// # Errors
+    /// If it cannot be moved or synchronised.
+    pub fn fail(&mut self, failed: &Failed) -> Result<(), StateError> {
+        let name = Name { next: 0, tries: 0, is_alone: false, ..self.name };
+        if self.dir == failed.dir() {
+            return self.rename(name);
+        }
+        files::make_dir(failed.dir())?;
+        fault::point(Step::Sync, &self.path())
+            .and_then(|()| self.file.sync_all())
+            .map_err(|err| StateError::new("synchronise", &self.path(), err))?;
+        files::rename(&self.path(), &failed.dir().join(name.to_string()))?;
+        files::sync_dir(failed.dir())?;
+        files::sync_dir(&self.dir)?;
+        self.dir = failed.dir().into();
+        self.name = name;
+        Ok(())
+    }
+
+    /// Returns true if the capture is among the failed pushes.
+    pub fn has_failed(&self, failed: &Failed) -> bool {
+        self.dir == failed.dir()
+    }
+
+    /// Marks in the name that the update `next` is being decided alone.
     ///
     /// # Errors
     /// If the file cannot be renamed.
-    pub fn begin_alone(&mut self) -> Result<(), StateError> {
-        self.rename(Name { tries: self.name.tries.max(1), is_alone: true, ..self.name })
+    pub fn begin_alone(&mut self, next: usize) -> Result<(), StateError> {
+        self.rename(Name { next, tries: self.name.tries.max(1), is_alone: true, ..self.name })
     }
 
-    /// Notes that it is decided: what kills now is not its policy.
+    /// Removes that mark: if the process dies from here on, the policy is not to blame.
     ///
     /// # Errors
     /// If the file cannot be renamed.
@@ -228,45 +302,18 @@ impl Capture {
         self.rename(Name { is_alone: false, ..self.name })
     }
 
-    /// Reads the push back.
+    /// Reads the push again from the start of the file.
     ///
     /// # Errors
-    /// If the file is no capture, or not all of one: the machine may have died before the disk had it.
+    /// If the file is not a whole capture, for example because a power cut shortened it.
     pub fn read(&mut self) -> Result<Captured, StateError> {
         let path = self.path();
-        let unreadable = |err: std::io::Error| StateError::new("read", &path, err);
-        let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
-        let mut content = Vec::new();
-        self.file.rewind().map_err(unreadable)?;
-        fault::point(Step::Read, &path)
-            .and_then(|()| self.file.read_to_end(&mut content))
-            .map_err(unreadable)?;
-        let end = content
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .ok_or_else(|| wrong("it has no whole first line".into()))?;
-        let header: Header = serde_json::from_slice(&content[..end])
-            .map_err(|err| wrong(format!("its first line is broken: {err}")))?;
-        if header.format != FORMAT {
-            return Err(wrong(format!("it has format {}, this version reads {FORMAT}", header.format)));
-        }
-        let stdin = &content[end + 1..];
-        if stdin.len() as u64 != header.stdin_bytes {
-            return Err(wrong(format!(
-                "it has {} of {} bytes of standard input",
-                stdin.len(),
-                header.stdin_bytes
-            )));
-        }
-        let lines = lines::parse(stdin);
-        Ok(Captured {
-            push: Push::new(header.push_id, header.time, header.source, lines.updates),
-            hook_page: header.hook_page,
-            malformed: lines.malformed,
-        })
+        self.file.rewind().map_err(|err| StateError::new("read", &path, err))?;
+        capture_file::read(&self.file, &path)
     }
 
-    /// Notes that all updates before `next` are decided and written down.
+    /// Records in the name that all updates before `next` are decided and written. Resets the
+    /// number of tries.
     ///
     /// # Errors
     /// If the file cannot be renamed.
@@ -282,16 +329,26 @@ impl Capture {
         Ok(())
     }
 
-    /// Gives the capture back, when it was not the capture's fault that it could not be settled: the try does
-    /// not count.
+    /// Synchronises the capture and its directory.
+    ///
+    /// # Errors
+    /// If the system cannot synchronise one of them.
+    pub fn keep(&self) -> Result<(), StateError> {
+        files::sync_file(&self.file, &self.path())?;
+        files::sync_dir(&self.dir)
+    }
+
+    /// Takes back the claim's count in the name, because the capture was not to blame that it could
+    /// not be settled.
     ///
     /// # Errors
     /// If the file cannot be renamed.
-    pub fn give_back(mut self) -> Result<(), StateError> {
+    pub fn give_back(&mut self) -> Result<(), StateError> {
         self.rename(Name { tries: self.name.tries.saturating_sub(1), ..self.name })
     }
 
-    /// Drops the capture: everything in it is decided and written down.
+    /// Removes the capture, because everything in it is decided and written. Does not synchronise
+    /// the directory.
     ///
     /// # Errors
     /// If the file cannot be removed.

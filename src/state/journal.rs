@@ -1,29 +1,32 @@
-//! The append-only record of every decision and every delivery: one JSON object a line, one file a
-//! month.
+//! The append-only record of every decision and every delivery: one JSON object per line, one file
+//! per month.
 
 use std::{
     borrow::Cow,
-    io::{BufRead as _, BufReader, IoSlice},
+    io::{BufReader, IoSlice},
     path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 
-pub use super::pushed::Pushed;
+pub use super::push_record::PushRecord;
 use super::{
+    contents,
     files::{self, StateError},
-    listing,
+    gap, listing,
 };
 use crate::{
     decide::Outcome,
-    marker::{Marker, MarkerId, TraceId},
-    policy::Kind,
+    marker::{Kind, Marker, MarkerId, TraceId},
     push::{ObjectId, PushId},
-    time::Timestamp,
+    sys::time::{self, Timestamp},
 };
 
-/// How much of the journal is read at once, in bytes.
+/// Size of the buffer for reading, in bytes.
 const READ: usize = 64 << 10;
+
+/// Maximum number of bytes kept of a line. This program writes no longer ones.
+const MAX_LINE: usize = 1 << 20;
 
 /// The directory of the journal.
 #[derive(Clone, Debug)]
@@ -31,28 +34,28 @@ pub struct Journal {
     dir: PathBuf,
 }
 
-/// How much there is of the journal.
+/// The size of the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Size {
-    /// How many files.
+    /// Number of files.
     pub files: usize,
-    /// How large they are together.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// When something was last written.
+    /// Time of the last write.
     pub last_write: Option<Timestamp>,
 }
 
-/// Lines for the journal, of one moment.
+/// Lines to be appended at once, with one time.
 #[derive(Debug)]
-pub struct Lines {
+pub struct JournalLines {
     time: Timestamp,
     text: Vec<u8>,
 }
 
-impl Lines {
-    /// Begins with no line, for the present moment.
+impl JournalLines {
+    /// Creates an empty set of lines with the present time.
     pub fn now() -> Self {
-        Self { time: Timestamp::now(), text: Vec::new() }
+        Self { time: time::now(), text: Vec::new() }
     }
 
     /// Adds a line.
@@ -60,7 +63,7 @@ impl Lines {
     /// # Errors
     /// If the record cannot be written as JSON.
     pub fn add(&mut self, record: Record<'_>) -> Result<(), serde_json::Error> {
-        serde_json::to_writer(&mut self.text, &Entry { time: self.time, record })?;
+        serde_json::to_writer(&mut self.text, &JournalEntry { time: self.time, record })?;
         self.text.push(b'\n');
         Ok(())
     }
@@ -68,40 +71,40 @@ impl Lines {
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry<'a> {
-    /// When it was written.
+pub struct JournalEntry<'a> {
+    /// Time of the record.
     pub time: Timestamp,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub record: Record<'a>,
 }
 
-impl Entry<'static> {
-    /// Reads a line, unless it is broken: half a line at a crash.
+impl JournalEntry<'static> {
+    /// Parses a line. Returns `None` for a broken one, such as a line that a crash cut off.
     pub fn read(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
 }
 
-/// What happened.
+/// An event in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record<'a> {
     /// The decision of a push began.
-    Push(Box<Pushed<'a>>),
+    Push(Box<PushRecord<'a>>),
     /// An update was decided.
-    Decision(Decision<'a>),
-    /// Markers were sent, or should have been.
-    Delivery(Delivery<'a>),
-    /// A person put a dead letter back, or dropped something.
+    Decision(DecisionRecord<'a>),
+    /// Markers were sent, rejected, dropped or passed over, or an attempt to send them failed.
+    Delivery(DeliveryRecord<'a>),
+    /// An administrator put a dead letter back or dropped an entry.
     Queue(Queue<'a>),
-    /// Something went wrong that is none of these.
+    /// Any other error.
     Trouble(Trouble<'a>),
 }
 
-/// What became of one update.
+/// The decision of one update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Decision<'a> {
+pub struct DecisionRecord<'a> {
     /// The push.
     pub push: PushId,
     /// `owner/name`.
@@ -109,19 +112,19 @@ pub struct Decision<'a> {
     /// The full name of the ref.
     #[serde(rename = "ref")]
     pub ref_name: Cow<'a, str>,
-    /// The old id, null or not.
+    /// The old object ID, all zeros if the ref was created.
     pub old_id: ObjectId,
-    /// The new id, null or not.
+    /// The new object ID, all zeros if the ref was deleted.
     pub new_id: ObjectId,
-    /// How it ended.
-    pub outcome: Verdict,
-    /// The place in the policy that wants no marker, or refused one: `file:line`.
+    /// The result.
+    pub outcome: RecordedOutcome,
+    /// The place in the policy that skipped the update or refused a marker, as `file:line`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Cow<'a, str>>,
-    /// The reason that it gave.
+    /// The reason that the policy gave.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub why: Cow<'a, str>,
-    /// What a marker has to do without, and why.
+    /// Data that a marker lacks, and why it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Cow<'a, str>>,
     /// The markers.
@@ -129,22 +132,22 @@ pub struct Decision<'a> {
     pub markers: Vec<Marked<'a>>,
 }
 
-/// How the decision of an update ended.
+/// The result of deciding an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It became markers.
+pub enum RecordedOutcome {
+    /// The policy made markers of it.
     Marked,
-    /// The policy wants no marker of it.
+    /// The policy skipped it.
     Skipped,
-    /// A guard refused a marker of it.
+    /// A guard refused a marker.
     Refused,
     /// The policy failed.
     Failed,
 }
 
-impl Verdict {
-    /// Returns the word in the journal.
+impl RecordedOutcome {
+    /// Returns the name that the journal uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Marked => "marked",
@@ -155,7 +158,7 @@ impl Verdict {
     }
 }
 
-impl From<&Outcome> for Verdict {
+impl From<&Outcome> for RecordedOutcome {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Marked => Self::Marked,
@@ -169,9 +172,9 @@ impl From<&Outcome> for Verdict {
 /// A marker in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Marked<'a> {
-    /// Its id.
+    /// ID of the marker.
     pub id: MarkerId,
-    /// What it marks.
+    /// Kind of event that it marks.
     pub kind: Kind,
     /// `service.name`.
     pub service: Cow<'a, str>,
@@ -180,89 +183,90 @@ pub struct Marked<'a> {
     /// `deployment.environment.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Cow<'a, str>>,
-    /// The trace of its commit.
+    /// ID of the trace of its commit.
     pub trace_id: TraceId,
-    /// The place in the policy that asked for it: `file:line`.
+    /// The place in the policy that asked for the marker, as `file:line`.
     pub by: Cow<'a, str>,
 }
 
-/// What came of sending some markers to a destination.
+/// The outcome for some markers of a destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Delivery<'a> {
+pub struct DeliveryRecord<'a> {
     /// The destination.
     pub destination: Cow<'a, str>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Sent,
-    /// The ids of the markers, if this is what became of them.
+    /// IDs of the markers with this outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub markers: Vec<MarkerId>,
-    /// How many markers wait to be sent again: they are named once it is known what became of them.
+    /// Number of markers that are to be sent again. A later record with their outcome has their
+    /// IDs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting: usize,
-    /// What the back end or the network said.
+    /// The error message of the back end or the network.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub why: Cow<'a, str>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub ms: u64,
 }
 
-/// How sending ended.
+/// The outcome of sending markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sent {
-    /// The back end has them.
+    /// The back end accepted them.
     Delivered,
-    /// The back end took the request and rejected some of the markers in it.
+    /// The back end accepted the request and rejected some of its markers.
     Rejected,
-    /// It will be tried again.
+    /// They will be sent again.
     Retried,
-    /// They are a dead letter.
+    /// They are dead letters.
     Refused,
-    /// They had to make room for others.
+    /// They were dropped because the spool exceeded its cap.
     Dropped,
-    /// They are not for this destination, by its `kinds` or its script.
+    /// They are not for this destination, because of its `kinds` or its script.
     PassedOver,
 }
 
-/// What a person did with `gitea-lightstep queue`.
+/// An administrator's action with `gitea-lightstep queue`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Queue<'a> {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// The destination that the markers are for, or `inbox` for a push that was not decided yet.
+    /// The destination of the markers, or `inbox` for a push that is not decided.
     pub from: Cow<'a, str>,
-    /// Whether it was a dead letter, or else waited.
+    /// True if the entry was a dead letter, and false if it was waiting.
     pub was_dead: bool,
-    /// The push, if the file's name tells it and it is the only one.
+    /// The push, if the file's name has it and it is the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<PushId>,
-    /// The ids of the markers, as far as the file could be read.
+    /// IDs of the markers, as far as the file could be read.
     pub markers: Vec<MarkerId>,
-    /// Why it was dead.
+    /// The reason that it was dead or waiting.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub why: Cow<'a, str>,
 }
 
-/// What a person did.
+/// An action on an entry of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// It waits again.
+    /// The entry was put back into the queue.
     PutBack,
-    /// It is gone for good.
+    /// The entry was removed.
     Dropped,
 }
 
-/// Something that went wrong.
+/// An error that is not a decision or a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trouble<'a> {
-    /// The push in which it did, if it was one.
+    /// The push that was affected, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<PushId>,
-    /// `owner/name`, if it is known.
+    /// `owner/name` if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<Cow<'a, str>>,
-    /// What, where and why.
+    /// The error message.
     pub what: Cow<'a, str>,
 }
 
@@ -271,7 +275,7 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl<'a> Marked<'a> {
-    /// Returns what the journal says of a marker that the policy asked for at `by`.
+    /// Returns the journal's view of a marker for which the policy asked at `by`.
     pub fn of(marker: &'a Marker, by: String) -> Self {
         Self {
             id: marker.id,
@@ -285,33 +289,56 @@ impl<'a> Marked<'a> {
     }
 }
 
+/// Returns the name of the file for lines with this time.
+pub(super) fn file_name(time: Timestamp) -> String {
+    format!("{}.jsonl", time.strftime("%Y-%m"))
+}
+
 impl Journal {
     pub(super) fn at(dir: PathBuf) -> Self {
         Self { dir }
     }
 
+    /// Appends records and ignores errors.
+    ///
+    /// No push and no marker waits for the journal or fails with it; otherwise an unwritable
+    /// journal would have them decided and sent again. `status` and `doctor` report that lines are
+    /// missing ([`super::gap`]).
+    pub fn note<'a>(&self, records: impl IntoIterator<Item = Record<'a>>) {
+        let _ = self.append(records);
+    }
+
+    /// Appends lines and ignores errors, like [`Self::note`].
+    pub fn note_lines(&self, lines: &JournalLines) {
+        let _ = self.append_lines(lines);
+    }
+
     /// Appends records in one write.
     ///
     /// # Errors
-    /// If they cannot be written.
+    /// If the records cannot be written. A note of the gap is written then, if that is possible.
     pub fn append<'a>(&self, records: impl IntoIterator<Item = Record<'a>>) -> Result<(), StateError> {
-        let mut lines = Lines::now();
+        let mut lines = JournalLines::now();
         for record in records {
             lines.add(record).map_err(|err| StateError::new("write to", &self.dir, err.into()))?;
         }
         self.append_lines(&lines)
     }
 
-    /// Appends lines in one write. What a crash or a full disk left of a line gets its end first, so that it
-    /// costs no other line.
+    /// Appends lines in one write. First ends a line that a crash or a full disk cut off, so that
+    /// only that line is lost.
     ///
     /// # Errors
-    /// If they cannot be written.
-    pub fn append_lines(&self, lines: &Lines) -> Result<(), StateError> {
+    /// If the lines cannot be written. A note of the gap is written then, if that is possible.
+    pub fn append_lines(&self, lines: &JournalLines) -> Result<(), StateError> {
         if lines.text.is_empty() {
             return Ok(());
         }
-        let path = self.dir.join(format!("{}.jsonl", lines.time.strftime("%Y-%m")));
+        self.write(lines).inspect_err(|err| gap::begin(&self.dir, lines.time, err))
+    }
+
+    fn write(&self, lines: &JournalLines) -> Result<(), StateError> {
+        let path = self.file_of(lines.time);
         let mut file = match files::open_to_append(&path) {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
                 files::make_dir(&self.dir)?;
@@ -323,7 +350,11 @@ impl Journal {
         files::write_all(&mut file, vec![IoSlice::new(end), IoSlice::new(&lines.text)], &path)
     }
 
-    /// Returns how much there is of it.
+    fn file_of(&self, time: Timestamp) -> PathBuf {
+        self.dir.join(file_name(time))
+    }
+
+    /// Returns the size of the journal.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -341,14 +372,17 @@ impl Journal {
         Ok(size)
     }
 
-    /// Calls `with` for every entry, oldest first. Lines that cannot be read, such as half a line at
-    /// a crash, are counted and passed over.
+    /// Calls `with` for every entry, oldest first. Returns the number of lines that it skipped
+    /// because they cannot be parsed, for example lines that a crash cut off.
     ///
     /// # Errors
     /// If a file of the journal cannot be read, or `with` fails.
-    pub fn read(&self, mut with: impl FnMut(Entry<'static>) -> anyhow::Result<()>) -> anyhow::Result<usize> {
+    pub fn read(
+        &self,
+        mut with: impl FnMut(JournalEntry<'static>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<usize> {
         let mut broken = 0;
-        self.each_line("", |_, line| match Entry::read(line) {
+        self.each_line("", |_, line| match JournalEntry::read(line) {
             Some(entry) => with(entry),
             None => {
                 broken += 1;
@@ -358,8 +392,9 @@ impl Journal {
         Ok(broken)
     }
 
-    /// Calls `with` for every line, oldest first, from the beginning of the file named `from` on, with the name of the
-    /// file that it is in. Whoever looks for little in a long journal sees from the bytes what need not be read.
+    /// Calls `with` for every line and the name of its file, oldest first, from the beginning of
+    /// the file named `from`. The lines are not parsed, so a caller can skip most of a long journal
+    /// quickly.
     ///
     /// # Errors
     /// If a file of the journal cannot be read, or `with` fails.
@@ -373,14 +408,10 @@ impl Journal {
             let path = self.dir.join(name);
             let mut reader = BufReader::with_capacity(READ, files::open(&path)?);
             let mut line = Vec::new();
-            loop {
-                line.clear();
-                let read =
-                    reader.read_until(b'\n', &mut line).map_err(|err| StateError::new("read", &path, err))?;
-                if read == 0 {
-                    break;
-                }
-                // Two who append at once may both have ended a torn line.
+            while contents::read_line(&mut reader, &mut line, MAX_LINE)
+                .map_err(|err| StateError::new("read", &path, err))?
+            {
+                // Two processes that append at once may both have ended a torn line.
                 if line.trim_ascii().is_empty() {
                     continue;
                 }

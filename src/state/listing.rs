@@ -1,16 +1,17 @@
-//! What is in a directory, listed and weighed without holding it all.
+//! Lists directories and measures their files, without holding all names in memory.
 
 use std::{collections::BinaryHeap, fs, io, path::Path};
 
 use super::files::StateError;
-use crate::fault::{self, Step};
+use crate::sys::fault::{self, Step};
 
-/// How many names of a directory are held at a time.
+/// Number of names of a directory held in memory at a time.
 const CHUNK: usize = 1024;
 
-/// Calls `with` for every name in a directory, without those that begin with a dot, and holds a bounded
-/// number of them however many there are: in order if they are no more than that, else in order by
-/// chunks. A directory that is not there is empty. `with` may remove what it is called for.
+/// Calls `with` for every name in a directory that does not begin with a dot. Holds up to [`CHUNK`]
+/// names at a time: the names are in order if there are no more than that, and otherwise in order
+/// within each chunk. A missing directory counts as empty. `with` may remove the file that it is
+/// called for.
 pub(super) fn each<E: From<StateError>>(
     dir: &Path,
     mut with: impl FnMut(&str) -> Result<(), E>,
@@ -38,7 +39,7 @@ pub(super) fn each<E: From<StateError>>(
     }
 }
 
-/// Returns all these names, in order.
+/// Returns all names that [`each`] passes on, sorted.
 pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
     let mut names = Vec::new();
     each(dir, |name| -> Result<_, StateError> {
@@ -49,7 +50,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<String>, StateError> {
     Ok(names)
 }
 
-/// Returns the first `most` names of [`list`] that come after `after`, and holds no more of them.
+/// Returns the first `most` names of [`list`] that sort after `after`, and holds no more in memory.
 pub(super) fn first_after(dir: &Path, after: &str, most: usize) -> Result<Vec<String>, StateError> {
     let mut names = BinaryHeap::<String>::new();
     each(dir, |name| -> Result<_, StateError> {
@@ -66,7 +67,7 @@ pub(super) fn first_after(dir: &Path, after: &str, most: usize) -> Result<Vec<St
     Ok(names.into_sorted_vec())
 }
 
-/// Returns how many names [`list`] would return.
+/// Returns the number of names that [`list`] would return.
 pub(super) fn count(dir: &Path) -> Result<usize, StateError> {
     let mut count = 0;
     each(dir, |_| -> Result<_, StateError> {
@@ -76,34 +77,39 @@ pub(super) fn count(dir: &Path) -> Result<usize, StateError> {
     Ok(count)
 }
 
-/// How much files weigh.
+/// The size of some files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// How many they are.
+    /// Number of files.
     pub files: u64,
-    /// How many bytes are in them.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
 impl Weight {
-    /// Returns what is left of it without `other`.
+    /// Returns the sum of this and `other`.
+    pub fn with(self, other: Self) -> Self {
+        Self { files: self.files + other.files, bytes: self.bytes + other.bytes }
+    }
+
+    /// Returns the difference of this and `other`, at least zero.
     pub fn without(self, other: Self) -> Self {
         Self { files: self.files.saturating_sub(other.files), bytes: self.bytes.saturating_sub(other.bytes) }
     }
 }
 
-/// Weighs a file; one that is gone weighs nothing.
+/// Returns the size of a file. A missing file counts as nothing.
 pub(super) fn weigh(path: &Path) -> Result<Weight, StateError> {
     match fs::symlink_metadata(path) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Weight::default()),
         metadata => {
-            let metadata = metadata.map_err(|err| StateError::new("look at", path, err))?;
+            let metadata = metadata.map_err(|err| StateError::new("examine", path, err))?;
             Ok(Weight { files: 1, bytes: metadata.len() })
         }
     }
 }
 
-/// Weighs all files that [`list`] names.
+/// Returns the size of all files that [`list`] names.
 pub(super) fn weigh_all(dir: &Path) -> Result<Weight, StateError> {
     let mut sum = Weight::default();
     each(dir, |name| -> Result<_, StateError> {

@@ -1,15 +1,17 @@
-//! Small files of an outbox become larger ones while a destination takes nothing, so that what has piled up by the
-//! time it is back is in few files.
+//! Merges small files of an outbox into larger ones while its destination accepts nothing.
 //!
-//! To remove a file takes longer than to send a marker that is in it: 20 to 40 µs on ext4, in whatever order, and
-//! more where the disk is told of each block that is free again. While nothing can be sent anyway, that time costs nobody anything.
+//! Removing a file takes longer than sending one of its markers: 20 to 40 µs on ext4, in any order,
+//! and more if the disk is told of each freed block. While nothing can be sent, this time delays no
+//! delivery. When the destination is back, the backlog is in few files.
 //!
-//! A merge is four steps: a note of what becomes what, the new file, the parts go, the note goes. Each is on disk before the
-//! next. Whoever takes the outbox's lock ends what a process that died in between had begun (`finish`).
+//! A merge has four steps: write a note of the names, write the new file, remove the parts, remove
+//! the note. The note and the new file are synchronised before the next step; the removals are not
+//! synchronised. The next process that takes the outbox's lock finishes a merge whose note is still
+//! there (`finish`).
 
 use std::{
     collections::HashSet,
-    io,
+    io::{self, Read as _},
     time::{Duration, SystemTime},
 };
 
@@ -18,52 +20,58 @@ use serde::{Deserialize, Serialize};
 use super::{
     Outbox, StateError, files,
     name::ParcelName,
-    outbox::{Parcel, Waiting},
+    outbox::{EncodedBatch, OutboxFileName, WaitingMarkers},
+    seal,
 };
 use crate::{
     marker::{Marker, MarkerId},
     push::PushId,
 };
 
-/// How many markers a merged file holds at most: as many as a slice of a push.
+/// Maximum number of markers in a merged file, the same as in a slice of a push.
 const MAX_MARKERS: usize = 2_000;
 
-/// How large it is at most, in bytes.
+/// Maximum size of a merged file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// How large a part is at most. A larger file is not written anew for the sake of a few others, so that
-/// each marker is written a few times only, however long the destination is away.
+/// Maximum size of a part, in bytes. Larger files are not rewritten for the sake of a few small
+/// ones, so each marker is rewritten only a few times, however long the destination is down.
 const SMALL: u64 = MAX_BYTES / 8;
 
-/// How much time lies between the oldest and the newest push of a file at most, so that its age says how long its
-/// markers have waited. Where fewer pushes come than make a file in that time, there are few anyway.
+/// Maximum time between the oldest and the newest push of a merged file, so that its name tells the
+/// age of its markers. If fewer pushes arrive in this time than fill a file, there are few files
+/// anyway.
 const MAX_SPAN: Duration = Duration::from_secs(3600);
 
-/// How many names are held at once.
+/// Number of names held in memory at once.
 const LISTED: usize = 16_384;
 
-/// The file beside the outbox that says what is being merged.
+/// Name of the note, beside `new/` in the outbox's directory.
 const NOTE: &str = "merging";
 
-/// What becomes what.
+/// Maximum number of bytes read from the note: the names of [`LISTED`] files.
+const MAX_NOTE: u64 = 4 << 20;
+
+/// The note: the name of the merged file and the names of its parts.
 #[derive(Serialize, Deserialize)]
 struct Note {
     into: String,
     parts: Vec<String>,
 }
 
-/// Merges small files of an outbox whose lock is held, wherever `fewest` of them or more make one or those there are fill
-/// one, and returns how many files fewer there are.
+/// Merges small files of an outbox whose lock is held, and returns the number of files that this
+/// saves.
 ///
-/// Only files that follow each other become one, so markers keep their order.
+/// A run of small files is merged if it has at least `fewest` files or fills a file. Only files
+/// that follow each other in the order of their names are merged, so the markers keep their order.
 ///
 /// # Errors
-/// If the outbox cannot be read or written. Nothing is lost by that.
+/// If the outbox cannot be read or written. No marker is lost then.
 pub fn merge(outbox: &Outbox, fewest: usize) -> Result<usize, StateError> {
     merge_parts(outbox, SMALL, fewest)
 }
 
-/// Makes as few files as there can be of an outbox whose lock is held, whatever has to be written anew for it.
+/// Merges the files of an outbox whose lock is held into as few as possible, whatever their size.
 ///
 /// # Errors
 /// As for [`merge`].
@@ -72,7 +80,7 @@ pub(super) fn merge_all(outbox: &Outbox) -> Result<usize, StateError> {
 }
 
 fn merge_parts(outbox: &Outbox, largest: u64, fewest: usize) -> Result<usize, StateError> {
-    // One that failed before may work now.
+    // A merge that could not be finished before may be finished now.
     finish(outbox)?;
     let mut saved = 0;
     let mut run = Run::default();
@@ -83,9 +91,9 @@ fn merge_parts(outbox: &Outbox, largest: u64, fewest: usize) -> Result<usize, St
         if after.is_empty() && names.len() < fewest {
             return Ok(0);
         }
-        after.clone_from(last);
+        after = last.to_string();
         for name in names {
-            let part = Part::of(outbox, name, largest)?;
+            let part = MergePart::of(outbox, name, largest)?;
             if part.as_ref().is_none_or(|part| !run.is_followed_by(part)) {
                 saved += run.end(outbox, fewest)?;
             }
@@ -95,23 +103,25 @@ fn merge_parts(outbox: &Outbox, largest: u64, fewest: usize) -> Result<usize, St
     Ok(saved + run.end(outbox, fewest)?)
 }
 
-/// Ends a merge that a process which died had begun.
+/// Finishes a merge that another process began.
 ///
 /// # Errors
-/// If the outbox cannot be read or written. Some markers may then be delivered twice.
+/// If the outbox cannot be read or written. Some markers may be sent twice then.
 pub(super) fn finish(outbox: &Outbox) -> Result<(), StateError> {
     let path = outbox.dir().join(NOTE);
     let file = match files::open(&path) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    // A note that cannot be read was being written when the machine died: nothing had been done then.
-    if let Ok(Note { into, parts }) = serde_json::from_reader(io::BufReader::new(file))
+    // The note is synchronised before anything else happens, so if it cannot be read, nothing has
+    // happened yet.
+    if let Ok(Note { into, parts }) = seal::read(file.take(MAX_NOTE))
         && let Ok(whole) = outbox.read(&into)
     {
         let held: HashSet<MarkerId> = whole.markers.iter().map(|marker| marker.id).collect();
         for part in parts.iter().filter(|part| **part != into && !part.contains('/')) {
-            // Something else may have come under this name: a push that was decided again, or a dead letter.
+            // This name may belong to another file by now: of a push that was decided again, or of
+            // a dead letter that was put back.
             let is_double = outbox.read(part).is_ok_and(|part| {
                 part.only == whole.only && part.markers.iter().all(|marker| held.contains(&marker.id))
             });
@@ -123,51 +133,54 @@ pub(super) fn finish(outbox: &Outbox) -> Result<(), StateError> {
     files::remove(&path)
 }
 
-/// A file that may become a part of a larger one.
-struct Part {
-    file: String,
+/// A file that may become a part of a merged one.
+struct MergePart {
+    file: OutboxFileName,
     name: ParcelName,
     size: u64,
     modified: SystemTime,
 }
 
-impl Part {
-    fn of(outbox: &Outbox, file: String, largest: u64) -> Result<Option<Self>, StateError> {
-        let Ok(name) = file.parse() else { return Ok(None) };
-        let path = outbox.new_dir().join(&file);
+impl MergePart {
+    fn of(outbox: &Outbox, file: OutboxFileName, largest: u64) -> Result<Option<Self>, StateError> {
+        // A marker that is retried alone would hold up the others of its file.
+        let Some(name) = file.fields().filter(|name| name.alone().is_none()) else {
+            return Ok(None);
+        };
+        let path = outbox.new_dir().join(&*file);
         let metadata = match path.symlink_metadata() {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-            metadata => metadata.map_err(|err| StateError::new("look at", &path, err))?,
+            metadata => metadata.map_err(|err| StateError::new("examine", &path, err))?,
         };
-        let modified = metadata.modified().map_err(|err| StateError::new("look at", &path, err))?;
+        let modified = metadata.modified().map_err(|err| StateError::new("examine", &path, err))?;
         let size = metadata.len();
         Ok((metadata.is_file() && size <= largest).then_some(Self { file, name, size, modified }))
     }
 }
 
-/// Parts that follow each other and fit into one file, as far as can be told without reading them.
+/// Consecutive parts that fit into one file, as far as their sizes and names tell.
 #[derive(Default)]
 struct Run {
-    parts: Vec<Part>,
+    parts: Vec<MergePart>,
     size: u64,
-    /// Whether it ended because nothing more fits in.
+    /// True if it ended because the next part does not fit.
     is_full: bool,
 }
 
 impl Run {
-    fn is_followed_by(&mut self, part: &Part) -> bool {
+    fn is_followed_by(&mut self, part: &MergePart) -> bool {
         let Some(first) = self.parts.first() else { return true };
         self.is_full = self.size + part.size > MAX_BYTES || self.parts.len() == MAX_MARKERS;
         let span = span(first.name.push(), part.name.newest());
         !self.is_full && first.name.only() == part.name.only() && span.is_some_and(|span| span <= MAX_SPAN)
     }
 
-    fn add(&mut self, part: Part) {
+    fn add(&mut self, part: MergePart) {
         self.size += part.size;
         self.parts.push(part);
     }
 
-    /// Makes files of the parts if they are worth it, and begins anew.
+    /// Merges the parts if there are enough of them, and starts an empty run.
     fn end(&mut self, outbox: &Outbox, fewest: usize) -> Result<usize, StateError> {
         let Self { parts, is_full, .. } = std::mem::take(self);
         let mut saved = 0;
@@ -183,7 +196,7 @@ impl Run {
                     }
                     merged.add(part, waiting);
                 }
-                // Whoever delivers knows what is to be done with it.
+                // The delivery knows how to handle such a file.
                 _ => saved += merged.write(outbox)?,
             }
         }
@@ -191,27 +204,29 @@ impl Run {
     }
 }
 
-/// Returns the time between two pushes, `None` if one says no time or they are in the wrong order.
+/// Returns the time between two pushes, or `None` if an ID has no time or they are in the wrong
+/// order.
 fn span(first: PushId, last: PushId) -> Option<Duration> {
     Duration::try_from(last.time()?.duration_since(first.time()?)).ok()
 }
 
-/// A file in the making.
+/// A merged file that is being put together.
 #[derive(Default)]
 struct Merged {
-    parts: Vec<Part>,
+    parts: Vec<MergePart>,
     markers: Vec<Marker>,
     seen: HashSet<MarkerId>,
 }
 
 impl Merged {
-    fn add(&mut self, part: Part, waiting: Waiting) {
+    fn add(&mut self, part: MergePart, waiting: WaitingMarkers) {
         self.parts.push(part);
-        // What a crash left twice is there once again.
+        // A crash may have left a marker in two files.
         self.markers.extend(waiting.markers.into_iter().filter(|marker| self.seen.insert(marker.id)));
     }
 
-    /// Writes the file, removes its parts, begins anew, and returns how many files fewer there are.
+    /// Writes the merged file, removes its parts, and starts an empty one. Returns the number of
+    /// files that this saves.
     fn write(&mut self, outbox: &Outbox) -> Result<usize, StateError> {
         let Self { parts, markers, .. } = std::mem::take(self);
         let ([first, _, ..], Some(modified)) = (&*parts, parts.iter().map(|part| part.modified).max()) else {
@@ -219,15 +234,15 @@ impl Merged {
         };
         let unwritable = |err| StateError::in_dir(outbox.dir(), err);
         let markers: Vec<_> = markers.iter().collect();
-        let parcel = Parcel::of_some(&first.file, first.name.only(), &markers).map_err(unwritable)?;
+        let parcel = EncodedBatch::of_some(&first.file, first.name.only(), &markers).map_err(unwritable)?;
         let into = parcel.name().to_string();
         if outbox.has(&into) {
             return Ok(0);
         }
-        let note = Note { into, parts: parts.into_iter().map(|part| part.file).collect() };
-        let json = serde_json::to_vec(&note).map_err(unwritable)?;
+        let note = Note { into, parts: parts.into_iter().map(|part| part.file.to_string()).collect() };
+        let json = seal::line(&note).map_err(unwritable)?;
         files::write_durable(outbox.dir(), NOTE, &[&json], None)?;
-        // It has waited as long as the part that has waited least.
+        // The merged file counts as waiting since the youngest of its parts was written.
         outbox.place_durably(&parcel, modified)?;
         note.parts.iter().try_for_each(|part| outbox.remove(part))?;
         files::remove(&outbox.dir().join(NOTE))?;

@@ -1,55 +1,109 @@
-//! The name of a file in an outbox, which says of which pushes it is without that it has to be read:
-//! `PUSH.FROM[+AGAIN][.LAST][.MARKER][.FORM]`.
+//! The names of outbox files, which identify the pushes of a file without reading it.
+//!
+//! A name is `PUSH.FROM[+AGAIN][.LAST][.MARKER][.FORM][.alone-TRIES-UNTIL]`. PUSH is the oldest
+//! push in the file, and FROM is its first update in there. AGAIN counts files with otherwise equal
+//! names, from 1. LAST is the newest push of a merged file. MARKER is the first marker of a file
+//! that was split or merged. FORM is `logs` or `traces` if the markers are to be sent in this form
+//! only. The last field belongs to a marker that is retried alone.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Deref, str::FromStr};
 
 use crate::{
     marker::{Marker, MarkerId, Signal},
     push::PushId,
+    sys::time::Timestamp,
 };
 
-/// How long a push id is as text. The id of a marker has the same digits without the hyphens.
+/// Prefix of the name's last field if the marker is retried alone.
+const ALONE: &str = "alone-";
+
+/// Length of a push ID as text. A marker ID has the same digits without hyphens.
 const PUSH_ID_LEN: usize = 36;
 
-/// What a name says. Names sort by the time of their oldest push.
+/// A parsed name. Names sort by the time of their oldest push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParcelName {
     push: PushId,
     from: usize,
-    /// How many others have what else the name says.
+    /// Number of files with otherwise equal names before this one.
     again: u32,
     last: Option<PushId>,
     marker: Option<MarkerId>,
     only: Option<Signal>,
+    alone: Option<Alone>,
+}
+
+/// The retries of a marker that is sent alone, because the destination fails on it and accepts
+/// others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alone {
+    /// Number of times that it failed alone.
+    pub tries: u32,
+    /// Earliest time of the next attempt, in seconds since 1970.
+    pub until: i64,
+}
+
+impl Alone {
+    /// Back-off after the first attempt, in seconds. It doubles with each further one.
+    const FIRST: i64 = 60;
+    const LONGEST: i64 = 3600;
+
+    /// Returns the back-off after `tries` failures, the last one at `now`.
+    pub fn after(tries: u32, now: Timestamp) -> Self {
+        let wait = (Self::FIRST << tries.saturating_sub(1).min(16)).min(Self::LONGEST);
+        Self { tries, until: now.as_second().saturating_add(wait) }
+    }
+
+    /// Returns true if the back-off is over. One that is longer than the maximum dates from before
+    /// the clock was set back.
+    pub fn is_due(self, now: Timestamp) -> bool {
+        !(1..=Self::LONGEST).contains(&self.until.saturating_sub(now.as_second()))
+    }
 }
 
 impl ParcelName {
-    /// Returns the name for the markers of the updates of a push from `from` on.
+    /// Returns the name for the markers of a push's updates from `from` on.
     pub fn new(push: PushId, from: usize) -> Self {
-        Self { push, from, again: 0, last: None, marker: None, only: None }
+        Self { push, from, again: 0, last: None, marker: None, only: None, alone: None }
     }
 
-    /// Returns the name for `markers`, in the order of their pushes, which were taken from this file, or from it and
-    /// those after it. They are left to go out in the one form `only`, or in all.
+    /// Returns the name for `markers`, which are in the order of their pushes and come from this
+    /// file, or from this file and the ones after it. They are to be sent in the form `only`, or in
+    /// all forms.
     pub fn for_some(self, markers: &[&Marker], only: Option<Signal>) -> Self {
-        let push_of = |marker: Option<&&Marker>| marker.and_then(|marker| marker.push_id());
-        let first = push_of(markers.first()).unwrap_or(self.push);
-        // Of a push that is not the first in its file, no slice lies in an earlier one.
+        let first = markers.first().map_or(self.push, |marker| marker.push);
+        // If the push is not the first in its file, none of its slices is in an earlier file.
         let from = if first == self.push { self.from } else { 0 };
-        let last = push_of(markers.last()).filter(|last| *last != first);
+        let last = markers.last().map(|marker| marker.push).filter(|last| *last != first);
         let marker = markers.first().map(|marker| marker.id);
-        Self { push: first, from, again: 0, last, marker, only }
+        Self { push: first, from, again: 0, last, marker, only, alone: None }
     }
 
-    /// Returns the names that say the same, this one first: a file may have to do with another, because no name is taken
-    /// from a file that waits.
+    /// Returns this name and then the alternatives with AGAIN counting up. A writer takes the first
+    /// free one, because it must not replace a file that is waiting.
     pub fn and_others(self) -> impl Iterator<Item = Self> {
         (self.again..).map(move |again| Self { again, ..self })
     }
 
-    /// Returns the push, the oldest one if there are several.
+    /// Returns the name for the same markers, which are retried alone from now on or no longer are.
+    pub fn with_alone(self, alone: Option<Alone>) -> Self {
+        Self { alone, ..self }
+    }
+
+    /// Returns the retry state of a marker that is sent alone, or `None` for a file that is sent
+    /// with others.
+    pub fn alone(&self) -> Option<Alone> {
+        self.alone
+    }
+
+    /// Returns the push, or the oldest one if there are several.
     pub fn push(&self) -> PushId {
         self.push
+    }
+
+    /// Returns the first update of that push in the file.
+    pub fn from(&self) -> usize {
+        self.from
     }
 
     /// Returns the newest push if there are several.
@@ -57,31 +111,90 @@ impl ParcelName {
         self.last
     }
 
-    /// Returns the push, the newest one if there are several.
+    /// Returns the push, or the newest one if there are several.
     pub fn newest(&self) -> PushId {
         self.last.unwrap_or(self.push)
     }
 
-    /// Returns the one form in which the markers are still to go out, `None` for all that the destination wants.
+    /// Returns the only form in which the markers are to be sent, or `None` for all that the
+    /// destination wants.
     pub fn only(&self) -> Option<Signal> {
         self.only
     }
 }
 
+/// The name of a file in an outbox, as found there. It has no fields if this program did not give
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxFileName {
+    text: String,
+    fields: Option<ParcelName>,
+}
+
+impl OutboxFileName {
+    /// Returns the fields of the name.
+    pub fn fields(&self) -> Option<ParcelName> {
+        self.fields
+    }
+
+    /// Returns the push, or the oldest one if there are several.
+    pub fn push(&self) -> Option<PushId> {
+        self.text.split('.').next()?.parse().ok()
+    }
+
+    /// Returns the push, or the newest one if there are several.
+    pub fn newest_push(&self) -> Option<PushId> {
+        self.fields.map_or_else(|| self.push(), |name| Some(name.newest()))
+    }
+
+    /// Returns the ID of the first marker if the name has it.
+    pub fn marker(&self) -> Option<MarkerId> {
+        self.fields?.marker
+    }
+
+    /// Returns the retry state of a marker that is sent alone, or `None` for a file that is sent
+    /// with others.
+    pub fn alone(&self) -> Option<Alone> {
+        self.fields?.alone
+    }
+
+    /// Returns the name without the field of a marker that is sent alone. `queue` derives entry IDs
+    /// from it, so they stay the same.
+    pub fn without_alone(&self) -> String {
+        self.fields.map_or_else(|| self.text.clone(), |name| name.with_alone(None).to_string())
+    }
+}
+
+impl<S: Into<String>> From<S> for OutboxFileName {
+    fn from(text: S) -> Self {
+        let text = text.into();
+        Self { fields: text.parse().ok(), text }
+    }
+}
+
+impl Deref for OutboxFileName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
 impl fmt::Display for ParcelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { push, from, again, last, marker, only } = self;
+        let Self { push, from, again, last, marker, only, alone } = self;
         write!(f, "{push}.{from}")?;
         if *again > 0 {
             write!(f, "+{again}")?;
         }
         last.map_or(Ok(()), |last| write!(f, ".{last}"))?;
         marker.map_or(Ok(()), |marker| write!(f, ".{marker}"))?;
-        only.map_or(Ok(()), |only| write!(f, ".{}", only.as_str()))
+        only.map_or(Ok(()), |only| write!(f, ".{}", only.as_str()))?;
+        alone.map_or(Ok(()), |Alone { tries, until }| write!(f, ".{ALONE}{tries}-{until}"))
     }
 }
 
-/// The name of a file that somebody else put there.
+/// A file name that this program does not produce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign;
 
@@ -100,51 +213,19 @@ impl FromStr for ParcelName {
         fields.next_if(|_| marker.is_some());
         let only = fields.peek().and_then(|form| Signal::named(form));
         fields.next_if(|_| only.is_some());
+        let alone = fields.next_if(|field| field.starts_with(ALONE)).map(|field| {
+            let (tries, until) = field[ALONE.len()..].split_once('-').ok_or(Foreign)?;
+            let tries = tries.parse().map_err(|_| Foreign)?;
+            Ok(Alone { tries, until: until.parse().map_err(|_| Foreign)? })
+        });
+        let alone = alone.transpose()?;
         if fields.next().is_some() {
             Err(Foreign)
         } else {
-            Ok(Self { push, from, again, last, marker, only })
+            Ok(Self { push, from, again, last, marker, only, alone })
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PUSH: &str = "019ab0c5-9c3e-7d5b-8f3a-0123456789ab";
-    const LAST: &str = "019ab0c5-9c3f-7d5b-8f3a-0123456789ab";
-    const MARKER: &str = "00112233445566778899aabbccddeeff";
-
-    #[test]
-    fn every_name_is_read_as_it_is_written() {
-        for tail in
-            ["", "+1", "+12.LAST", ".LAST", ".MARKER", ".MARKER.logs", ".LAST.MARKER", ".LAST.MARKER.traces"]
-        {
-            let name = format!("{PUSH}.2000{tail}").replace("LAST", LAST).replace("MARKER", MARKER);
-            let read: ParcelName = name.parse().expect("ours");
-            assert_eq!(read.to_string(), name);
-            let newest = if tail.contains("LAST") { LAST } else { PUSH };
-            assert_eq!((read.push().to_string(), read.newest().to_string()), (PUSH.into(), newest.into()));
-            assert_eq!(read.only().is_some(), tail.contains(".MARKER."));
-        }
-    }
-
-    #[test]
-    fn other_names_are_not_ours() {
-        for tail in [
-            "",
-            ".",
-            ".x",
-            ".0+",
-            ".0+x",
-            ".0.x",
-            ".0.MARKER.LAST",
-            ".0.LAST.MARKER.metrics",
-            ".0.MARKER.logs.logs",
-        ] {
-            let name = format!("{PUSH}{tail}").replace("LAST", LAST).replace("MARKER", MARKER);
-            assert_eq!(name.parse::<ParcelName>(), Err(Foreign), "{name}");
-        }
-    }
-}
+mod tests;

@@ -1,90 +1,82 @@
 //! Markers that a destination does not have yet.
 //!
-//! `new/` holds one file for each decided slice of a push, `<push id>.<first update>`: a line that
-//! says how many markers follow, then one marker a line, as JSON. Names sort by the time of the push.
-//! What is left of a file once a part of it went out is a file of its own, whose name goes on with the id of
-//! its first marker and, if the markers are to go out in one form alone, with that form. Markers of several pushes lie
-//! in one file once they have waited ([`super::merge`]): its name has the oldest push, and then the newest.
+//! `new/` holds one file for each decided slice of a push, named `<push id>.<first update>`. Its
+//! first line says how many markers follow; then comes one marker per line, as JSON with a checksum
+//! (`seal.rs`). Names sort by the time of the push. What remains of a file after a part of it was
+//! sent is a new file. Its name also has the ID of its first marker, and the form if only that form
+//! is to be sent. Files that have waited are merged ([`super::merge`]); the name of a merged file
+//! has its oldest and its newest push.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::Read as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
-    time::SystemTime,
-};
+use std::{fs::File, path::PathBuf, time::SystemTime};
 
-use serde::{Deserialize, Serialize};
-
+pub use super::name::{Alone, OutboxFileName};
 use super::{
-    files::{self, StateError, Written},
+    files::{self, StateError, WrittenFile},
     listing::{self, Weight},
     merge,
     name::ParcelName,
+    parcel_file,
 };
 use crate::{
-    fault::{self, Step},
     marker::{Marker, Signal},
     push::PushId,
-    time::Timestamp,
+    sys::regular_file,
+    sys::time::Timestamp,
 };
 
-const FORMAT: u32 = 1;
+/// Maximum size of a file that [`Outbox::assign_to`] copies, in bytes.
+const MAX_FILE: u64 = 256 << 20;
 
-/// The directory of one destination.
+/// The outbox of one destination.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     dir: PathBuf,
     destination: String,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    format: u32,
-    markers: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    only: Option<Signal>,
-}
-
-/// What a file of an outbox holds.
+/// The content of an outbox file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Waiting {
-    /// The one form in which the markers are still to go out, `None` for all that the destination wants.
+pub struct WaitingMarkers {
+    /// The only form in which the markers are to be sent, or `None` for all that the destination
+    /// wants.
     pub only: Option<Signal>,
     /// The markers.
     pub markers: Vec<Marker>,
 }
 
-/// Markers in the form in which they are kept, made once for all destinations.
+/// Markers in the form of an outbox file, serialised once for all destinations.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct EncodedBatch {
     name: ParcelName,
     only: Option<Signal>,
     count: usize,
     lines: Vec<u8>,
 }
 
-/// The right to deliver from an outbox, which dies with its holder.
+/// The lock of an outbox. Its holder may deliver; it ends with the process.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-impl Parcel {
-    /// Begins a parcel for the markers of the updates of a push from `from` on.
+impl EncodedBatch {
+    /// Creates an empty parcel for the markers of a push's updates from `from` on.
     pub fn new(push_id: PushId, from: usize) -> Self {
         Self { name: ParcelName::new(push_id, from), only: None, count: 0, lines: Vec::new() }
     }
 
-    /// Makes a parcel of some markers of the file `name`, or of it and those that follow it, which are left to go out in
-    /// one form or in all.
+    /// Creates a parcel of some markers of the file `name`, or of that file and the ones after it,
+    /// which are to be sent in the form `only` or in all forms.
     ///
     /// # Errors
     /// If a marker cannot be written as JSON.
-    pub fn of_some(name: &str, only: Option<Signal>, markers: &[&Marker]) -> Result<Self, serde_json::Error> {
-        // Markers in a file that somebody else named are markers all the same.
-        let of = name.parse().unwrap_or_else(|_| ParcelName::new(PushId::now(), 0));
+    pub fn of_some(
+        name: &OutboxFileName,
+        only: Option<Signal>,
+        markers: &[&Marker],
+    ) -> Result<Self, serde_json::Error> {
+        // A file with a foreign name may hold markers, too.
+        let of = name.fields().unwrap_or_else(|| ParcelName::new(PushId::now(), 0));
         let mut parcel = Self { name: of.for_some(markers, only), only, count: 0, lines: Vec::new() };
         markers.iter().try_for_each(|marker| parcel.add(marker))?;
         Ok(parcel)
@@ -95,26 +87,24 @@ impl Parcel {
     /// # Errors
     /// If it cannot be written as JSON.
     pub fn add(&mut self, marker: &Marker) -> Result<(), serde_json::Error> {
-        serde_json::to_writer(&mut self.lines, marker)?;
-        self.lines.push(b'\n');
+        parcel_file::add(&mut self.lines, marker)?;
         self.count += 1;
         Ok(())
     }
 
-    /// Returns whether there is no marker in it.
+    /// Returns true if the parcel holds no marker.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Returns the name of the file that it becomes, unless another has that.
+    /// Returns the file's name, without the number that [`Outbox::place`] adds if the name is
+    /// taken.
     pub fn name(&self) -> ParcelName {
         self.name
     }
 
     pub(super) fn header(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut line = serde_json::to_vec(&Header { format: FORMAT, markers: self.count, only: self.only })?;
-        line.push(b'\n');
-        Ok(line)
+        parcel_file::first_line(self.count, self.only)
     }
 
     pub(super) fn lines(&self) -> &[u8] {
@@ -132,20 +122,26 @@ impl Outbox {
         &self.destination
     }
 
-    /// Puts markers where a deliverer sees them. They are accepted once the file is synchronised.
+    /// Adds a file of markers to the outbox, where a delivery may find it at once. The markers are
+    /// accepted once the file is synchronised.
     ///
-    /// It is a file of its own, whatever there is already of the same push: a deliverer may have read that one, and removes it
-    /// when its markers have arrived.
+    /// Never adds to or replaces another file of the same push. A delivery may have read that one,
+    /// and removes it when its markers have arrived.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn place(&self, parcel: &Parcel) -> Result<Written, StateError> {
+    pub fn place(&self, parcel: &EncodedBatch) -> Result<WrittenFile, StateError> {
         let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
         files::write_beside(&self.new_dir(), parcel.name.and_others(), &[&header, &parcel.lines])
     }
 
-    /// Puts markers that lie in other files into one, dated `modified`. It has its name once it is on disk.
-    pub(super) fn place_durably(&self, parcel: &Parcel, modified: SystemTime) -> Result<(), StateError> {
+    /// Adds a file of markers that come from other files, with the modification time `modified`.
+    /// Synchronises the content before the rename and the directory after it.
+    pub(super) fn place_durably(
+        &self,
+        parcel: &EncodedBatch,
+        modified: SystemTime,
+    ) -> Result<(), StateError> {
         let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
         files::write_durable(
             &self.new_dir(),
@@ -155,26 +151,27 @@ impl Outbox {
         )
     }
 
-    /// Returns the names of the files that wait, oldest push first.
+    /// Returns the names of the waiting files, oldest push first.
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<String>, StateError> {
-        listing::list(&self.new_dir())
+    pub fn list(&self) -> Result<Vec<OutboxFileName>, StateError> {
+        self.after("", usize::MAX)
     }
 
-    /// Returns the names of the `most` files that have waited longest, oldest push first: a long backlog is
-    /// not held in memory.
+    /// Returns the names of the `most` oldest files, oldest push first. A long backlog is never
+    /// held in memory as a whole.
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub fn oldest(&self, most: usize) -> Result<Vec<String>, StateError> {
+    pub fn oldest(&self, most: usize) -> Result<Vec<OutboxFileName>, StateError> {
         self.after("", most)
     }
 
-    /// Returns the names of the first `most` files after the one named `name`.
-    pub(super) fn after(&self, name: &str, most: usize) -> Result<Vec<String>, StateError> {
-        listing::first_after(&self.new_dir(), name, most)
+    /// Returns the first `most` names that sort after `name`.
+    pub(super) fn after(&self, name: &str, most: usize) -> Result<Vec<OutboxFileName>, StateError> {
+        let names = listing::first_after(&self.new_dir(), name, most)?;
+        Ok(names.into_iter().map(Into::into).collect())
     }
 
     pub(super) fn weight(&self) -> Result<Weight, StateError> {
@@ -185,7 +182,51 @@ impl Outbox {
         listing::weigh(&self.new_dir().join(name))
     }
 
-    /// Returns whether nothing waits.
+    /// Adds a file for a marker that is retried alone from now on, with the modification time
+    /// `modified`. Synchronises the content before the rename and the directory after it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn set_aside(
+        &self,
+        parcel: &EncodedBatch,
+        alone: Alone,
+        modified: Timestamp,
+    ) -> Result<(), StateError> {
+        let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
+        let name = parcel.name.with_alone(Some(alone)).to_string();
+        files::write_durable(&self.new_dir(), &name, &[&header, &parcel.lines], Some(modified.into()))
+    }
+
+    /// Returns the names of all files whose marker is retried alone, oldest push first.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn alone(&self) -> Result<Vec<(OutboxFileName, Alone)>, StateError> {
+        let mut alone = Vec::new();
+        listing::each(&self.new_dir(), |name| -> Result<_, StateError> {
+            let name = OutboxFileName::from(name);
+            alone.extend(name.alone().map(|alone| (name, alone)));
+            Ok(())
+        })?;
+        alone.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(alone)
+    }
+
+    /// Returns true if a file is waiting that is sent together with others.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn has_common(&self) -> Result<bool, StateError> {
+        let mut has_common = false;
+        listing::each(&self.new_dir(), |name| -> Result<_, StateError> {
+            has_common |= OutboxFileName::from(name).alone().is_none();
+            Ok(())
+        })?;
+        Ok(has_common)
+    }
+
+    /// Returns true if no file is waiting.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -193,20 +234,20 @@ impl Outbox {
         Ok(self.oldest(1)?.is_empty())
     }
 
-    /// Returns when the newest push was captured of which something waits.
+    /// Returns the capture time of the newest push that has a file here.
     ///
     /// # Errors
     /// If the directory cannot be read.
     pub fn newest(&self) -> Result<Option<Timestamp>, StateError> {
         let mut newest = None;
         listing::each(&self.new_dir(), |name| -> Result<_, StateError> {
-            newest = newest.max(Self::newest_push_of(name));
+            newest = newest.max(OutboxFileName::from(name).newest_push());
             Ok(())
         })?;
         Ok(newest.and_then(PushId::time))
     }
 
-    /// Returns how many files wait.
+    /// Returns the number of waiting files.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -214,21 +255,12 @@ impl Outbox {
         listing::count(&self.new_dir())
     }
 
-    /// Returns the push of a file, the oldest one if there are several.
-    pub fn push_of(name: &str) -> Option<PushId> {
-        name.split('.').next()?.parse().ok()
-    }
-
-    /// Returns the push of a file, the newest one if there are several.
-    pub fn newest_push_of(name: &str) -> Option<PushId> {
-        name.parse().map_or_else(|_| Self::push_of(name), |name: ParcelName| Some(name.newest()))
-    }
-
     pub(super) fn has(&self, name: &str) -> bool {
         self.new_dir().join(name).symlink_metadata().is_ok()
     }
 
-    /// Returns since when a file waits: it was written then, or a person put it back.
+    /// Returns the time since which a file has been waiting: when it was written, or when it was
+    /// put back from the dead letters.
     pub fn waits_since(&self, name: &str) -> Option<Timestamp> {
         let written = self.new_dir().join(name).symlink_metadata().and_then(|file| file.modified()).ok()?;
         written.try_into().ok()
@@ -237,37 +269,13 @@ impl Outbox {
     /// Reads the markers of a file.
     ///
     /// # Errors
-    /// If the file is gone, no file of markers, or not all of one.
-    pub fn read(&self, name: &str) -> Result<Waiting, StateError> {
+    /// If the file is missing, is not a file of markers, or is damaged.
+    pub fn read(&self, name: &str) -> Result<WaitingMarkers, StateError> {
         let path = self.new_dir().join(name);
-        let unreadable = |err: std::io::Error| StateError::new("read", &path, err);
-        let wrong = |why: String| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
-        let mut content = String::new();
-        let mut file = files::open(&path)?;
-        fault::point(Step::Read, &path)
-            .and_then(|()| file.read_to_string(&mut content))
-            .map_err(unreadable)?;
-        let (header, body) =
-            content.split_once('\n').ok_or_else(|| wrong("it has no whole first line".into()))?;
-        let header: Header =
-            serde_json::from_str(header).map_err(|err| wrong(format!("its first line is broken: {err}")))?;
-        if header.format != FORMAT {
-            return Err(wrong(format!("it has format {}, this version reads {FORMAT}", header.format)));
-        }
-        let mut markers = Vec::with_capacity(header.markers.min(4096));
-        for (nth, line) in body.lines().enumerate() {
-            markers.push(
-                serde_json::from_str(line)
-                    .map_err(|err| wrong(format!("line {} is broken: {err}", nth + 2)))?,
-            );
-        }
-        if markers.len() != header.markers {
-            return Err(wrong(format!("it has {} of {} markers", markers.len(), header.markers)));
-        }
-        Ok(Waiting { only: header.only, markers })
+        parcel_file::read(&path)
     }
 
-    /// Drops a file whose markers have arrived.
+    /// Removes a file. Does not synchronise the directory.
     ///
     /// # Errors
     /// If it cannot be removed.
@@ -275,49 +283,49 @@ impl Outbox {
         files::remove(&self.new_dir().join(name))
     }
 
-    /// Takes the right to deliver, `None` if another process has it. What one that died was merging is brought to its
-    /// end first.
+    /// Takes the lock of the outbox, or returns `None` if another process holds it. Finishes a
+    /// merge that a dead process left.
     ///
     /// # Errors
-    /// If the lock file cannot be made.
+    /// If the lock file cannot be created or locked.
     pub fn try_lock(&self) -> Result<Option<Lock>, StateError> {
         files::make_dir(&self.dir)?;
         let path = self.lock_path();
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = fault::point(Step::Create, &path)
-            .and_then(|()| options.open(&path))
-            .map_err(|err| StateError::new("open", &path, err))?;
+        let file = files::open_to_append(&path)?;
         if !files::try_lock(&file, &path)? {
             return Ok(None);
         }
-        // Where that cannot be done, some markers are there twice, with the same ids.
+        // If this fails, some markers are sent twice, with the same IDs.
         let _ = merge::finish(self);
         Ok(Some(Lock { _file: file }))
     }
 
-    /// Returns the file whose lock is that right.
+    /// Returns the path of the lock file.
     pub fn lock_path(&self) -> PathBuf {
         self.dir.join("lock")
     }
 
-    /// Moves what was accepted before there was a destination to `destinations`.
+    /// Moves the files to the outboxes of `destinations`. The files were written while no
+    /// destination was configured.
     ///
     /// # Errors
     /// If a file cannot be read, written or removed.
     pub fn assign_to(&self, destinations: &[Self]) -> Result<(), StateError> {
         for name in self.list()? {
-            let path = self.new_dir().join(&name);
-            let mut content = Vec::new();
-            files::open(&path)?
-                .read_to_end(&mut content)
-                .map_err(|err| StateError::new("read", &path, err))?;
+            let path = self.new_dir().join(&*name);
+            let content = regular_file::read_rest(files::open(&path)?, MAX_FILE)
+                .map_err(|err| StateError::new("read", &path, err));
+            let content = match content {
+                // It stays here and does not hold up the other files.
+                Err(err) if !err.may_pass() => continue,
+                content => content?,
+            };
             for destination in destinations {
                 let dir = destination.new_dir();
-                match name.parse::<ParcelName>() {
-                    Ok(name) => files::write_beside(&dir, name.and_others(), &[&content])?.sync()?,
-                    // Nobody makes another file of a name that is not ours.
-                    Err(_) => files::write_new(&dir, &name, &[&content], false)?.sync()?,
+                match name.fields() {
+                    Some(name) => files::write_beside(&dir, name.and_others(), &[&content])?.sync()?,
+                    // No other process writes a file with such a name.
+                    None => files::write_new(&dir, &name, &[&content], false)?.sync()?,
                 }
             }
             self.remove(&name)?;

@@ -1,82 +1,70 @@
-//! Removing all of the state for good.
+//! Removes the whole state directory.
 
-use std::{fmt, fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
-use super::{State, StateError, connected, deployed, files};
+use thiserror::Error;
+
+use super::{State, StateError, connected, deployment_store, files, gap};
 use crate::{
-    fault::{self, Step},
+    sys::fault::{self, Step},
     text,
 };
 
-/// Everything that is made below the state directory.
-const PARTS: [&str; 6] = ["inbox", "outbox", "dead", "journal", "refs", "deployed"];
-const FILES: [&str; 3] = [connected::FILE, connected::LOCK, deployed::KEY];
+/// Directories and files directly below the state directory that are removed with it.
+const PARTS: [&str; 7] = ["inbox", "failed", "postponed", "outbox", "dead", "journal", "deployed"];
+const FILES: [&str; 4] = [connected::FILE, connected::LOCK, deployment_store::KEY, gap::FILE];
 
-/// What became of the state directory.
+/// The outcome for the state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purged {
-    /// It is gone.
+    /// It was removed.
     Gone,
-    /// It is empty; who owns the directory above may remove it.
+    /// It was emptied. The owner of its parent directory may remove it.
     Emptied,
-    /// There was none.
+    /// It did not exist.
     WasNone,
 }
 
-/// Why nothing was removed, or not all.
-#[derive(Debug)]
+/// The reason that nothing was removed, or not everything.
+#[derive(Debug, Error)]
 pub enum PurgeError {
     /// The state directory is a symbolic link.
+    #[error("cannot remove the state: `{}` is a symbolic link; remove the link and its target by hand", text::path(.0))]
     Link(PathBuf),
-    /// Something is in it that we did not make.
+    /// The directory holds something that this program did not create.
+    #[error("cannot remove the state: `{}` was not created by gitea-lightstep; check `state_dir`", text::path(.0))]
     Foreign(PathBuf),
-    /// A delivery to this destination is at work.
+    /// A delivery to this destination is running.
+    #[error("cannot remove the state: a delivery to `{}` is running; stop it, or retry when it ends", text::line(.0))]
     IsBusy(String),
-    /// The system said no.
-    State(StateError),
+    /// A file operation failed.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
-impl fmt::Display for PurgeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Link(path) => write!(
-                f,
-                "the state is not removed: `{}` is a symbolic link; remove it, and what it names, by hand",
-                text::path(path)
-            ),
-            Self::Foreign(path) => write!(
-                f,
-                "the state is not removed: `{}` was not made by gitea-lightstep; is `state_dir` the right directory?",
-                text::path(path)
-            ),
-            Self::IsBusy(destination) => write!(
-                f,
-                "the state is not removed: a delivery to `{}` is at work; end it, or try again when it has ended",
-                text::line(destination)
-            ),
-            Self::State(err) => err.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for PurgeError {}
-
-impl From<StateError> for PurgeError {
-    fn from(err: StateError) -> Self {
-        Self::State(err)
+impl State {
+    /// Returns the path of something in the directory that this program did not create, if any.
+    pub fn holds_others(&self) -> Option<PathBuf> {
+        let is_ours = |name: &str| {
+            let hidden = |file: &&str| name.strip_prefix('.').is_some_and(|name| name.starts_with(*file));
+            PARTS.contains(&name) || FILES.contains(&name) || FILES.iter().any(hidden)
+        };
+        let mut entries = fs::read_dir(&self.dir).ok()?.flatten();
+        entries.find(|entry| !entry.file_name().to_str().is_some_and(is_ours)).map(|entry| entry.path())
     }
 }
 
 impl State {
-    /// Removes the state directory with everything in it, if nothing else is in there.
+    /// Removes the state directory and everything in it, unless it holds something that this
+    /// program did not create.
     ///
     /// # Errors
-    /// If it is not all ours, or is in use.
+    /// If the directory holds something else, is a symbolic link, or is in use.
     pub fn purge(&self) -> Result<Purged, PurgeError> {
         let failed = |verb, err| PurgeError::State(StateError::new(verb, &self.dir, err));
         match fs::symlink_metadata(&self.dir) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Purged::WasNone),
-            Err(err) => return Err(failed("look at", err)),
+            Err(err) => return Err(failed("examine", err)),
             Ok(metadata) if metadata.is_symlink() => return Err(PurgeError::Link(self.dir.clone())),
             Ok(_) => {}
         }
@@ -86,7 +74,7 @@ impl State {
                 return Err(PurgeError::Foreign(entry.path()));
             }
         }
-        // Whoever delivers would write into what is being removed.
+        // A running delivery would write into directories that are being removed.
         let mut locks = Vec::new();
         for destination in self.outboxes()? {
             match self.outbox(&destination).try_lock()? {
@@ -96,7 +84,7 @@ impl State {
         }
         for part in PARTS {
             let path = self.dir.join(part);
-            // Of a link it removes the link.
+            // If the path is a symbolic link, this removes the link.
             match fault::point(Step::Remove, &path).and_then(|()| fs::remove_dir_all(&path)) {
                 Err(err) if err.kind() != io::ErrorKind::NotFound => {
                     return Err(StateError::new("remove", &path, err).into());
@@ -109,7 +97,7 @@ impl State {
         }
         match fault::point(Step::Remove, &self.dir).and_then(|()| fs::remove_dir(&self.dir)) {
             Ok(()) => Ok(Purged::Gone),
-            // The directory above is root's, most often.
+            // The parent directory usually belongs to root.
             Err(err) if err.kind() == io::ErrorKind::PermissionDenied => Ok(Purged::Emptied),
             Err(err) => Err(failed("remove", err)),
         }

@@ -1,25 +1,53 @@
-//! Removes what a process that died between the making and the naming of a file left behind.
+//! Removes hidden files of processes that died between creating and renaming them.
 //!
-//! Nobody lists these files, but each takes room for ever. What tells them from a file that is being written
-//! is their age: from making to naming takes a moment. The process id in the name does not help, for state
-//! may be shared between containers, where ids mean nothing. A capture is locked beside while it is written,
-//! so that one whose hook was halted for hours is spared.
+//! Listings skip such files, but they take up space. Only their age tells them from files that are
+//! being written, which takes a moment. The process ID in the name does not help, because several
+//! containers with separate process IDs may share the directory. A capture is also locked while it
+//! is written, so the sweep spares that of a hook that was stopped for hours.
 
 use std::{
+    collections::HashSet,
     fs::{self, DirEntry},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::files;
+use super::{State, StateError, failed, files, listing, postponed, queue::QueuePlace};
+use crate::push::PushId;
 
-/// How old a file without a name is when nobody can be writing it any more.
+/// Minimum age of a hidden file that no process is writing any more.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// How deep files lie below the state directory: `outbox/<destination>/new/<file>`.
+/// Depth of the deepest files below the state directory: `outbox/<destination>/new/<file>`.
 const DEPTH: usize = 3;
 
-/// Sweeps `dir` and what is below. It is nobody's errand, so what cannot be done is left for the next time.
+/// Removes notes about captured pushes that are in neither the inbox, the failed pushes nor the
+/// dead letters.
+pub(super) fn sweep_notes(state: &State) -> Result<(), StateError> {
+    let (failed, postponed) = (state.failed(), state.postponed());
+    let mut notes: Vec<(PushId, PathBuf)> = Vec::new();
+    for (dir, end) in [(failed.dir(), failed::WHY), (postponed.dir(), postponed::END)] {
+        listing::each(dir, |name| {
+            let path = dir.join(name);
+            let push = name.strip_suffix(end).and_then(|push| push.parse().ok());
+            notes.extend(push.filter(|_| is_old(&path)).map(|push| (push, path)));
+            Ok::<_, StateError>(())
+        })?;
+    }
+    if notes.is_empty() {
+        return Ok(());
+    }
+    let mut captured = HashSet::new();
+    state.each_entry(&[QueuePlace::Inbox, QueuePlace::Failed, QueuePlace::Dead], |entry| {
+        captured.extend(entry.push().filter(|_| entry.is_capture()));
+        Ok::<_, StateError>(())
+    })?;
+    notes.retain(|(push, _)| !captured.contains(push));
+    notes.iter().try_for_each(|(_, path)| files::remove(path))
+}
+
+/// Removes old hidden files from `dir` and the directories below it. Errors are ignored, because
+/// the next sweep tries again.
 pub(super) fn sweep(dir: &Path) {
     below(dir, DEPTH);
 }
@@ -35,7 +63,8 @@ fn below(dir: &Path, depth: usize) {
     }
 }
 
-/// Returns whether a name is one that [`files::write_new`] gives first: `.<name>.<process id>.<number>`.
+/// Returns true if the name has the form `.<name>.<process id>.<number>`, which
+/// [`files::write_new`] uses at first.
 fn is_hidden(entry: &DirEntry) -> bool {
     let name = entry.file_name();
     let Some(name) = name.to_str().and_then(|name| name.strip_prefix('.')) else { return false };
@@ -45,12 +74,15 @@ fn is_hidden(entry: &DirEntry) -> bool {
 }
 
 fn is_left_behind(entry: &DirEntry) -> bool {
-    let modified = entry.metadata().and_then(|file| file.modified());
-    // A time in the future is no age: the clock was set back.
-    let age = modified.ok().and_then(|time| time.elapsed().ok());
-    if age.is_none_or(|age| age < MAX_AGE) {
+    let path = entry.path();
+    if !is_old(&path) {
         return false;
     }
-    let path = entry.path();
     files::open(&path).and_then(|file| files::try_lock(&file, &path)).unwrap_or(false)
+}
+
+fn is_old(path: &Path) -> bool {
+    let modified = path.symlink_metadata().and_then(|file| file.modified());
+    // A time in the future is not an age; the clock was set back.
+    modified.ok().and_then(|time| time.elapsed().ok()).is_some_and(|age| age >= MAX_AGE)
 }

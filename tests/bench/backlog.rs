@@ -1,4 +1,4 @@
-//! Part 4: a backlog of 100,000 markers is drained, on one core.
+//! `--only backlog`: delivers a backlog of 100,000 markers on one core.
 
 use std::{
     collections::HashSet,
@@ -23,22 +23,23 @@ use crate::support::{
 
 const MARKERS: usize = 100_000;
 
-/// What is claimed: markers a second, the peak in MiB, and the largest request in MiB.
+/// Claims: markers per second, peak memory in MiB, and the largest request in MiB.
 const MIN_RATE: f64 = 50_000.0;
 const MAX_PEAK: f64 = 48.0;
 const MAX_REQUEST: f64 = 1.0;
 
-/// How many pushes come between two attempts to deliver while the receiver is down, and the time between two of them. An
-/// attempt is made every 30 s on average once the receiver has been down for some minutes.
+/// Number of pushes between two delivery attempts while the receiver is down, and the time between
+/// two pushes. Back-off makes an attempt every 30 s on average after the receiver has been down for
+/// some minutes.
 const BETWEEN: usize = 1_000;
 const PACE: Duration = Duration::from_millis(30);
 
-/// How the backlog lies in the outbox.
+/// Layout of the backlog in the outbox.
 #[derive(Clone, Copy)]
 enum Shape {
-    /// As one push of many tags leaves it: 2,000 markers a file.
+    /// One push of many tags: 2,000 markers per file.
     OnePush,
-    /// As many pushes leave it, one marker a file, beside the deliveries that they start while the receiver is down.
+    /// Many pushes with one marker per file, and delivery attempts while the receiver is down.
     ManyPushes,
 }
 
@@ -52,16 +53,16 @@ impl Shape {
 }
 
 pub fn run(runs: usize, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for a backlog");
+    let temp = tempfile::tempdir().expect("a temporary directory for the backlog");
     let git = Git::new(temp.path());
     let spool = temp.path().join("spool");
     fill(&git, temp.path(), &spool);
     let stdin = temp.path().join("nothing");
-    File::create(&stdin).expect("the directory is ours");
+    File::create(&stdin).expect("the directory is writable");
 
-    println!("\n## A backlog of {MARKERS} markers, the median of {runs} runs and in brackets the worst\n");
+    println!("\n## A backlog of {MARKERS} markers, median of {runs} runs (worst in brackets)\n");
     println!(
-        "| backlog | CPU while it is down, s | time, s | markers/s on one core | CPU, s | peak, MiB | requests | largest request, KiB |"
+        "| backlog | CPU while down, s | time while down, s | markers/s on one core | CPU, s | peak, MiB | requests | largest request, KiB |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for shape in [Shape::OnePush, Shape::ManyPushes] {
@@ -76,9 +77,9 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
                 let text = format!(
                     "state_dir = \"state\"\n\n[[destination]]\nname = \"bench\"\nkind = \"otlp\"\nendpoint = \"{endpoint}\"\n"
                 );
-                fs::write(&config, text).expect("the directory is ours");
+                fs::write(&config, text).expect("the directory is writable");
             };
-            // The receiver has the other core, or the other cores.
+            // The receiver uses the other cores.
             let mut deliver = git.command("taskset", temp.path());
             deliver.args(["--cpu-list", "0", build::installed(), "deliver", "--config"]).arg(&config);
 
@@ -96,13 +97,13 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
             measured.push(launcher::measure(&deliver, &stdin));
             (requests, largest) = (receiver.served(), receiver.largest());
             check(&state);
-            fs::remove_dir_all(&state).expect("nobody uses it any more");
+            fs::remove_dir_all(&state).expect("the old state can be removed");
         }
         report(shape, &down, &measured, requests, largest, verdict);
     }
 }
 
-/// Has the hook decide a push of many tags, and takes what it put into the outbox.
+/// Makes the hook decide a push of many tags, and moves its markers to `spool`.
 fn fill(git: &Git, temp: &Path, spool: &Path) {
     let bare = temp.join("acme/shop.git");
     let commits = git.packed_history(&bare, 300);
@@ -111,32 +112,33 @@ fn fill(git: &Git, temp: &Path, spool: &Path) {
     let null = "0".repeat(40);
     let line = |nth| format!("{null} {} refs/tags/v1.0.{nth}\n", commits[nth % commits.len()]);
     let stdin = temp.join("updates");
-    fs::write(&stdin, (0..MARKERS).map(line).collect::<String>()).expect("there is room");
+    fs::write(&stdin, (0..MARKERS).map(line).collect::<String>()).expect("the disk has space");
     let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
     launcher::measure(&hook, &stdin);
-    fs::rename(temp.join("fill/outbox/unassigned/new"), spool).expect("the hook left it there");
+    fs::rename(temp.join("fill/outbox/unassigned/new"), spool).expect("the hook wrote its markers there");
 }
 
 fn one_push(spool: &Path, outbox: &Path) {
-    for entry in fs::read_dir(spool).expect("it is filled").flatten() {
-        fs::copy(entry.path(), outbox.join(entry.file_name())).expect("there is room");
+    for entry in fs::read_dir(spool).expect("the spool exists").flatten() {
+        fs::copy(entry.path(), outbox.join(entry.file_name())).expect("the disk has space");
     }
     settle(outbox);
 }
 
-/// Lays markers down as pushes of their own, the last of which comes now, and runs `deliver` in vain after every
-/// [`BETWEEN`] of them. Returns what these runs used.
+/// Writes each marker as its own push, the last one with the current time. Runs `deliver` after
+/// every [`BETWEEN`] pushes, while the receiver is down, and returns the resources that these runs
+/// used.
 fn many_pushes(spool: &Path, outbox: &Path, deliver: &Command, stdin: &Path) -> Vec<Measured> {
     let mut runs = Vec::new();
     let mut nth = 0;
     let now = Timestamp::now();
-    for entry in fs::read_dir(spool).expect("it is filled").flatten() {
-        let file = BufReader::new(File::open(entry.path()).expect("it is there"));
+    for entry in fs::read_dir(spool).expect("the spool exists").flatten() {
+        let file = BufReader::new(File::open(entry.path()).expect("the file can be opened"));
         for line in file.lines().skip(1) {
-            let before = PACE * u32::try_from(MARKERS - nth).expect("100,000 is a small number");
-            let (name, content) = as_own_push(&line.expect("it is text"), now - before);
-            fs::write(outbox.join(name), content).expect("there is room");
+            let before = PACE * u32::try_from(MARKERS - nth).expect("100,000 fits in a u32");
+            let (name, content) = as_own_push(&line.expect("every line is text"), now - before);
+            fs::write(outbox.join(name), content).expect("the disk has space");
             nth += 1;
             if nth % BETWEEN == 0 {
                 settle(outbox);
@@ -149,33 +151,33 @@ fn many_pushes(spool: &Path, outbox: &Path, deliver: &Command, stdin: &Path) -> 
     runs
 }
 
-/// Returns the file of a push that has but this marker.
+/// Returns the file name and content of a push with only this marker.
 fn as_own_push(line: &str, time: Timestamp) -> (String, String) {
     let mut marker: Value = serde_json::from_str(line).expect("a marker");
     let seconds = u64::try_from(time.as_second()).expect("after 1970");
     let nanos = u32::try_from(time.subsec_nanosecond()).expect("below a second");
     let push = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos));
     marker["time"] = time.to_string().into();
-    marker["attributes"]["gitea_lightstep.push.id"] = push.to_string().into();
+    marker["push"] = push.to_string().into();
     (format!("{push}.0"), format!("{{\"format\":1,\"markers\":1}}\n{marker}\n"))
 }
 
-/// What is being written back would be charged to whoever runs next.
+/// Flushes the file system, because pending writes would count for the next measurement.
 fn settle(outbox: &Path) {
-    rustix::fs::syncfs(File::open(outbox).expect("it is there"))
+    rustix::fs::syncfs(File::open(outbox).expect("the file can be opened"))
         .expect("the file system can be synchronised");
 }
 
-/// Checks that every marker was delivered once and nothing is left.
+/// Checks that every marker was delivered once and the outbox is empty.
 fn check(state: &Path) {
     let left = fs::read_dir(state.join("outbox/bench/new")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "nothing waits");
     let journal = fs::read_dir(state.join("journal")).expect("a journal").flatten();
     let mut ids = HashSet::new();
     for file in journal {
-        for line in BufReader::new(File::open(file.path()).expect("it is ours")).lines() {
+        for line in BufReader::new(File::open(file.path()).expect("the file can be opened")).lines() {
             let line: serde_json::Value =
-                serde_json::from_str(&line.expect("it is text")).expect("every line is JSON");
+                serde_json::from_str(&line.expect("every line is text")).expect("every line is JSON");
             if line["outcome"] == "retried" {
                 continue;
             }
@@ -187,7 +189,8 @@ fn check(state: &Path) {
     assert_eq!(ids.len(), MARKERS, "every marker is delivered");
 }
 
-/// Prints what came of one shape; `down` has, of each run, the deliveries while the receiver was down.
+/// Prints the row of one shape. `down` contains, for each run, the deliveries while the receiver
+/// was down.
 fn report(
     shape: Shape,
     down: &[Vec<Measured>],
@@ -208,7 +211,7 @@ fn report(
             .zip(sums.last())
             .map_or_else(String::new, |(median, worst)| format!("{median:.1} ({worst:.1})"))
     };
-    #[expect(clippy::cast_precision_loss, reason = "100,000 is a small number")]
+    #[expect(clippy::cast_precision_loss, reason = "100,000 is exact in an f64")]
     let rates = sorted(&|run| MARKERS as f64 / run.hook.wall.as_secs_f64());
     let cpu = sorted(&|run| run.hook.cpu.as_secs_f64());
     let peak = sorted(&|run| mib(run.hook.peak));

@@ -1,4 +1,4 @@
-//! Part 6: one update in a journal of a million lines.
+//! `--only explain`: finds one update in a journal of a million lines.
 
 use std::{
     fmt::Write as _,
@@ -14,35 +14,32 @@ use crate::support::{
     verdict::{Verdict, mib},
 };
 
-/// How long the journal is, in lines, and how many repositories it tells of.
+/// Number of lines in the journal, and number of repositories in it.
 const LINES: usize = 1_000_000;
 const REPOSITORIES: usize = 50;
 
-/// How long it may take, in seconds, and how much memory it may need, in MiB.
+/// Claims: the time in seconds, and the peak memory in MiB.
 const CLAIM: f64 = 3.0;
 const MAX_PEAK: f64 = 24.0;
 
 pub fn run(runs: usize, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for a journal");
+    let temp = tempfile::tempdir().expect("a temporary directory for the journal");
     let git = Git::new(temp.path());
     let config = temp.path().join("config.toml");
     fs::write(&config, "state_dir = \"state\"\n").expect("the directory is new");
     let bytes = write_journal(&temp.path().join("state/journal"));
 
-    println!(
-        "\n## One update in a journal of {LINES} lines, {:.0} MiB, the median of {runs} runs\n",
-        mib(bytes)
-    );
+    println!("\n## One update in a journal of {LINES} lines, {:.0} MiB, median of {runs} runs\n", mib(bytes));
     println!("| what is explained | time, s | peak, MiB |\n|---|--:|--:|");
     let commit = id(500_000);
     for (name, rev) in [
         ("the latest update", None),
         ("a commit in the middle", Some(commit.as_str())),
-        ("nothing", Some("nothing")),
+        ("a ref that does not exist", Some("nothing")),
     ] {
         let mut command = git.command(build::installed(), temp.path());
         command.args(["explain", "acme/shop-0"]).args(rev).arg("--config").arg(&config);
-        let output = command.output().expect("it starts");
+        let output = command.output().expect("the program starts");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("acme/shop-0"), "{said}");
         let measured: Vec<_> =
@@ -60,16 +57,16 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     }
 }
 
-/// Returns a commit's id.
+/// Returns the ID of the `nth` commit.
 fn id(nth: usize) -> String {
     format!("{:040x}", (nth as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-/// Writes decisions, each with its delivery, and returns how large the file is.
+/// Writes decisions and their deliveries, and returns the size of the file in bytes.
 fn write_journal(dir: &Path) -> u64 {
     fs::create_dir_all(dir).expect("the directory is new");
     let path = dir.join("2026-11.jsonl");
-    let mut file = BufWriter::new(fs::File::create(&path).expect("there is room"));
+    let mut file = BufWriter::new(fs::File::create(&path).expect("the disk has space"));
     let mut line = String::new();
     for nth in 0..LINES / 2 {
         let time = format!("2026-11-{:02}T{:02}:{:02}:00Z", 1 + nth / 20_000, nth / 900 % 24, nth % 60);
@@ -86,9 +83,9 @@ fn write_journal(dir: &Path) -> u64 {
             nth % REPOSITORIES,
             "0".repeat(40),
         )
-        .expect("a string takes it");
-        file.write_all(line.as_bytes()).expect("there is room");
+        .expect("writing to a string");
+        file.write_all(line.as_bytes()).expect("the disk has space");
     }
-    file.flush().expect("there is room");
-    fs::metadata(path).expect("it is there").len()
+    file.flush().expect("the disk has space");
+    fs::metadata(path).expect("the file exists").len()
 }

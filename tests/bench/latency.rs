@@ -1,4 +1,5 @@
-//! Part 1: how long `git push` takes with no hook, with a no-op, with the usual relay, and with us.
+//! `--only latency`: the duration of `git push` without a hook, with a no-op hook, with a typical
+//! relay script, and with gitea-lightstep.
 
 use std::{
     fs,
@@ -16,20 +17,20 @@ use crate::support::{
     verdict::Verdict,
 };
 
-/// Pushes of each variant before the first that counts.
+/// Number of pushes of each variant before the measurement starts.
 const WARM_UP: usize = 3;
 
-/// What we may add to the no-op hook, in milliseconds.
+/// Maximum time that gitea-lightstep may add to the no-op hook, in milliseconds.
 const MAX_ADDED: f64 = 4.0;
 
-/// One way to handle a push: a bare repository with its hooks, and a clone that pushes to it.
+/// A way to handle a push: a bare repository with its hooks, and a clone that pushes to it.
 struct Variant {
     name: &'static str,
     work_tree: PathBuf,
     times: Times,
 }
 
-/// Where a variant is in the table.
+/// Indices of the variants.
 const NO_HOOK: usize = 0;
 const NO_OP: usize = 1;
 const RELAY: usize = 2;
@@ -37,7 +38,7 @@ const OURS: usize = 3;
 const OURS_DOWN: usize = 4;
 
 pub fn run(rounds: usize, against: Option<&str>, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for repositories");
+    let temp = tempfile::tempdir().expect("a temporary directory for the repositories");
     let git = Git::new(temp.path());
     assert!(
         git.command("curl", temp.path())
@@ -67,33 +68,37 @@ pub fn run(rounds: usize, against: Option<&str>, verdict: &mut Verdict) {
         hooks.into_iter().map(|(name, hook)| Variant::new(&git, temp.path(), name, hook)).collect();
 
     process::adopt_orphans();
-    let disk = fs::File::open(temp.path()).expect("the directory is ours");
+    let disk = fs::File::open(temp.path()).expect("the directory can be opened");
     let mut order: Vec<usize> = (0..variants.len()).collect();
     for round in 0..WARM_UP + rounds {
         fastrand::shuffle(&mut order);
         for &nth in &order {
             let variant = &mut variants[nth];
             git.commit(&variant.work_tree, round);
-            // On a server the clone is not on the disk. Here, whoever synchronises next would write what it
-            // left unwritten.
+            // A real client's files are on another machine. Here, its pending writes would slow
+            // down the next fsync, so flush them first.
             rustix::fs::syncfs(&disk).expect("the file system can be synchronised");
             let time = push(&git, &variant.work_tree);
             if round >= WARM_UP {
                 variant.times.add(time);
             }
-            // What a variant leaves behind must not slow the next one.
+            // Wait for the background processes, so that they do not slow down the next variant.
             process::wait_for_all();
         }
     }
 
     let pushes = WARM_UP + rounds;
-    assert_eq!(relayed.served(), 2 * pushes, "each relay tells of every push");
-    assert_eq!(received.served(), pushes, "every marker of ours arrives");
-    assert_eq!(waiting(&temp.path().join("down/outbox/bench/new")), pushes, "what cannot be sent waits");
+    assert_eq!(relayed.served(), 2 * pushes, "each relay reports every push");
+    assert_eq!(received.served(), pushes, "every marker arrives");
+    assert_eq!(
+        waiting(&temp.path().join("down/outbox/bench/new")),
+        pushes,
+        "undelivered markers stay queued"
+    );
     report(&variants, rounds, verdict);
 }
 
-/// Returns how many markers are in the files of an outbox, in each of which one line says what follows.
+/// Returns the number of markers in an outbox, whose files have one header line each.
 fn waiting(outbox: &Path) -> usize {
     let files = fs::read_dir(outbox).expect("an outbox").map(|entry| entry.expect("an entry").path());
     files.map(|file| fs::read_to_string(file).expect("a file of markers").lines().count() - 1).sum()
@@ -102,7 +107,7 @@ fn waiting(outbox: &Path) -> usize {
 impl Variant {
     fn new(git: &Git, temp: &Path, name: &'static str, hook: Option<String>) -> Self {
         let dir = temp.join(name.replace(['`', ' ', ',', '+'], "-"));
-        // Gitea's directories are `OWNER/NAME.git`.
+        // Gitea's repositories have paths of the form `OWNER/NAME.git`.
         let (bare, work_tree) = (dir.join("acme/shop.git"), dir.join("clone"));
         git.bare(&bare);
         if let Some(hook) = hook {
@@ -113,10 +118,11 @@ impl Variant {
     }
 }
 
-/// Writes a configuration with one destination, and its state beside it.
+/// Writes a configuration with one destination, and a state directory next to it.
 fn config(temp: &Path, name: &str, url: &str) -> PathBuf {
     let path = temp.join(format!("{name}.toml"));
-    // Without a linger, the deliverer tries once and ends, and the next push does not compete with it.
+    // With a minimal linger, the deliverer tries once and exits, so it does not compete with the
+    // next push.
     let config = format!(
         "state_dir = \"{name}\"\n\n[[destination]]\nname = \"bench\"\nkind = \"otlp\"\nendpoint = \"{}\"\n\n[delivery]\nlinger = \"1ms\"\n",
         url.trim_end_matches('/')
@@ -151,7 +157,7 @@ fn report(variants: &[Variant], rounds: usize, verdict: &mut Verdict) {
             times.median_over(no_op),
         );
     }
-    println!("\nA hook at all costs {:.1} ms: Gitea's delegate and the no-op.", -over(NO_HOOK));
+    println!("\nRunning any hook costs {:.1} ms: Gitea's delegate and the no-op.", -over(NO_HOOK));
 
     let (ours, relay, down) = (over(OURS), over(RELAY), over(OURS_DOWN));
     verdict.add(

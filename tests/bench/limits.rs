@@ -1,4 +1,4 @@
-//! Part 5: by how much hostile scripts overshoot their limits.
+//! `--only limits`: measures how far hostile scripts exceed their limits.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,29 +9,29 @@ use crate::support::{
     verdict::{Verdict, mib},
 };
 
-/// `[policy.limits] time`, the default.
+/// Default of `[policy.limits] time`.
 const TIME: Duration = Duration::from_millis(250);
 
-/// `[policy.limits] memory`, the least and the default, in MiB.
+/// Minimum and default of `[policy.limits] memory`, in MiB.
 const MEMORY: [u32; 2] = [16, 64];
 
-/// How many times a limit a script may take before it is stopped.
+/// Maximum ratio of the measured use to the limit.
 const FACTOR: f64 = 1.5;
 
-/// The scripts, as the tests know them.
+/// Directory of the hostile scripts, which the tests use too.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hostile");
 
-/// A script that leaves everything alone, for what a push takes without a hostile one.
+/// A harmless script, which gives the cost of a push without a hostile one.
 const HARMLESS: &str = "fn decide(update) { true }";
 
-/// The largest of some runs of a script.
+/// The largest values over several runs of a script.
 #[derive(Default)]
 struct Worst {
-    /// What the pusher waits, in milliseconds.
+    /// Time that the pusher waits, in milliseconds.
     wall: f64,
-    /// The CPU of the background, in milliseconds.
+    /// CPU time of the background process, in milliseconds.
     background: f64,
-    /// The larger peak of the two processes, in MiB.
+    /// Peak memory of the larger process, in MiB.
     peak: f64,
 }
 
@@ -46,31 +46,32 @@ impl Worst {
 }
 
 pub fn run(runs: usize, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for a repository");
+    let temp = tempfile::tempdir().expect("a temporary directory for the repository");
     let git = Git::new(temp.path());
     let bare = temp.path().join("acme/shop.git");
     let commits = git.packed_history(&bare, 3);
     let stdin = temp.path().join("updates");
-    fs::write(&stdin, format!("{} {} refs/heads/main\n", commits[1], commits[0])).expect("there is room");
+    fs::write(&stdin, format!("{} {} refs/heads/main\n", commits[1], commits[0]))
+        .expect("the disk has space");
     let config = temp.path().join("config.toml");
     let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
 
     let worst = |script: &str| {
-        fs::create_dir_all(temp.path().join("scripts")).expect("there is room");
-        fs::write(temp.path().join("scripts/site.rhai"), script).expect("there is room");
+        fs::create_dir_all(temp.path().join("scripts")).expect("the disk has space");
+        fs::write(temp.path().join("scripts/site.rhai"), script).expect("the disk has space");
         let mut worst = Worst::default();
         for _ in 0..runs {
             worst.add(&launcher::measure(&hook, &stdin));
             check(&temp.path().join("state"));
-            fs::remove_dir_all(temp.path().join("state")).expect("nobody uses it any more");
+            fs::remove_dir_all(temp.path().join("state")).expect("the old state can be removed");
         }
         worst
     };
     for memory in MEMORY {
         let limits = format!("[policy.limits]\ntime = \"250ms\"\nmemory = \"{memory}MiB\"\n");
-        fs::write(&config, format!("state_dir = \"state\"\n{limits}")).expect("there is room");
-        println!("\n## Hostile scripts under 250 ms and {memory} MiB, the largest of {runs} runs\n");
+        fs::write(&config, format!("state_dir = \"state\"\n{limits}")).expect("the disk has space");
+        println!("\n## Hostile scripts under 250 ms and {memory} MiB, largest of {runs} runs\n");
         println!(
             "| script | time to the pusher, ms | CPU of the background, ms | peak over a harmless one, MiB |"
         );
@@ -106,14 +107,14 @@ fn report(most: &Worst, memory: u32, verdict: &mut Verdict) {
 /// Returns the hostile scripts with their names.
 fn scripts() -> Vec<(String, String)> {
     let entries = fs::read_dir(SCRIPTS).expect("the scripts");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("the entry is readable").path()).collect();
     paths.sort();
     let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
     paths.iter().map(|path| (name(path), fs::read_to_string(path).expect("a script"))).collect()
 }
 
-/// Checks that the push was decided: a process that died would be a fast one.
+/// Checks that the push was decided, because a process that died would look fast.
 fn check(state: &Path) {
     let waiting = fs::read_dir(state.join("inbox")).map_or(0, Iterator::count);
-    assert_eq!(waiting, 0, "the push is decided in the end");
+    assert_eq!(waiting, 0, "the push is decided");
 }

@@ -1,4 +1,4 @@
-//! Part 3: pushes of 10,000 and of 100,000 new refs.
+//! `--only many-refs`: pushes of 10,000 and of 100,000 new refs.
 
 use std::{
     collections::HashSet,
@@ -15,27 +15,27 @@ use crate::support::{
     verdict::{Verdict, mib},
 };
 
-/// `[policy.limits] time`, of which the configuration here says nothing.
+/// Default of `[policy.limits] time`, which applies here.
 const BUDGET: Duration = Duration::from_millis(250);
 
-/// What a push of many refs may cost.
+/// Maximum cost of a push with many refs.
 struct Claim {
     refs: usize,
-    /// CPU of the hook and of what it leaves behind, in seconds.
+    /// CPU time of the hook and of its background process, in seconds.
     cpu: f64,
-    /// The larger peak of the two processes, in MiB.
+    /// Peak memory of the larger process, in MiB.
     peak: Option<f64>,
 }
 
 const CLAIMS: [Claim; 2] =
     [Claim { refs: 10_000, cpu: 0.2, peak: None }, Claim { refs: 100_000, cpu: 2.0, peak: Some(96.0) }];
 
-/// What is pushed.
+/// The kind of refs in the push.
 #[derive(Clone, Copy)]
 enum Shape {
-    /// New branches, none of them the default one: no markers.
+    /// New branches other than the default one, which do not create markers.
     Branches,
-    /// Version tags, each a marker.
+    /// Version tags, which create one marker each.
     Tags,
 }
 
@@ -63,17 +63,17 @@ impl Shape {
 }
 
 pub fn run(runs: usize, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for a repository");
+    let temp = tempfile::tempdir().expect("a temporary directory for the repository");
     let git = Git::new(temp.path());
     let bare = temp.path().join("acme/shop.git");
     let commits = git.packed_history(&bare, 300);
-    // No destination, so what is measured is the decision alone, in the hook and behind it.
+    // Without a destination, only the decision is measured, in the hook and in the background.
     let config = temp.path().join("config.toml");
     fs::write(&config, "state_dir = \"state\"\n").expect("the directory is new");
     let mut hook = git.command(build::installed(), &bare);
     hook.env("GIT_DIR", ".").arg("hook").arg("--config").arg(&config);
 
-    println!("\n## Many new refs in one push, the median of {runs} runs and in brackets the largest\n");
+    println!("\n## Many new refs in one push, median of {runs} runs (largest in brackets)\n");
     println!(
         "| refs | CPU of hook and background, s | hook's CPU, s | time to the pusher, ms | hook's peak, MiB | background's peak, MiB |"
     );
@@ -81,13 +81,13 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     for claim in &CLAIMS {
         for shape in [Shape::Branches, Shape::Tags] {
             let stdin = temp.path().join("updates");
-            fs::write(&stdin, updates(shape, claim.refs, &commits)).expect("there is room");
+            fs::write(&stdin, updates(shape, claim.refs, &commits)).expect("the disk has space");
             let measured: Vec<_> = (0..runs)
                 .map(|_| {
                     let measured = launcher::measure(&hook, &stdin);
                     let state = temp.path().join("state");
                     check(&state, shape, claim.refs);
-                    fs::remove_dir_all(&state).expect("nobody uses it any more");
+                    fs::remove_dir_all(&state).expect("the old state can be removed");
                     measured
                 })
                 .collect();
@@ -102,13 +102,13 @@ fn updates(shape: Shape, refs: usize, commits: &[String]) -> String {
     (0..refs).map(line).collect()
 }
 
-/// Checks that every ref was decided once, and every marker is in the spool once.
+/// Checks that every ref was decided once, and that the spool contains every marker once.
 fn check(state: &Path, shape: Shape, refs: usize) {
     let waiting = fs::read_dir(state.join("inbox")).map_or(0, Iterator::count);
-    assert_eq!(waiting, 0, "the capture is dropped in the end");
+    assert_eq!(waiting, 0, "the capture is removed");
 
     let decided = lines(&state.join("journal"), "ref");
-    assert_eq!(decided.len(), refs, "the journal has as many decisions as there are refs");
+    assert_eq!(decided.len(), refs, "the journal has one decision for each ref");
     assert_eq!(distinct(&decided), refs, "no ref is decided twice");
 
     let markers = lines(&state.join("outbox/unassigned/new"), "id");
@@ -116,16 +116,16 @@ fn check(state: &Path, shape: Shape, refs: usize) {
     assert_eq!(distinct(&markers), markers.len(), "no marker is in the spool twice");
 }
 
-/// Returns the values of `key` in all lines of JSON in a directory's files.
+/// Returns the values of `key` in all JSON lines of a directory's files.
 fn lines(dir: &Path, key: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        for line in BufReader::new(File::open(entry.path()).expect("it is ours")).lines() {
+        for line in BufReader::new(File::open(entry.path()).expect("the file can be opened")).lines() {
             let line: serde_json::Value =
-                serde_json::from_str(&line.expect("it is text")).expect("every line is JSON");
+                serde_json::from_str(&line.expect("every line is text")).expect("every line is JSON");
             found.extend(line[key].as_str().map(ToString::to_string));
         }
     }

@@ -1,4 +1,5 @@
-//! Part 7: what a policy of 200 lines costs: an engine is built, the script compiled, one update decided.
+//! `--only policy`: the cost of a policy of 200 lines: building an engine, compiling the script and
+//! deciding one update.
 
 use std::{
     ffi::OsString,
@@ -7,26 +8,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gitea_lightstep::{
-    config,
-    decide::{Budget, Decider, Outcome, Passing},
-    push::{Environment, Push, PushId, Source, lines},
-    time::{Deadline, Timestamp},
+use gitea_lightstep::internals::{
+    Budget, Deadline, Decider, Environment, InMemoryHistory, Outcome, Push, PushId, Source, Timestamp, lines,
+    load_config,
 };
 
 use crate::support::{git::Git, stats::Times, verdict::Verdict};
 
-/// How long the script is, in lines.
+/// Number of lines in the script.
 const LINES: usize = 200;
 
-/// How long all of it may take.
+/// Maximum time for all three steps, in milliseconds.
 const MAX_MS: f64 = 3.0;
 
-/// How often it is done.
+/// Number of measurements.
 const ROUNDS: usize = 300;
 
 pub fn run(verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for a repository");
+    let temp = tempfile::tempdir().expect("a temporary directory for the repository");
     let git = Git::new(temp.path());
     let bare = temp.path().join("acme/shop.git");
     let commits = git.packed_history(&bare, 300);
@@ -35,7 +34,7 @@ pub fn run(verdict: &mut Verdict) {
     fs::create_dir(temp.path().join("scripts")).expect("the directory is new");
     fs::write(temp.path().join("scripts/site.rhai"), &script).expect("the directory is new");
     fs::write(temp.path().join("config.toml"), "state_dir = \"state\"\n").expect("the directory is new");
-    let config = config::load(Some(&temp.path().join("config.toml"))).expect("it is right");
+    let config = load_config(Some(&temp.path().join("config.toml"))).expect("the configuration is valid");
     let stdin = format!("{} {} refs/heads/main\n", commits[1], commits[0]);
 
     let mut whole = Times::default();
@@ -45,12 +44,12 @@ pub fn run(verdict: &mut Verdict) {
         let updates = lines::parse(stdin.as_bytes()).updates;
         let push = Push::new(PushId::now(), Timestamp::now(), source, updates);
         let start = Instant::now();
-        let memory = Passing::default();
+        let memory = InMemoryHistory::default();
         let decider = Decider::new(&config, push, None, &memory);
         made.add(start.elapsed());
-        let decided = decider.decide(0..1, Budget::Push(Deadline::after(Duration::from_secs(60))));
+        let verdict = decider.decide(0, Budget::Push(Deadline::after(Duration::from_secs(60))));
         whole.add(start.elapsed());
-        let [verdict] = &decided.verdicts[..] else { panic!("one update, one verdict: {decided:?}") };
+        let verdict = verdict.expect("a verdict");
         assert!(matches!(verdict.outcome, Outcome::Marked), "{verdict:?}");
     }
 
@@ -67,7 +66,7 @@ pub fn run(verdict: &mut Verdict) {
     );
 }
 
-/// Returns a script as somebody might write it for many services: a function for each, and all of them asked.
+/// Returns a typical script for many services. It calls one function per service.
 fn script() -> String {
     const OF_ONE: usize = 9;
     let mut script = String::from("// One function a service, and all of them asked for each push.\n");

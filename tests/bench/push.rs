@@ -1,9 +1,9 @@
-//! What a push costs with us and without: `cargo bench --bench push`.
+//! Measures the cost of a push with and without gitea-lightstep: `cargo bench --bench push`.
 //!
-//! README.md beside this file says what each part measures and why the comparison is fair. The exit
-//! status is 1 if any claim is missed.
+//! README.md in this directory explains each measurement and why the comparison is fair. The exit
+//! status is 1 if a claim is not met.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report is what it is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the benchmark prints a report")]
 
 mod backlog;
 mod explain;
@@ -23,14 +23,14 @@ use support::{launcher, verdict::Verdict};
 const USAGE: &str = "\
 Usage: cargo bench --bench push [-- OPTIONS]
 
-  --rounds N   how many timed pushes each variant gets (default 60)
-  --runs N     how often each push of many refs, and each drain, is repeated (default 5)
+  --rounds N   time N pushes of each variant (default 60)
+  --runs N     repeat each measurement of the other parts N times (default 5)
   --against FILE
-               also time pushes with another build of gitea-lightstep, beside this one
-  --only PART  run one part alone: latency, footprint, many-refs, backlog, try, explain,
+               also time the same pushes with another build of gitea-lightstep
+  --only PART  run only PART: latency, footprint, many-refs, backlog, try, explain,
                limits, policy or ranges";
 
-/// What the command line asks for.
+/// Parsed command line.
 struct Args {
     rounds: usize,
     runs: usize,
@@ -47,7 +47,8 @@ fn main() -> ExitCode {
         return ranges::answer(args);
     }
     let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
-    // `cargo test --benches` and nextest run every bench target too; a benchmark is no timed test.
+    // `cargo test --benches` and nextest also run bench targets, without `--bench`. Do nothing
+    // there.
     if !args.iter().any(|arg| arg == "--bench") {
         return ExitCode::SUCCESS;
     }
@@ -106,7 +107,7 @@ impl Args {
                     | "limits" | "policy" | "ranges") => {
                         parsed.only = Some(part.to_string());
                     }
-                    part => return Err(format!("there is no part `{part}`")),
+                    part => return Err(format!("unknown part `{part}`")),
                 },
                 _ => return Err(format!("unknown argument: {arg}")),
             }

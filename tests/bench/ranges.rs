@@ -1,4 +1,5 @@
-//! Part 8: what lies between two deployments, over a history of 1,000,000 commits, beside git.
+//! `--only ranges`: computes the commits between two deployments in a history of 1,000,000 commits,
+//! compared with git.
 
 use std::{
     ffi::OsString,
@@ -10,10 +11,9 @@ use std::{
     rc::Rc,
 };
 
-use gitea_lightstep::{
-    facts::{Facts, MAX_VISITED_SINCE, Patience, Relation, Repository},
-    push::{Environment, Push, PushId, RefName, Source, Update},
-    time::Timestamp,
+use gitea_lightstep::internals::{
+    Environment, Facts, MAX_VISITED_SINCE, Push, PushId, RefName, Relation, Repository, Source, Timestamp,
+    Update, WalkLimit,
 };
 
 use crate::support::{
@@ -24,38 +24,40 @@ use crate::support::{
     verdict::{Verdict, mib},
 };
 
-/// The first argument of the process that is measured: `WHAT BARE OLD NEW`, where `WHAT` is one of the two below.
+/// First argument of the measured process: `WHAT BARE OLD NEW`, where `WHAT` is [`COUNT`] or
+/// [`WHOLE`].
 pub const FLAG: &str = "--between";
 
-/// How many commits, how the two stand to each other, and the oldest.
+/// Computes the number of commits, the relation of the two ends, and the oldest commit.
 const COUNT: &str = "count";
 
-/// The same, and the newest 250 read whole.
+/// Computes the same, and reads the newest 250 commits completely.
 const WHOLE: &str = "whole";
 
-/// How long the history is.
+/// Number of commits in the history.
 const COMMITS: usize = 1_000_000;
 
-/// How many of them a branch of its own has, which leaves the main line 10,000 commits before its end.
+/// Number of additional commits on a branch that leaves the main line 10,000 commits before its
+/// end.
 const APART: usize = 100;
 
-/// Of so many commits one is a merge, and of so many one changes a file.
+/// One in this many commits is a merge, and one in this many changes a file.
 const A_MERGE: usize = 10;
 const A_CHANGE: usize = 4;
 
-/// How many branches are open beside each other, and so each for some 300 commits of all.
+/// Number of branches that are open at the same time; each stays open for about 300 commits.
 const OPEN: usize = 30;
 
-/// By how much ours may be above git's for noise; of the shortest ranges, which are the start of a process and little
-/// else, by how many milliseconds.
+/// Tolerance for noise: a factor of git's time, or milliseconds for the shortest ranges, where
+/// process start dominates.
 const NOISE: f64 = 1.1;
 const NOISE_MS: f64 = 1.0;
 
-/// How often a range below `LONG` commits is measured for each run that is asked for: its times are short.
+/// Number of measurements per requested run for ranges below `LONG` commits, whose times are short.
 const OFTEN: usize = 4;
 const LONG: usize = 100_000;
 
-/// What is measured: a name, the old and the new revision, and about how many commits lie between.
+/// Measured ranges: a name, the old and the new revision, and the approximate number of commits.
 const CASES: [(&str, &str, &str, usize); 7] = [
     ("1", "at-1", "main", 1),
     ("100", "at-100", "main", 100),
@@ -67,13 +69,13 @@ const CASES: [(&str, &str, &str, usize); 7] = [
 ];
 
 pub fn run(runs: usize, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for git's home");
+    let temp = tempfile::tempdir().expect("a temporary directory for git's home");
     let git = Git::new(temp.path());
     let [with, without] = repositories(&git);
     let ours =
         build::install(&std::env::current_exe().expect("the bench knows its own file").display().to_string());
 
-    println!("\n## What lies between two deployments, in a history of {COMMITS} commits, milliseconds\n");
+    println!("\n## Commits between two deployments, in a history of {COMMITS} commits, milliseconds\n");
     println!(
         "| commits between | counted | commit-graph | ours | `git rev-list --count` | `git log \\| tail` | ours, 250 read whole | our peak, MiB | git's peak, MiB |"
     );
@@ -93,18 +95,18 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
             let mut logged = git.command("sh", bare);
             logged.arg("-c").arg(format!("git log --format=%ct {range} | tail -n 1"));
 
-            let told = |command: &mut Command| {
-                let output = command.output().expect("it starts");
+            let report = |command: &mut Command| {
+                let output = command.output().expect("the program starts");
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 String::from_utf8_lossy(&output.stdout).trim().to_string()
             };
-            let (answer, count) = (told(&mut between), told(&mut counted));
-            assert_eq!(answer.split(' ').next(), Some(&*count), "ours says `{answer}`");
-            assert_eq!(told(&mut whole), answer);
+            let (answer, count) = (report(&mut between), report(&mut counted));
+            assert_eq!(answer.split(' ').next(), Some(&*count), "our count differs from git's: `{answer}`");
+            assert_eq!(report(&mut whole), answer);
 
             let mut used: [Vec<Used>; 4] = Default::default();
             for _ in 0..runs * if length < LONG { OFTEN } else { 1 } {
-                // One after the other, so that a slow minute is everybody's.
+                // Alternate between the commands, so that a temporary slowdown affects all of them.
                 for (used, command) in used.iter_mut().zip([&between, &counted, &logged, &whole]) {
                     used.push(launcher::measure(command, Path::new("/dev/null")).hook);
                 }
@@ -132,8 +134,8 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     }
 }
 
-/// The main of the process that is measured: `WHAT BARE OLD NEW`. It prints the count, how the new commit stands to the old one, and the time
-/// of the earliest.
+/// Runs the measured process with the arguments `WHAT BARE OLD NEW`. It prints the count, the
+/// relation of the new commit to the old one, and the time of the earliest commit.
 pub fn answer(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let is_whole = args.next().is_some_and(|what| what == WHOLE);
     let bare = PathBuf::from(args.next().expect("a repository"));
@@ -146,24 +148,25 @@ pub fn answer(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let repository = Repository::open(&source.git_dir).map(Rc::new);
     let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update]);
     let facts = Facts::new(Rc::new(push), 0, repository);
-    let patience = Patience::Visits(MAX_VISITED_SINCE);
+    let patience = WalkLimit::Visits(MAX_VISITED_SINCE);
     let brought =
         if is_whole { facts.brought_since(old, &[], patience) } else { facts.counted_since(old, patience) };
-    let brought = brought.expect("it is readable");
-    assert!(!brought.is_truncated && brought.relation != Relation::Lost, "the whole history is there");
+    let brought = brought.expect("the range is readable");
+    assert!(!brought.is_truncated && brought.relation != Relation::Lost, "the history is complete");
     let (first, time) = brought.first.expect("they differ");
     println!("{} {:?} {first} {time}", brought.count, brought.relation);
     ExitCode::SUCCESS
 }
 
-/// Returns the history with a commit-graph and without. It is made once, and kept where cargo keeps what it builds.
+/// Returns the history with and without a commit-graph. It is generated once and kept in cargo's
+/// target directory.
 fn repositories(git: &Git) -> [PathBuf; 2] {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history-1");
     let of = |dir: &Path| [dir.join("with.git"), dir.join("without.git")];
     if dir.exists() {
         return of(&dir);
     }
-    eprintln!("a history of {COMMITS} commits is made, which takes two minutes, once");
+    eprintln!("creating a history of {COMMITS} commits (once, about two minutes)");
     let staged = dir.with_extension("staged");
     let _ = fs::remove_dir_all(&staged);
     let [with, without] = of(&staged);
@@ -171,26 +174,26 @@ fn repositories(git: &Git) -> [PathBuf; 2] {
     let mut import = git.command("git", &with);
     import.args(["fast-import", "--quiet", "--date-format=raw"]).stdin(Stdio::piped());
     let mut import = import.spawn().expect("git is installed");
-    let mut stream = BufWriter::new(import.stdin.take().expect("it is piped"));
-    history(&mut stream).expect("fast-import reads it all");
+    let mut stream = BufWriter::new(import.stdin.take().expect("stdin is piped"));
+    history(&mut stream).expect("git fast-import reads the whole stream");
     drop(stream);
-    assert!(import.wait().expect("it is a child").success(), "git fast-import failed");
-    // In the order in which `git gc` lays objects down; to look for deltas as well would take as long again.
+    assert!(import.wait().expect("git fast-import is a child").success(), "git fast-import failed");
+    // The object order is that of `git gc`. Searching for deltas would double the time.
     git.run(&with, &["repack", "--quiet", "-a", "-d", "--window=0"]);
-    let [from, to] = [&with, &without].map(|path| path.to_str().expect("the target directory is text"));
+    let [from, to] = [&with, &without].map(|path| path.to_str().expect("the target directory is UTF-8"));
     git.run(&staged, &["clone", "--quiet", "--bare", "--local", from, to]);
     git.run(&with, &["commit-graph", "write", "--reachable"]);
-    fs::rename(&staged, &dir).expect("nobody else makes it");
+    fs::rename(&staged, &dir).expect("the staged history can be renamed");
     of(&dir)
 }
 
-/// Writes the history: a main line, and branches of one to eleven commits that leave it, run beside each other and are
-/// merged, so that every tenth commit is a merge. A commit follows the other after ten minutes, give or take an hour:
-/// people commit, and others merge it later.
+/// Writes a main line with parallel branches of 1 to 11 commits that are merged back, so that every
+/// tenth commit is a merge. Commits are ten minutes apart, with up to two hours of jitter, and the
+/// author date is up to a day earlier than the commit date.
 fn history(to: &mut impl io::Write) -> io::Result<()> {
     let mut random = fastrand::Rng::with_seed(20_261_126);
     let mut main: Vec<usize> = Vec::new();
-    // The branches that are open: the last commit of each.
+    // The last commit of each open branch.
     let mut open: Vec<usize> = Vec::new();
     for nth in 1..=COMMITS {
         let tip = main.last().copied();
@@ -204,7 +207,7 @@ fn history(to: &mut impl io::Write) -> io::Result<()> {
             parents.extend(tip);
             main.push(nth);
         } else if open.len() < OPEN {
-            // From where the main line was a while ago.
+            // Branch off from one of the last 40 commits of the main line.
             let back = random.usize(..main.len().min(40));
             parents.push(main[main.len() - 1 - back]);
             open.push(nth);
@@ -216,7 +219,7 @@ fn history(to: &mut impl io::Write) -> io::Result<()> {
     }
     writeln!(to, "reset refs/heads/main\nfrom :{}\n", main[main.len() - 1])?;
     for (_, old, _, length) in CASES.iter().filter(|(_, old, ..)| old.starts_with("at-")) {
-        // Of the main line's commits, the last one that is old enough.
+        // The last commit of the main line that is old enough.
         let before = main.partition_point(|nth| *nth <= COMMITS - length).max(1);
         writeln!(to, "reset refs/heads/{old}\nfrom :{}\n", main[before - 1])?;
         if *length == 10_000 {
@@ -240,7 +243,7 @@ fn commit(
     let time = 1_200_000_000 + nth * 600 + random.usize(..7_200);
     let mut message = format!("fix(part-{}): change {nth}\n\n", nth % 40);
     for _ in 0..random.usize(4..40) {
-        write!(message, "{:x} ", random.u32(..1 << 20)).expect("a string takes it");
+        write!(message, "{:x} ", random.u32(..1 << 20)).expect("writing to a string");
     }
     let author = format!("Person {0} <person-{0}@example.org>", random.usize(..500));
     writeln!(

@@ -1,4 +1,4 @@
-//! Part 5: a policy over 10,000 commits.
+//! `--only try`: runs a policy over 10,000 commits.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -10,18 +10,18 @@ use crate::support::{
     verdict::{Verdict, mib},
 };
 
-/// How long the history is, and how many of its commits are tagged.
+/// Number of commits in the history, and number of tags.
 const COMMITS: usize = 10_000;
 const TAGS: usize = 100;
 
-/// How many files the tree has, in how many directories.
+/// Number of files in the tree, and number of directories.
 const FILES: usize = 2_000;
 const DIRS: usize = 50;
 
-/// How long it may take, in seconds.
+/// Maximum time, in seconds.
 const CLAIM: f64 = 2.0;
 
-/// The policies, each with its name.
+/// Policies with their names.
 const POLICIES: [(&str, &str); 3] = [
     ("the built-in policy", ""),
     ("a policy that asks for every commit's paths", "fn decide(update) { update.changed_paths.len() > 0 }"),
@@ -32,7 +32,7 @@ const POLICIES: [(&str, &str); 3] = [
 ];
 
 pub fn run(runs: usize, verdict: &mut Verdict) {
-    let temp = tempfile::tempdir().expect("there is room for a repository");
+    let temp = tempfile::tempdir().expect("a temporary directory for the repository");
     let git = Git::new(temp.path());
     let bare = temp.path().join("acme/shop.git");
     git.import(&bare, &history());
@@ -40,16 +40,16 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     fs::write(&config, "state_dir = \"state\"\n").expect("the directory is new");
     let script = temp.path().join("policy.rhai");
 
-    println!("\n## A policy over {COMMITS} commits and {TAGS} tags, the median of {runs} runs\n");
+    println!("\n## A policy over {COMMITS} commits and {TAGS} tags, median of {runs} runs\n");
     println!("| policy | time, s | CPU, s | peak, MiB |\n|---|--:|--:|--:|");
     for (name, source) in POLICIES {
         let mut command = git.command(build::installed(), temp.path());
         command.args(["try", "--all", "--config"]).arg(&config).arg(&bare);
         if !source.is_empty() {
-            fs::write(&script, source).expect("there is room");
+            fs::write(&script, source).expect("the disk has space");
             command.arg("--policy").arg(&script);
         }
-        let output = command.output().expect("it starts");
+        let output = command.output().expect("the program starts");
         let said = String::from_utf8_lossy(&output.stdout);
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains(&format!("{COMMITS} commits of main and {TAGS} tags")), "{said}{complained}");
@@ -70,7 +70,7 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
     }
 }
 
-/// Returns a history for `git fast-import`: a wide tree, of which every commit changes three files.
+/// Returns a history for `git fast-import`: a wide tree in which every commit changes three files.
 fn history() -> String {
     let path = |file: usize| format!("services/part-{}/file-{file}", file % DIRS);
     let mut stream = String::new();
@@ -83,7 +83,7 @@ fn history() -> String {
             nth + 1,
             message.len(),
         )
-        .expect("a string takes it");
+        .expect("writing to a string");
         let changed: Vec<usize> = if nth == 0 {
             (0..FILES).collect()
         } else {
@@ -92,7 +92,7 @@ fn history() -> String {
         for file in changed {
             let content = format!("change {nth} of {file}\n");
             write!(stream, "M 100644 inline {}\ndata {}\n{content}\n", path(file), content.len())
-                .expect("a string takes it");
+                .expect("writing to a string");
         }
     }
     for nth in 0..TAGS {
@@ -104,7 +104,7 @@ fn history() -> String {
             1_700_000_000 + at * 60,
             message.len(),
         )
-        .expect("a string takes it");
+        .expect("writing to a string");
     }
     stream
 }

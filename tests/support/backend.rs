@@ -1,4 +1,4 @@
-//! A back end that answers by a script, fails in every way that one can, and knows what it was sent.
+//! A scripted back end for the crash tests. It can fail in several ways, and records every request.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,32 +22,32 @@ use super::{
     recorder::{self, Request},
 };
 
-/// What the back end does with one request.
+/// The answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Say {
-    /// 200.
+    /// Status 200.
     Yes,
-    /// 200, and one of the markers was rejected.
+    /// Status 200 with a partial success that rejects one marker.
     YesButOne,
-    /// 503.
+    /// Status 503.
     NotNow,
-    /// 400 with a `Status`.
+    /// Status 400 with a `google.rpc.Status`.
     Never,
-    /// The connection ends before the request is read.
+    /// Closes the connection without reading the request.
     HangUp,
-    /// The request is read, and then the connection ends.
+    /// Reads the request and closes the connection without an answer.
     HangUpAfterReading,
 }
 
-/// What tells a marker from every other of its schedule, in words that the test knows before: pusher,
-/// kind, environment, ref and revision.
+/// Identifies a marker within its schedule by values that the test knows in advance: pusher, kind,
+/// environment, ref and revision.
 pub type Key = String;
 
-/// One request that was read, and what was said to it.
+/// A request that was read, and its answer.
 #[derive(Clone, Debug)]
 pub struct Heard {
     pub is_traces: bool,
-    /// The markers in it, by id.
+    /// Markers in the request, by ID.
     pub markers: BTreeMap<String, Key>,
     pub said: Say,
 }
@@ -55,16 +55,16 @@ pub struct Heard {
 #[derive(Default)]
 struct Shared {
     script: Mutex<VecDeque<Say>>,
-    /// What is said when the script is over.
+    /// Answer after the end of the script.
     otherwise: Mutex<Option<Say>>,
     heard: Mutex<Vec<Heard>>,
     errand: Mutex<Option<(usize, Errand)>>,
 }
 
-/// What a test does while a request waits for its answer.
+/// A test's action while a request waits for its answer.
 type Errand = Box<dyn FnOnce() + Send>;
 
-/// The back end; it ends when it is dropped.
+/// The back end; it stops when dropped.
 pub struct Backend {
     listener: Listener,
     shared: Arc<Shared>,
@@ -81,25 +81,25 @@ impl Backend {
         format!("http://{}", self.listener.address())
     }
 
-    /// Says this from now on, one a request, and then 200.
+    /// Sets the answers to the next requests. After them, the answer is 200.
     pub fn say(&self, script: impl IntoIterator<Item = Say>) {
         *lock(&self.shared.otherwise) = None;
         *lock(&self.shared.script) = script.into_iter().collect();
     }
 
-    /// Says this to every request from now on.
+    /// Sets the answer to every request from now on.
     pub fn always_say(&self, say: Say) {
         self.say([]);
         *lock(&self.shared.otherwise) = Some(say);
     }
 
-    /// Does something before it answers the request of this number, counted from 1 and from the last
+    /// Runs `errand` before the answer to the `nth` request, counted from 1 since the last
     /// [`Self::forget`].
     pub fn before_answer(&self, nth: usize, errand: impl FnOnce() + Send + 'static) {
         *lock(&self.shared.errand) = Some((nth, Box::new(errand)));
     }
 
-    /// Forgets everything that it heard.
+    /// Clears the recorded requests.
     pub fn forget(&self) {
         lock(&self.shared.heard).clear();
     }
@@ -108,7 +108,7 @@ impl Backend {
         lock(&self.shared.heard).clone()
     }
 
-    /// Returns the ids that each marker came under.
+    /// Returns all IDs under which each marker arrived.
     pub fn ids(&self) -> BTreeMap<Key, BTreeSet<String>> {
         let mut ids: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
         for heard in &*lock(&self.shared.heard) {
@@ -119,11 +119,11 @@ impl Backend {
         ids
     }
 
-    /// Returns the ids in requests of one signal to which one of `said` was said.
+    /// Returns the marker IDs in requests of one signal whose answer is in `said`.
     pub fn ids_told(&self, is_traces: bool, said: &[Say]) -> BTreeSet<String> {
         let heard = lock(&self.shared.heard);
-        let told = heard.iter().filter(|heard| heard.is_traces == is_traces && said.contains(&heard.said));
-        told.flat_map(|heard| heard.markers.keys().cloned()).collect()
+        let report = heard.iter().filter(|heard| heard.is_traces == is_traces && said.contains(&heard.said));
+        report.flat_map(|heard| heard.markers.keys().cloned()).collect()
     }
 }
 
@@ -132,12 +132,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn serve(stream: TcpStream, shared: &Shared) {
-    // Two writes for one answer would otherwise wait for each other.
+    // Nagle's algorithm would delay the second write of an answer until the client acknowledges the
+    // first.
     let _ = stream.set_nodelay(true);
     let mut writer = stream.try_clone().expect("a second handle");
     let mut reader = BufReader::new(stream);
     loop {
-        // Wait for the first byte: what hangs up before is no request.
+        // Wait for the first byte, because a connection that closes earlier must not use up an
+        // answer.
         if !matches!(std::io::BufRead::fill_buf(&mut reader), Ok([_, ..])) {
             return;
         }
@@ -165,12 +167,12 @@ fn serve(stream: TcpStream, shared: &Shared) {
 }
 
 fn answer(heard: &Heard) -> Vec<u8> {
-    let message = || "told so by the test".to_string();
+    let message = || "response of the test".to_string();
     let (status, body) = match heard.said {
         Say::HangUp | Say::HangUpAfterReading => return Vec::new(),
         Say::Yes => (200, Vec::new()),
         Say::NotNow => (503, Vec::new()),
-        // google.rpc.Status: the message is field 2.
+        // In google.rpc.Status, the message is field 2.
         Say::Never => (400, [&[0x12, message().len() as u8][..], message().as_bytes()].concat()),
         Say::YesButOne if heard.is_traces => {
             let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: message() };
@@ -193,7 +195,8 @@ fn hear(request: &Request, said: Say) -> Heard {
     let mut add = |resource: &Option<Resource>, attributes: &[KeyValue]| {
         let resource = resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
         let id = value(attributes, "gitea_lightstep.marker.id");
-        // Whether a deployment goes back depends on which one was decided before it; its id does not.
+        // A deployment becomes a rollback depending on the deployments decided before it. Its ID
+        // stays the same.
         let kind = match value(attributes, "gitea_lightstep.kind") {
             "rollback" => "deployment",
             kind => kind,
@@ -205,7 +208,7 @@ fn hear(request: &Request, said: Say) -> Heard {
             value(attributes, "vcs.ref.head.name"),
             value(attributes, "vcs.ref.head.revision"),
         );
-        assert_eq!(markers.insert(id.to_string(), key), None, "one request holds {id} twice");
+        assert_eq!(markers.insert(id.to_string(), key), None, "one request contains {id} twice");
     };
     if is_traces {
         let request = ExportTraceServiceRequest::decode(&*content).expect("a request for traces");
@@ -223,7 +226,7 @@ fn hear(request: &Request, said: Say) -> Heard {
     Heard { is_traces, markers, said }
 }
 
-/// Returns a marker's key.
+/// Returns the key of a marker.
 pub fn key(pusher: &str, kind: &str, environment: &str, ref_name: &str, revision: &str) -> Key {
     format!("{pusher} {kind} [{environment}] {ref_name} {revision}")
 }

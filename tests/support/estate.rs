@@ -1,5 +1,5 @@
-//! A Gitea on disk, as `install` finds it: app.ini, git's home, repositories in every state. All of it belongs to a user
-//! of its own, as far as the tests may choose one.
+//! A Gitea installation on disk, for the tests of `install`: app.ini, git's home directory and
+//! repositories. When root runs the tests, all of it belongs to another user.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,13 +15,13 @@ use std::{
 
 use super::{BINARY, Ran, Sandbox};
 
-/// The user that Gitea runs as here, when the tests are run by root: nobody.
+/// User ID that Gitea runs as when root runs the tests: the user `nobody`.
 const NOBODY: u32 = 65534;
 
-/// What Gitea puts beside our file, for us as good as its own.
+/// Stand-in for the hook that Gitea puts next to our wrapper.
 const GITEAS: &str = "#!/bin/sh\ncat >/dev/null\n";
 
-/// What runs the files of `<hook>.d`.
+/// Stand-in for Gitea's delegate script, which runs the files of `<hook>.d`.
 const DELEGATE: &str = "#!/bin/sh\ndata=$(cat)\nfor hook in \"${GIT_DIR}/hooks/$(basename \"$0\").d\"/*; do\n    \
                         test -x \"$hook\" && test -f \"$hook\" || continue\n    echo \"$data\" | \"$hook\" || exit\ndone\n";
 
@@ -29,27 +29,27 @@ pub struct Estate {
     pub sandbox: Sandbox,
 }
 
-/// Everything below a directory.
+/// All paths below a directory.
 pub type Tree = BTreeMap<PathBuf, Seen>;
 
-/// What there is of a path.
+/// The metadata and content of one path.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Its kind and its permissions.
+    /// File type and permissions.
     pub mode: u32,
     pub uid: u32,
-    /// When it was changed, in seconds and nanoseconds.
+    /// Modification time in seconds and nanoseconds.
     pub modified: (i64, i64),
-    /// What is in a file, or where a link leads.
+    /// Content of a file, or target of a symbolic link.
     pub content: Vec<u8>,
 }
 
-/// Asserts that two trees are the same; else it names what differs.
+/// Asserts that two trees are equal, and lists the differences if they are not.
 #[track_caller]
 pub fn assert_same(before: &Tree, after: &Tree, what: &str) {
     let paths: BTreeSet<&PathBuf> = before.keys().chain(after.keys()).collect();
     let differs = |path: &&&PathBuf| before.get(**path) != after.get(**path);
-    let told = |path: &PathBuf| {
+    let report = |path: &PathBuf| {
         let how = match (before.get(path), after.get(path)) {
             (None, _) => "came",
             (_, None) => "is gone",
@@ -59,16 +59,16 @@ pub fn assert_same(before: &Tree, after: &Tree, what: &str) {
         };
         format!("{} {how}", path.display())
     };
-    let differences: Vec<_> = paths.iter().filter(differs).map(|path| told(path)).collect();
+    let differences: Vec<_> = paths.iter().filter(differs).map(|path| report(path)).collect();
     assert_eq!(differences, [""; 0], "{what}");
 }
 
 impl Estate {
-    /// Makes the estate with one repository that can be pushed to, acme/shop.
+    /// Creates the installation with one repository that accepts pushes, `acme/shop`.
     pub fn new() -> Self {
         let sandbox = Sandbox::new();
         let estate = Self { sandbox };
-        fs::remove_file(estate.wrapper("acme/shop.git")).expect("the sandbox's own hook goes");
+        fs::remove_file(estate.wrapper("acme/shop.git")).expect("remove the sandbox's own hook");
         for dir in ["bin", "data/home"] {
             fs::create_dir_all(estate.path(dir)).expect("a directory");
         }
@@ -93,12 +93,12 @@ impl Estate {
         self.home().join(".gitconfig")
     }
 
-    /// Returns where the wrapper of a repository is.
+    /// Returns the path of a repository's wrapper.
     pub fn wrapper(&self, repository: &str) -> PathBuf {
         self.path("git").join(repository).join("hooks/post-receive.d/gitea-lightstep")
     }
 
-    /// Writes app.ini as Gitea has it, with `more` at its end.
+    /// Writes app.ini like Gitea's, followed by `more`.
     pub fn app_ini(&self, more: &str) {
         let user = self.user();
         let text = format!(
@@ -109,17 +109,17 @@ impl Estate {
         self.sandbox.write("app.ini", text);
     }
 
-    /// Puts a program where everybody may run it.
+    /// Places a program where every user can execute it.
     pub fn place_binary(&self, name: &str, program: &str) {
         let place = self.path(name);
         fs::create_dir_all(place.parent().expect("a parent")).expect("a directory");
-        // A copy is a hundred megabytes.
+        // A copy would be 100 MB.
         if fs::hard_link(program, &place).is_err() {
             fs::copy(program, &place).expect("a copy");
         }
     }
 
-    /// Makes a repository as Gitea has it on disk. It is too small to be pushed to.
+    /// Creates the hooks and HEAD of a repository as Gitea lays them out. It cannot receive pushes.
     pub fn repository(&self, name: &str) -> PathBuf {
         let dir = self.path("git").join(name);
         for hook in ["pre-receive", "update", "post-receive", "proc-receive"] {
@@ -130,7 +130,7 @@ impl Estate {
         dir
     }
 
-    /// Rewrites what is Gitea's own in a repository, as `gitea admin regenerate hooks` does.
+    /// Rewrites the hooks of Gitea in a repository, like `gitea admin regenerate hooks`.
     pub fn regenerate(&self, name: &str) {
         for hook in ["pre-receive", "update", "post-receive", "proc-receive"] {
             let dir = format!("git/{name}/hooks/{hook}.d");
@@ -144,23 +144,23 @@ impl Estate {
         self.hand_over();
     }
 
-    /// Gives everything to the user of Gitea, and lets everybody in.
+    /// Gives everything to the user that Gitea runs as, and lets all users enter the directory.
     pub fn hand_over(&self) {
         fs::set_permissions(self.path(""), fs::Permissions::from_mode(0o755)).expect("permissions");
         if is_root() {
             for path in everything_below(&self.path("")).into_iter().chain([self.path("")]) {
-                // The binary is a second name of the one under test.
+                // The binary may be a hard link to the one under test.
                 if !path.starts_with(self.path("bin")) {
-                    lchown(path, Some(NOBODY), Some(NOBODY)).expect("a new owner");
+                    lchown(path, Some(NOBODY), Some(NOBODY)).expect("change the owner");
                 }
             }
         }
     }
 
-    /// Gives one path to root, or, where the tests may not, takes the right to write away.
+    /// Makes a path read-only for Gitea's user: root takes it, other users remove write permission.
     pub fn take_from_user(&self, path: &Path) {
         if is_root() {
-            chown(path, Some(0), Some(0)).expect("a new owner");
+            chown(path, Some(0), Some(0)).expect("change the owner");
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o555)).expect("permissions");
     }
@@ -169,7 +169,7 @@ impl Estate {
         symlink(target, self.path(name)).expect("a link");
     }
 
-    /// Returns the name of the user of Gitea.
+    /// Returns the name of the user that Gitea runs as.
     pub fn user(&self) -> String {
         if is_root() {
             return "nobody".into();
@@ -178,12 +178,12 @@ impl Estate {
         self.sandbox.run(id.arg("-un"), b"").succeeded().stdout.trim().to_string()
     }
 
-    /// Returns the id of the user of Gitea.
+    /// Returns the ID of the user that Gitea runs as.
     pub fn uid(&self) -> u32 {
         fs::metadata(self.home()).expect("metadata").uid()
     }
 
-    /// Returns a command as the user of Gitea has it, with git's home.
+    /// Returns a command that runs as Gitea's user, with git's home directory.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = self.sandbox.command(&program.as_ref().display().to_string(), &self.path(""));
         command.env_remove("GIT_CONFIG_GLOBAL").env("HOME", self.home());
@@ -193,7 +193,7 @@ impl Estate {
         command
     }
 
-    /// Returns the command as whoever runs the tests has it, root perhaps.
+    /// Returns the gitea-lightstep command, run as the user that runs the tests, possibly root.
     pub fn lightstep(&self, args: &[&str]) -> Command {
         let mut command =
             self.sandbox.command(&self.path("bin/gitea-lightstep").display().to_string(), Path::new("/"));
@@ -201,18 +201,18 @@ impl Estate {
         command
     }
 
-    /// Returns the options that name this estate.
+    /// Returns the options that select this installation.
     pub fn options(&self) -> [String; 4] {
         let path = |name: &str| self.path(name).display().to_string();
         ["--gitea-config".into(), path("app.ini"), "--config".into(), path("config.toml")]
     }
 
-    /// Returns a git without config hooks; the machine's may have them.
+    /// Returns a git that does not support config hooks; the machine's own git may support them.
     pub fn older_git(&self) -> String {
         self.path("bin/git-2.47.3").display().to_string()
     }
 
-    /// Returns these arguments, with the older git among them unless another is named.
+    /// Adds the older git to these arguments, unless they already name a git.
     pub fn with_git(&self, args: &[&str]) -> Vec<String> {
         let mut args: Vec<String> = args.iter().map(ToString::to_string).collect();
         if !args.iter().any(|arg| arg == "--git") {
@@ -234,7 +234,7 @@ impl Estate {
         self.sandbox.run(lightstep.args(self.options()).args(self.with_git(args)), b"")
     }
 
-    /// Makes a program that says it is this version of git, and otherwise is git.
+    /// Creates a wrapper for git that reports this version.
     pub fn git_that_says(&self, version: &str) -> String {
         let name = format!("bin/git-{version}");
         let script = format!(
@@ -244,20 +244,20 @@ impl Estate {
         self.path(&name).display().to_string()
     }
 
-    /// Makes an empty commit in the clone, as the user of Gitea.
+    /// Makes an empty commit in the clone as Gitea's user.
     pub fn commit(&self, message: &str) {
         let mut git = self.command("git");
         git.current_dir(self.path("clone")).args(["commit", "-q", "--allow-empty", "-m", message]);
         self.sandbox.run(&mut git, b"").succeeded();
     }
 
-    /// Pushes to acme/shop as the user of Gitea does.
+    /// Pushes to `acme/shop` as Gitea's user.
     pub fn push(&self, args: &[&str]) -> Ran {
         let mut git = self.command("git");
         self.sandbox.run(git.current_dir(self.path("clone")).arg("push").arg("origin").args(args), b"")
     }
 
-    /// Returns everything below a directory of the estate.
+    /// Returns all paths below a directory of the installation.
     pub fn seen(&self, dir: &str) -> Tree {
         let dir = self.path(dir);
         let see = |path: PathBuf| {
@@ -275,19 +275,21 @@ impl Estate {
                 modified: (metadata.mtime(), metadata.mtime_nsec()),
                 content,
             };
-            (path.strip_prefix(&dir).expect("below").to_path_buf(), seen)
+            (path.strip_prefix(&dir).expect("a path below the directory").to_path_buf(), seen)
         };
         everything_below(&dir).into_iter().map(see).collect()
     }
 
-    /// Makes a directory of the estate what it was, but for times.
+    /// Restores a directory to an earlier tree, except for the modification times.
     pub fn restore(&self, dir: &str, tree: &Tree) {
         let dir = self.path(dir);
         let mut now = everything_below(&dir);
-        // What is below a directory comes after it.
+        // Sorted in reverse, files come before the directory that contains them.
         now.sort();
-        for path in
-            now.into_iter().rev().filter(|path| !tree.contains_key(path.strip_prefix(&dir).expect("below")))
+        for path in now
+            .into_iter()
+            .rev()
+            .filter(|path| !tree.contains_key(path.strip_prefix(&dir).expect("a path below the directory")))
         {
             let kind = path.symlink_metadata().expect("metadata");
             if kind.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }.expect("removed");
@@ -307,7 +309,7 @@ impl Estate {
         }
     }
 
-    /// Returns everything below a directory of the estate without the times.
+    /// Returns all paths below a directory without modification times.
     pub fn lasting(&self, dir: &str) -> Tree {
         let mut seen = self.seen(dir);
         seen.values_mut().for_each(|seen| seen.modified = (0, 0));

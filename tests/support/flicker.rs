@@ -1,4 +1,4 @@
-//! A receiver of log records that goes away and comes back, on one port.
+//! A log receiver that goes down and comes back on the same port.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +19,7 @@ use prost::Message as _;
 
 use super::recorder::{self, Request};
 
-/// How often a receiver looks whether it should be up.
+/// Interval at which the receiver checks if it should be up.
 const TICK: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct Shared {
     received: Mutex<HashMap<String, HashSet<String>>>,
 }
 
-/// The receiver; it begins up, and ends when it is dropped.
+/// The receiver; it is up at first, and stops when dropped.
 pub struct Flicker {
     address: String,
     shared: Arc<Shared>,
@@ -55,7 +55,7 @@ impl Flicker {
         format!("http://{}", self.address)
     }
 
-    /// Goes down and comes back until it is over; then it is up.
+    /// Alternates between up and down until `is_over` is set, and then stays up.
     pub fn go_up_and_down(&self, up: Duration, down: Duration, is_over: &AtomicBool) {
         let wait = |time: Duration| {
             let start = Instant::now();
@@ -72,17 +72,17 @@ impl Flicker {
         }
     }
 
-    /// Returns how often it went down.
+    /// Returns the number of times that it went down.
     pub fn downs(&self) -> usize {
         self.shared.downs.load(Ordering::SeqCst)
     }
 
-    /// Returns how many requests it took.
+    /// Returns the number of requests that it accepted.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Returns the ids of the markers that it took, by the short name of their ref.
+    /// Returns the IDs of the received markers by short ref name.
     pub fn received(&self) -> HashMap<String, HashSet<String>> {
         self.shared.received.lock().expect("no panic").clone()
     }
@@ -101,10 +101,10 @@ fn listen(listener: TcpListener, address: &str, shared: &Arc<Shared>) {
     let mut listener = Some(listener);
     while !shared.is_ended.load(Ordering::SeqCst) {
         if !shared.is_up.load(Ordering::SeqCst) {
-            // From now on connections are refused.
+            // Dropping the listener makes the kernel refuse connections.
             listener = None;
         } else if listener.is_none() {
-            // It fails as long as another process has the port.
+            // This fails while another process has the port.
             listener = TcpListener::bind(address).ok();
         }
         let accepted = listener.as_ref().and_then(|listener| {
@@ -122,7 +122,7 @@ fn listen(listener: TcpListener, address: &str, shared: &Arc<Shared>) {
     }
 }
 
-/// Takes requests until the receiver is down: then the connection ends without an answer.
+/// Accepts requests until the receiver goes down, then closes the connection without an answer.
 fn serve(stream: TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().expect("a second handle");
     let mut reader = BufReader::new(stream);
@@ -142,7 +142,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
-/// Returns the ref's name and the id of every marker in a request.
+/// Returns the short ref name and the ID of every marker in a request.
 fn markers(request: &Request) -> Vec<(String, String)> {
     let request = ExportLogsServiceRequest::decode(&request.content()[..]).expect("log records");
     let logs = request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs);

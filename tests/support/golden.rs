@@ -1,18 +1,18 @@
-//! Texts that people read, kept in `tests/golden` as they should look.
+//! Golden files in `tests/golden` with the expected text of output for people.
 
 use std::fs;
 
 use super::{Sandbox, manifest_dir};
 
-/// Asserts that `text` is what the golden file of this name holds, once everything that differs from run to
-/// run has a fixed word. With `GITEA_LIGHTSTEP_BLESS=1` the file is written instead.
+/// Asserts that `text` equals the golden file of this name, after IDs, times and ages are replaced
+/// with fixed words. With `GITEA_LIGHTSTEP_BLESS=1`, writes the file instead.
 #[track_caller]
 pub fn assert_golden(sandbox: &Sandbox, name: &str, text: &str) {
     assert_same(name, &settled(&placed(sandbox, text)));
 }
 
-/// Asserts that `text` is what the golden file of this name holds, where only the sandbox's own path differs from run to
-/// run. With `GITEA_LIGHTSTEP_BLESS=1` the file is written instead.
+/// Asserts that `text` equals the golden file of this name, after the sandbox's path is replaced.
+/// With `GITEA_LIGHTSTEP_BLESS=1`, writes the file instead.
 #[track_caller]
 pub fn assert_as_it_is(sandbox: &Sandbox, name: &str, text: &str) {
     assert_same(name, &placed(sandbox, text));
@@ -30,10 +30,10 @@ fn assert_same(name: &str, text: &str) {
         fs::write(&path, text).expect("written");
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{} differs; GITEA_LIGHTSTEP_BLESS=1 writes it anew", path.display());
+    assert_eq!(text, golden, "{} differs; GITEA_LIGHTSTEP_BLESS=1 rewrites it", path.display());
 }
 
-/// Replaces ids, times and ages.
+/// Replaces IDs, times and ages.
 fn settled(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let mut settled = String::new();
@@ -48,7 +48,7 @@ fn settled(text: &str) -> String {
     lines.collect()
 }
 
-/// Returns what stands for the beginning of `rest`, and how much of it that is.
+/// Returns the replacement for the start of `rest`, and the number of bytes that it replaces.
 fn next(rest: &str) -> (String, usize) {
     let is_id = |c: char| c.is_ascii_hexdigit() || c == '-';
     let width = rest.find(|c| !is_id(c)).unwrap_or(rest.len());
@@ -63,13 +63,13 @@ fn next(rest: &str) -> (String, usize) {
     if !fixed.is_empty() {
         return (fixed.into(), width);
     }
-    // 2026-11-22 10:00:00, or with a T and a fraction.
+    // A time: 2026-11-22 10:00:00, or with a T and a fraction.
     if width == 10 && word.matches('-').count() == 2 {
         let time = rest[width..].find(|c: char| !(c.is_ascii_digit() || "T:.Z ".contains(c)));
         let whole = &rest[..time.map_or(rest.len(), |time| width + time)];
         return ("TIME".into(), whole.trim_end().len());
     }
-    // An age in a column: how far it is indented depends on how many digits it has.
+    // An age in a column. Its indentation depends on the number of digits.
     let indented = rest.trim_start_matches(' ');
     let after = indented.trim_start_matches(|c: char| c.is_ascii_digit());
     if indented.len() < rest.len()

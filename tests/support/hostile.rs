@@ -1,5 +1,5 @@
-//! A server that keeps to a script: it reads as much of a request as it is told to, says any bytes, and
-//! hangs up the way it is told.
+//! A server that follows a script: it reads part or all of a request, sends arbitrary bytes, and
+//! closes the connection in a given way.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -13,30 +13,31 @@ use std::{
 
 use super::listener::Listener;
 
-/// What the server does next with a connection. After the last step it says that it has no more to say
-/// (FIN), and reads what still comes.
+/// One action of the server on a connection. After the last step, the server sends FIN and reads
+/// the rest of the input.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Reads one request: its head, and as much body as that says.
+    /// Reads one request: its head and a body of `Content-Length` bytes.
     TakeRequest,
     /// Reads this many bytes.
     Take(usize),
-    /// Reads one request without its last byte, so that a [`Step::Reset`] has something to leave unread.
+    /// Reads one request except for its last byte, so that a [`Step::Reset`] leaves input unread.
     TakeAllButOne,
     Say(Vec<u8>),
-    /// Says these bytes one by one, with a pause after each.
+    /// Sends these bytes one at a time, with a pause after each.
     Dribble(Vec<u8>, Duration),
-    /// Says these bytes again and again until the client leaves.
+    /// Sends these bytes repeatedly until the client disconnects.
     SayForEver(Vec<u8>),
-    /// Is silent for a while.
+    /// Pauses.
     Wait(Duration),
-    /// Is silent until the client leaves.
+    /// Sends nothing until the client disconnects.
     Silence,
-    /// Hangs up with an RST. The kernel sends it when a socket is closed with something unread in it.
+    /// Closes the connection with an RST. The kernel sends it when a socket with unread input is
+    /// closed.
     Reset,
 }
 
-/// The server; it ends when it is dropped.
+/// The server; it stops when dropped.
 pub struct Hostile {
     listener: Listener,
     shared: Arc<Shared>,
@@ -48,12 +49,12 @@ struct Shared {
     requests: AtomicUsize,
 }
 
-/// How long a client may keep the server waiting, so that no thread outlives a test by much.
+/// Read and write timeout, so that a server thread ends soon after its test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Hostile {
-    /// Starts a server that treats the first connection by the first script, and so on; the last script
-    /// is for all that come after.
+    /// Starts a server that uses one script for each connection, in order. The last script applies
+    /// to all later connections too.
     pub fn start(scripts: Vec<Vec<Step>>) -> Self {
         assert!(!scripts.is_empty(), "a script is needed");
         let shared =
@@ -62,7 +63,7 @@ impl Hostile {
         let serve = move |stream| {
             let nth = serving.connections.fetch_add(1, Ordering::SeqCst);
             let script = &serving.scripts[nth.min(serving.scripts.len() - 1)];
-            // A client that has left ends the script.
+            // A client that disconnects ends the script.
             let _ = act(stream, script, &serving.requests);
         };
         Self { listener: Listener::start(serve), shared }
@@ -73,18 +74,18 @@ impl Hostile {
         self.listener.address()
     }
 
-    /// Returns how many connections there have been.
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// Returns how many requests were read to their end.
+    /// Returns the number of requests that were read completely.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
     }
 }
 
-/// Returns an answer: the head with these lines, and the body, without a length unless a line says one.
+/// Returns an HTTP response. It has a `Content-Length` only if one of the lines is one.
 pub fn answer(status: &str, lines: &[&str], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
     for line in lines {
@@ -96,7 +97,7 @@ pub fn answer(status: &str, lines: &[&str], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Returns the answer of a server that means well.
+/// Returns an empty response with status 200.
 pub fn ok() -> Vec<u8> {
     answer("200 OK", &["content-length: 0"], b"")
 }
@@ -137,10 +138,10 @@ fn act(mut stream: TcpStream, script: &[Step], requests: &AtomicUsize) -> io::Re
     io::copy(&mut stream, &mut io::sink()).map(drop)
 }
 
-/// Reads one request but for `less` bytes of its body.
+/// Reads one request except for the last `less` bytes of its body.
 fn take_request(stream: &mut TcpStream, less: usize) -> io::Result<()> {
     let mut head = Vec::new();
-    // Byte by byte, because nothing that comes after may be read.
+    // Read byte by byte, because the rest must stay in the socket.
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte)?;

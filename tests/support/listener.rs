@@ -1,4 +1,4 @@
-//! A port of loopback whose connections are served, each in a thread of its own, until the test is over.
+//! A TCP listener on loopback that serves each connection in its own thread.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -9,7 +9,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// The listener; it ends when it is dropped.
+/// The listener; it stops when dropped.
 pub struct Listener {
     address: String,
     is_ended: Arc<AtomicBool>,
@@ -17,7 +17,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Has `serve` serve every connection.
+    /// Starts the listener; `serve` handles each connection.
     pub fn start(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
@@ -46,7 +46,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.is_ended.store(true, Ordering::SeqCst);
-        // It wakes up, sees the flag and ends.
+        // The connection wakes the accepting thread, which then sees the flag.
         let _ = TcpStream::connect(&self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

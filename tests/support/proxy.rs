@@ -1,4 +1,4 @@
-//! A proxy as companies have it: it lets `CONNECT` through, and counts.
+//! An HTTP proxy that supports `CONNECT` and records the requests.
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
@@ -9,14 +9,14 @@ use std::{
 
 use super::listener::Listener;
 
-/// The proxy; it ends when it is dropped.
+/// The proxy; it stops when dropped.
 pub struct Proxy {
     listener: Listener,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    /// Starts one that leads to this port of loopback, whatever name it is asked for.
+    /// Starts a proxy that connects to this port of loopback for every requested name.
     pub fn to(port: u16) -> Self {
         Self::start(move |mut client| {
             let mut server = TcpStream::connect(("127.0.0.1", port)).expect("the server");
@@ -33,7 +33,7 @@ impl Proxy {
         })
     }
 
-    /// Starts one that answers each with this status.
+    /// Starts a proxy that answers every request with this status.
     pub fn refusing(status: u16) -> Self {
         Self::start(move |mut client| {
             let _ = write!(client, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
@@ -48,7 +48,7 @@ impl Proxy {
             let mut head = Vec::new();
             loop {
                 let mut line = String::new();
-                // Nobody says more than the head before it is answered.
+                // A client sends only the head until the proxy answers.
                 if reader.read_line(&mut line).unwrap_or(0) == 0 {
                     return;
                 }
@@ -67,7 +67,7 @@ impl Proxy {
         format!("http://{}", self.listener.address())
     }
 
-    /// Returns the first line of each request.
+    /// Returns the request line of each request.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic").clone()
     }

@@ -1,4 +1,4 @@
-//! A receiver that keeps every request as it came and answers as it was told.
+//! A receiver that stores every request unchanged and sends the answers that a test configured.
 
 use std::{
     collections::VecDeque,
@@ -11,18 +11,18 @@ use std::{
 
 use super::{listener::Listener, tls::Identity, wait_until};
 
-/// One request.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Which connection it came over, counted from 0.
+    /// Number of the connection that carried the request, from 0.
     pub connection: usize,
 }
 
-/// What to answer: a status, headers, a body.
+/// An answer: a status, headers and a body.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -30,7 +30,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// What a receiver answers to a request.
+/// A function that chooses the answer to a request.
 type Judge = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 struct Shared {
@@ -39,7 +39,7 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// The receiver; it ends when it is dropped.
+/// The receiver; it stops when dropped.
 pub struct Recorder {
     listener: Listener,
     shared: Arc<Shared>,
@@ -68,7 +68,7 @@ impl Answer {
 }
 
 impl Recorder {
-    /// Starts a receiver that gives these answers, one a request, and then 200 for ever.
+    /// Starts a receiver that gives these answers in order, one per request, and then 200.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let answers: Mutex<VecDeque<Answer>> = Mutex::new(answers.into_iter().collect());
         Self::judging(move |_| {
@@ -76,19 +76,19 @@ impl Recorder {
         })
     }
 
-    /// Starts a receiver that looks at each request before it answers.
+    /// Starts a receiver that chooses its answer from the request.
     pub fn judging(judge: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared::judging(judge));
         let serving = shared.clone();
         Self { listener: Listener::start(move |stream| serve(stream, &serving)), shared }
     }
 
-    /// Starts a receiver that takes everything, over TLS.
+    /// Starts a receiver that accepts everything over TLS.
     pub fn with_tls(identity: &Identity) -> Self {
         let shared = Arc::new(Shared::judging(|_| Answer::status(200)));
         let (serving, identity) = (shared.clone(), identity.clone());
         let serve_tls = move |stream| {
-            // Who does not trust us says goodbye instead of a request.
+            // A client that rejects our certificate closes the connection without a request.
             if let Some(stream) = identity.accept(stream) {
                 serve(stream, &serving);
             }
@@ -100,7 +100,7 @@ impl Recorder {
         format!("http://{}", self.listener.address())
     }
 
-    /// Returns the port of loopback.
+    /// Returns the port on loopback.
     pub fn port(&self) -> u16 {
         self.listener.address().rsplit(':').next().expect("a port").parse().expect("a number")
     }
@@ -109,7 +109,7 @@ impl Recorder {
         self.shared.requests.lock().expect("no panic").clone()
     }
 
-    /// Waits until this many requests have come.
+    /// Waits until this many requests have arrived, and returns all of them.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Request> {
         wait_until(&format!("{count} requests have come"), || self.requests().len() >= count);
@@ -118,12 +118,12 @@ impl Recorder {
 }
 
 impl Request {
-    /// Returns a header's value; names are in lower case.
+    /// Returns the value of a header; `name` must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the body, decompressed if it says that it is compressed.
+    /// Returns the body, decompressed if its `Content-Encoding` is gzip.
     pub fn content(&self) -> Vec<u8> {
         if self.header("content-encoding") != Some("gzip") {
             return self.body.clone();
@@ -153,7 +153,7 @@ fn serve(stream: impl Read + Write, shared: &Shared) {
     }
 }
 
-/// Reads a request, `None` at the end of a connection.
+/// Reads a request, or returns `None` at the end of a connection.
 pub fn read(reader: &mut impl BufRead, connection: usize) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;

@@ -1,5 +1,5 @@
-//! A directory with everything in it: a bare repository laid out as Gitea lays it out, a clone to
-//! push from, a configuration, and an environment in which nothing of the machine's is left.
+//! A temporary directory for one test: a bare repository laid out like Gitea's, a clone to push
+//! from, a configuration, and an environment that inherits only `PATH` from the machine.
 
 use std::{
     collections::BTreeMap,
@@ -8,19 +8,21 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_gitea-lightstep");
 
-/// What runs the files of `post-receive.d`, as Gitea's delegate does.
-const DELEGATE: &str = include_str!("../../src/cli/demo/delegate.sh");
+/// The delegate script that runs the files of `post-receive.d`, as Gitea's does.
+const DELEGATE: &str = include_str!("../../src/scratch/delegate.sh");
 
-/// How long a test waits for what must happen.
+/// Maximum time to wait for a condition that must become true.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Sandbox {
@@ -28,7 +30,7 @@ pub struct Sandbox {
     env: Vec<(String, String)>,
 }
 
-/// What a command did.
+/// The result of a finished command.
 #[derive(Debug)]
 #[must_use = "assert what it printed or how it ended"]
 pub struct Ran {
@@ -39,12 +41,12 @@ pub struct Ran {
 }
 
 impl Sandbox {
-    /// Makes the sandbox with a SHA-1 repository.
+    /// Creates a sandbox with a SHA-1 repository.
     pub fn new() -> Self {
         Self::with_object_format("sha1")
     }
 
-    /// Makes the sandbox with a repository of either object format.
+    /// Creates a sandbox whose repository uses the given object format.
     pub fn with_object_format(format: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("gitea-lightstep-test-").tempdir().expect("a directory");
         let sandbox = Self { dir, env: gitea_environment() };
@@ -68,33 +70,33 @@ impl Sandbox {
         sandbox
     }
 
-    /// Returns a path in the sandbox.
+    /// Returns the path of `name` in the sandbox.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Returns the bare repository.
+    /// Returns the path of the bare repository.
     pub fn bare(&self) -> PathBuf {
         self.path("git/acme/shop.git")
     }
 
-    /// Returns the state directory.
+    /// Returns the path of the state directory.
     pub fn state(&self) -> PathBuf {
         self.path("state")
     }
 
-    /// Sets a variable of the environment in which git and the hook run.
+    /// Sets an environment variable for git, the hook and the other commands.
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.retain(|(there, _)| there != name);
         self.env.push((name.into(), value.into()));
     }
 
-    /// Takes away every variable that begins with `prefix`.
+    /// Removes every environment variable whose name starts with `prefix`.
     pub fn unset(&mut self, prefix: &str) {
         self.env.retain(|(name, _)| !name.starts_with(prefix));
     }
 
-    /// Writes the configuration: state directory, patient limits for a slow machine, then `more`.
+    /// Writes the configuration: the state directory, limits for slow machines, then `more`.
     pub fn configure(&self, more: &str) {
         let mut text = String::from("state_dir = \"state\"\n");
         if !more.contains("[policy.limits]") {
@@ -106,24 +108,31 @@ impl Sandbox {
         fs::write(self.path("config.toml"), text + more).expect("the configuration");
     }
 
-    /// Configures one OTLP destination and whatever else.
+    /// Configures one OTLP destination, followed by `more`.
     pub fn deliver_to(&self, endpoint: &str, more: &str) {
         self.configure(&format!(
             "[[destination]]\nname = \"collector\"\nkind = \"otlp\"\nendpoint = \"{endpoint}\"\n{more}"
         ));
     }
 
-    /// Writes a file, with the directories above it.
+    /// Writes a file and creates its parent directories.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, content).expect("a file");
     }
 
-    /// Makes a directory that belongs to another user, as only root can, and configures it as the state.
+    /// Writes a file with mode 0600, which files with secrets must have.
+    pub fn write_secret(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.write(name, content);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).expect("permissions");
+    }
+
+    /// Creates a directory, gives it to another user (which needs root), and writes a
+    /// configuration.
     pub fn hand_over(&self, name: &str, user: u32) -> u32 {
         fs::create_dir_all(self.path(name)).expect("a directory");
-        std::os::unix::fs::chown(self.path(name), Some(user), None).expect("a new owner");
+        std::os::unix::fs::chown(self.path(name), Some(user), None).expect("change the owner");
         self.configure("");
         user
     }
@@ -134,13 +143,13 @@ impl Sandbox {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).expect("permissions");
     }
 
-    /// Runs git in the clone; it must succeed. Returns what it printed, without the last newline.
+    /// Runs git in the clone and returns its output without the last newline. Panics if git fails.
     #[track_caller]
     pub fn git(&self, args: &[&str]) -> String {
         self.git_in(&self.path("clone"), args)
     }
 
-    /// Runs git in a directory; it must succeed.
+    /// Runs git in a directory, like [`Self::git`].
     #[track_caller]
     pub fn git_in(&self, dir: &Path, args: &[&str]) -> String {
         let ran = self.run(self.git_command(dir).args(args), b"");
@@ -148,7 +157,7 @@ impl Sandbox {
         ran.stdout.trim_end().to_string()
     }
 
-    /// Makes a commit with these files and returns its id.
+    /// Commits these files and returns the commit ID.
     #[track_caller]
     pub fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
         for (name, content) in files {
@@ -164,31 +173,31 @@ impl Sandbox {
         self.run(self.git_command(&self.path("clone")).arg("push").arg("origin").args(args), b"")
     }
 
-    /// Runs the hook as git would, with the updates on standard input.
+    /// Runs the hook like git does, with the updates on standard input.
     pub fn hook(&self, stdin: &[u8]) -> Ran {
         self.hook_with(&["--config", &self.path("config.toml").display().to_string()], stdin)
     }
 
-    /// Runs the hook with these arguments.
+    /// Runs the hook with these arguments instead of the default ones.
     pub fn hook_with(&self, args: &[&str], stdin: &[u8]) -> Ran {
         let mut command = self.command(BINARY, &self.bare());
         self.run(command.arg("hook").args(args).env("GIT_DIR", "."), stdin)
     }
 
-    /// Runs one of the other commands with the sandbox's configuration.
+    /// Runs another subcommand with the sandbox's configuration.
     pub fn binary(&self, args: &[&str]) -> Ran {
         let mut command = self.command(BINARY, &self.path(""));
         self.run(command.args(args).arg("--config").arg(self.path("config.toml")), b"")
     }
 
-    /// Runs `check`, which has to find something, and returns that as messages tell it: place, what is wrong, what
-    /// to do.
+    /// Runs `check` and returns one line for each problem: its position, the message and the fix.
+    /// Panics if `check` finds nothing.
     #[track_caller]
     pub fn problems(&self) -> Vec<String> {
         let ran = self.binary(&["check", "--json"]);
         assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
         let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-        let told = |problem: &Value| {
+        let report = |problem: &Value| {
             let mut line = problem["file"].as_str().expect("a file").to_string();
             for place in ["line", "column"] {
                 line.extend(problem[place].as_u64().map(|at| format!(":{at}")));
@@ -197,7 +206,7 @@ impl Sandbox {
             line.extend(problem["fix"].as_str().map(|fix| format!("; {fix}")));
             line
         };
-        answer["problems"].as_array().expect("a list").iter().map(told).collect()
+        answer["problems"].as_array().expect("a list").iter().map(report).collect()
     }
 
     fn git_command(&self, dir: &Path) -> Command {
@@ -231,20 +240,26 @@ impl Sandbox {
         command
     }
 
-    /// Runs a command with this standard input.
+    /// Runs a command with this standard input, and waits for it to exit.
     pub fn run(&self, command: &mut Command, stdin: &[u8]) -> Ran {
         let start = Instant::now();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = loop {
+            match command.spawn() {
+                // Another thread started a process while this program was written, and that process
+                // still has the file open.
+                Err(err) if err.kind() == io::ErrorKind::ExecutableFileBusy => {
+                    assert!(start.elapsed() < PATIENCE, "{command:?} is still open for writing");
+                    thread::yield_now();
+                }
+                spawned => break spawned.expect("start the program"),
+            }
+        };
         let mut pipe = child.stdin.take().expect("a pipe");
-        let Output { status, stdout, stderr } = std::thread::scope(|scope| {
+        let Output { status, stdout, stderr } = thread::scope(|scope| {
             // A program that does not read its input must not hang the test.
             scope.spawn(move || pipe.write_all(stdin));
-            child.wait_with_output().expect("the program ends")
+            child.wait_with_output().expect("wait for the program")
         });
         let took = start.elapsed();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -262,34 +277,40 @@ impl Sandbox {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    /// Returns the journal's decisions.
+    /// Returns the journal entries that record decisions.
     pub fn decisions(&self) -> Vec<Value> {
         self.journal().into_iter().filter(|entry| entry["record"] == "decision").collect()
     }
 
-    /// Returns the journal's deliveries.
+    /// Returns the journal entries that record deliveries.
     pub fn deliveries(&self) -> Vec<Value> {
         self.journal().into_iter().filter(|entry| entry["record"] == "delivery").collect()
     }
 
-    /// Ends a process by its id and waits until it is gone.
+    /// Kills a running process by its ID and waits until it has exited.
     pub fn end(&self, pid: &str) {
-        let mut kill = self.command("kill", &self.path(""));
-        self.run(kill.args(["-KILL", pid]), b"").succeeded();
-        let stat = PathBuf::from("/proc").join(pid).join("stat");
-        // Whoever adopted it may not have asked for its status yet.
-        wait_until("the process has ended", || {
-            fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
-        });
+        assert!(self.end_if_running(pid), "process {pid} is not running");
     }
 
-    /// Returns what the journal says went wrong.
+    /// Kills a process by its ID and waits until it has exited. Returns false if it had exited
+    /// before.
+    pub fn end_if_running(&self, pid: &str) -> bool {
+        let was_running = signal(pid, Signal::KILL);
+        let stat = PathBuf::from("/proc").join(pid).join("stat");
+        // The process stays a zombie until its new parent calls wait().
+        wait_until("the process exits", || {
+            fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+        });
+        was_running
+    }
+
+    /// Returns the text of each journal entry that records a problem.
     pub fn troubles(&self) -> Vec<String> {
         let entries = self.journal().into_iter().filter(|entry| entry["record"] == "trouble");
         entries.map(|entry| entry["what"].as_str().expect("text").to_string()).collect()
     }
 
-    /// Returns the names of the files in a directory of the state; one that is not there is empty.
+    /// Returns the sorted file names in a directory of the state; a missing directory is empty.
     pub fn files(&self, dir: &str) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(self.state().join(dir))
             .map(|entries| {
@@ -300,17 +321,22 @@ impl Sandbox {
         names
     }
 
-    /// Returns the markers that wait for a destination, as they lie in the outbox.
+    /// Returns the markers queued for a destination, without their checksums.
     pub fn waiting(&self, destination: &str) -> Vec<Value> {
         let dir = format!("outbox/{destination}/new");
         let read =
             |name: &String| fs::read_to_string(self.state().join(&dir).join(name)).expect("the outbox");
         let files: Vec<String> = self.files(&dir).iter().map(read).collect();
         let lines = files.iter().flat_map(|file| file.lines().skip(1));
-        lines.map(|line| serde_json::from_str(line).expect("a marker")).collect()
+        let marker = |line| {
+            let mut marker: Value = serde_json::from_str(line).expect("a marker");
+            marker.as_object_mut().expect("an object").remove("crc32");
+            marker
+        };
+        lines.map(marker).collect()
     }
 
-    /// Returns every byte under the state directory, to look for what must not be there.
+    /// Returns the content of all files under the state directory, to search it for secrets.
     pub fn everything_written(&self) -> String {
         let mut text = String::new();
         let mut dirs = vec![self.state()];
@@ -321,7 +347,7 @@ impl Sandbox {
                 } else {
                     match fs::read(&path) {
                         Ok(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
-                        // A delivery that is at work has moved it, and what was in it lies where it is now.
+                        // A running deliverer moved the file. Its content is read at its new path.
                         Err(err) if err.kind() == io::ErrorKind::NotFound => {}
                         Err(err) => panic!("{}: {err}", path.display()),
                     }
@@ -331,8 +357,8 @@ impl Sandbox {
         text
     }
 
-    /// Returns everything in the sandbox: each path with its mode, when it was last changed, and its content. Who only
-    /// looks leaves it as it was.
+    /// Returns each path in the sandbox with its mode, modification time and content, to check that
+    /// a command changed nothing.
     pub fn tree(&self) -> BTreeMap<PathBuf, (u32, SystemTime, Vec<u8>)> {
         let mut tree = BTreeMap::new();
         let mut dirs = vec![self.path("")];
@@ -350,12 +376,12 @@ impl Sandbox {
         tree
     }
 
-    /// Finds a process that a hook left behind in this sandbox.
+    /// Returns the `/proc` directory of a background deliverer of this sandbox, if one is running.
     pub fn deliverer(&self) -> Option<PathBuf> {
         self.deliverers().pop()
     }
 
-    /// Finds all processes that hooks left behind in this sandbox.
+    /// Returns the `/proc` directories of all background deliverers of this sandbox.
     pub fn deliverers(&self) -> Vec<PathBuf> {
         let config = self.path("config.toml").display().to_string();
         let is_one = |process: &PathBuf| {
@@ -367,56 +393,58 @@ impl Sandbox {
         processes.map(|entry| entry.expect("an entry").path()).filter(is_one).collect()
     }
 
-    /// Waits until every process that a hook left behind has ended, also one that has not begun.
+    /// Waits until no background deliverer of this sandbox is running. It also waits for those that
+    /// have not taken their lock yet.
     pub fn wait_for_deliverers_to_end(&self) {
-        wait_until("no process is left behind", || self.deliverer().is_none());
+        wait_until("no delivery process is running", || self.deliverer().is_none());
     }
 
-    /// Waits until no process delivers from this sandbox any more.
+    /// Waits until no process holds the delivery lock of an outbox.
     pub fn wait_for_delivery_to_end(&self) {
         let Ok(entries) = fs::read_dir(self.state().join("outbox")) else { return };
         for lock in
             entries.map(|entry| entry.expect("an entry").path().join("lock")).filter(|lock| lock.exists())
         {
             let lock = fs::File::open(lock).expect("the lock");
-            wait_until("the delivery ends", || lock.try_lock().is_ok());
+            wait_until("the delivery releases its lock", || lock.try_lock().is_ok());
         }
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // A process that writes into a directory which is being removed leaves litter behind.
+        // A deliverer that writes while the directory is removed would leave files behind.
         self.wait_for_delivery_to_end();
     }
 }
 
 impl Ran {
-    /// Returns the lines that the pusher saw from the server.
+    /// Returns the lines that git showed the pusher with the prefix `remote: `.
     pub fn remote(&self) -> Vec<&str> {
         self.stderr.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim_end).collect()
     }
 
-    /// Returns the lines of a hook that ran without git between.
+    /// Returns the stderr lines, with git's prefix `remote: ` removed. For hooks that ran without
+    /// git.
     pub fn remote_or_own(&self) -> Vec<&str> {
         self.stderr.lines().map(|line| line.strip_prefix("remote: ").unwrap_or(line)).collect()
     }
 
-    /// Asserts that a push or a command succeeded.
+    /// Asserts that the command exited with status 0.
     #[track_caller]
     pub fn succeeded(&self) -> &Self {
         assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
-    /// Asserts that a command worked, whether or not it found something to look at.
+    /// Asserts that the command exited with status 0, or 1 if it reports findings.
     #[track_caller]
     pub fn succeeded_or_found(&self) -> &Self {
         assert!(matches!(self.code, Some(0 | 1)), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
-    /// Asserts that a hook ended well and said nothing.
+    /// Asserts that the hook exited with status 0 and printed nothing.
     #[track_caller]
     pub fn said_nothing(&self) -> &Self {
         self.succeeded();
@@ -425,22 +453,28 @@ impl Ran {
     }
 }
 
-/// Waits for a condition, and fails when it does not come.
+/// Sends a signal to a process. Returns false if the process does not exist.
+pub fn signal(pid: &str, signal: Signal) -> bool {
+    let pid = pid.parse().ok().and_then(Pid::from_raw).expect("a process ID");
+    kill_process(pid, signal).is_ok()
+}
+
+/// Waits until a condition is true, and panics after [`PATIENCE`].
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        assert!(start.elapsed() < PATIENCE, "timed out after {PATIENCE:?}; waited until {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Returns where the package is.
+/// Returns the directory of Cargo.toml.
 pub fn manifest_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns what Gitea sets for a push over SSH, and a secret of its own that is none of our business.
+/// Returns the variables that Gitea sets for a push over SSH, and one unrelated secret.
 fn gitea_environment() -> Vec<(String, String)> {
     let set = [
         ("GITEA_REPO_NAME", "shop"),

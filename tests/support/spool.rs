@@ -1,9 +1,10 @@
-//! What a crash is tried on: a repository that is only read, and as many state directories as wanted.
-//! No `git push` is run for them: the hook is handed its standard input.
+//! State directories for the crash tests, which share one read-only repository. No test runs
+//! `git push` here: the hook gets its standard input from a file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -14,12 +15,14 @@ use tempfile::TempDir;
 use super::{
     BINARY, Sandbox,
     backend::{Backend, Key, Say, key},
+    cut::{Log, Recorded, Tree},
+    wait_until,
 };
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 
-/// The repository, and the place for state directories: in memory if the machine has such a place,
-/// because a schedule waits for the disk many times.
+/// The shared repository, and the parent directory of all state directories. The parent is in
+/// memory if the machine has `/dev/shm`, because each schedule waits for fsync many times.
 pub struct Ground {
     sandbox: Sandbox,
     /// Commits, oldest first.
@@ -29,7 +32,7 @@ pub struct Ground {
     spools: TempDir,
 }
 
-/// A push: what the hook is handed, and which markers the built-in policy makes of it.
+/// A push: the input of the hook, and the markers that the built-in policy makes from it.
 #[derive(Clone, Debug)]
 pub struct Push {
     pub pusher: String,
@@ -38,11 +41,11 @@ pub struct Push {
     pub markers: BTreeSet<Key>,
 }
 
-/// How a process ended.
+/// The result of a process.
 #[must_use]
 #[derive(Debug)]
 pub struct Ended {
-    /// `None` if it was killed.
+    /// Exit status, `None` if the process was killed.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -65,7 +68,7 @@ impl Ground {
         Self { sandbox, commits, tag, spools: spools.expect("a directory") }
     }
 
-    /// Returns a push like most: the default branch, a version tag and a deployment.
+    /// Returns a push to the default branch with a version tag and a deployment.
     pub fn typical(&self, nth: usize) -> Push {
         let mut push = Push::by(nth, Some("prod"));
         push.update(&self.commits[0], &self.commits[1], &self.commits[1], "refs/heads/main");
@@ -73,9 +76,17 @@ impl Ground {
         push
     }
 
-    /// Returns any push; its refs need not be there, for the hook believes its standard input.
+    /// Returns a push to the default branch: one marker and no deployment.
+    pub fn plain(&self, nth: usize) -> Push {
+        let mut push = Push::by(nth, None);
+        push.update(&self.commits[0], &self.commits[1], &self.commits[1], "refs/heads/main");
+        push
+    }
+
+    /// Returns a random push. Its refs need not exist, because the hook trusts its standard input.
     pub fn any(&self, nth: usize, rng: &mut Rng) -> Push {
-        let mut push = Push::by(nth, *rng.choice(&[None, None, Some("prod"), Some("staging")]).expect("one"));
+        let mut push =
+            Push::by(nth, *rng.choice(&[None, None, Some("prod"), Some("staging")]).expect("an environment"));
         for update in 0..rng.usize(1..=5) {
             let old = if rng.bool() { ZERO } else { &self.commits[rng.usize(..self.commits.len())] };
             let commit = &self.commits[rng.usize(..self.commits.len())];
@@ -92,8 +103,8 @@ impl Ground {
         push
     }
 
-    /// Returns a command in the sandbox's environment. It has no directory of its own: given one, the standard
-    /// library would copy this process to start it, which takes longer than all that the program does.
+    /// Returns a command in the sandbox's environment, without a working directory. With one, the
+    /// standard library forks this large test process, which takes longer than the program runs.
     fn command(&self, program: &str) -> Command {
         let there = self.sandbox.command(program, &self.sandbox.bare());
         let mut command = Command::new(program);
@@ -101,11 +112,19 @@ impl Ground {
         command
     }
 
-    /// Makes a state directory that delivers to `backend`.
+    /// Creates a state directory whose destination is `backend`.
     pub fn spool<'a>(&'a self, name: &str, backend: &'a Backend) -> Spool<'a> {
         let dir = self.spools.path().join(name);
         fs::create_dir(&dir).expect("a directory");
-        let spool = Spool { ground: self, backend, dir, merge_at: 64, policy_time: "20s" };
+        let spool = Spool {
+            ground: self,
+            backend,
+            dir,
+            merge_at: 64,
+            policy_time: "20s",
+            clock: String::new(),
+            records: false,
+        };
         spool.configure("");
         spool
     }
@@ -118,7 +137,7 @@ impl Push {
 
     fn update(&mut self, old: &str, new: &str, commit: &str, ref_name: &str) {
         self.stdin.push_str(&format!("{old} {new} {ref_name}\n"));
-        // What the built-in policy says, in other words.
+        // The markers of the built-in policy, computed independently.
         let (kind, short) = if let Some(tag) = ref_name.strip_prefix("refs/tags/") {
             (Some("release"), tag)
         } else if let Some(branch) = ref_name.strip_prefix("refs/heads/") {
@@ -134,13 +153,17 @@ impl Push {
     }
 }
 
-/// One state directory, with its configuration and its back end.
+/// A state directory with its configuration and back end.
 pub struct Spool<'a> {
     ground: &'a Ground,
     pub backend: &'a Backend,
     dir: PathBuf,
     merge_at: usize,
     policy_time: &'static str,
+    /// Clock of the faulty program in seconds since 1970; the real time if empty.
+    clock: String,
+    /// True if processes with fault points record their changes to the state.
+    records: bool,
 }
 
 impl Spool<'_> {
@@ -157,21 +180,64 @@ impl Spool<'_> {
         fs::write(self.config(), text).expect("the configuration");
     }
 
-    /// Gives the policy of a push so long, and its hook as much more.
+    /// Sets the time limit of the policy, which also extends that of the hook.
     pub fn with_policy_time(mut self, time: &'static str) -> Self {
+        self.set_policy_time(time);
+        self
+    }
+
+    /// Sets the policy's time limit, like [`Self::with_policy_time`].
+    pub fn set_policy_time(&mut self, time: &'static str) {
         self.policy_time = time;
         self.configure("");
+    }
+
+    /// Makes processes with fault points record their changes to the state.
+    pub fn recording(mut self) -> Self {
+        self.records = true;
         self
     }
 
-    /// Has two files that wait become one, as otherwise many do.
+    /// Appends the record of the last process to `log`.
+    pub fn add_to(&self, log: &mut Log) {
+        let text = fs::read_to_string(self.record()).expect("the record");
+        let mut steps: Vec<Recorded> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a step")).collect();
+        // The final state comes from the disk, because the process records only what precedes a
+        // step.
+        let state = format!("{}/", self.state().display());
+        for step in &mut steps {
+            step.path = step.path.strip_prefix(&state).unwrap_or(&step.path).into();
+            if Path::new(&step.path) == self.state() {
+                step.path.clear();
+            }
+        }
+        log.add(steps, tree(&self.state()));
+    }
+
+    fn record(&self) -> PathBuf {
+        self.dir.join("record")
+    }
+
+    /// Sets the clock of the faulty program.
+    pub fn at_clock(mut self, clock: &str) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// Lowers the merge threshold from 64 queued files to two.
     pub fn merging(mut self) -> Self {
+        self.set_merging();
+        self
+    }
+
+    /// Lowers the merge threshold, like [`Self::merging`].
+    pub fn set_merging(&mut self) {
         self.merge_at = 2;
         self.configure("");
-        self
     }
 
-    /// Runs the hook with a fault, to its end.
+    /// Runs the hook with a fault and waits for it to exit.
     pub fn hook(&self, push: &Push, fault: &str) -> Ended {
         self.begin_hook(push, fault).end()
     }
@@ -192,17 +258,18 @@ impl Spool<'_> {
         self.begin(&mut command, fault)
     }
 
-    /// Writes what the hook is handed. A file does not make it wait for whoever writes, and there is no pipe to
-    /// break when it dies.
+    /// Writes the hook's standard input to a file. The hook never waits for a file, and a file does
+    /// not cause a broken pipe when the hook dies.
     fn stdin(&self, push: &Push) -> PathBuf {
         let path = self.dir.join(format!("{}.stdin", push.pusher));
         fs::write(&path, &push.stdin).expect("standard input");
         path
     }
 
-    /// Runs a shell script that may mount what it likes on the state directory, with the standard inputs of
-    /// `pushes` beside it; `None` if this user may not mount. It gets the program that starts no other, the
-    /// configuration, the directory and `arg`.
+    /// Runs a shell script in its own mount namespace, so that it can mount over the state
+    /// directory. The script gets the faulty program, the configuration, the directory and `arg` as
+    /// arguments, and finds the standard input of each push in that directory. Returns `None` if
+    /// this user cannot mount.
     pub fn with_own_mounts(&self, script: &str, pushes: &[Push], arg: &str) -> Option<Ended> {
         let is_root = rustix::process::geteuid().is_root();
         let flags = if is_root { "-m" } else { "-rm" };
@@ -219,7 +286,7 @@ impl Spool<'_> {
         Some(self.begin(&mut command, "").end())
     }
 
-    /// Runs `deliver` with a fault, to its end.
+    /// Runs `deliver` with a fault and waits for it to exit.
     pub fn deliver(&self, fault: &str) -> Ended {
         self.begin_deliver(fault).end()
     }
@@ -231,35 +298,58 @@ impl Spool<'_> {
         self.begin(&mut command, fault)
     }
 
-    /// Runs any command with a fault, to its end.
+    /// Runs any subcommand with a fault and waits for it to exit.
     pub fn faulty(&self, args: &[&str], fault: &str) -> Ended {
         let mut command = self.ground.command(&faulty());
         command.args(args).arg("--config").arg(self.config()).stdin(Stdio::null());
         self.begin(&mut command, fault).end()
     }
 
-    /// Runs a command of the program itself, without any fault.
+    /// Runs a subcommand of the real program, without a fault.
     pub fn healthy(&self, args: &[&str]) -> Ended {
         let mut command = self.ground.command(BINARY);
         command.args(args).arg("--config").arg(self.config()).stdin(Stdio::null());
         self.begin(&mut command, "").end()
     }
 
+    /// Runs a subcommand of the real program, and kills it after `seconds`; it then has no exit
+    /// status.
+    pub fn healthy_within(&self, seconds: u32, args: &[&str]) -> Ended {
+        let mut command = self.ground.command("timeout");
+        command
+            .args(["-s", "KILL", &seconds.to_string(), BINARY])
+            .args(args)
+            .arg("--config")
+            .arg(self.config());
+        self.begin(command.stdin(Stdio::null()), "").end()
+    }
+
     fn begin(&self, command: &mut Command, fault: &str) -> Running {
         let _ = fs::remove_file(self.report());
+        let _ = fs::remove_file(self.trace());
+        let _ = fs::remove_file(self.record());
+        if self.records {
+            command
+                .env("GITEA_LIGHTSTEP_FAULT_RECORD", self.record())
+                .env("GITEA_LIGHTSTEP_FAULT_RECORD_OF", self.state());
+        }
         command
             .env("GITEA_LIGHTSTEP_FAULT", fault)
             .env("GITEA_LIGHTSTEP_FAULT_REPORT", self.report())
+            .env("GITEA_LIGHTSTEP_FAULT_TRACE", self.trace())
+            .env("GITEA_LIGHTSTEP_FAULT_CLOCK", &self.clock)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Running(command.spawn().expect("the program starts"))
+        let is_hook = command.get_args().next().is_some_and(|arg| arg == "hook");
+        Running(command.spawn().expect("start the program"), (!is_hook).then(|| self.config()))
     }
 
     fn config(&self) -> PathBuf {
         self.dir.join("config.toml")
     }
 
-    /// Returns the directory that holds the state, the configuration, and what else a test needs.
+    /// Returns the directory that contains the state, the configuration and other files of the
+    /// test.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -268,16 +358,29 @@ impl Spool<'_> {
         self.dir.join("report")
     }
 
-    /// Returns the step at which the last fault struck, `None` if the process ended before it.
+    /// Returns the step at which the last fault occurred, `None` if the process exited before it.
     pub fn struck(&self) -> Option<String> {
         fs::read_to_string(self.report()).ok()
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.dir.join("trace")
+    }
+
+    /// Returns the steps of the last process with fault points: the operation, and its path
+    /// relative to the state.
+    pub fn steps(&self) -> Vec<(String, String)> {
+        let state = format!("{}/", self.state().display());
+        let trace = fs::read_to_string(self.trace()).unwrap_or_default();
+        let steps = trace.lines().filter_map(|line| line.split_once(' '));
+        steps.map(|(step, path)| (step.into(), path.strip_prefix(&state).unwrap_or(path).into())).collect()
     }
 
     pub fn state(&self) -> PathBuf {
         self.dir.join("state")
     }
 
-    /// Returns the files of a directory of the state with their content, without those that begin with a dot.
+    /// Returns the files in a directory of the state by name, without hidden files.
     pub fn files(&self, dir: &str) -> BTreeMap<String, String> {
         let Ok(entries) = fs::read_dir(self.state().join(dir)) else { return BTreeMap::new() };
         let mut files = BTreeMap::new();
@@ -291,7 +394,29 @@ impl Spool<'_> {
         files
     }
 
-    /// Returns the files under the state directory that nobody lists.
+    /// Returns the files in a directory of the state as bytes, for content that is not UTF-8.
+    pub fn bytes(&self, dir: &str) -> Vec<(String, Vec<u8>)> {
+        let Ok(entries) = fs::read_dir(self.state().join(dir)) else { return Vec::new() };
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let named = paths.map(|path| {
+            let name = path.file_name().expect("a name").to_str().expect("text").to_string();
+            (name, fs::read(&path).expect("a file"))
+        });
+        named.filter(|(name, _)| !name.starts_with('.')).collect()
+    }
+
+    /// Describes the state like [`Self::described`], for files that are not UTF-8.
+    pub fn told_bytes(&self) -> String {
+        let mut described = String::new();
+        for dir in ["inbox", OUTBOX, "dead", "journal"] {
+            for (name, content) in self.bytes(dir) {
+                described.push_str(&format!("== {dir}/{name}\n{}\n", String::from_utf8_lossy(&content)));
+            }
+        }
+        described
+    }
+
+    /// Returns the hidden files under the state directory.
     pub fn hidden(&self) -> Vec<String> {
         let mut hidden = Vec::new();
         let mut dirs = vec![self.state()];
@@ -302,7 +427,7 @@ impl Spool<'_> {
                 if path.is_dir() {
                     dirs.push(path);
                 } else if is_hidden {
-                    let name = path.strip_prefix(self.state()).expect("below");
+                    let name = path.strip_prefix(self.state()).expect("a path below the directory");
                     hidden.push(name.to_str().expect("text").to_string());
                 }
             }
@@ -311,43 +436,43 @@ impl Spool<'_> {
         hidden
     }
 
-    /// Returns whether the hook that ended last had accepted its push: the capture has its name. What the
-    /// state holds is no measure of that alone, for a capture may have gone too early.
+    /// Returns true if the last hook accepted its push, which means that the capture got its final
+    /// name. The fault report is needed because a capture may have been removed too early.
     pub fn has_accepted(&self, push: &Push) -> bool {
         self.struck().is_none_or(|struck| struck.ends_with("\naccepted")) || self.holds(push)
     }
 
-    /// Returns whether the state holds anything of a push.
+    /// Returns true if the state contains anything of a push.
     pub fn holds(&self, push: &Push) -> bool {
         let said = format!("\"{}\"", push.pusher);
         ["inbox", OUTBOX, "dead"].iter().any(|dir| self.files(dir).values().any(|file| file.contains(&said)))
     }
 
-    /// Delivers everything, with nothing in the way any more.
+    /// Delivers everything to a back end that accepts all requests.
     #[track_caller]
     pub fn drain(&self) {
         self.backend.say([]);
         let ended = self.healthy(&["deliver"]);
         assert!(matches!(ended.code, Some(0 | 1)), "{ended:?}");
-        assert_eq!(self.files("inbox"), BTreeMap::new(), "captures stay: {ended:?}\n{}", self.told());
-        assert_eq!(self.files(OUTBOX), BTreeMap::new(), "markers stay: {ended:?}\n{}", self.told());
+        assert_eq!(self.files("inbox"), BTreeMap::new(), "captures are left: {ended:?}\n{}", self.describe());
+        assert_eq!(self.files(OUTBOX), BTreeMap::new(), "markers are left: {ended:?}\n{}", self.describe());
     }
 
-    /// Drains, and asserts what [`Self::holds_its_promise`] does.
+    /// Calls [`Self::drain`] and then [`Self::holds_its_promise`].
     #[track_caller]
     pub fn holds_after_drain(&self, accepted: &[Push]) {
         self.drain();
         self.holds_its_promise(accepted);
     }
 
-    /// Asserts that every marker of the accepted pushes has arrived under one id, or is a dead letter because
-    /// the back end refused it for good, and that nothing else has.
+    /// Asserts that every marker of the accepted pushes arrived under one ID, or is a dead letter
+    /// because the back end rejected it permanently, and that nothing else arrived.
     #[track_caller]
     pub fn holds_its_promise(&self, accepted: &[Push]) {
         self.holds_its_promise_beside(accepted, &[]);
     }
 
-    /// Asserts the same, but nothing of what a person `dropped`: some of it may have arrived before.
+    /// Asserts the same, but allows the markers of `dropped` pushes to be missing.
     #[track_caller]
     pub fn holds_its_promise_beside(&self, accepted: &[Push], dropped: &[Push]) {
         let ids = self.backend.ids();
@@ -365,65 +490,151 @@ impl Spool<'_> {
             .collect();
         for push in accepted {
             for key in &push.markers {
-                let Some(ids) = ids.get(key) else { panic!("lost: {key}\n{}", self.told()) };
-                assert_eq!(ids.len(), 1, "{key} came under several ids\n{}", self.told());
-                let id = ids.first().expect("one");
+                let Some(ids) = ids.get(key) else { panic!("lost: {key}\n{}", self.describe()) };
+                assert_eq!(ids.len(), 1, "{key} arrived under several IDs\n{}", self.describe());
+                let id = ids.first().expect("an id");
                 let has_arrived = logs.contains(id) && (!key.contains(" deployment ") || traces.contains(id));
                 let is_dead = letters.contains(id.as_str());
                 let is_refused = is_dead && refused.contains(id);
-                assert!(has_arrived || is_refused, "neither arrived nor refused: {key}\n{}", self.told());
+                assert!(
+                    has_arrived || is_refused,
+                    "neither delivered nor refused: {key}\n{}",
+                    self.describe()
+                );
             }
         }
         let made: BTreeSet<_> = accepted.iter().chain(dropped).flat_map(|push| &push.markers).collect();
         for key in ids.keys() {
-            assert!(made.contains(key), "nobody made {key}\n{}", self.told());
+            assert!(made.contains(key), "no push made {key}\n{}", self.describe());
         }
     }
 
-    /// Returns how many lines of the journal cannot be read.
+    /// Returns the number of journal lines that are not valid JSON.
     pub fn torn_lines(&self) -> usize {
         let files = self.files("journal");
         files.values().flat_map(|text| text.lines()).filter(|line| !is_whole(line)).count()
     }
 
-    /// Returns how many lines of the journal can be read.
+    /// Returns the number of journal lines that are valid JSON.
     pub fn whole_lines(&self) -> usize {
         let files = self.files("journal");
         files.values().flat_map(|text| text.lines()).filter(|line| is_whole(line)).count()
     }
 
-    /// Returns everything that helps to understand a failure.
-    pub fn told(&self) -> String {
-        let mut told = String::new();
+    /// Describes the state and the requests, for failure messages.
+    pub fn describe(&self) -> String {
+        let mut described = String::new();
         for dir in ["inbox", OUTBOX, "dead", "journal"] {
             for (name, text) in self.files(dir) {
-                told.push_str(&format!("== {dir}/{name}\n{text}\n"));
+                described.push_str(&format!("== {dir}/{name}\n{text}\n"));
             }
         }
         for heard in self.backend.heard() {
-            told.push_str(&format!("== request: {heard:?}\n"));
+            described.push_str(&format!("== request: {heard:?}\n"));
         }
-        told
+        described
     }
 
-    /// Removes the directory; a spool that a test fails with is kept for as long as the ground.
+    /// Removes the directory. The directory of a failed test stays until its [`Ground`] is dropped.
     pub fn clear(self) {
-        fs::remove_dir_all(&self.dir).expect("the directory goes");
+        fs::remove_dir_all(&self.dir).expect("remove the directory");
     }
 }
 
-/// Where the markers for the one destination lie.
+/// Returns the tree below a directory, in the form that the faulty program records.
+fn tree(dir: &Path) -> Tree {
+    let mut tree = Tree::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(next) = dirs.pop() {
+        for path in fs::read_dir(next).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+            let inode = path.symlink_metadata().expect("a file").ino();
+            let name = path
+                .strip_prefix(dir)
+                .expect("a path below the directory")
+                .to_str()
+                .expect("text")
+                .to_string();
+            let digits = |content: Vec<u8>| content.iter().map(|byte| format!("{byte:02x}")).collect();
+            let content = (!path.is_dir()).then(|| digits(fs::read(&path).expect("a file")));
+            if path.is_dir() {
+                dirs.push(path);
+            }
+            tree.insert(name, (inode, content));
+        }
+    }
+    tree
+}
+
+/// Returns a state file in format 1. It had no checksums, and a marker's push and source were among
+/// its attributes.
+pub fn unsealed(text: &str) -> String {
+    let seal = regex_lite::Regex::new(r#","(stdin_)?crc32":"[0-9a-f]{8}""#).expect("an expression");
+    let format = regex_lite::Regex::new(r#""format":[23]"#).expect("an expression");
+    let text = seal.replace_all(text, "");
+    let text = format.replace_all(&text, "\"format\":1");
+    text.split('\n')
+        .map(|line| old_marker(line).unwrap_or_else(|| line.into()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Returns a line in the form from before markers had `push` and `source`, if it is a marker.
+fn old_marker(line: &str) -> Option<String> {
+    let mut marker: serde_json::Value = serde_json::from_str(line).ok()?;
+    let (id, fields) = (marker["id"].clone(), marker.as_object_mut()?);
+    let (push, source) = (fields.remove("push")?, fields.remove("source")?);
+    let attributes = fields.get_mut("attributes")?.as_object_mut()?;
+    attributes.insert("gitea_lightstep.marker.id".into(), id);
+    attributes.insert("gitea_lightstep.push.id".into(), push);
+    for (field, name) in [
+        ("owner", "vcs.owner.name"),
+        ("repository", "vcs.repository.name"),
+        ("repository_url", "vcs.repository.url.full"),
+        ("ref_name", "vcs.ref.head.name"),
+        ("commit", "vcs.ref.head.revision"),
+        ("pusher", "user.name"),
+    ] {
+        if let Some(text) = source.get(field) {
+            attributes.insert(name.into(), text.clone());
+        }
+    }
+    Some(marker.to_string())
+}
+
+/// Directory of the queued markers for the only destination.
 pub const OUTBOX: &str = "outbox/collector/new";
 
-/// A process that runs.
-pub struct Running(Child);
+/// A running process, and the configuration that its deciders use.
+pub struct Running(Child, Option<PathBuf>);
 
 impl Running {
+    /// Kills the process.
+    pub fn kill(mut self) {
+        self.0.kill().expect("kill the process");
+        self.0.wait().expect("wait for the process");
+        if let Some(config) = self.1 {
+            wait_until("the processes that it started end too", || !is_deciding(&config));
+        }
+    }
+
     pub fn end(self) -> Ended {
-        let Output { status, stdout, stderr } = self.0.wait_with_output().expect("the program ends");
+        let Output { status, stdout, stderr } = self.0.wait_with_output().expect("wait for the program");
+        if let Some(config) = self.1.filter(|_| status.code().is_none()) {
+            wait_until("the processes that it started end too", || !is_deciding(&config));
+        }
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
+}
+
+/// Returns true if a decider with this configuration is running.
+fn is_deciding(config: &Path) -> bool {
+    let config = config.to_str().expect("text");
+    fs::read_dir("/proc").expect("the processes").flatten().any(|process| {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.contains("--decide") && line.contains(config)
+    })
 }
 
 impl Ended {
@@ -431,8 +642,8 @@ impl Ended {
         self.code.is_none()
     }
 
-    /// Asserts what holds for every hook: it does not fail the push, says nothing on stdout, and at most one
-    /// line, which is ours. One that was killed has said nothing either.
+    /// Asserts what holds for every hook: it does not fail the push, prints nothing to stdout, and
+    /// prints at most one line to stderr. This holds for a killed hook too.
     #[track_caller]
     pub fn was_a_good_hook(&self) {
         assert!(matches!(self.code, Some(0) | None), "{self:?}");
@@ -454,7 +665,7 @@ fn is_whole(line: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(line).is_ok()
 }
 
-/// The program with a fault in it, which cargo puts beside the program.
+/// Returns the path of the faulty program, which cargo builds as an example.
 pub fn faulty() -> String {
     let path = Path::new(BINARY).with_file_name("examples").join("faulty");
     assert!(path.exists(), "{} is missing: cargo build --example faulty", path.display());

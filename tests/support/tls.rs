@@ -1,4 +1,4 @@
-//! Certificate authorities of the tests' own, and servers with certificates from them.
+//! Test certificate authorities, and servers with certificates from them.
 
 use std::{net::TcpStream, sync::Arc};
 
@@ -9,15 +9,15 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
-/// A CA that nobody knows who was not told of it.
+/// A CA that is not in any trust store.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// How a server shows who it is.
+/// The TLS configuration of a server with its certificate.
 #[derive(Clone)]
 pub struct Identity(Arc<ServerConfig>);
 
 impl Authority {
-    /// Makes a CA of this name, with a new key each time.
+    /// Creates a CA with this name and a new key.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).expect("no names");
         params.distinguished_name.push(DnType::CommonName, name);
@@ -25,17 +25,17 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key()).expect("a certificate"))
     }
 
-    /// Returns its own certificate.
+    /// Returns the certificate of the CA.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Makes a server's certificate for these names and addresses.
+    /// Issues a server certificate for these names and addresses.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.issue_until(names, 2096)
     }
 
-    /// Makes one that is good until a year begins.
+    /// Issues a server certificate that expires at the start of `year`.
     pub fn issue_until(&self, names: &[&str], year: i32) -> Identity {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).expect("names");
@@ -45,7 +45,7 @@ impl Authority {
         Identity::new(certificate.der().clone(), &key)
     }
 
-    /// Makes a server show the CA's own certificate, as they do who know of no other kind.
+    /// Returns an identity that uses the CA certificate itself as the server certificate.
     pub fn as_server(&self) -> Identity {
         Identity::new(self.0.der().clone(), self.0.key())
     }
@@ -63,7 +63,7 @@ impl Identity {
         Self(Arc::new(config))
     }
 
-    /// Shakes hands, unless the other side does not want to.
+    /// Performs the TLS handshake. Returns `None` if it fails.
     pub fn accept(&self, mut stream: TcpStream) -> Option<StreamOwned<ServerConnection, TcpStream>> {
         let mut connection = ServerConnection::new(self.0.clone()).expect("a connection");
         while connection.is_handshaking() {

@@ -1,4 +1,5 @@
-//! `check`: the configuration and every script, with positions and fixes.
+//! `check`: checks the configuration and every script, and reports problems with positions and
+//! fixes.
 
 mod problem;
 mod scripts;
@@ -12,16 +13,17 @@ use std::{
 use clap::Args;
 use problem::{Problem, Sources};
 
-use super::{Common, Ending, terminal::Terminal};
+use super::{Common, Completion, terminal::Terminal};
 use crate::{
-    config::{self, Config, Http, Limits, RenderScript, ServiceRule, Target},
+    config::{self, Config, Http, Limits, RenderScript, ServiceRule, Shipped},
     delivery,
-    policy::{self, Kind, Policy, Rendered, Renderer},
+    marker::Kind,
+    policy::{self, Policy, Rendered, Renderer},
     text,
 };
 
-/// The configuration to begin with; in the program, so that one binary is all that an installation needs.
-const SAMPLE: &str = include_str!("../../../docs/config.toml");
+/// The sample configuration. It is part of the binary, so that an installation needs no other file.
+pub(super) const SAMPLE: &str = include_str!("../../../docs/config.toml");
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -31,33 +33,36 @@ pub(super) struct CheckArgs {
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
-    /// Print what scripts can call and read, for editors with Rhai's language server, and check nothing
+    /// Print the definitions for Rhai's language server, and check nothing
     ///
-    /// Save it beside the scripts as gitea-lightstep.d.rhai.
+    /// They declare what scripts can call and read. Save them beside the scripts as
+    /// gitea-lightstep.d.rhai.
     #[arg(long, conflicts_with_all = ["scripts", "json"])]
     definitions: bool,
-    /// Print a configuration to begin with, which has every key, and check nothing
+    /// Print a sample configuration with every key, and check nothing
     #[arg(long, conflicts_with_all = ["scripts", "json", "definitions"])]
     sample: bool,
 }
 
-/// What was looked at, and what is wrong.
+/// The checked files and the problems in them.
 #[derive(Default)]
 pub(super) struct Findings {
     checked: Vec<String>,
-    /// What render scripts make of markers that could be some.
+    /// Output of the render scripts for sample markers.
     rehearsed: Vec<String>,
     problems: Vec<Problem>,
+    /// Settings that work but may do harm.
+    warnings: Vec<String>,
 }
 
-pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     if args.definitions {
         terminal.answer(policy::definitions().trim_end())?;
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     if args.sample {
         terminal.answer(SAMPLE.trim_end())?;
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     let findings = if args.scripts.is_empty() {
         Findings::of_all(common).1
@@ -65,7 +70,7 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
         let mut findings = Findings::default();
         let config = findings.config(common);
         let limits = config.as_ref().map_or_else(Limits::default, |config| config.limits);
-        // Those of destinations were checked with the configuration.
+        // Scripts of destinations were checked together with the configuration.
         let is_policy =
             |script: &&PathBuf| !config.as_ref().is_some_and(|config| is_of_a_destination(script, config));
         let policies: Vec<PathBuf> = args.scripts.iter().filter(is_policy).cloned().collect();
@@ -76,14 +81,17 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
 }
 
 impl Findings {
-    /// Checks the configuration and every script, and returns the configuration unless it is wrong.
+    /// Checks the configuration and all scripts. Returns the configuration unless it is invalid.
     pub fn of_all(common: &Common) -> (Option<Config>, Self) {
         let mut findings = Self::default();
         let config = findings.config(common);
         if let Some(config) = &config
             && let Some(dir) = &config.scripts
         {
-            let mut scripts = scripts::find(dir, &mut findings.problems);
+            let mut scripts = policy::scripts_below(dir, |dir, err| {
+                let dir = Some(dir.display().to_string());
+                findings.problems.push(Problem::with(dir, format!("failed to list the scripts: {err}")));
+            });
             scripts.retain(|script| !is_of_a_destination(script, config));
             let imported = findings.scripts(&scripts, Some(dir), &config.limits);
             findings.problems.extend(scripts::unreachable(dir, &scripts, &imported));
@@ -91,12 +99,12 @@ impl Findings {
         (config, findings)
     }
 
-    /// Returns how many files were looked at.
+    /// Returns the number of checked files.
     pub fn checked(&self) -> usize {
         self.checked.len()
     }
 
-    /// Returns each problem on a line, and what to do about it.
+    /// Returns each problem on one line, with its fix.
     pub fn brief(&self) -> impl Iterator<Item = (String, Option<&str>)> {
         self.problems.iter().map(|problem| (problem.brief(), problem.fix.as_deref()))
     }
@@ -106,8 +114,16 @@ impl Findings {
         self.checked.extend(path.as_ref().map(|path| path.display().to_string()));
         match config::load(path.as_deref()) {
             Ok(config) => {
-                self.secrets(&config);
-                self.api_key(&config);
+                match super::may_run_commands(&config) {
+                    Ok(()) => {
+                        self.secrets(&config);
+                        self.api_key(&config);
+                    }
+                    Err(err) => {
+                        let problem = Problem::with(self.checked.first().cloned(), err.to_string());
+                        self.problems.push(problem.fixed_by("run this as Gitea's user"));
+                    }
+                }
                 self.trusted(&config);
                 self.services(&config);
                 self.renders(&config);
@@ -134,10 +150,11 @@ impl Findings {
         }
     }
 
-    /// Checks the scripts of destinations, as a delivery would use them.
+    /// Runs each destination's script with sample markers, as a delivery would.
     fn renders(&mut self, config: &Config) {
         for destination in &config.destinations {
-            let Target::Http(http) = &destination.target else { continue };
+            let Some(http) = destination.target.scripted() else { continue };
+            self.warnings.extend(warning(&destination.name, http));
             let renderer = match Renderer::load(http, &config.limits) {
                 Ok(renderer) => renderer,
                 Err(err) => {
@@ -145,14 +162,14 @@ impl Findings {
                     continue;
                 }
             };
-            if let RenderScript::File(_) = http.render {
+            if http.render.path().is_some() {
                 self.checked.push(renderer.name().to_string());
             }
             let findings = renderer.findings();
-            // What is found in the text fails when it runs, too.
+            // Do not run a script with findings: it would fail and report the same problem twice.
             let (rendered, errors) =
                 if findings.is_empty() { renderer.rehearse(&http.kinds) } else { Default::default() };
-            let told = rendered.iter().map(|(kind, what)| told(&destination.name, *kind, what));
+            let told = rendered.iter().map(|(kind, what)| describe_rendered(&destination.name, *kind, what));
             self.rehearsed.extend(told);
             let found = findings.into_iter().map(|finding| Problem::of_finding(renderer.name(), finding));
             self.problems.extend(found.chain(errors.iter().map(Problem::of_script)));
@@ -163,7 +180,7 @@ impl Findings {
             for (what, names) in names {
                 for name in names.into_iter().filter(|name| !renderer.names(name)) {
                     let message = format!(
-                        "destination `{}`: its script never asks for the {what} `{name}`",
+                        "destination `{}`: its script never uses the {what} `{name}`",
                         destination.name
                     );
                     self.problems.push(Problem::with(self.checked.first().cloned(), message));
@@ -182,31 +199,30 @@ impl Findings {
 
     fn trusted(&mut self, config: &Config) {
         for destination in &config.destinations {
-            if let Some(Err(why)) = destination.ca_file.as_deref().map(delivery::check_ca_file) {
-                let message = format!("destination `{}`: `ca_file`: {why}", destination.name);
+            if let Some(Err(err)) = destination.ca_file.as_deref().map(delivery::check_ca_file) {
+                let message = format!("destination `{}`: `ca_file`: {}", destination.name, text::chain(&err));
                 self.problems.push(Problem::with(self.checked.first().cloned(), message));
             }
         }
     }
 
-    /// Finds services that another one leaves nothing to say.
+    /// Reports services that repeat an earlier one.
     fn services(&mut self, config: &Config) {
         let file = config.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         for (nth, rule) in config.services.iter().enumerate() {
             let before = &config.services[..nth];
             if let Some(other) = before.iter().find(|other| shadows(other, rule)) {
                 let message = format!(
-                    "the service `{}` of `{}` is there already, in line {}",
+                    "the service `{}` of `{}` is already defined in line {}",
                     rule.name, rule.repository, other.line
                 );
-                let fix =
-                    "each path is of the first of them; take this one out, or give it a name of its own";
+                let fix = "the first one gets each path; remove this one, or give it another name";
                 self.problems.push(Problem::at_line(file.clone(), rule.line, message).fixed_by(fix));
             }
         }
     }
 
-    /// Checks scripts, and returns what they import.
+    /// Checks scripts, and returns the files that they import.
     fn scripts(&mut self, scripts: &[PathBuf], dir: Option<&Path>, limits: &Limits) -> BTreeSet<String> {
         let mut imported = BTreeSet::new();
         let mut without_a_say = Vec::new();
@@ -222,7 +238,7 @@ impl Findings {
                 }
                 Err(err) => {
                     let problem = Problem::of_policy(&err);
-                    // A mistake in a script is found again in those that import it.
+                    // An error in an imported script is found again in each script that imports it.
                     if !self.problems.contains(&problem) {
                         self.problems.push(problem);
                     }
@@ -230,7 +246,8 @@ impl Findings {
             }
         }
         for (name, why) in without_a_say {
-            // A function that was meant to have a say is told of by itself.
+            // Skip a script with another problem. Its function may only be misspelled, which is
+            // reported already.
             let is_told = self.problems.iter().any(|problem| problem.file.as_ref() == Some(&name));
             if !imported.contains(&name) && !is_told {
                 self.problems.push(why);
@@ -239,12 +256,12 @@ impl Findings {
         imported
     }
 
-    fn show(mut self, as_json: bool, terminal: &Terminal) -> anyhow::Result<Ending> {
+    fn show(mut self, as_json: bool, terminal: &Terminal) -> anyhow::Result<Completion> {
         let mut sources = Sources::default();
         self.problems.iter_mut().for_each(|problem| sources.complete(problem));
         if as_json {
-            let answer = serde_json::json!({ "checked": self.checked, "problems": self.problems });
-            terminal.answer(answer)?;
+            let answer = serde_json::json!({ "checked": self.checked, "problems": self.problems, "warnings": self.warnings });
+            terminal.json(answer)?;
         } else {
             for checked in &self.checked {
                 terminal.detail(format_args!("checked {checked}"));
@@ -255,18 +272,21 @@ impl Findings {
             for problem in &self.problems {
                 terminal.answer(format_args!("{}\n", sources.render(problem, terminal.has_colour())))?;
             }
+            for warning in &self.warnings {
+                terminal.message(format_args!("warning: {warning}"));
+            }
             let checked = text::count(self.checked.len(), "file");
             match self.problems.len() {
                 0 => terminal.say(format_args!("{checked} checked, all is well"))?,
                 n => terminal.say(format_args!("{checked} checked, {} found", text::count(n, "problem")))?,
             }
         }
-        Ok(if self.problems.is_empty() { Ending::Done } else { Ending::Found })
+        Ok(if self.problems.is_empty() { Completion::Done } else { Completion::Found })
     }
 }
 
-/// Returns what a script makes of a marker that could be one, as people are shown it.
-fn told(destination: &str, kind: Kind, rendered: &Rendered) -> String {
+/// Formats the output of a render script for a sample marker.
+fn describe_rendered(destination: &str, kind: Kind, rendered: &Rendered) -> String {
     let mut told = format!("{destination}, a {}:", kind.as_str());
     match rendered {
         Rendered::Nothing { why } if why.is_empty() => told.push_str(" nothing"),
@@ -284,16 +304,30 @@ fn told(destination: &str, kind: Kind, rendered: &Rendered) -> String {
     told
 }
 
-/// Returns whether a destination renders with this script.
-fn is_of_a_destination(script: &Path, config: &Config) -> bool {
-    let same = |file: &Path| file == script || fs::canonicalize(file).ok() == fs::canonicalize(script).ok();
-    config.destinations.iter().any(|destination| match &destination.target {
-        Target::Http(Http { render: RenderScript::File(file), .. }) => same(file),
-        _ => false,
+/// Returns a warning if the destination sets commit statuses for changes or releases.
+fn warning(destination: &str, http: &Http) -> Option<String> {
+    let is_gitea = matches!(&http.render, RenderScript::Shipped(shipped) if shipped.name == Shipped::GITEA);
+    let risky: Vec<_> =
+        http.kinds.iter().filter(|kind| matches!(kind, Kind::Change | Kind::Release)).collect();
+    let [first, ..] = &risky[..] else { return None };
+    is_gitea.then(|| {
+        format!(
+            "destination `{destination}`: a commit status for a `{}` counts as a successful check, and Gitea \
+             may merge a pull request that waits for its checks; set `kinds` to [\"deployment\", \
+             \"rollback\"]",
+            first.as_str()
+        )
     })
 }
 
-/// Returns whether everything that `rule` says, `other` has said before it.
+/// Returns true if a destination uses this render script.
+fn is_of_a_destination(script: &Path, config: &Config) -> bool {
+    let same = |file: &Path| file == script || fs::canonicalize(file).ok() == fs::canonicalize(script).ok();
+    let mut scripted = config.destinations.iter().filter_map(|to| to.target.scripted());
+    scripted.any(|http| http.render.path().is_some_and(same))
+}
+
+/// Returns true if `other` is the same service as `rule` and covers all of its paths.
 fn shadows(other: &ServiceRule, rule: &ServiceRule) -> bool {
     let has_paths = other.paths.is_empty() || rule.paths.iter().all(|path| other.paths.contains(path));
     other.name == rule.name

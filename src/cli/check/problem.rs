@@ -1,114 +1,119 @@
-//! One thing that is wrong, with its place: for people with the line and a caret, for editors as JSON.
+//! A problem with its position: shown to people with the source line and a caret, and to editors as
+//! JSON.
 
-use std::{collections::BTreeMap, fs, io::Read as _, ops::Range};
+use std::{collections::BTreeMap, io::Read as _, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use crate::{
     config::{self, Shipped},
-    policy::{Finding, PolicyError, ScriptError},
-    text,
+    policy::{LintFinding, PolicyError, ScriptError},
+    sys::regular_file,
+    text::{self, Hinted},
 };
 
-/// How much of a file is read to show a line of it, in bytes. Nothing larger was compiled.
+/// Maximum number of bytes read from a file to show one of its lines. Scripts are limited to less.
 const MAX_SHOWN: u64 = 1 << 20;
 
-/// How wide a line may be that is shown, in bytes: beyond it, the place alone has to do.
+/// Maximum length of a line that is shown, in bytes. For a longer line, only the position is shown.
 const MAX_LINE: usize = 400;
 
-/// One thing that is wrong.
+/// A problem in a file or with the configuration as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Problem {
-    /// The file.
+    /// Name of the file.
     pub file: Option<String>,
-    /// The line, from 1 on.
+    /// Line, counted from 1.
     pub line: Option<usize>,
-    /// The column in characters, from 1 on.
+    /// Column in characters, counted from 1.
     pub column: Option<usize>,
-    /// The column behind the last character.
+    /// Column after the last character.
     pub end_column: Option<usize>,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What to do.
+    /// Advice on how to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
 
 impl Problem {
-    /// Returns a problem that has no place in a file.
+    /// Returns a problem without a position.
     pub fn with(file: Option<String>, message: impl Into<String>) -> Self {
         Self { file, line: None, column: None, end_column: None, message: message.into(), fix: None }
     }
 
-    /// Returns a problem with a line as a whole.
+    /// Returns a problem with a whole line.
     pub fn at_line(file: String, line: usize, message: impl Into<String>) -> Self {
         Self { line: Some(line), ..Self::with(Some(file), message) }
     }
 
-    /// Returns the problem on a line: `FILE:LINE:COLUMN: what is wrong`.
+    /// Formats the problem on one line: `FILE:LINE:COLUMN: MESSAGE`.
     pub fn brief(&self) -> String {
         let place = [self.file.clone(), self.line.map(|n| n.to_string()), self.column.map(|n| n.to_string())];
         let parts = place.into_iter().flatten().chain([format!(" {}", self.message)]);
         text::line_of(parts.collect::<Vec<_>>().join(":").trim_start(), MAX_LINE)
     }
 
-    /// Returns the problem with what to do.
+    /// Adds advice on how to fix the problem.
     pub fn fixed_by(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
     }
 
-    /// Returns what is wrong with a configuration.
-    pub fn of_config(problem: &config::Problem) -> Self {
+    /// Converts a problem of the configuration.
+    pub fn of_config(problem: &config::ConfigProblem) -> Self {
         let (line, column) = problem.place().unzip();
         let file = Some(problem.path().display().to_string());
-        let (message, fix) = text::split_meant(problem.message());
-        Self { line, column, fix, ..Self::with(file, message) }
+        let Hinted { message, hint } = problem.message().clone();
+        Self { line, column, fix: hint, ..Self::with(file, message) }
     }
 
-    /// Returns why there is no policy.
+    /// Converts an error from loading a policy.
     pub fn of_policy(err: &PolicyError) -> Self {
         match err {
             PolicyError::Script(err) => Self::of_script(err),
-            PolicyError::Unreadable { path, why } => {
+            PolicyError::Unfit { path, why } => {
                 Self::with(Some(path.clone()), format!("failed to read the script: {why}"))
+            }
+            PolicyError::Unreadable { path, source } => {
+                Self::with(Some(path.clone()), format!("failed to read the script: {source}"))
             }
         }
     }
 
-    /// Returns what is wrong with a script.
+    /// Converts an error in a script.
     pub fn of_script(err: &ScriptError) -> Self {
         Self::of_finding(err.file(), err.finding())
     }
 
-    /// Returns what was found in a script.
-    pub fn of_finding(file: &str, finding: Finding) -> Self {
-        let Finding { line, column, width, message, fix } = finding;
+    /// Converts a finding in a script.
+    pub fn of_finding(file: &str, finding: LintFinding) -> Self {
+        let LintFinding { line, column, width, message, fix } = finding;
         let end_column = column.filter(|_| width > 0).map(|column| column + width);
         Self { file: Some(file.to_string()), line, column, end_column, message, fix }
     }
 }
 
-/// Files by name, each read once.
+/// The contents of files, each read once.
 #[derive(Default)]
 pub(super) struct Sources(BTreeMap<String, Option<String>>);
 
 impl Sources {
-    /// Returns the text of a file, as far as it can be shown.
+    /// Returns the text of a file, up to `MAX_SHOWN` bytes.
     fn text(&mut self, file: &str) -> Option<&str> {
         let read = || {
             if let Some(shipped) = Shipped::all().find(|shipped| shipped.place() == file) {
                 return Some(shipped.text.to_string());
             }
             let mut text = String::new();
-            fs::File::open(file).ok()?.take(MAX_SHOWN).read_to_string(&mut text).ok()?;
+            regular_file::open(file.as_ref()).ok()?.take(MAX_SHOWN).read_to_string(&mut text).ok()?;
             Some(text)
         };
         self.0.entry(file.to_string()).or_insert_with(read).as_deref()
     }
 
-    /// Fills in where a problem ends: with the word that begins at its place.
+    /// Sets the end of a problem, by default to the end of the word at its start.
     pub fn complete(&mut self, problem: &mut Problem) {
         let Some(range) = self.range(problem) else { return };
         let file = problem.file.as_deref().unwrap_or_default();
@@ -117,7 +122,7 @@ impl Sources {
         }
     }
 
-    /// Returns the bytes of the file that a problem is about.
+    /// Returns the byte range of a problem in its file.
     fn range(&mut self, problem: &Problem) -> Option<Range<usize>> {
         let (line, column) = (problem.line?, problem.column.unwrap_or(1));
         let end_column = problem.end_column;
@@ -135,7 +140,7 @@ impl Sources {
         Some(start + from..start + from + width)
     }
 
-    /// Returns a problem as it is shown to people.
+    /// Formats a problem for people.
     pub fn render(&mut self, problem: &Problem, has_colour: bool) -> String {
         let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
         let range = self.range(problem);
@@ -161,13 +166,14 @@ impl Sources {
     }
 }
 
-/// Returns whether the line that holds the byte at `start` is short enough to be shown.
+/// Returns true if the line that contains the byte at `start` is short enough to show.
 fn is_short(text: &str, start: usize) -> bool {
     let before = text[..start].rsplit('\n').next().unwrap_or_default().len();
     before + text[start..].lines().next().unwrap_or_default().len() <= MAX_LINE
 }
 
-/// Returns how many bytes the word has with which `rest` begins: a name, a text in quotation marks, or one character.
+/// Returns the length of the word at the start of `rest`, in bytes. A word is a name, a quoted text
+/// or a single character.
 fn word(rest: &str) -> usize {
     let Some(first) = rest.chars().next() else { return 0 };
     if matches!(first, '"' | '\'' | '`') {
@@ -179,15 +185,4 @@ fn word(rest: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_without_an_end_is_about_a_word() {
-        for (rest, width) in
-            [("brnch == 1", 5), ("\"a b\" x", 5), ("é", 2), ("(x)", 1), ("", 0), ("\"open", 5)]
-        {
-            assert_eq!(word(rest), width, "{rest}");
-        }
-    }
-}
+mod tests;

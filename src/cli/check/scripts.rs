@@ -1,69 +1,38 @@
-//! Which scripts there are to be checked, and which of them nobody will ever ask.
+//! Finds the scripts to check, and reports those that no repository ever uses.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Component, Path, PathBuf},
 };
 
 use super::problem::Problem;
 
-/// How many directories below the one of scripts are looked into: imports may be as deep.
-const MAX_DEPTH: usize = 8;
-
-/// Finds every script below the directory.
-pub(super) fn find(dir: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let mut scripts = Vec::new();
-    let mut dirs = vec![(dir.to_path_buf(), 0)];
-    while let Some((dir, depth)) = dirs.pop() {
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(err) => {
-                let dir = Some(dir.display().to_string());
-                problems.push(Problem::with(dir, format!("failed to list the scripts: {err}")));
-                continue;
-            }
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if depth < MAX_DEPTH {
-                    dirs.push((path, depth + 1));
-                }
-            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("rhai")) {
-                scripts.push(path);
-            }
-        }
-    }
-    scripts.sort();
-    scripts
-}
-
-/// Returns the scripts below `dir` that speak for no repository, and that no other script imports.
+/// Reports the scripts below `dir` that no repository uses and no script imports, and names that
+/// differ only in case.
 pub(super) fn unreachable(dir: &Path, scripts: &[PathBuf], imported: &BTreeSet<String>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut by_name: BTreeMap<String, &Path> = BTreeMap::new();
     for script in scripts {
         let file = script.display().to_string();
         let Ok(inside) = script.strip_prefix(dir) else { continue };
-        // The case of names does not matter, so two that differ in nothing else are one too many.
+        // Names are matched without regard to case, so names that differ only in case are
+        // duplicates.
         if let Some(other) = by_name.insert(inside.to_string_lossy().to_lowercase(), script) {
-            let message = format!("`{}` differs from it only in case", other.display());
-            problems.push(Problem::with(Some(file.clone()), message).fixed_by("keep one"));
+            let message = format!("its name differs from `{}` only in case", other.display());
+            problems.push(Problem::with(Some(file.clone()), message).fixed_by("keep only one of them"));
         }
         if imported.contains(&file) {
             continue;
         }
         let names: Vec<_> = inside.components().map(name).collect();
         if names.len() > 2 {
-            let message = "no repository has a policy here, and no script imports it";
-            let fix = "layers are `site.rhai`, `OWNER.rhai` and `OWNER/REPO.rhai`";
+            let message = "no repository uses a script at this path, and no script imports it";
+            let fix = "name it `site.rhai`, `OWNER.rhai` or `OWNER/REPO.rhai`";
             problems.push(Problem::with(Some(file), message).fixed_by(fix));
         } else if let Some(wrong) = names.iter().find(|name| !is_possible(name)) {
-            let message = format!("nobody in Gitea can be called `{wrong}`, so this script is never asked");
+            let message = format!("Gitea does not allow the name `{wrong}`, so this script is never used");
             problems.push(
-                Problem::with(Some(file), message)
-                    .fixed_by("names have letters, digits, `-`, `_` and `.` only"),
+                Problem::with(Some(file), message).fixed_by("use only letters, digits, `-`, `_` and `.`"),
             );
         }
     }
@@ -75,7 +44,8 @@ fn name(component: Component<'_>) -> String {
     name.strip_suffix(".rhai").unwrap_or(&name).to_string()
 }
 
-/// Returns whether Gitea allows the name of an owner or a repository (modules/validation/helpers.go, models/repo/repo.go).
+/// Returns true if Gitea allows the name for an owner or a repository
+/// (modules/validation/helpers.go, models/repo/repo.go).
 fn is_possible(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -1,4 +1,4 @@
-//! A test marker to one destination, what it answered, and what to do about it.
+//! Sends a test marker to one destination, and explains the answer.
 
 use std::time::Duration;
 
@@ -6,89 +6,92 @@ use serde::Serialize;
 
 use super::LIGHTSTEP;
 use crate::{
-    config::{Config, Destination, Target},
+    config::{Config, Destination},
     delivery::{Probed, send_test},
     doctor,
 };
 
-/// How many characters the access tokens of Lightstep have (reference/lightstep.md, section 1d).
+/// Lengths of Lightstep's access tokens, in characters (reference/lightstep.md, section 1d).
 const TOKEN_LENGTHS: [usize; 3] = [32, 84, 104];
 
-/// What came of a test marker.
+/// Result of a test marker.
 #[derive(Debug, Serialize)]
-pub(super) struct Test {
+pub(super) struct DestinationTest {
     pub destination: String,
     pub address: String,
-    pub answer: Answer,
-    /// The HTTP status of a no.
+    pub answer: TestAnswer,
+    /// HTTP status of a refusal.
     pub status: Option<u16>,
-    /// What was said, or what happened.
+    /// Text of the answer, or the error.
     pub why: Option<String>,
-    /// What to do.
+    /// Advice on how to fix it.
     pub fix: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
-    /// It took the marker.
+pub(super) enum TestAnswer {
+    /// The destination accepted the marker.
     Taken,
-    /// It knows us, as far as its script can ask. A script's destination gets no test marker, which would be taken for a deployment.
+    /// The destination answered the probe of its script. It gets no test marker, because it could
+    /// take one for a deployment.
     Known,
-    /// Something answers there; its script has no question to ask.
+    /// A server answers at the address. The destination's script defines no probe.
     Reached,
-    /// It took the request, and not the marker in it.
+    /// The destination accepted the request and rejected the marker in it.
     Rejected,
-    /// It said no for good.
+    /// The destination refused the request permanently.
     Refused,
-    /// It did not take it now, or no answer came.
+    /// The destination did not accept the marker this time, or did not answer.
     Later,
-    /// Nothing was sent.
+    /// Nothing was sent, because a secret cannot be read.
     Unready,
 }
 
-pub(super) fn test(destination: &Destination, config: &Config) -> Test {
+pub(super) fn test(destination: &Destination, config: &Config) -> DestinationTest {
     let timeout = config.delivery.timeout;
-    let mut test = Test {
+    let mut test = DestinationTest {
         destination: destination.name.clone(),
         address: destination.address().into(),
-        answer: Answer::Taken,
+        answer: TestAnswer::Taken,
         status: None,
         why: None,
         fix: None,
     };
     if let Some(why) = missing_secret(destination, timeout) {
-        test.answer = Answer::Unready;
+        test.answer = TestAnswer::Unready;
         test.why = Some(why);
-        test.fix = Some("put the secret where the configuration says, readable to Gitea's user".into());
+        test.fix = Some("put the secret where the configuration says, and let Gitea's user read it".into());
         return test;
     }
     let tested = send_test(destination, config);
     let may_be_partial = tested.rejected;
     test.answer = match &tested.probed {
-        Probed::Takes if matches!(destination.target, Target::Http(_)) => Answer::Known,
-        Probed::Takes if may_be_partial.is_empty() || may_be_partial.starts_with("warning") => Answer::Taken,
-        Probed::Takes => Answer::Rejected,
-        Probed::Answers => Answer::Reached,
-        Probed::Later(_) => Answer::Later,
+        Probed::Takes if !tested.is_marker => TestAnswer::Known,
+        Probed::Takes if may_be_partial.is_empty() || may_be_partial.starts_with("warning") => {
+            TestAnswer::Taken
+        }
+        Probed::Takes => TestAnswer::Rejected,
+        Probed::Answers => TestAnswer::Reached,
+        Probed::Later(_) => TestAnswer::Later,
         Probed::Refuses { status, .. } => {
-            test.status = Some(*status);
-            Answer::Refused
+            test.status = *status;
+            TestAnswer::Refused
         }
     };
     if !may_be_partial.is_empty() {
         test.why = Some(may_be_partial);
-        if test.answer == Answer::Rejected {
-            test.fix = Some("what it says is all there is to know; markers would be rejected alike".into());
+        if test.answer == TestAnswer::Rejected {
+            test.fix = Some("the answer gives no other reason; other markers would be rejected too".into());
         }
     }
     let status = test.status;
-    if let Some((why, fix)) = doctor::told(destination, tested.probed) {
+    if let Some((why, fix)) = doctor::describe(destination, tested.probed) {
         test.fix = Some(match status {
             Some(401 | 403) if destination.name == LIGHTSTEP => token_advice(destination, timeout),
-            // It is told with the remedy.
+            // `why` already contains the remedy.
             None if why.contains("certificate") || why.starts_with("TLS") => {
-                "nothing is sent before that is right; markers wait meanwhile".into()
+                "nothing is sent until this is fixed; markers stay in the spool".into()
             }
             _ => fix.into(),
         });
@@ -97,7 +100,7 @@ pub(super) fn test(destination: &Destination, config: &Config) -> Test {
     test
 }
 
-/// Returns why a secret cannot be read, if one cannot.
+/// Returns an error message if one of the destination's secrets cannot be read.
 fn missing_secret(destination: &Destination, timeout: Duration) -> Option<String> {
     destination.secrets().find_map(|(name, source)| {
         let err = source.read(timeout).err()?;
@@ -106,15 +109,13 @@ fn missing_secret(destination: &Destination, timeout: Duration) -> Option<String
 }
 
 fn token_advice(destination: &Destination, timeout: Duration) -> String {
-    let mut advice = "`token` has to be an access token of the project, from its Settings > Access Tokens; an API key is another \
-                      thing. It is read anew with the next delivery"
+    let mut advice = "set `token` to an access token of the project, from its Settings > Access Tokens; an \
+                      API key does not work. The next delivery reads the token again"
         .to_string();
     let length =
         destination.secrets().find_map(|(_, source)| Some(source.read(timeout).ok()?.expose().len()));
     if let Some(length) = length.filter(|length| !TOKEN_LENGTHS.contains(length)) {
-        advice.push_str(&format!(
-            ". This one has {length} characters, and those of Lightstep have 32, 84 or 104"
-        ));
+        advice.push_str(&format!(". This one has {length} characters; Lightstep's have 32, 84 or 104"));
     }
     advice
 }

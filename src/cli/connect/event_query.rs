@@ -1,4 +1,4 @@
-//! The event query in Lightstep: made once, however often this is run, and kept as it should be.
+//! Creates Lightstep's event query, once for all runs, and updates it if it was changed.
 
 use std::time::Duration;
 
@@ -11,64 +11,64 @@ use crate::{
     marker::name,
     state::{
         State, StateError,
-        connected::{Connection, Connections},
+        connected::{ConnectedQueries, ConnectedQuery},
     },
 };
 
-/// What our event query is called.
+/// Name of the event query.
 const NAME: &str = "Deployments from Gitea";
 
-/// What came of the event query.
+/// Result of setting up the event query.
 #[derive(Debug, Serialize)]
 pub(super) struct SetUp {
     pub organization: String,
     pub project: String,
-    pub outcome: Outcome,
+    pub outcome: EventQueryOutcome,
     pub id: Option<String>,
     pub name: &'static str,
     pub query: String,
-    /// The HTTP status of a no.
+    /// HTTP status of a refusal.
     pub status: Option<u16>,
-    /// What was said, or what happened.
+    /// Text of the answer, or the error.
     pub why: Option<String>,
-    /// What to do.
+    /// Advice on how to fix it.
     pub fix: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// It was not there, and is now.
+pub(super) enum EventQueryOutcome {
+    /// The query was missing, and this run created it.
     Created,
-    /// It was there, and as it should be.
+    /// The query exists and is correct.
     Unchanged,
-    /// It was there and another, and is as it should be now.
+    /// The query differed, and this run corrected it.
     Updated,
-    /// An earlier run may have created it, and it is not known as what.
+    /// An earlier run may have created the query, but its ID is not known.
     Uncertain,
-    /// It is not there, or not as it should be.
+    /// The query is missing or incorrect.
     Failed,
 }
 
-/// Why it is not there.
-enum Failure {
+/// A failure to set up the event query.
+enum SetUpError {
     Api(RestError),
     State(StateError),
 }
 
-impl From<RestError> for Failure {
+impl From<RestError> for SetUpError {
     fn from(err: RestError) -> Self {
         Self::Api(err)
     }
 }
 
-impl From<StateError> for Failure {
+impl From<StateError> for SetUpError {
     fn from(err: StateError) -> Self {
         Self::State(err)
     }
 }
 
-/// Has the event query in the project, once.
+/// Creates the event query in the project unless an earlier run did, and corrects it if it differs.
 ///
 /// # Errors
 /// If the state directory cannot be read or written.
@@ -78,14 +78,14 @@ pub(super) fn set_up(
     state: &State,
     timeout: Duration,
 ) -> Result<SetUp, StateError> {
-    let mut made = Connections::open(state)?;
+    let mut made = ConnectedQueries::open(state)?;
     let known = made.of(&api.base, &api.organization, &api.project).cloned();
     let chosen = args.query.clone().or_else(|| known.as_ref()?.query.clone());
     let wanted = wanted(chosen.as_deref());
     let mut set_up = SetUp {
         organization: api.organization.clone(),
         project: api.project.clone(),
-        outcome: Outcome::Failed,
+        outcome: EventQueryOutcome::Failed,
         id: None,
         name: NAME,
         query: wanted.query.clone(),
@@ -93,7 +93,7 @@ pub(super) fn set_up(
         why: None,
         fix: None,
     };
-    let note = |id: Option<&str>| Connection {
+    let note = |id: Option<&str>| ConnectedQuery {
         api: api.base.clone(),
         organization: api.organization.clone(),
         project: api.project.clone(),
@@ -102,7 +102,7 @@ pub(super) fn set_up(
     };
     let is_certain = args.again || args.event_query.is_some();
     if known.as_ref().is_some_and(|known| known.event_query.is_none()) && !is_certain {
-        set_up.uncertain("an earlier run asked for it and never learned its id");
+        set_up.uncertain("an earlier run requested it, but did not get its id");
         return Ok(set_up);
     }
     let id = args.event_query.clone().or_else(|| known.as_ref()?.event_query.clone());
@@ -117,30 +117,35 @@ pub(super) fn set_up(
                     queries.update(&id, &wanted)?;
                 }
                 made.put(note(Some(&id)))?;
-                return Ok((if is_right { Outcome::Unchanged } else { Outcome::Updated }, id));
+                return Ok((
+                    if is_right { EventQueryOutcome::Unchanged } else { EventQueryOutcome::Updated },
+                    id,
+                ));
             }
             if args.event_query.is_some() {
                 let why = format!("project {} has no event query with this id", api.project);
                 return Err(RestError::Refused { status: 404, why, after: None }.into());
             }
         }
-        // Should this process die, the next one knows that it may be there.
+        // Record this before the request. If this process dies, the next run knows that the query
+        // may exist.
         made.put(note(None))?;
         has_begun = true;
         let id = queries.create(&wanted)?;
         made.put(note(Some(&id)))?;
-        Ok((Outcome::Created, id))
+        Ok((EventQueryOutcome::Created, id))
     })();
     match came {
         Ok((outcome, id)) => {
             set_up.outcome = outcome;
             set_up.id = Some(id);
         }
-        Err(Failure::State(err)) => return Err(err),
-        Err(Failure::Api(err)) if has_begun && err.may_have_acted() => set_up.uncertain(&err.to_string()),
-        Err(Failure::Api(err)) => {
+        Err(SetUpError::State(err)) => return Err(err),
+        Err(SetUpError::Api(err)) if has_begun && err.may_have_acted() => set_up.uncertain(&err.to_string()),
+        Err(SetUpError::Api(err)) => {
             if has_begun {
-                // Certainly nothing was made, and an id that was known may be good again another day.
+                // The query was certainly not created. Restore the previous record, because an ID
+                // that is not found now may be found later.
                 match known {
                     Some(known) => made.put(known)?,
                     None => made.forget(&api.base, &api.organization, &api.project)?,
@@ -156,16 +161,16 @@ pub(super) fn set_up(
 
 impl SetUp {
     fn uncertain(&mut self, why: &str) {
-        self.outcome = Outcome::Uncertain;
-        self.why = Some(format!("{why}, so it may be there"));
+        self.outcome = EventQueryOutcome::Uncertain;
+        self.why = Some(format!("{why}, so it may exist"));
         self.fix = Some(format!(
-            "look for `{NAME}` among the event queries of the project: if it is there, run this again with `--event-query ID`, \
-             else with `--again`"
+            "look for `{NAME}` among the event queries of the project: if it exists, run this again with \
+             `--event-query ID`, else with `--again`"
         ));
     }
 }
 
-/// Returns the event query as it should be. The attribute's name stands in quotes, as in the examples of Lightstep's own
+/// Returns the event query as it should be. The attribute's name is quoted as in Lightstep's
 /// documentation of log queries (docs.lightstep.com/docs/gs-with-log-queries).
 fn wanted(chosen: Option<&str>) -> EventQuery {
     let is = |kind: &str| format!("\"{}\" == \"gitea_lightstep.{kind}\"", name::EVENT_NAME);
@@ -187,36 +192,40 @@ fn wanted(chosen: Option<&str>) -> EventQuery {
         query,
         source: "gitea".into(),
         kind: "deployment".into(),
-        description: "Made by gitea-lightstep connect, which puts it right when it is run again".into(),
+        description: "Created by gitea-lightstep connect, which restores it on each run".into(),
         tooltip_fields: fields.map(Into::into).into(),
     }
 }
 
 fn advice(err: &RestError, args: &ConnectArgs) -> &'static str {
     match err {
-        RestError::Unready(_) => "put the API key where `api_key` says, readable to Gitea's user",
+        RestError::Unready(_) => "put the API key where `api_key` says, and let Gitea's user read it",
         RestError::NoAnswer { .. } => {
-            "see that this machine may reach `api`, through `proxy` where only a proxy may go out, and run this again"
+            "check that this machine can reach `api`, or set `proxy` if only a proxy can; then run this \
+             again"
         }
-        RestError::Garbled(_) => "see that `api` is the address of Lightstep's API, and run this again",
+        RestError::Garbled(_) => "check that `api` is the address of Lightstep's API, and run this again",
         RestError::Refused { status: 400 | 422, .. } => {
-            "the query is not one that it takes: write it as the query editor for logs does, and give it with `--query`"
+            "Lightstep does not accept the query: write it as the query editor for logs does, and pass it \
+             with `--query`"
         }
         RestError::Refused { status: 401, .. } => {
-            "the API key is wrong or a year old, or `organization` is not its own: make one in Account settings > API Keys, with a role \
-             that may edit the project; an access token is another thing"
+            "the API key is wrong, expired (after a year) or not of this `organization`: create one in \
+             Account settings > API Keys, with a role that may edit the project; an access token does not \
+             work"
         }
         RestError::Refused { status: 403, .. } => {
-            "the API key may not do that: it needs a role that may edit the project"
+            "the API key has no permission: it needs a role that may edit the project"
         }
         RestError::Refused { status: 404, .. } if args.event_query.is_some() => {
-            "name the id of one that is there, or leave `--event-query` out to have one created"
+            "pass the id of an existing event query, or omit `--event-query` to create one"
         }
         RestError::Refused { status: 404, .. } => {
-            "see that `organization` and `project` are as in the addresses of Lightstep, and that `api` is right"
+            "check that `organization` and `project` are as in Lightstep's addresses, and that `api` is \
+             right"
         }
-        RestError::Refused { status: 429, .. } => "it was asked too often: run this again in a few minutes",
-        RestError::Refused { status: 300..400, .. } => "name the address that it redirects to in `api`",
-        RestError::Refused { .. } => "run this again later; what it says is all there is to know",
+        RestError::Refused { status: 429, .. } => "too many requests: run this again in a few minutes",
+        RestError::Refused { status: 300..400, .. } => "set `api` to the address that it redirects to",
+        RestError::Refused { .. } => "run this again later",
     }
 }

@@ -1,4 +1,4 @@
-//! What arrived, told from the receiver's side: nothing here but what the wire said.
+//! Log records and spans that the receiver got, described from the received data alone.
 
 use std::time::Instant;
 
@@ -8,27 +8,26 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{
-    git::Pushed,
+    git::FinishedPush,
     receiver::{Export, Received},
 };
 use crate::{
-    marker::name,
-    otlp::Signal,
+    marker::{Signal, name},
     text::{self, Hex},
 };
 
-/// One log record or one span.
+/// A log record or a span.
 pub(super) struct Arrival {
     pub at: Instant,
     pub signal: Signal,
     pub event: String,
     trace_id: String,
     span_id: String,
-    /// Of the resource first, then of the record or span itself.
+    /// Attributes of the resource, then of the record or span.
     attributes: Vec<KeyValue>,
 }
 
-/// Returns what one request carried.
+/// Returns the items of one request.
 pub(super) fn arrivals(received: Received) -> Vec<Arrival> {
     let at = received.at;
     match received.export {
@@ -68,14 +67,14 @@ pub(super) fn arrivals(received: Received) -> Vec<Arrival> {
 }
 
 impl Arrival {
-    /// Returns the id by which a repeat is known.
+    /// Returns the marker's ID, which identifies a repeated delivery.
     pub fn marker_id(&self) -> String {
         self.attribute(name::MARKER_ID).unwrap_or_default()
     }
 
-    /// Returns what it says of itself, by what a person would call it. A span's marker has arrived as
-    /// a record, so it is told in short.
-    pub fn told(&self) -> Vec<(&'static str, String)> {
+    /// Returns the attributes to show, each with a label. A span is shown in short, because its
+    /// marker also arrives as a log record.
+    pub fn report_lines(&self) -> Vec<(&'static str, String)> {
         let mut told = vec![
             ("service", self.attribute(name::SERVICE_NAME)),
             ("version", self.attribute(name::SERVICE_VERSION)),
@@ -93,10 +92,10 @@ impl Arrival {
         told.into_iter().filter_map(|(what, value)| Some((what, value?))).collect()
     }
 
-    /// Says when it arrived, seen from the push.
-    pub fn when(&self, push: &Pushed) -> String {
+    /// Returns the time of arrival, relative to the push.
+    pub fn when(&self, push: &FinishedPush) -> String {
         let began = self.at.saturating_duration_since(push.began).as_millis();
-        // A delivery does not wait for git, which has a little to tidy up after its hooks.
+        // A delivery can arrive before the push ends, because git has work left after its hooks.
         let (gap, side) = match push.ended.checked_duration_since(self.at) {
             Some(before) => (before.as_millis(), "before"),
             None => (self.at.saturating_duration_since(push.ended).as_millis(), "after"),
@@ -122,58 +121,4 @@ fn joined(resource: Option<&Resource>, own: Vec<KeyValue>) -> Vec<KeyValue> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use opentelemetry_proto::tonic::{
-        collector::logs::v1::ExportLogsServiceRequest,
-        logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
-    };
-
-    use super::*;
-
-    fn text(key: &str, value: &str) -> KeyValue {
-        let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) });
-        KeyValue { key: key.into(), value, ..KeyValue::default() }
-    }
-
-    fn arrival(at: Instant) -> Arrival {
-        let record = LogRecord {
-            event_name: "gitea_lightstep.release".into(),
-            trace_id: vec![0xab; 16],
-            attributes: vec![text(name::USER_NAME, "ann"), text(name::MARKER_ID, "0102")],
-            ..LogRecord::default()
-        };
-        let resource_logs = ResourceLogs {
-            resource: Some(Resource {
-                attributes: vec![text(name::SERVICE_NAME, "shop\x1b[2J")],
-                ..Resource::default()
-            }),
-            scope_logs: vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }],
-            ..ResourceLogs::default()
-        };
-        let export = Export::Logs(ExportLogsServiceRequest { resource_logs: vec![resource_logs] });
-        arrivals(Received { at, export }).pop().expect("one record")
-    }
-
-    #[test]
-    fn a_record_is_told_by_what_the_wire_said_and_nothing_else() {
-        let arrival = arrival(Instant::now());
-        assert_eq!(arrival.event, "gitea_lightstep.release");
-        let told: Vec<_> =
-            arrival.told().into_iter().map(|(what, value)| format!("{what}={value}")).collect();
-        let trace = format!("trace={}", "ab".repeat(16));
-        assert_eq!(told, ["service=shop\\u{1b}[2J", "pushed by=ann", &trace, "marker=0102"]);
-    }
-
-    #[test]
-    fn the_time_is_told_from_both_ends_of_the_push() {
-        let began = Instant::now();
-        let after = |ms| began + Duration::from_millis(ms);
-        let push = Pushed { began, ended: after(20), said: Vec::new() };
-        let when = |ms| arrival(after(ms)).when(&push);
-        assert_eq!(when(17), "17 ms after the push began, 3 ms before it ended");
-        assert_eq!(when(20), "20 ms after the push began, as it ended");
-        assert_eq!(when(25), "25 ms after the push began, 5 ms after it ended");
-    }
-}
+mod tests;

@@ -1,48 +1,50 @@
-//! `demo`: everything at work on a throw-away repository, seen from both ends.
+//! `demo`: shows pushes, markers and their delivery in a temporary repository, from both ends.
 //!
-//! The pusher's end is the real git, the server's is a bare repository as Gitea lays it out, and the
-//! back end is a receiver in this process. Nothing leaves the machine and nothing stays on it.
+//! The client is the real git, the server is a bare repository laid out like Gitea's, and the back
+//! end is a receiver in this process. The demo sends nothing to other machines, and removes its
+//! files when it ends.
 
 mod arrival;
 mod git;
-mod gitea;
-pub mod receiver;
+mod receiver;
 mod sandbox;
 mod timing;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arrival::{Arrival, arrivals};
 use clap::Args;
-use git::Pushed;
-use gitea::Bare;
+use git::FinishedPush;
 use receiver::Receiver;
 use sandbox::{Clone, Sandbox};
 use timing::Timing;
 
-use super::{Ending, log, terminal::Terminal};
+use super::{Completion, log, terminal::Terminal};
 use crate::{
-    otlp::{self, Signal},
-    policy::Kind,
+    marker::{Kind, Signal},
+    otlp,
+    sys::time::Deadline,
     text,
-    time::Deadline,
 };
 
-/// How long what a push should bring may be on its way.
+/// Time limit for everything that a push should deliver.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Name of the repository in the story.
+const SHOP: &str = "shop";
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Keep the repositories, the configuration and the journal, and say where they are
+    /// Keep the repositories, the configuration and the journal, and print the path
     #[arg(long)]
     keep: bool,
 }
 
-/// One push, with what leads to it and what it should bring.
+/// A push, with the commands before it and the markers it should create.
 struct Chapter {
     title: &'static str,
-    /// What a person types, up to the push; each commit is of a change that is made just before.
+    /// Commands, ending with the push. Each commit contains a change made just before it.
     commands: &'static [&'static [&'static str]],
     brings: &'static [(Signal, Kind)],
 }
@@ -76,8 +78,8 @@ const STORY: [Chapter; 3] = [
     },
 ];
 
-/// Tells the story, and leaves the machine as it was.
-pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> anyhow::Result<Ending> {
+/// Runs all chapters, then removes the temporary files unless `--keep` was given.
+pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> anyhow::Result<Completion> {
     let sandbox = Sandbox::make(args.keep)?;
     let ending = tell(args, &sandbox, terminal);
     if args.keep {
@@ -87,58 +89,54 @@ pub(super) fn run(args: &DemoArgs, terminal: &Terminal) -> anyhow::Result<Ending
     ending.and_then(|ending| left.map(|()| ending))
 }
 
-fn tell(args: &DemoArgs, sandbox: &Sandbox, terminal: &Terminal) -> anyhow::Result<Ending> {
+fn tell(args: &DemoArgs, sandbox: &Sandbox, terminal: &Terminal) -> anyhow::Result<Completion> {
     let receiver = Receiver::start().context("failed to listen on a loopback port")?;
-    let binary = std::env::current_exe().context("failed to find this program's own file")?;
     sandbox.configure(&receiver.endpoint())?;
-    let shop = sandbox.bare("shop")?;
-    shop.install(&binary, &sandbox.config())?;
-    let clone = sandbox.clone("shop")?;
-    sandbox.git().run(clone.path(), ["remote", "add", "origin", &Sandbox::address(&shop)])?;
+    sandbox.install(&sandbox.bare(SHOP)?)?;
+    let clone = sandbox.clone(SHOP)?;
+    clone.run(&["remote", "add", "origin", &Sandbox::address(SHOP)])?;
 
-    terminal
-        .say("acme/shop is a throw-away repository, laid out as Gitea does it, with the hook installed.")?;
+    terminal.say("acme/shop is a throw-away repository, laid out like Gitea's, with the hook installed.")?;
     terminal
         .say(format_args!("Its markers go to an OTLP receiver in this process, {}.", receiver.endpoint()))?;
     let mut demo = Demo { sandbox, receiver, terminal, seen: Vec::new() };
     for (nth, chapter) in STORY.iter().enumerate() {
         terminal.say(format_args!("\n{}", terminal.bold(&format!("{}. {}", nth + 1, chapter.title))))?;
-        if !demo.play(chapter, &shop, &clone)? {
-            return Ok(Ending::Found);
+        if !demo.play(chapter, &clone)? {
+            return Ok(Completion::Found);
         }
     }
-    if !demo.time(&binary)? {
-        return Ok(Ending::Found);
+    if !demo.time()? {
+        return Ok(Completion::Found);
     }
     further(args.keep, sandbox, terminal)?;
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
-/// The stage, and what has been seen on it.
+/// State of the running demo.
 struct Demo<'a> {
     sandbox: &'a Sandbox,
     receiver: Receiver,
     terminal: &'a Terminal,
-    /// Signal and marker of everything that arrived: a delivery may be repeated, and is told once.
+    /// Signal and marker ID of everything received. A delivery may be repeated, and is shown once.
     seen: Vec<(Signal, String)>,
 }
 
 impl Demo<'_> {
-    /// Plays one chapter; returns whether everything arrived.
-    fn play(&mut self, chapter: &Chapter, shop: &Bare, clone: &Clone) -> anyhow::Result<bool> {
+    /// Runs one chapter, and returns true if everything arrived.
+    fn play(&mut self, chapter: &Chapter, clone: &Clone<'_>) -> anyhow::Result<bool> {
         let Some((push, before)) = chapter.commands.split_last() else {
             return Ok(true);
         };
         for command in before {
             self.terminal.say(format_args!("   $ {}", git::typed(command)))?;
-            if let ["commit", "-m", title] = command {
-                clone.change(title)?;
-                self.sandbox.git().run(clone.path(), ["add", "--all"])?;
+            match command {
+                ["commit", "-m", title] => clone.commit(title)?,
+                other => clone.run(other)?,
             }
-            self.sandbox.git().run(clone.path(), command)?;
         }
         self.terminal.say(format_args!("   $ {}", git::typed(push)))?;
-        let pushed = self.sandbox.git().push(clone.path(), push, &shop.environment())?;
+        let pushed = clone.push(push, SHOP)?;
         for line in pushed.remote_lines() {
             self.terminal.say(format_args!("   {line}"))?;
         }
@@ -160,7 +158,7 @@ impl Demo<'_> {
         Ok(true)
     }
 
-    /// Returns what the next request brings that was not seen before.
+    /// Returns the new items of the next request.
     fn next(&mut self, deadline: Deadline) -> Option<Vec<Arrival>> {
         let mut arrived = arrivals(self.receiver.next(deadline)?);
         arrived.retain(|arrival| {
@@ -172,7 +170,7 @@ impl Demo<'_> {
         Some(arrived)
     }
 
-    fn show(&self, arrival: &Arrival, pushed: &Pushed) -> anyhow::Result<()> {
+    fn show(&self, arrival: &Arrival, pushed: &FinishedPush) -> anyhow::Result<()> {
         let form = match arrival.signal {
             Signal::Logs => "a log record",
             Signal::Traces => "a root span",
@@ -180,14 +178,14 @@ impl Demo<'_> {
         let event = self.terminal.bold(&arrival.event);
         self.terminal.answer(format_args!("\n   received {event}, {form}"))?;
         self.terminal.answer(format_args!("      {:<12} {}", "when", arrival.when(pushed)))?;
-        for (what, value) in arrival.told() {
+        for (what, value) in arrival.report_lines() {
             self.terminal.answer(format_args!("      {what:<12} {value}"))?;
         }
         Ok(())
     }
 
-    /// Tells what is known when something did not arrive.
-    fn explain(&self, missing: &[(Signal, Kind)], pushed: &Pushed) -> anyhow::Result<()> {
+    /// Prints git's output and the journal when something did not arrive.
+    fn explain(&self, missing: &[(Signal, Kind)], pushed: &FinishedPush) -> anyhow::Result<()> {
         let missing: Vec<_> = missing.iter().map(|(_, kind)| kind.as_str()).collect();
         self.terminal.message(format_args!(
             "this did not arrive within {} s of the push: {}",
@@ -206,26 +204,25 @@ impl Demo<'_> {
             Ok(())
         })?;
         if is_empty {
-            self.terminal.message("   nothing, so the hook did not run, or could not write");
+            self.terminal.message("   nothing: the hook did not run, or could not write");
         }
-        self.terminal.message("`gitea-lightstep demo --keep` leaves everything where it can be looked at");
+        self.terminal.message("`gitea-lightstep demo --keep` keeps all files for inspection");
         Ok(())
     }
 
-    /// Shows what the hook costs; returns whether every push brought its marker.
-    fn time(&mut self, binary: &Path) -> anyhow::Result<bool> {
+    /// Measures and prints the time that the hook adds. Returns true if every push delivered its
+    /// marker.
+    fn time(&mut self) -> anyhow::Result<bool> {
         self.terminal.say(format_args!("\n{}", self.terminal.bold("How long a push takes")))?;
-        let timing = Timing::measure(self.sandbox, binary)?;
+        let timing = Timing::measure(self.sandbox)?;
         self.terminal.say(format_args!("   {}", Timing::caption()))?;
-        for line in timing.told() {
+        for line in timing.report_lines() {
             self.terminal.answer(format_args!("   {line}"))?;
         }
         if cfg!(debug_assertions) {
             self.terminal.say("   This is a debug build; the hook of a release build is faster.")?;
         }
-        self.terminal.say(
-            "   One run on this machine, without a network: what the hook adds does not depend on one.",
-        )?;
+        self.terminal.say("   One run on this machine, without a network; the hook itself uses none.")?;
         let deadline = Deadline::after(PATIENCE);
         let mut arrived = 0;
         while arrived < timing.markers {
@@ -240,24 +237,25 @@ impl Demo<'_> {
     }
 }
 
-/// Says what to try next: `log` and `status` need a configuration, and ours goes unless it is kept.
+/// Suggests further commands. `log` and `status` need a configuration, and the demo's is removed
+/// unless `--keep` was given.
 fn further(is_kept: bool, sandbox: &Sandbox, terminal: &Terminal) -> anyhow::Result<()> {
-    terminal.say(format_args!("\n{}", terminal.bold("To look further")))?;
+    terminal.say(format_args!("\n{}", terminal.bold("Next steps")))?;
     let file = if is_kept {
         terminal.say(format_args!("   cd {}", sandbox.dir().display()))?;
         "config.toml"
     } else {
         terminal
-            .say(format_args!("   {:<45} the same, and everything is kept", "gitea-lightstep demo --keep"))?;
+            .say(format_args!("   {:<45} the same, but keep all files", "gitea-lightstep demo --keep"))?;
         "FILE"
     };
     for (command, what) in [
         ("log", "every decision and every delivery"),
-        ("status", "what waits, and how each destination stands"),
+        ("status", "the backlog and the state of each destination"),
     ] {
         let command = format!("gitea-lightstep --config {file} {command}");
         terminal.say(format_args!("   {command:<45} {what}"))?;
     }
-    terminal.say(format_args!("   {:<45} every command", "gitea-lightstep --help"))?;
+    terminal.say(format_args!("   {:<45} all commands", "gitea-lightstep --help"))?;
     Ok(())
 }

@@ -1,68 +1,76 @@
-//! The throw-away directory that everything happens in, and its end: no process that was started in
-//! it outlives it.
+//! The demo's temporary directory. Before it is removed, the demo waits for every process that was
+//! started in it.
 
 use std::{
     fs,
-    io::{self, Write as _},
-    os::unix::fs::DirBuilderExt as _,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
+use tempfile::TempDir;
 
-use super::{
-    git::Git,
-    gitea::{Bare, OWNER, PUSHER, make_dir},
+use super::git::{FinishedPush, typed};
+use crate::{
+    install::{Git, HookCommand},
+    scratch::{BareRepo, ScratchGit, make_dir, ssh_variables},
+    state::State,
+    text,
 };
-use crate::state::State;
 
-/// Where the server keeps its repositories, and people their clones.
+/// Directories of the server's repositories and of the clones.
 const REPOSITORIES: &str = "repositories";
 const CLONES: &str = "clones";
 
-/// How long a delivery process may go on after its push. It gives up by itself before that: see
-/// `linger` below.
+/// Owner of all repositories in the demo.
+const OWNER: &str = "acme";
+
+/// Login of the pusher.
+const PUSHER: &str = "ann";
+
+/// Time limit for a delivery process after its push. It normally gives up earlier, after the
+/// `linger` time below.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The directory.
+/// The temporary directory, and git with a home in it.
 pub(super) struct Sandbox {
-    dir: PathBuf,
-    git: Git,
-    /// Whether the directory is left alone when this goes.
-    stays: bool,
+    dir: TempDir,
+    git: ScratchGit,
+    is_kept: bool,
 }
 
-/// Somebody's clone.
-pub(super) struct Clone {
+/// A pusher's clone.
+pub(super) struct Clone<'a> {
+    git: &'a ScratchGit,
     path: PathBuf,
 }
 
 impl Sandbox {
-    /// Makes the directory, after a look at git.
+    /// Creates the directory.
     pub fn make(is_kept: bool) -> anyhow::Result<Self> {
-        let parent =
-            std::path::absolute(std::env::temp_dir()).context("failed to find the temporary directory")?;
-        let dir = parent.join(format!("gitea-lightstep-demo-{:016x}", fastrand::u64(..)));
-        let home = dir.join("home");
-        let git = Git::find(&home)?;
-        // Under a name that is there already, this fails: nobody else's directory is used or removed.
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .with_context(|| format!("failed to make `{}`", dir.display()))?;
-        let sandbox = Self { dir, git, stays: is_kept };
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let git = Git::all(Path::new("git"), &path).into_iter().next();
+        let git = git.context("failed to find `git` on the PATH; the demo needs it")?;
+        let mut dir = tempfile::Builder::new()
+            .prefix("gitea-lightstep-demo-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .context("failed to create a temporary directory")?;
+        dir.disable_cleanup(is_kept);
+        let home = dir.path().join("home");
         make_dir(&home)?;
-        // The detached deliveries become our children when their hook is gone, so that we can wait for
-        // them. Where the kernel cannot do that, they end a little after us.
+        // Make the detached deliveries children of this process when their hook exits, so that it
+        // can wait for them. If the kernel refuses, they end shortly after this process.
         let _ = set_child_subreaper(Some(getpid()));
-        Ok(sandbox)
+        Ok(Self { git: ScratchGit::new(git, &home), dir, is_kept })
     }
 
-    /// Writes the configuration: markers go to `endpoint`.
+    /// Writes a configuration that sends markers to `endpoint`.
     pub fn configure(&self, endpoint: &str) -> anyhow::Result<()> {
         let path = self.config();
         let content = format!(
@@ -81,117 +89,134 @@ linger = "10s"
 trace_link = "https://jaeger.example.com/trace/{{trace_id}}"
 "#
         );
-        fs::File::create_new(&path)
-            .and_then(|mut file| file.write_all(content.as_bytes()))
-            .with_context(|| format!("failed to write `{}`", path.display()))
+        fs::write(&path, content).with_context(|| format!("failed to write `{}`", path.display()))
     }
 
-    /// Makes a bare repository as Gitea does.
-    pub fn bare(&self, name: &str) -> anyhow::Result<Bare> {
-        Bare::make(&self.git, &self.dir.join(REPOSITORIES), name)
+    /// Creates a bare repository as Gitea does.
+    pub fn bare(&self, name: &str) -> anyhow::Result<BareRepo> {
+        let path = self.dir().join(REPOSITORIES).join(OWNER).join(format!("{name}.git"));
+        let bare = BareRepo::init(&self.git, path, &["--template="])?;
+        for args in [
+            ["symbolic-ref", "HEAD", "refs/heads/main"],
+            ["config", "receive.advertisePushOptions", "true"],
+            // Automatic maintenance must not run during a measurement.
+            ["config", "receive.autogc", "false"],
+        ] {
+            self.git.output(bare.path(), &args, &[])?;
+        }
+        bare.add_giteas_hooks().context("failed to add a hook; TMPDIR chooses another directory")?;
+        Ok(bare)
     }
 
-    /// Returns where a clone finds a repository of the server. It is relative, because the temporary
-    /// directory may have a name that no argument can hold as text.
-    pub fn address(bare: &Bare) -> String {
-        format!("../../{REPOSITORIES}/{OWNER}/{}.git", bare.name())
+    /// Adds our hook to a repository.
+    pub fn install(&self, bare: &BareRepo) -> anyhow::Result<()> {
+        let binary = std::env::current_exe().context("failed to find this program's own file")?;
+        bare.add_wrapper(&HookCommand::new(binary, self.config(), None)?)
     }
 
-    /// Makes a repository to work in.
-    pub fn clone(&self, name: &str) -> anyhow::Result<Clone> {
-        let path = self.dir.join(CLONES).join(name);
-        make_dir(&path)?;
-        self.git.run(&path, ["init", "--quiet", "--template="])?;
-        self.git.run(&path, ["symbolic-ref", "HEAD", "refs/heads/main"])?;
+    /// Returns a repository's address as seen from a clone. It is relative, because the path of the
+    /// temporary directory may not be valid UTF-8.
+    pub fn address(name: &str) -> String {
+        format!("../../{REPOSITORIES}/{OWNER}/{name}.git")
+    }
+
+    /// Creates a repository to commit in.
+    pub fn clone(&self, name: &str) -> anyhow::Result<Clone<'_>> {
+        let clone = Clone { git: &self.git, path: self.dir().join(CLONES).join(name) };
+        make_dir(&clone.path)?;
+        clone.run(&["init", "--quiet", "--template="])?;
+        clone.run(&["symbolic-ref", "HEAD", "refs/heads/main"])?;
         for (key, value) in [
             ("user.name", "Ann Archer"),
             ("user.email", &format!("{PUSHER}@example.com")),
             ("gc.auto", "0"),
             ("maintenance.auto", "false"),
         ] {
-            self.git.run(&path, ["config", key, value])?;
+            clone.run(&["config", key, value])?;
         }
-        Ok(Clone { path })
-    }
-
-    pub fn git(&self) -> &Git {
-        &self.git
+        Ok(clone)
     }
 
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     pub fn config(&self) -> PathBuf {
-        self.dir.join("config.toml")
+        self.dir().join("config.toml")
     }
 
     pub fn state(&self) -> State {
-        State::at(&self.dir.join("state"))
+        State::at(&self.dir().join("state"))
     }
 
-    /// Waits until every delivery process that a push left behind has ended. No child of ours may be
-    /// running that somebody else waits for.
+    /// Waits until every delivery process that a push left behind has ended. This reaps all
+    /// children of the process, so no other thread may be waiting for one.
     pub fn wait_for_deliveries(&self) -> anyhow::Result<()> {
         let (tell, ended) = mpsc::channel();
         thread::Builder::new()
             .name("children".into())
             .spawn(move || {
-                // The one error is that there is no child any more.
+                // The only possible error is that there are no more children.
                 while wait(WaitOptions::empty()).is_ok() {}
-                // If nobody listens, the time was up.
+                // Sending fails if the time limit was reached and the receiver is gone.
                 let _ = tell.send(());
             })
             .context("failed to start a thread")?;
         ended
             .recv_timeout(PATIENCE)
-            .map_err(|_| anyhow!("failed to see the delivery end within {} s", PATIENCE.as_secs()))
+            .map_err(|_| anyhow!("the delivery did not end within {} s", PATIENCE.as_secs()))
     }
 
-    /// Ends everything in the directory, and removes it unless it is to be kept.
+    /// Waits for all deliveries, and removes the directory unless it is kept or still in use.
     pub fn leave(mut self) -> anyhow::Result<()> {
-        let left = self.wait_for_deliveries().and_then(|()| self.remove());
-        self.stays = true;
-        left
-    }
-
-    fn remove(&self) -> anyhow::Result<()> {
-        if self.stays {
-            return Ok(());
+        let waited = self.wait_for_deliveries();
+        if waited.is_err() || self.is_kept {
+            self.dir.disable_cleanup(true);
+            return waited;
         }
-        match fs::remove_dir_all(&self.dir) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => {
-                Err(err).with_context(|| format!("failed to remove `{}`", self.dir.display()))
-            }
-            _ => Ok(()),
-        }
+        let path = self.dir().to_path_buf();
+        self.dir.close().with_context(|| format!("failed to remove `{}`", path.display()))
     }
 }
 
-/// For the ways out that do not come by [`Sandbox::leave`].
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if !self.stays && self.wait_for_deliveries().is_ok() {
-            // Something else went wrong before, and that is what is told.
-            let _ = self.remove();
-        }
-    }
-}
-
-impl Clone {
-    /// Returns where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+impl Clone<'_> {
+    /// Runs git in the clone.
+    pub fn run(&self, args: &[&str]) -> anyhow::Result<()> {
+        self.git.output(&self.path, args, &[]).map(drop)
     }
 
-    /// Changes a file, so that there is something to commit.
-    pub fn change(&self, line: &str) -> anyhow::Result<()> {
+    /// Appends a line to a file, and commits it.
+    pub fn commit(&self, title: &str) -> anyhow::Result<()> {
         let path = self.path.join("NEWS");
         fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(&path)
-            .and_then(|mut file| writeln!(file, "{line}"))
-            .with_context(|| format!("failed to write `{}`", path.display()))
+            .and_then(|mut file| writeln!(file, "{title}"))
+            .with_context(|| format!("failed to write `{}`", path.display()))?;
+        self.run(&["add", "--all"])?;
+        self.run(&["commit", "--quiet", "-m", title])
+    }
+
+    /// Pushes to the repository `name`, with the variables that Gitea sets for an SSH push.
+    pub fn push(&self, args: &[&str], name: &str) -> anyhow::Result<FinishedPush> {
+        let mut variables = ssh_variables(OWNER, name, PUSHER);
+        variables.extend([
+            ("GITEA_DEPLOY_KEY_ID", "0".into()),
+            ("GITEA_KEY_ID", "1".into()),
+            ("GITEA_PR_ID", "0".into()),
+            ("GITEA_PUSHER_EMAIL", format!("{PUSHER}@example.com")),
+            ("GITEA_PUSHER_ID", "2".into()),
+            ("GITEA_REPO_ID", "7".into()),
+            ("GITEA_ROOT_URL", "https://git.example.com/".into()),
+        ]);
+        let began = Instant::now();
+        let output = self.git.run(&self.path, args, &variables)?;
+        let ended = Instant::now();
+        // git pads lines from the server with spaces, to overwrite earlier text on the line.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said: Vec<_> = said.lines().map(|line| text::line(line.trim_end())).collect();
+        ensure!(output.is_success, "`{}` failed: {}", typed(args), said.join(" "));
+        Ok(FinishedPush { began, ended, said })
     }
 }

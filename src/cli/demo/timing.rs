@@ -1,39 +1,35 @@
-//! What the hook costs the pusher: the same pushes to two repositories that differ in the hook alone.
+//! Measures the time that the hook adds to a push, with the same pushes to two repositories of
+//! which only one has the hook.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use super::{gitea::Bare, sandbox::Sandbox};
+use super::sandbox::Sandbox;
 
-/// How many pushes are measured each way.
+/// Number of measured pushes to each repository.
 const ROUNDS: usize = 15;
 
-/// How long pushes took, from the start of `git push` to its end.
+/// Durations of the pushes, from the start of `git push` to its end.
 pub(super) struct Timing {
     without: Vec<Duration>,
     with: Vec<Duration>,
-    /// How many markers the pushes with the hook should bring.
+    /// Number of markers that the pushes with the hook should create.
     pub markers: usize,
 }
 
 impl Timing {
-    /// Pushes small commits to both repositories in turns, so that whatever else slows the machine
-    /// down slows down both.
-    pub fn measure(sandbox: &Sandbox, binary: &Path) -> anyhow::Result<Self> {
-        let plain = sandbox.bare("plain")?;
-        let hooked = sandbox.bare("hooked")?;
-        hooked.install(binary, &sandbox.config())?;
+    /// Pushes small commits to both repositories in turns, so that other load on the machine slows
+    /// both equally.
+    pub fn measure(sandbox: &Sandbox) -> anyhow::Result<Self> {
+        sandbox.bare("plain")?;
+        sandbox.install(&sandbox.bare("hooked")?)?;
         let clone = sandbox.clone("timing")?;
         let mut timing = Self { without: Vec::new(), with: Vec::new(), markers: 0 };
-        // The first push of each only warms up.
+        // The first push to each repository is a warm-up.
         for round in 0..=ROUNDS {
-            let title = format!("Change {round}");
-            clone.change(&title)?;
-            sandbox.git().run(clone.path(), ["add", "--all"])?;
-            sandbox.git().run(clone.path(), ["commit", "--quiet", "-m", &title])?;
-            let push = |to: &Bare, times: &mut Vec<Duration>| {
-                let args = ["push", &Sandbox::address(to), "main"];
-                let pushed = sandbox.git().push(clone.path(), &args, &to.environment())?;
-                // What a push leaves to the background must not slow down the next one.
+            clone.commit(&format!("Change {round}"))?;
+            let push = |to: &str, times: &mut Vec<Duration>| {
+                let pushed = clone.push(&["push", &Sandbox::address(to), "main"], to)?;
+                // Background work of one push must not slow the next.
                 sandbox.wait_for_deliveries()?;
                 if round > 0 {
                     times.push(pushed.ended - pushed.began);
@@ -41,19 +37,19 @@ impl Timing {
                 anyhow::Ok(())
             };
             if round % 2 == 0 {
-                push(&plain, &mut timing.without)?;
-                push(&hooked, &mut timing.with)?;
+                push("plain", &mut timing.without)?;
+                push("hooked", &mut timing.with)?;
             } else {
-                push(&hooked, &mut timing.with)?;
-                push(&plain, &mut timing.without)?;
+                push("hooked", &mut timing.with)?;
+                push("plain", &mut timing.without)?;
             }
             timing.markers += 1;
         }
         Ok(timing)
     }
 
-    /// Returns the outcome, line by line.
-    pub fn told(&self) -> Vec<String> {
+    /// Returns the result, line by line.
+    pub fn report_lines(&self) -> Vec<String> {
         let line = |what: &str, times: &[Duration]| {
             let (median, least, most) = spread(times);
             format!("{what:<18} {median:>7.1} ms   ({least:.1} to {most:.1})")
@@ -66,13 +62,13 @@ impl Timing {
         ]
     }
 
-    /// Says how the numbers came about.
+    /// Returns a caption that says how the numbers were measured.
     pub fn caption() -> String {
-        format!("medians of {ROUNDS} pushes each way, in turns (fastest to slowest)")
+        format!("medians of {ROUNDS} pushes each, alternating (fastest to slowest)")
     }
 }
 
-/// Returns the median, the least and the most, in milliseconds.
+/// Returns the median, minimum and maximum, in milliseconds.
 fn spread(times: &[Duration]) -> (f64, f64, f64) {
     let mut ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
     ms.sort_by(f64::total_cmp);
@@ -82,14 +78,4 @@ fn spread(times: &[Duration]) -> (f64, f64, f64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spread_of_odd_even_and_no_times() {
-        let ms = |times: &[u64]| times.iter().map(|ms| Duration::from_millis(*ms)).collect::<Vec<_>>();
-        assert_eq!(spread(&ms(&[30, 10, 20])), (20.0, 10.0, 30.0));
-        assert_eq!(spread(&ms(&[40, 10, 20, 30])), (25.0, 10.0, 40.0));
-        assert_eq!(spread(&[]), (0.0, 0.0, 0.0));
-    }
-}
+mod tests;

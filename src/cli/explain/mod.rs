@@ -1,63 +1,63 @@
-//! `explain`: the whole way of an update, from the push to what the back end answered, and what each layer of the policy
-//! says of it.
+//! `explain`: shows an update's history from the push to the back end's answer, and what each layer
+//! of today's policy decides for it.
 
-mod account;
-mod anew;
+mod history;
+mod json;
 mod nothing;
+mod query;
+mod replay;
+mod report;
 mod scripts;
-mod story;
-mod told;
-mod wanted;
 
 use std::path::Path;
 
 use clap::Args;
 
-use self::{account::Account, anew::Anew, story::Story, wanted::Wanted};
-use super::{Common, Ending, terminal::Terminal};
+use self::{history::Story, query::Wanted, replay::Anew, report::ExplainReport};
+use super::{Common, Completion, terminal::Terminal};
 use crate::{
     facts,
     push::{self, GitDir},
     state::State,
+    sys::time::Timestamp,
     text,
-    time::Timestamp,
 };
 
-/// How many updates are explained unless somebody wants more.
+/// Default number of updates to explain.
 const LAST: usize = 5;
 
-/// How many updates are asked whether they brought a commit that no update names.
+/// Maximum number of updates examined for the one that brought a commit which no update names.
 const MAX_ASKED: usize = 500;
 
-/// How far apart two clocks may be: a commit may be dated after the push that brought it.
+/// Allowed difference between two clocks. A commit may be dated after the push that brought it.
 const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// OWNER/NAME, or the path of the repository
+    /// OWNER/NAME or the path of a repository
     #[arg(value_name = "REPO")]
     repository: String,
-    /// A ref, branch or tag, or a commit's id or its beginning; otherwise the repository's latest update
+    /// Ref, branch, tag or (abbreviated) commit id (default: the latest update)
     #[arg(value_name = "REV")]
     rev: Option<String>,
-    /// Only the newest N updates that match
+    /// Show only the newest N matching updates
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
-    /// Take the path for this repository; otherwise the path says it
+    /// Treat the path as this repository (default: from the path itself)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository)]
-    named: Option<push::Repository>,
-    /// Print it as JSON
+    named: Option<push::RepositoryIdentity>,
+    /// Print the updates as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// The repository that is meant, and where it is if a path was given.
+/// The repository to explain, and its directory if the user gave a path.
 struct Meant {
     name: String,
     git_dir: Option<GitDir>,
 }
 
-pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = State::at(&config.state_dir);
     let meant = Meant::of(args)?;
@@ -81,15 +81,16 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
         return nothing::tell(&state, &meant, &wanted, &found, args.json, terminal);
     }
     let memory = state.memory().only_to_look();
-    let stories: Vec<(Story, Result<Anew, String>)> = story::follow(&state, hits)?
+    let stories: Vec<(Story, Result<Anew, String>)> = history::follow(&state, hits)?
         .into_iter()
         .map(|story| {
-            let anew = anew::decide(&config, &memory, &story, meant.git_dir.clone());
+            let anew = replay::decide(&config, &memory, &story, meant.git_dir.clone());
             (story, anew)
         })
         .collect();
     if args.json {
-        let told: Vec<_> = stories.iter().map(|(story, anew)| told::Told::of(story, anew.as_ref())).collect();
+        let told: Vec<_> =
+            stories.iter().map(|(story, anew)| json::ExplanationJson::of(story, anew.as_ref())).collect();
         let answer = serde_json::json!({
             "repository": meant.name,
             "rev": args.rev,
@@ -97,8 +98,8 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
             "came_with": came_with,
             "updates": told,
         });
-        terminal.answer(serde_json::to_string_pretty(&answer)?)?;
-        return Ok(Ending::Done);
+        terminal.json(serde_json::to_string_pretty(&answer)?)?;
+        return Ok(Completion::Done);
     }
     if let Some(commit) = came_with {
         terminal.answer(format_args!(
@@ -106,7 +107,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
             commit.short()
         ))?;
     }
-    let account = Account { terminal, config: &config };
+    let account = ExplainReport { terminal, config: &config };
     for (nth, (story, anew)) in stories.iter().enumerate() {
         if nth > 0 {
             terminal.answer("")?;
@@ -115,9 +116,9 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
     }
     if found.matches > stories.len() {
         let older = text::count(found.matches - stories.len(), "older update");
-        terminal.say(format_args!("\n{older} of the same; --last N shows more"))?;
+        terminal.say(format_args!("\n{older} not shown; --last N shows more"))?;
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 /// Finds the first update that brought a commit which no update names.
@@ -126,7 +127,7 @@ fn first_with(
     state: &State,
     repository: &facts::Repository,
     commit: push::ObjectId,
-) -> anyhow::Result<Option<wanted::Hit>> {
+) -> anyhow::Result<Option<query::Hit>> {
     let made = repository.time_of(commit);
     let since = made.checked_sub(CLOCKS).unwrap_or(Timestamp::MIN);
     let mut asked = 0;
@@ -141,18 +142,18 @@ fn first_with(
 }
 
 impl Meant {
-    /// A directory that is there is meant as such; anything else is a name.
+    /// Takes the argument as a path if it is an existing directory, and as a name otherwise.
     fn of(args: &ExplainArgs) -> anyhow::Result<Self> {
         let path = Path::new(&args.repository);
         if path.is_dir() {
             let git_dir = facts::Repository::locate(path)?;
-            let named = args.named.clone().unwrap_or_else(|| push::Repository::of_dir(&git_dir));
+            let named = args.named.clone().unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
             return Ok(Self { name: named.full_name(), git_dir: Some(git_dir) });
         }
         let name = args.repository.trim_end_matches('/');
         let name = name.strip_suffix(".git").unwrap_or(name);
         Ok(Self {
-            name: args.named.as_ref().map_or_else(|| name.to_string(), push::Repository::full_name),
+            name: args.named.as_ref().map_or_else(|| name.to_string(), push::RepositoryIdentity::full_name),
             git_dir: None,
         })
     }

@@ -1,32 +1,32 @@
-//! When nothing is known: what was looked for, where, and why it may not be there.
+//! The report of `explain` when no update matched: what was searched, and possible causes.
 
 use super::{
     Meant,
-    account::{heading, when},
-    wanted::{Found, Wanted},
+    query::{SearchResult, Wanted},
+    report::{heading, when},
 };
 use crate::{
-    cli::{Ending, terminal::Terminal},
+    cli::{Completion, terminal::Terminal},
     state::{
         State,
         contents::{self, Glance},
-        queue::Place,
+        queue::QueuePlace,
     },
     text,
 };
 
-/// Where the installed hook is in a repository.
+/// Path of the installed hook in a repository.
 const HOOK: &str = "hooks/post-receive.d/gitea-lightstep";
 
-/// Tells that nothing was found.
+/// Reports that nothing was found.
 pub(super) fn tell(
     state: &State,
     meant: &Meant,
     wanted: &Wanted,
-    found: &Found,
+    found: &SearchResult,
     json: bool,
     terminal: &Terminal,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     let waiting = captures_of(state, &meant.name)?;
     let causes = causes(meant, wanted, found, &waiting);
     if json {
@@ -41,27 +41,26 @@ pub(super) fn tell(
             "undecided": waiting,
             "causes": causes,
         });
-        terminal.answer(serde_json::to_string_pretty(&answer)?)?;
-        return Ok(Ending::Found);
+        terminal.json(serde_json::to_string_pretty(&answer)?)?;
+        return Ok(Completion::Found);
     }
     let repository = text::line(&meant.name);
-    terminal
-        .answer(format_args!("nothing is known of this in {repository}: {}", wanted.meanings().join(", ")))?;
+    terminal.answer(format_args!("no matching update in {repository}: {}", wanted.meanings().join(", ")))?;
     terminal.answer(format_args!(
-        "  looked in {}, which has {}",
+        "  searched {}, which has {}",
         state.dir().display(),
         extent(found, &repository)
     ))?;
     for cause in causes {
         terminal.answer(format_args!("  - {cause}"))?;
     }
-    Ok(Ending::Found)
+    Ok(Completion::Found)
 }
 
-fn extent(found: &Found, repository: &str) -> String {
+fn extent(found: &SearchResult, repository: &str) -> String {
     let Some(begins) = found.begins else { return "no journal yet".to_string() };
     let mut extent = format!(
-        "a journal that begins {} with {} of {repository}",
+        "a journal since {} with {} on {repository}",
         when(begins),
         text::count(found.decisions, "decision")
     );
@@ -71,19 +70,22 @@ fn extent(found: &Found, repository: &str) -> String {
     extent
 }
 
-fn causes(meant: &Meant, wanted: &Wanted, found: &Found, waiting: &[String]) -> Vec<String> {
+fn causes(meant: &Meant, wanted: &Wanted, found: &SearchResult, waiting: &[String]) -> Vec<String> {
     let mut causes = Vec::new();
     if !waiting.is_empty() {
         causes.push(format!(
-            "{} of this repository is captured and not decided yet: `queue show {}`",
+            "{} of this repository not decided yet: `gitea-lightstep queue show {}`",
             text::count(waiting.len(), "push"),
-            waiting.join("`, `queue show ")
+            waiting.join("`, `gitea-lightstep queue show ")
         ));
     }
     if let Some(git_dir) = &meant.git_dir {
         let hook = git_dir.as_path().join(HOOK);
         if !hook.exists() {
-            causes.push(format!("the hook is not installed there: `{}` is missing", hook.display()));
+            causes.push(format!(
+                "the hook is not installed: there is no `{}`, unless Gitea uses a config hook",
+                hook.display()
+            ));
         }
     }
     if found.decisions == 0 {
@@ -91,32 +93,39 @@ fn causes(meant: &Meant, wanted: &Wanted, found: &Found, waiting: &[String]) -> 
             causes.push("the owner is not known: name the repository as OWNER/NAME".to_string());
         }
         causes.push(
-            "the hook was not installed, or another name is meant: `log --json` has the names".to_string(),
+            "the hook was not installed, or the repository has another name: `gitea-lightstep log --json` \
+             shows the names"
+                .to_string(),
         );
         causes.push(
-            "on a Gitea of many nodes each has a state of its own, and another one took the push".to_string(),
+            "another node of a Gitea cluster handled the push; each node has its own state directory"
+                .to_string(),
         );
     } else {
         causes
-            .push("it was pushed before the journal begins, or while the hook was not installed".to_string());
+            .push("it was pushed before the journal began, or while the hook was not installed".to_string());
         if wanted.digits().is_some() {
             let how = if meant.git_dir.is_some() {
-                "no push in the journal brought it"
+                "no push in the journal contains it"
             } else {
-                "only the last commit of a push is named in the journal; with the path of the repository, the push that brought a commit is looked for"
+                "the journal names only the last commit of each push; give the path of the repository to \
+                 find the push that contains a commit"
             };
             causes.push(how.to_string());
         }
     }
-    causes
-        .push("the state is that of another user or configuration: see `state_dir`, and `check`".to_string());
+    causes.push(
+        "this is the state of another user or configuration: check `state_dir`, and run `gitea-lightstep \
+         check`"
+            .to_string(),
+    );
     causes
 }
 
-/// Returns the ids of the pushes to a repository that are not decided yet.
+/// Returns the IDs of the repository's pushes that are not decided yet.
 fn captures_of(state: &State, repository: &str) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::new();
-    state.each_entry(&[Place::Inbox, Place::Dead], |entry| {
+    state.each_entry(&[QueuePlace::Inbox, QueuePlace::Failed, QueuePlace::Dead], |entry| {
         if entry.is_capture()
             && let Ok(Glance::Push { repository: theirs, .. }) =
                 contents::glance(&state.path_of(&entry), true)

@@ -1,4 +1,4 @@
-//! `queue drop`: removes entries for good, and notes each in the journal first.
+//! `queue drop`: removes entries permanently, after recording each in the journal.
 
 use std::collections::{HashMap, hash_map};
 
@@ -8,36 +8,36 @@ use clap::Args;
 use super::{
     Which, each_of, entries, letters,
     pick::{Prefer, pick},
-    told::Told,
+    summary::EntrySummary,
 };
 use crate::{
-    cli::{Common, Ending, own_state, terminal::Terminal},
+    cli::{Common, Completion, own_state, terminal::Terminal},
     config::Config,
     delivery,
     state::{
         State, contents,
         journal::{Action, Queue, Record},
         outbox::Lock,
-        queue::{Entry, Place, Taken},
+        queue::{QueueEntry, QueuePlace, Taken},
     },
+    sys::time::{self, Timestamp},
     text,
-    time::Timestamp,
 };
 
-/// How many entries are shown before it is asked whether they are meant.
+/// Maximum number of entries shown before the confirmation.
 const MAX_SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DropArgs {
     #[command(flatten)]
     which: Which,
-    /// With --all: only those of this destination; of `inbox`, captured pushes
+    /// With --all, drop only those of this destination (`inbox`: captured pushes)
     #[arg(long, value_name = "NAME", requires = "all")]
     destination: Option<String>,
-    /// Only dead letters; with --all it must be said
+    /// Drop only dead letters (required with --all)
     #[arg(long)]
     dead: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
     /// Print the outcome as JSON
@@ -45,21 +45,21 @@ pub(in crate::cli) struct DropArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &DropArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &DropArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     if args.which.all && !args.dead {
         terminal.message(
-            "--all drops dead letters only, and --dead must say so; what waits is dropped by its ids",
+            "--all drops dead letters only and needs --dead; to drop queued entries, name their ids",
         );
-        return Ok(Ending::Misused);
+        return Ok(Completion::Misused);
     }
     let config = common.load()?;
     let state = own_state(&config, "queue drop")?;
     let from = args.destination.as_deref();
     let mut dropping = Dropping { config: &config, state: &state, locks: HashMap::new() };
-    let mut tally = Tally::default();
+    let mut tally = DropCounts::default();
     if args.which.all {
         let mut count = 0;
-        each_of(&config, &state, &[Place::Dead], from, |_| {
+        each_of(&config, &state, &[QueuePlace::Dead], from, |_| {
             count += 1;
             Ok(())
         })?;
@@ -70,13 +70,12 @@ pub(super) fn run(args: &DropArgs, common: &Common, terminal: &Terminal) -> anyh
                 Err(ending) => return Ok(ending),
             }
         }
-        each_of(&config, &state, &[Place::Dead], from, |letter| {
+        each_of(&config, &state, &[QueuePlace::Dead], from, |letter| {
             tally.add(dropping.take(&letter), terminal);
             Ok(())
         })?;
     } else {
-        let places: &[Place] =
-            if args.dead { &[Place::Dead] } else { &[Place::Inbox, Place::Outbox, Place::Dead] };
+        let places: &[QueuePlace] = if args.dead { &[QueuePlace::Dead] } else { &QueuePlace::ALL };
         let mut picked = Vec::new();
         for entry in pick(&state, places, &args.which.ids, Prefer::Neither)? {
             match entry {
@@ -100,35 +99,35 @@ pub(super) fn run(args: &DropArgs, common: &Common, terminal: &Terminal) -> anyh
     dropping.end()?;
     state.dead_letters().sweep()?;
     if args.json {
-        terminal.answer(serde_json::json!({ "dropped": tally.dropped, "failed": tally.failed }))?;
+        terminal.json(serde_json::json!({ "dropped": tally.dropped, "failed": tally.failed }))?;
     } else if tally.dropped > 0 || tally.failed == 0 {
-        terminal.say(format_args!("{} dropped for good", entries(tally.dropped)))?;
+        terminal.say(format_args!("{} dropped", entries(tally.dropped)))?;
     }
-    Ok(if tally.failed == 0 { Ending::Done } else { Ending::Found })
+    Ok(if tally.failed == 0 { Completion::Done } else { Completion::Found })
 }
 
-/// Asks, unless that was answered before.
-fn is_meant(args: &DropArgs, what: &str, terminal: &Terminal) -> Result<(), Ending> {
+/// Asks for confirmation, unless `--yes` was given.
+fn is_meant(args: &DropArgs, what: &str, terminal: &Terminal) -> Result<(), Completion> {
     if args.yes {
         return Ok(());
     }
-    match terminal.asks(format_args!("drop {what} for good?")) {
+    match terminal.asks(format_args!("permanently drop {what}?")) {
         Some(true) => Ok(()),
         Some(false) => {
             terminal.message("nothing was dropped");
-            Err(Ending::Found)
+            Err(Completion::Found)
         }
         None => {
-            terminal.message(format_args!("this would drop {what} for good; say --yes if that is meant"));
-            Err(Ending::Misused)
+            terminal.message(format_args!("this would permanently drop {what}; confirm with --yes"));
+            Err(Completion::Misused)
         }
     }
 }
 
-fn show(state: &State, picked: &[Entry], terminal: &Terminal) -> anyhow::Result<()> {
-    let now = Timestamp::now();
+fn show(state: &State, picked: &[QueueEntry], terminal: &Terminal) -> anyhow::Result<()> {
+    let now = time::now();
     for entry in picked.iter().take(MAX_SHOWN) {
-        if let Some(told) = Told::of(state, entry.clone())? {
+        if let Some(told) = EntrySummary::of(state, entry.clone())? {
             terminal.note(told.line(now));
         }
     }
@@ -139,12 +138,12 @@ fn show(state: &State, picked: &[Entry], terminal: &Terminal) -> anyhow::Result<
 }
 
 #[derive(Default)]
-struct Tally {
+struct DropCounts {
     dropped: usize,
     failed: usize,
 }
 
-impl Tally {
+impl DropCounts {
     fn add(&mut self, dropped: anyhow::Result<()>, terminal: &Terminal) {
         match dropped {
             Ok(()) => self.dropped += 1,
@@ -156,44 +155,47 @@ impl Tally {
     }
 }
 
-/// Dropping, with the right to deliver from each outbox that something is dropped from: so nothing is dropped
-/// that is on its way at that moment.
+/// Drops entries. The delivery lock of each affected outbox is held meanwhile, so that no entry is
+/// dropped while it is being sent.
 struct Dropping<'a> {
     config: &'a Config,
     state: &'a State,
-    /// By destination: the right, `None` if somebody else has it, and since when.
+    /// Lock for each destination, `None` if another process holds it, with the time of the attempt.
     locks: HashMap<String, (Option<Lock>, Timestamp)>,
 }
 
 impl Dropping<'_> {
-    fn take(&mut self, entry: &Entry) -> anyhow::Result<()> {
+    fn take(&mut self, entry: &QueueEntry) -> anyhow::Result<()> {
         let id = entry.id();
         let state = self.state;
-        let lock = if entry.place == Place::Outbox { self.lock(&entry.from)? } else { None };
+        let lock = if entry.place == QueuePlace::Outbox { self.lock(&entry.from)? } else { None };
         let path = state.path_of(entry);
         let note = || {
-            let is_dead = entry.place == Place::Dead;
-            let why = is_dead.then(|| state.dead_letters().why(&entry.name)).flatten();
-            state.journal().append([Record::Queue(Queue {
+            let reason = state.reason(entry);
+            state.journal().note([Record::Queue(Queue {
                 action: Action::Dropped,
                 from: (&*entry.from).into(),
-                was_dead: is_dead,
+                was_dead: entry.place == QueuePlace::Dead,
                 push: entry.only_push(),
                 markers: if entry.is_capture() { Vec::new() } else { contents::marker_ids(&path) },
-                why: why.map(|why| why.why).unwrap_or_default().into(),
-            })])
+                why: reason.map(|reason| reason.why).unwrap_or_default().into(),
+            })]);
         };
-        match state.drop_entry(entry, lock, note).with_context(|| format!("`{id}` is not dropped"))? {
+        match state.drop_entry(entry, lock, note).with_context(|| format!("failed to drop `{id}`"))? {
             Taken::Dropped => Ok(()),
-            Taken::IsBusy if entry.place == Place::Outbox => bail!(
-                "`{id}` is not dropped: a delivery to `{}` is at work; end it, or try again when it has ended",
+            Taken::IsBusy if entry.place == QueuePlace::Outbox => bail!(
+                "failed to drop `{id}`: a delivery to `{}` is running; stop it, or retry when it has \
+                 finished",
                 text::line(&entry.from)
             ),
             Taken::IsBusy => {
-                bail!("`{id}` is not dropped: a push or a delivery works on it; try again when it has ended")
+                bail!(
+                    "failed to drop `{id}`: a push or a delivery is using it; retry when that has \
+                       finished"
+                )
             }
             Taken::IsGone => {
-                bail!("`{id}` is not there any more: it was delivered, decided or dropped meanwhile")
+                bail!("`{id}` no longer exists: it has been delivered, decided or dropped")
             }
         }
     }
@@ -202,27 +204,27 @@ impl Dropping<'_> {
         let (lock, _) = match self.locks.entry(destination.to_string()) {
             hash_map::Entry::Occupied(held) => held.into_mut(),
             hash_map::Entry::Vacant(free) => {
-                let now = Timestamp::now();
+                let now = time::now();
                 free.insert((self.state.outbox(destination).try_lock()?, now))
             }
         };
         Ok(lock.as_ref())
     }
 
-    /// Lets the outboxes go. A push that landed while one was held may have found it held and left, so what
-    /// has come since then is sent.
+    /// Releases the outbox locks. A deliverer that found an outbox locked has given up, so this
+    /// starts another if markers arrived since the lock was taken.
     fn end(self) -> anyhow::Result<()> {
         let mut has_come = false;
         for (destination, (lock, since)) in self.locks {
             if lock.is_some() {
                 drop(lock);
-                // A file has its time a little before it has its name.
+                // A file's modification time is slightly older than its name.
                 let since = since.checked_sub(std::time::Duration::from_secs(2)).unwrap_or(since);
                 has_come |= self.state.has_come_since(&destination, since)?;
             }
         }
         if has_come && !self.config.destinations.is_empty() {
-            delivery::detach(self.config).context("failed to start the delivery of what came meanwhile")?;
+            delivery::detach(self.config).context("failed to start the delivery of new markers")?;
         }
         Ok(())
     }

@@ -1,47 +1,56 @@
-//! `queue list`: one line an entry, however many there are.
+//! `queue list`: prints one line for each entry.
 
 use clap::Args;
 
-use super::{each_of, told::Told};
+use super::{each_of, summary::EntrySummary};
 use crate::{
-    cli::{Common, Ending, terminal::Terminal},
-    state::{State, queue::Place},
-    time::Timestamp,
+    cli::{Common, Completion, terminal::Terminal},
+    state::{State, Strays, queue::QueuePlace},
+    sys::time,
+    text,
 };
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArgs {
-    /// Only dead letters
+    /// List only dead letters
     #[arg(long)]
     dead: bool,
-    /// Only what is for this destination; `inbox` for captured pushes, `unassigned` for what has no destination
+    /// List only entries for this destination
+    ///
+    /// `inbox` stands for captured pushes, `unassigned` for markers without a destination.
     #[arg(long, value_name = "NAME")]
     destination: Option<String>,
-    /// Print a line of JSON an entry
+    /// Print each entry as a line of JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &ListArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &ListArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = State::at(&config.state_dir);
-    let places: &[Place] =
-        if args.dead { &[Place::Dead] } else { &[Place::Inbox, Place::Outbox, Place::Dead] };
-    let now = Timestamp::now();
+    let places: &[QueuePlace] = if args.dead { &[QueuePlace::Dead] } else { &QueuePlace::ALL };
+    let now = time::now();
     let mut count = 0;
     each_of(&config, &state, places, args.destination.as_deref(), |entry| {
-        // What was delivered meanwhile is no entry any more.
-        let Some(told) = Told::of(&state, entry)? else { return Ok(()) };
+        // The entry was delivered in the meantime.
+        let Some(told) = EntrySummary::of(&state, entry)? else { return Ok(()) };
         count += 1;
         if args.json {
-            terminal.answer(serde_json::to_string(&told.json())?)?;
+            terminal.json(serde_json::to_string(&told.json())?)?;
         } else {
             terminal.answer(told.line(now))?;
         }
         Ok(())
     })?;
     if count == 0 && !args.json {
-        terminal.say(if args.dead { "no dead letter" } else { "nothing waits, and nothing is dead" })?;
+        terminal.say(if args.dead { "no dead letters" } else { "no queued entries and no dead letters" })?;
     }
-    Ok(Ending::Done)
+    if let Some(strays) = Strays::find(&config) {
+        terminal.message(format_args!(
+            "there are more files in `{}`, which is not the configured state directory; `gitea-lightstep \
+             status` shows them",
+            text::path(strays.state.dir())
+        ));
+    }
+    Ok(Completion::Done)
 }

@@ -1,38 +1,42 @@
-//! `queue`: looks into the spool and the dead letters, and acts on them.
+//! `queue`: lists, shows, retries and drops the entries of the spool and the dead letters.
 
 mod discard;
 mod list;
 mod pick;
 mod retry;
 mod show;
-mod told;
+mod summary;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::{Common, Ending, terminal::Terminal};
+use super::{Common, Completion, terminal::Terminal};
 use crate::{
     config::{Config, INBOX, UNASSIGNED},
     state::{
         State,
-        queue::{Entry, IdPrefix, Place},
+        queue::{IdPrefix, QueueEntry, QueuePlace},
     },
-    text,
+    text::{self, Hinted},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
-    /// Show what waits and what is dead, one line an entry
+    /// List queued entries and dead letters, one per line
     List(list::ListArgs),
-    /// Show everything that is in an entry
+    /// Show the full content of an entry
     Show(show::ShowArgs),
-    /// Put dead letters back to where they came from
+    /// Put dead letters back into the queue, and decide captured pushes again
     Retry(retry::RetryArgs),
-    /// Remove entries for good
+    /// Remove entries permanently
     Drop(discard::DropArgs),
 }
 
-pub(super) fn run(command: &QueueCommand, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(
+    command: &QueueCommand,
+    common: &Common,
+    terminal: &Terminal,
+) -> anyhow::Result<Completion> {
     match command {
         QueueCommand::List(args) => list::run(args, common, terminal),
         QueueCommand::Show(args) => show::run(args, common, terminal),
@@ -45,24 +49,24 @@ pub(super) fn run(command: &QueueCommand, common: &Common, terminal: &Terminal) 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The id of an entry, or enough digits of its beginning (can be repeated)
+    /// The id of an entry, or its first digits (can be repeated)
     #[arg(value_name = "ID")]
     ids: Vec<IdPrefix>,
-    /// Every dead letter
+    /// All dead letters; with `retry`, also all pushes whose policy failed
     #[arg(long)]
     all: bool,
 }
 
-/// Calls `with` for every entry of `from`, or of everything.
+/// Calls `with` for each entry of the destination `from`, or for all entries.
 ///
 /// # Errors
-/// If the state cannot be read, `with` fails, or there is no such destination.
+/// If the state cannot be read, `with` fails, or the destination does not exist.
 fn each_of(
     config: &Config,
     state: &State,
-    places: &[Place],
+    places: &[QueuePlace],
     from: Option<&str>,
-    mut with: impl FnMut(Entry) -> anyhow::Result<()>,
+    mut with: impl FnMut(QueueEntry) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut is_known = from.is_none_or(|from| is_configured(config, from));
     state.each_entry(places, |entry| {
@@ -77,27 +81,25 @@ fn each_of(
         if !outboxes.iter().any(|outbox| outbox == from) {
             let configured = config.destinations.iter().map(|destination| &*destination.name);
             let known = configured.chain(outboxes.iter().map(|outbox| &**outbox)).chain([INBOX]);
-            let meant = text::nearest(from, known)
-                .map(|meant| format!("; did you mean `{}`?", text::line(meant)))
-                .unwrap_or_default();
-            bail!("there is no destination `{}`, and nothing of one{meant}", text::line(from));
+            let unknown = format!("destination `{}` is not configured and has no entries", text::line(from));
+            bail!(Hinted::near(unknown, from, known));
         }
     }
     Ok(())
 }
 
-/// Returns whether somebody will take what waits under this name.
+/// Returns true if a configured destination or the deliverer itself takes entries of this name.
 fn is_configured(config: &Config, from: &str) -> bool {
     [INBOX, UNASSIGNED].contains(&from)
         || config.destinations.iter().any(|destination| destination.name == from)
 }
 
-/// Returns `1 entry`, `2 entries`.
+/// Returns a count such as `1 entry` or `2 entries`.
 fn entries(n: usize) -> String {
     if n == 1 { "1 entry".into() } else { format!("{n} entries") }
 }
 
-/// Returns `1 dead letter`, `2 dead letters`.
+/// Returns a count such as `1 dead letter` or `2 dead letters`.
 fn letters(n: usize) -> String {
     text::count(n, "dead letter")
 }

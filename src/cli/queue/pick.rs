@@ -1,4 +1,4 @@
-//! From the ids that a person typed to the entries that are meant.
+//! Finds the entries for the IDs that the user typed.
 
 use std::collections::HashMap;
 
@@ -7,42 +7,43 @@ use anyhow::bail;
 use crate::{
     state::{
         State,
-        queue::{Entry, EntryId, IdPrefix, Place},
+        queue::{EntryId, IdPrefix, QueueEntry, QueuePlace},
     },
     text,
 };
 
-use super::told;
+use super::summary;
 
-/// How many entries an ambiguous id names.
+/// Maximum number of entries listed for an ambiguous ID.
 const MAX_NAMED: usize = 5;
 
-/// The entries that an id may stand for.
+/// The entries whose IDs begin with the typed digits.
 #[derive(Default)]
 struct Matches {
-    entries: Vec<Entry>,
+    entries: Vec<QueueEntry>,
     count: usize,
 }
 
-/// Which of two entries of one id is meant, where one waits and the other is dead.
+/// Choice between a waiting entry and a dead letter with the same ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prefer {
-    /// Neither: it has to be said.
+    /// Neither: the user has to choose with `--dead`.
     Neither,
     /// The dead letter.
     Dead,
 }
 
-/// Finds each id's entry in one pass over the queue; those in the wrong come with what to do about it.
+/// Finds the entry for each ID in one pass over the queue. An ID without exactly one match yields
+/// an error that says what to do.
 ///
 /// # Errors
 /// If the state cannot be read.
 pub(super) fn pick(
     state: &State,
-    places: &[Place],
+    places: &[QueuePlace],
     ids: &[IdPrefix],
     prefer: Prefer,
-) -> anyhow::Result<Vec<anyhow::Result<Entry>>> {
+) -> anyhow::Result<Vec<anyhow::Result<QueueEntry>>> {
     let mut wanted: HashMap<&str, Matches> = ids.iter().map(|id| (id.as_str(), Matches::default())).collect();
     state.each_entry(places, |entry| {
         let id = entry.id().to_string();
@@ -73,33 +74,33 @@ pub(super) fn pick(
 }
 
 impl Matches {
-    fn only(mut self, id: &str, prefer: Prefer) -> anyhow::Result<Entry> {
-        let Some(first) = self.entries.first().map(Entry::id) else {
+    fn only(mut self, id: &str, prefer: Prefer) -> anyhow::Result<QueueEntry> {
+        let Some(first) = self.entries.first().map(QueueEntry::id) else {
             bail!(
-                "there is no entry `{id}`: what waited may have been delivered meanwhile; \
-                 `gitea-lightstep queue list` shows what there is"
+                "no entry has the ID `{id}`: it may have been delivered; `gitea-lightstep queue list` shows \
+                 all entries"
             );
         };
         if self.entries.iter().any(|entry| entry.id() != first) {
             let mut named: Vec<_> = self
                 .entries
                 .iter()
-                .map(|entry| format!("`{}` ({})", entry.id(), told::place(entry)))
+                .map(|entry| format!("`{}` ({})", entry.id(), summary::place(entry)))
                 .collect();
             if self.count > named.len() {
                 named.push(format!("{} more", self.count - named.len()));
             }
-            bail!("`{id}` is the beginning of {} ids, give more digits: {}", self.count, named.join(", "));
+            bail!("`{id}` matches {} ids; give more digits: {}", self.count, named.join(", "));
         }
         if self.count > 1 {
             if prefer == Prefer::Neither {
-                let places: Vec<_> = self.entries.iter().map(told::place).collect();
+                let places: Vec<_> = self.entries.iter().map(summary::place).collect();
                 bail!(
-                    "`{first}` is there twice, in {}; say --dead for the dead letter",
+                    "`{first}` exists twice, in {}; use --dead for the dead letter",
                     text::line(places.join(" and in "))
                 );
             }
-            self.entries.sort_by_key(|entry| entry.place != Place::Dead);
+            self.entries.sort_by_key(|entry| entry.place != QueuePlace::Dead);
         }
         Ok(self.entries.swap_remove(0))
     }

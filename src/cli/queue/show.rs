@@ -1,4 +1,4 @@
-//! `queue show`: everything that is in an entry, escaped.
+//! `queue show`: prints the full content of an entry, escaped.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -7,57 +7,55 @@ use serde_json::Value;
 
 use super::{
     pick::{Prefer, pick},
-    told::{self, Json, Told},
+    summary::{self, EntrySummary, QueueEntryJson},
 };
 use crate::{
-    cli::{Common, Ending, age::ago, terminal::Terminal},
+    cli::{Common, Completion, age::ago, terminal::Terminal},
     state::{
         State, contents,
-        queue::{Entry, IdPrefix, Place},
+        queue::{IdPrefix, QueueEntry, QueuePlace},
     },
+    sys::time::{self, Timestamp},
     text,
-    time::Timestamp,
 };
 
-/// How much of one value, or of a line that cannot be read, is shown, in characters.
+/// Maximum length of a value, or of a line that cannot be parsed, in characters.
 const MAX_VALUE: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
-    /// The id of an entry, or enough digits of its beginning
+    /// The id of an entry, or its first digits
     #[arg(value_name = "ID")]
     id: IdPrefix,
-    /// Only among dead letters
+    /// Look only among dead letters
     #[arg(long)]
     dead: bool,
-    /// Print it as JSON
+    /// Print the entry as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct ShownEntry {
     #[serde(flatten)]
-    told: Json,
+    told: QueueEntryJson,
     path: String,
-    /// The first line of the file, then the others: as JSON if they are that, else as text.
+    /// First line of the file. It and the other lines are JSON values if they parse, else text.
     header: Option<Value>,
     lines: Vec<Value>,
 }
 
-pub(super) fn run(args: &ShowArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &ShowArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = State::at(&config.state_dir);
-    let places: &[Place] =
-        if args.dead { &[Place::Dead] } else { &[Place::Inbox, Place::Outbox, Place::Dead] };
+    let places: &[QueuePlace] = if args.dead { &[QueuePlace::Dead] } else { &QueuePlace::ALL };
     let ids = std::slice::from_ref(&args.id);
     let mut picked = pick(&state, places, ids, Prefer::Neither)?;
     let entry = picked.swap_remove(0)?;
-    let gone =
-        || format!("`{}` is not there any more: it was delivered, decided or dropped meanwhile", entry.id());
+    let gone = || format!("`{}` no longer exists: it has been delivered, decided or dropped", entry.id());
     if args.json {
         let path = state.path_of(&entry);
-        let told = Told::of(&state, entry.clone())?.with_context(gone)?.json();
+        let told = EntrySummary::of(&state, entry.clone())?.with_context(gone)?.json();
         let mut lines = Vec::new();
         contents::each_line(&path, |line| {
             let read = serde_json::from_slice(line);
@@ -66,20 +64,20 @@ pub(super) fn run(args: &ShowArgs, common: &Common, terminal: &Terminal) -> anyh
         })
         .with_context(gone)?;
         let header = if lines.is_empty() { None } else { Some(lines.remove(0)) };
-        let shown = Shown { told, path: path.display().to_string(), header, lines };
-        terminal.answer(serde_json::to_string_pretty(&shown)?)?;
+        let shown = ShownEntry { told, path: path.display().to_string(), header, lines };
+        terminal.json(serde_json::to_string_pretty(&shown)?)?;
     } else {
         print(&state, &entry, terminal).with_context(gone)?;
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
-fn print(state: &State, entry: &Entry, terminal: &Terminal) -> anyhow::Result<()> {
-    let now = Timestamp::now();
+fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Result<()> {
+    let now = time::now();
     let path = state.path_of(entry);
     let say = |what: &str, value: &str| terminal.answer(format_args!("{what:<12} {value}"));
     say("id", &entry.id().to_string())?;
-    say("where", &told::place(entry))?;
+    say("where", &summary::place(entry))?;
     say("file", &text::line_of(path.as_os_str().as_encoded_bytes(), MAX_VALUE))?;
     let when = |time: Timestamp| format!("{} ({})", time.strftime("%Y-%m-%d %H:%M:%S"), ago(time, now));
     for (what, push) in [("push", entry.push()), ("last push", entry.last_push())] {
@@ -87,16 +85,42 @@ fn print(state: &State, entry: &Entry, terminal: &Terminal) -> anyhow::Result<()
         say(what, &push.to_string())?;
         push.time().map_or(Ok(()), |time| say("captured", &when(time)))?;
     }
-    if entry.place == Place::Dead {
+    if let Some(alone) = entry.alone() {
+        let next = Timestamp::from_second(alone.until).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let next = next.unwrap_or_else(|_| "an unknown time".into());
+        let tries = text::count(alone.tries as usize, "time");
+        say(
+            "waits alone",
+            &format!(
+                "tried {tries}; retried by the first push after {next}, or now by `gitea-lightstep deliver`"
+            ),
+        )?;
+        let reason = state.reason(entry).map_or_else(|| "unknown".into(), |reason| reason.why);
+        say("reason", &text::line_of(&reason, MAX_VALUE))?;
+    }
+    if let (QueuePlace::Inbox | QueuePlace::Failed, Some(reason)) = (entry.place, state.reason(entry)) {
+        say(
+            if entry.place == QueuePlace::Failed { "failed" } else { "last tried" },
+            &reason.time.map(when).unwrap_or_default(),
+        )?;
+        say("reason", &text::line_of(&reason.why, MAX_VALUE))?;
+    }
+    if let (QueuePlace::Inbox, Some(postponed)) =
+        (entry.place, entry.push().and_then(|push| state.postponed().read(push)))
+    {
+        say("attempts", &postponed.attempts.to_string())?;
+        say("next", &postponed.next.strftime("%Y-%m-%d %H:%M:%S").to_string())?;
+    }
+    if entry.place == QueuePlace::Dead {
         match state.dead_letters().why(&entry.name) {
             Some(why) => {
                 say("dead since", &when(why.time))?;
                 say("reason", &text::line_of(&why.why, MAX_VALUE))?;
                 if let Some(next) = why.next.filter(|next| *next > 0) {
-                    say("decided", &format!("{} of it", text::count(next, "update")))?;
+                    say("decided", &format!("{} of the push", text::count(next, "update")))?;
                 }
             }
-            None => say("reason", "it cannot be read")?,
+            None => say("reason", "cannot be read")?,
         }
     }
     let mut nth = 0;
@@ -105,14 +129,16 @@ fn print(state: &State, entry: &Entry, terminal: &Terminal) -> anyhow::Result<()
         match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(fields)) => {
                 terminal.answer("")?;
-                // What a marker is comes before its many attributes.
-                let (inner, own): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, value)| value.is_object());
+                // Print a marker's own fields before its many attributes.
+                let shown = fields.iter().filter(|(name, _)| !name.ends_with(contents::CHECKSUM));
+                let (inner, own): (Vec<_>, Vec<_>) = shown.partition(|(_, value)| value.is_object());
                 for (name, value) in own.into_iter().chain(inner) {
                     field("", name, value, terminal)?;
                 }
             }
             _ => {
-                // A captured push is git's own lines after the first; so is what nobody can read.
+                // After its first line, a captured push holds git's lines as text. Damaged lines
+                // are shown as text too.
                 if nth == 2 {
                     terminal.answer("")?;
                 }
@@ -123,7 +149,7 @@ fn print(state: &State, entry: &Entry, terminal: &Terminal) -> anyhow::Result<()
     })
 }
 
-/// Prints a field, or what is below it by both names.
+/// Prints a field, or each nested field with a dotted name.
 fn field(above: &str, name: &str, value: &Value, terminal: &Terminal) -> anyhow::Result<()> {
     let name = format!("{above}{}", text::line(name));
     let shown = match value {

@@ -1,4 +1,4 @@
-//! An identity in the forms that builds and deploys take, each escaped by its own rules.
+//! Output formats for the identity of a build or a deployment, each with its own escaping.
 
 use clap::ValueEnum;
 use serde_json::{Map, json};
@@ -16,11 +16,11 @@ pub(super) enum Format {
     Json,
     /// `--build-arg NAME=value`, for docker build
     Docker,
-    /// A patch with annotations, as the OpenTelemetry operator reads them, for kubectl patch
+    /// A patch for `kubectl patch`, with annotations for the OpenTelemetry operator
     Kubernetes,
 }
 
-/// What a build or a deploy says of itself.
+/// The attributes and the trace context of a build or a deployment.
 pub(super) struct Identity {
     pub attributes: Vec<(&'static str, String)>,
     pub traceparent: Traceparent,
@@ -33,9 +33,10 @@ impl Identity {
             variables.iter().map(|(name, value)| each(name, value)).collect::<Vec<_>>().join("\n")
         };
         Ok(match format {
-            // What is percent-encoded holds nothing that a shell would read; the quotes say so to whoever looks.
+            // Percent-encoded values need no quotes in a shell. The quotes show a reader that they
+            // are safe.
             Format::Shell => lines(&|name, value| format!("export {name}='{value}'")),
-            // Without quotes: `docker --env-file` takes them for a part of the value.
+            // Without quotes, because `docker --env-file` takes them as part of the value.
             Format::Dotenv => lines(&|name, value| format!("{name}={value}")),
             Format::Docker => {
                 let args = variables.iter().map(|(name, value)| format!("--build-arg {name}={value}"));
@@ -54,15 +55,15 @@ impl Identity {
         })
     }
 
-    /// The variables of the OpenTelemetry SDKs (specification, "Resource SDK" and "Environment Variables as Context Propagation
-    /// Carriers").
+    /// Returns the variables that OpenTelemetry SDKs read (specification, "Resource SDK" and
+    /// "Environment Variables as Context Propagation Carriers").
     fn variables(&self) -> [(&'static str, String); 2] {
         let attributes: Vec<String> =
             self.attributes.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         [("OTEL_RESOURCE_ATTRIBUTES", attributes.join(",")), ("TRACEPARENT", self.traceparent.to_string())]
     }
 
-    /// JSON's strings are YAML's double-quoted ones.
+    /// Returns the patch as YAML. JSON strings are valid double-quoted YAML strings.
     fn patch(&self) -> serde_json::Result<String> {
         let mut patch = String::from("spec:\n  template:\n    metadata:\n      annotations:");
         for (name, value) in &self.attributes {
@@ -75,7 +76,8 @@ impl Identity {
     }
 }
 
-/// Encodes everything but what no reader of a list, a shell or a file takes for anything else (W3C Baggage, 3.2.1.1.2).
+/// Percent-encodes all bytes except those that are safe in the attribute list, a shell and an env
+/// file (W3C Baggage, 3.2.1.1.2).
 fn encoded(value: &str) -> String {
     let mut text = String::new();
     for byte in value.bytes() {
@@ -89,26 +91,4 @@ fn encoded(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_value_leaves_its_place() {
-        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");
-        let hostile = "a'b\"$(id)`,x=1;\n#é";
-        let identity = Identity { attributes: vec![("service.name", hostile.into())], traceparent };
-        let said = |format| identity.in_format(format).expect("it can be written");
-        let encoded = "service.name=a%27b%22%24%28id%29%60%2Cx%3D1%3B%0A%23%C3%A9";
-        assert_eq!(
-            said(Format::Shell),
-            format!("export OTEL_RESOURCE_ATTRIBUTES='{encoded}'\nexport TRACEPARENT='{traceparent}'")
-        );
-        assert_eq!(
-            said(Format::Docker),
-            format!("--build-arg OTEL_RESOURCE_ATTRIBUTES={encoded} --build-arg TRACEPARENT={traceparent}")
-        );
-        assert!(said(Format::Kubernetes).contains(r#"service.name: "a'b\"$(id)`,x=1;\n#é""#));
-        let json: serde_json::Value = serde_json::from_str(&said(Format::Json)).expect("JSON");
-        assert_eq!(json["attributes"]["service.name"], hostile);
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! `resource`: what a build or a deploy of a commit says of itself, so that its telemetry and our markers have one identity.
-//! It asks nobody: a checkout is enough.
+//! `resource`: prints the identity that a build or a deployment of a commit reports, so that its
+//! telemetry matches our markers. It needs only a checkout and sends no requests.
 
 mod format;
 
@@ -9,54 +9,53 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use self::format::{Format, Identity};
-use super::{Common, Ending, terminal::Terminal};
+use super::{Common, Completion, terminal::Terminal};
 use crate::{
     config::{self, Config},
     facts::{Facts, Repository},
-    marker::{SpanId, TraceId, Traceparent, name},
-    policy::Kind,
+    marker::{Kind, SpanId, TraceId, Traceparent, name},
     push::{self, ObjectId, Push, PushId, RefKind, RefName, Source, Update},
     service::{OWN_FILE, Services, version_of},
+    sys::time,
     text,
-    time::Timestamp,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct ResourceArgs {
-    /// The repository: a clone, a checkout or a bare one
+    /// Path of a clone, a checkout or a bare repository
     #[arg(value_name = "REPO")]
     path: PathBuf,
-    /// A branch, a tag, or a commit's id or its beginning
+    /// Branch, tag or (abbreviated) commit id
     #[arg(value_name = "REV", default_value = "HEAD")]
     rev: String,
-    /// Of this service; needed where a repository has several
+    /// Name the service (required if the repository has several)
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// Where it runs or is deployed to
+    /// Name the environment that it runs in
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// How it is printed
+    /// Choose the output format
     #[arg(long, value_enum, default_value_t = Format::Shell)]
     format: Format,
-    /// The same as --format json
+    /// Same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Take it for this repository; otherwise its `origin` says it, or its path
+    /// Treat it as this repository (default: from its `origin`, else its path)
     #[arg(long, value_name = "OWNER/NAME", value_parser = super::repository)]
-    repository: Option<push::Repository>,
+    repository: Option<push::RepositoryIdentity>,
 }
 
-pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = config(common, terminal)?;
     let git_dir = Repository::locate(&args.path)?;
     let repository = Repository::open(&git_dir)?;
     let (ref_name, id) = repository.resolve(&args.rev)?;
     let known = args.repository.clone().or_else(|| repository.origin());
-    let known = known.unwrap_or_else(|| push::Repository::of_dir(&git_dir));
+    let known = known.unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
     let names = known.clone();
     let push = push_of(Source::unknown(git_dir, known), ref_name, id)?;
     let facts = Facts::new(Rc::new(push), 0, Ok(Rc::new(repository)));
-    let commit = facts.commit_id()?.context("the tag names no commit, but a tree or a file")?;
+    let commit = facts.commit_id()?.context("the tag points to a tree or a file, not to a commit")?;
     let services = Services::of(&config, &facts);
     if let Some(trouble) = services.trouble() {
         terminal.message(trouble);
@@ -92,24 +91,32 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     attributes.extend(args.environment.clone().map(|environment| (name::ENVIRONMENT, environment)));
     let identity = Identity { attributes, traceparent: Traceparent { trace_id, span_id } };
     let format = if args.json { Format::Json } else { args.format };
-    terminal.answer(identity.in_format(format)?)?;
-    // What a rule was to read and could not is something that somebody should look at; the identity stands.
-    Ok(if troubles.is_empty() { Ending::Done } else { Ending::Found })
+    let text = identity.in_format(format)?;
+    // A Kubernetes patch contains JSON strings, so JSON's escaping suits it too.
+    match format {
+        Format::Json | Format::Kubernetes => terminal.json(text)?,
+        Format::Shell | Format::Dotenv | Format::Docker => terminal.answer(text)?,
+    }
+    // A version rule that could not read its source is reported as a finding; the identity is still
+    // printed.
+    Ok(if troubles.is_empty() { Completion::Done } else { Completion::Found })
 }
 
-/// Returns the configuration, if there is one: a build has none, and then the repository's own file has the only word.
+/// Loads the configuration, if there is one. A build usually has none, and then only the
+/// repository's own file defines services.
 fn config(common: &Common, terminal: &Terminal) -> anyhow::Result<Config> {
     let path = config::find(common.config.as_deref());
     if let Some(path) = path {
-        terminal.detail(format_args!("the configuration is {}", path.display()));
-        return config::load(Some(&path)).context("the configuration is wrong");
+        terminal.detail(format_args!("using the configuration {}", path.display()));
+        return config::load(Some(&path)).context("failed to load the configuration");
     }
-    terminal.detail(format_args!("there is no configuration, so {OWN_FILE} of the repository counts"));
+    terminal.detail(format_args!("found no configuration, using {OWN_FILE} of the repository"));
     Ok(Config { repository_services: vec!["**".into()], ..Config::default() })
 }
 
-/// Returns the service that a repository is, if it is one.
-fn only_one(services: &Services, repository: &push::Repository) -> anyhow::Result<String> {
+/// Returns the name of the repository's only service, which is the repository's name if none is
+/// declared.
+fn only_one(services: &Services, repository: &push::RepositoryIdentity) -> anyhow::Result<String> {
     match services.all() {
         [] => Ok(repository.name.clone()),
         [one] => Ok(one.name.clone()),
@@ -120,13 +127,13 @@ fn only_one(services: &Services, repository: &push::Repository) -> anyhow::Resul
     }
 }
 
-/// Returns a push that brought what is meant, so that it is judged as the server would.
+/// Returns a push of this commit, so that the services are resolved as on the server.
 fn push_of(source: Source, ref_name: Option<RefName>, id: ObjectId) -> anyhow::Result<Push> {
     let is_own = |name: &RefName| matches!(name.kind(), RefKind::Branch(_) | RefKind::Tag(_));
     let detached = || RefName::new(b"refs/heads/detached").context("a name");
     let ref_name = ref_name.filter(is_own).map_or_else(detached, Ok)?;
     let update = Update::new(ref_name, ObjectId::null(id), id).context("the id is all zeros")?;
-    let now = Timestamp::now();
+    let now = time::now();
     let push_id = PushId::derived(now, &source.repository.full_name(), &update);
     Ok(Push::new(push_id, now, source, vec![update]))
 }

@@ -1,5 +1,5 @@
-//! What there is to say of the state: counted entry by entry, so that a backlog of any size needs no more
-//! memory than a small one.
+//! Collects the status from the state directory. Entries are counted one at a time, so the memory
+//! needed does not grow with the backlog.
 
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
@@ -8,53 +8,93 @@ use serde::Serialize;
 use crate::{
     config::{Config, INBOX, UNASSIGNED},
     state::{
-        State, StateError,
+        State, StateError, Strays,
+        destination_health::DestinationHealth,
+        gap::Gap,
         journal::Size,
-        queue::{Entry, Place},
-        standing::Standing,
+        queue::{QueueEntry, QueuePlace, QueueReason},
     },
+    sys::time::Timestamp,
     text,
-    time::Timestamp,
 };
 
-/// How many dead letters are shown one by one.
+/// Maximum number of dead letters, and of undecided pushes, that are listed.
 const MAX_SHOWN: usize = 10;
 
-/// How the whole stands.
+/// Maximum number of markers sent on their own that are listed.
+const MAX_ALONE: usize = 100;
+
+/// The status of the whole installation.
 #[derive(Serialize)]
-pub(super) struct Status {
+pub(super) struct InstallationStatus {
     pub state_dir: String,
     pub config: Option<String>,
-    /// The limit beyond which something waits too long.
+    /// Age limit of a waiting entry, in seconds.
     pub older_than_seconds: f64,
-    /// Whether somebody should look; the exit status says the same.
+    /// True if something needs attention. The exit status says the same.
     pub needs_a_person: bool,
     pub inbox: Backlog,
+    /// Pushes in the inbox that could not be decided at the last attempt.
+    pub postponed: Undecided,
+    /// Pushes whose policy failed.
+    pub failed: Undecided,
     pub destinations: Vec<DestinationStatus>,
     pub dead_letters: DeadStatus,
     pub journal: Size,
+    /// Contents of the default state directory, if it is not the configured one.
+    pub default_state: Option<DefaultState>,
+    /// Lines missing from the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal_gap: Option<Gap>,
 }
 
-/// What waits in one place.
+/// The waiting entries of one place.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Backlog {
     pub files: usize,
-    /// When the oldest push was captured, and the id of its entry.
+    /// Capture time of the oldest push, and the ID of its entry.
     pub oldest: Option<Timestamp>,
     pub oldest_id: Option<String>,
-    /// How many files wait longer than the limit.
+    /// Number of files that have waited longer than the limit.
     pub too_old: usize,
 }
 
-/// How a destination stands.
+/// Captured pushes that could not be decided.
+#[derive(Default, Serialize)]
+pub(super) struct Undecided {
+    pub pushes: usize,
+    /// The newest of them.
+    pub newest: Vec<UndecidedPush>,
+}
+
+#[derive(Serialize)]
+pub(super) struct UndecidedPush {
+    pub id: String,
+    /// Time of the last attempt.
+    pub last: Option<Timestamp>,
+    pub why: String,
+}
+
+/// The status of one destination.
 #[derive(Serialize)]
 pub(super) struct DestinationStatus {
     pub name: String,
-    /// Whether the configuration has it; otherwise nothing sends what waits.
+    /// True if the destination is in the configuration. Otherwise nothing sends its backlog.
     pub is_configured: bool,
     pub waiting: Backlog,
     pub last_success: Option<Timestamp>,
     pub last_error: Option<LastError>,
+    /// Markers that are sent on their own, because the destination fails on them.
+    pub alone: Vec<AloneStatus>,
+}
+
+/// A marker that is sent on its own.
+#[derive(Serialize)]
+pub(super) struct AloneStatus {
+    pub id: String,
+    pub tries: u32,
+    pub next_try: Option<Timestamp>,
+    pub why: String,
 }
 
 #[derive(Serialize)]
@@ -63,11 +103,28 @@ pub(super) struct LastError {
     pub why: String,
 }
 
-/// What was refused for good.
+/// Contents of the default state directory when another one is configured.
+#[derive(Serialize)]
+pub(super) struct DefaultState {
+    pub state_dir: String,
+    /// Number of captured pushes, which `deliver` moves to the configured directory.
+    pub captures: usize,
+    /// Number of other files, which nothing sends.
+    pub others: usize,
+}
+
+impl DefaultState {
+    fn of(strays: &Strays) -> Self {
+        let state_dir = strays.state.dir().display().to_string();
+        Self { state_dir, captures: strays.captures, others: strays.others }
+    }
+}
+
+/// The dead letters.
 #[derive(Default, Serialize)]
 pub(super) struct DeadStatus {
     pub files: usize,
-    /// How many are from which destination, or from the inbox.
+    /// Number of dead letters of each destination and of the inbox.
     pub from: BTreeMap<String, usize>,
     /// The newest of them.
     pub newest: Vec<Dead>,
@@ -81,11 +138,11 @@ pub(super) struct Dead {
     pub why: String,
 }
 
-impl Status {
-    /// Looks at everything under the state directory.
+impl InstallationStatus {
+    /// Examines everything in the state directory.
     ///
     /// # Errors
-    /// If something there cannot be read.
+    /// If a part of it cannot be read.
     pub fn gather(
         config: &Config,
         state: &State,
@@ -94,14 +151,26 @@ impl Status {
     ) -> Result<Self, StateError> {
         let limit = now.checked_sub(older_than).unwrap_or(Timestamp::MIN);
         let mut inbox = Backlog::default();
+        let (mut postponed, mut failed) = (Undecided::default(), Undecided::default());
         let mut outboxes: BTreeMap<String, Backlog> = BTreeMap::new();
         let mut dead = DeadStatus::default();
-        let mut newest = Vec::new();
-        state.each_entry(&[Place::Inbox, Place::Outbox, Place::Dead], |entry| {
+        let (mut newest, mut alone) = (Vec::new(), Vec::new());
+        state.each_entry(&QueuePlace::ALL, |entry| {
             match entry.place {
-                Place::Inbox => inbox.add(&entry, limit),
-                Place::Outbox => outboxes.entry(entry.from.clone()).or_default().add(&entry, limit),
-                Place::Dead => {
+                QueuePlace::Inbox => {
+                    inbox.add(&entry, limit);
+                    if let Some(reason) = state.reason(&entry) {
+                        postponed.add(&entry, Some(reason));
+                    }
+                }
+                QueuePlace::Failed => failed.add(&entry, state.reason(&entry)),
+                QueuePlace::Outbox => {
+                    outboxes.entry(entry.from.clone()).or_default().add(&entry, limit);
+                    if entry.alone().is_some() && alone.len() < MAX_ALONE {
+                        alone.push(entry);
+                    }
+                }
+                QueuePlace::Dead => {
                     let from = if entry.is_stray() { "unknown" } else { &entry.from };
                     *dead.from.entry(from.to_string()).or_insert(0) += 1;
                     dead.files += 1;
@@ -120,35 +189,43 @@ impl Status {
         let mut destinations: Vec<_> = configured
             .map(|name| {
                 let waiting = outboxes.remove(&name).unwrap_or_default();
-                DestinationStatus::of(state, name, true, waiting)
+                DestinationStatus::of(state, name, true, waiting, &alone)
             })
             .collect();
         let others = outboxes.into_iter();
-        destinations.extend(others.map(|(name, waiting)| DestinationStatus::of(state, name, false, waiting)));
+        destinations
+            .extend(others.map(|(name, waiting)| DestinationStatus::of(state, name, false, waiting, &alone)));
         let mut status = Self {
             state_dir: state.dir().display().to_string(),
             config: config.path.as_ref().map(|path| path.display().to_string()),
             older_than_seconds: older_than.as_secs_f64(),
             needs_a_person: false,
             inbox,
+            postponed,
+            failed,
             destinations,
             dead_letters: dead,
             journal: state.journal().size()?,
+            default_state: Strays::find(config).map(|strays| DefaultState::of(&strays)),
+            journal_gap: state.journal_gap(),
         };
         status.needs_a_person = status.dead_letters.files > 0
+            || status.default_state.is_some()
+            || status.journal_gap.is_some()
             || status.inbox.too_old > 0
+            || status.postponed.pushes + status.failed.pushes > 0
             || status.destinations.iter().any(DestinationStatus::needs_a_person);
         Ok(status)
     }
 }
 
-fn keep_newest(entries: &mut Vec<Entry>) {
+fn keep_newest(entries: &mut Vec<QueueEntry>) {
     entries.sort_by_key(|entry| Reverse(entry.push()));
     entries.truncate(MAX_SHOWN);
 }
 
 impl Backlog {
-    fn add(&mut self, entry: &Entry, limit: Timestamp) {
+    fn add(&mut self, entry: &QueueEntry, limit: Timestamp) {
         self.files += 1;
         let Some(time) = entry.time() else { return };
         self.too_old += usize::from(time < limit);
@@ -159,19 +236,37 @@ impl Backlog {
     }
 }
 
+impl Undecided {
+    fn add(&mut self, entry: &QueueEntry, reason: Option<QueueReason>) {
+        self.pushes += 1;
+        // Entries come oldest first, except from an inbox of more than 1,024, which is sorted in
+        // parts only.
+        if self.newest.len() == MAX_SHOWN {
+            self.newest.remove(0);
+        }
+        self.newest.push(UndecidedPush {
+            id: entry.id().to_string(),
+            last: reason.as_ref().and_then(|reason| reason.time),
+            why: reason.map_or_else(|| "the reason cannot be read".into(), |reason| text::line(reason.why)),
+        });
+    }
+}
+
 impl DestinationStatus {
-    fn of(state: &State, name: String, is_configured: bool, waiting: Backlog) -> Self {
-        let standing = Standing::read(&state.outbox(&name));
+    fn of(state: &State, name: String, is_configured: bool, waiting: Backlog, alone: &[QueueEntry]) -> Self {
+        let health = DestinationHealth::read(&state.outbox(&name));
+        let alone = alone.iter().filter(|entry| entry.from == name);
         Self {
+            alone: alone.filter_map(|entry| AloneStatus::of(&health, entry)).collect(),
             name,
             is_configured,
             waiting,
-            last_success: standing.last_success,
-            last_error: standing.last_error.map(|(time, why)| LastError { time, why: text::line(why) }),
+            last_success: health.last_success,
+            last_error: health.last_error.map(|(time, why)| LastError { time, why: text::line(why) }),
         }
     }
 
-    /// Returns whether markers are left by a destination that is gone from the configuration.
+    /// Returns true if the markers belong to a destination that was removed from the configuration.
     pub fn is_abandoned(&self) -> bool {
         !self.is_configured && self.name != UNASSIGNED
     }
@@ -181,12 +276,25 @@ impl DestinationStatus {
             .last_error
             .as_ref()
             .is_some_and(|err| self.last_success.is_none_or(|success| success < err.time));
-        is_failing || self.waiting.too_old > 0 || self.is_abandoned()
+        is_failing || self.waiting.too_old > 0 || self.is_abandoned() || !self.alone.is_empty()
+    }
+}
+
+impl AloneStatus {
+    fn of(health: &DestinationHealth, entry: &QueueEntry) -> Option<Self> {
+        let alone = entry.alone()?;
+        let why = entry.marker().and_then(|marker| health.alone.get(&marker));
+        Some(Self {
+            id: entry.id().to_string(),
+            tries: alone.tries,
+            next_try: Timestamp::from_second(alone.until).ok(),
+            why: why.map_or_else(|| "the destination fails on it".into(), text::line),
+        })
     }
 }
 
 impl Dead {
-    fn of(state: &State, entry: &Entry) -> Self {
+    fn of(state: &State, entry: &QueueEntry) -> Self {
         let why = state.dead_letters().why(&entry.name);
         Self {
             id: entry.id().to_string(),
@@ -197,7 +305,7 @@ impl Dead {
     }
 }
 
-/// Returns how a place is called in a sentence.
+/// Returns the name of a place, for use in a sentence.
 pub(super) fn place_of(destination: Option<&str>) -> String {
     destination.map_or_else(|| INBOX.to_string(), |name| format!("outbox {}", text::line(name)))
 }

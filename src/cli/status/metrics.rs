@@ -1,19 +1,19 @@
-//! The status as OpenMetrics text. Only gauges and only lines that mean the same in Prometheus' older text
-//! format, which is what node_exporter's textfile collector reads.
+//! The status as OpenMetrics text. It contains only gauges, and only lines that mean the same in
+//! Prometheus's older text format, which node_exporter's textfile collector reads.
 
 use std::fmt::Write as _;
 
-use super::gather::Status;
-use crate::{config::INBOX, text, time::Timestamp};
+use super::gather::InstallationStatus;
+use crate::{config::INBOX, sys::time::Timestamp, text};
 
-/// How much of a name a label holds, in characters.
+/// Maximum length of a name in a label, in characters.
 const MAX_LABEL: usize = 200;
 
 /// Returns the metrics.
-pub(super) fn text(status: &Status) -> String {
+pub(super) fn text(status: &InstallationStatus) -> String {
     let mut metrics = Metrics::default();
     let destinations = &status.destinations;
-    metrics.family("build_info", None, "The version that wrote this.");
+    metrics.family("build_info", None, "Version of gitea-lightstep that wrote the metrics.");
     metrics.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
 
     metrics.family("inbox_files", None, "Captured pushes that are not decided yet.");
@@ -23,11 +23,20 @@ pub(super) fn text(status: &Status) -> String {
     metrics.family(
         "inbox_oldest_timestamp_seconds",
         Some("seconds"),
-        "When the oldest push in the inbox was captured. Absent when none waits.",
+        "Capture time of the oldest push in the inbox. Absent if the inbox is empty.",
     );
     metrics.time(&[], status.inbox.oldest);
 
-    metrics.family("outbox_files", None, "Files of markers that a destination does not have yet.");
+    metrics.family("postponed_pushes", None, "Captured pushes that could not be decided and are retried.");
+    metrics.sample(&[], status.postponed.pushes);
+    metrics.family(
+        "failed_pushes",
+        None,
+        "Captured pushes whose policy failed. They wait until the policy is fixed.",
+    );
+    metrics.sample(&[], status.failed.pushes);
+
+    metrics.family("outbox_files", None, "Files of markers that are not delivered yet.");
     for it in destinations {
         metrics.sample(&[("destination", &it.name)], it.waiting.files);
     }
@@ -36,20 +45,28 @@ pub(super) fn text(status: &Status) -> String {
         metrics.sample(&[("destination", &it.name)], it.waiting.too_old);
     }
     metrics.family(
+        "outbox_alone_files",
+        None,
+        "Markers that are retried on their own because the destination fails on them.",
+    );
+    for it in destinations {
+        metrics.sample(&[("destination", &it.name)], it.alone.len());
+    }
+    metrics.family(
         "outbox_oldest_timestamp_seconds",
         Some("seconds"),
-        "When the oldest push in the outbox was captured. Absent when none waits.",
+        "Capture time of the oldest push in the outbox. Absent if the outbox is empty.",
     );
     for it in destinations {
         metrics.time(&[("destination", &it.name)], it.waiting.oldest);
     }
-    metrics.family("older_than_seconds", Some("seconds"), "How long something may wait: the limit.");
+    metrics.family("older_than_seconds", Some("seconds"), "Age limit of waiting entries.");
     metrics.sample(&[], status.older_than_seconds);
 
     metrics.family(
         "last_success_timestamp_seconds",
         Some("seconds"),
-        "When a destination last took something. Absent when it never did.",
+        "Time of the last successful delivery. Absent before the first one.",
     );
     for it in destinations {
         metrics.time(&[("destination", &it.name)], it.last_success);
@@ -57,13 +74,13 @@ pub(super) fn text(status: &Status) -> String {
     metrics.family(
         "last_error_timestamp_seconds",
         Some("seconds"),
-        "When a destination last refused something or was not there. Absent when it never was so.",
+        "Time of the last failed delivery. Absent before the first one.",
     );
     for it in destinations {
         metrics.time(&[("destination", &it.name)], it.last_error.as_ref().map(|err| err.time));
     }
 
-    metrics.family("dead_letters", None, "Files that were refused for good or cannot be read.");
+    metrics.family("dead_letters", None, "Files that were refused permanently or cannot be read.");
     let dead = &status.dead_letters.from;
     let known = [INBOX].into_iter().chain(destinations.iter().map(|it| it.name.as_str()));
     for from in known.clone() {
@@ -73,25 +90,25 @@ pub(super) fn text(status: &Status) -> String {
         metrics.sample(&[("from", from)], count);
     }
 
-    metrics.family("journal_bytes", Some("bytes"), "The size of the journal.");
+    metrics.family("journal_bytes", Some("bytes"), "Size of the journal.");
     metrics.sample(&[], status.journal.bytes);
     metrics.family(
         "journal_last_write_timestamp_seconds",
         Some("seconds"),
-        "When the journal was last written. Absent before the first push.",
+        "Time of the last write to the journal. Absent before the first push.",
     );
     metrics.time(&[], status.journal.last_write);
     metrics.family(
         "needs_a_person",
         None,
-        "1 if `gitea-lightstep status` has something that somebody should look at.",
+        "1 if `gitea-lightstep status` reports something that needs attention.",
     );
     metrics.sample(&[], u8::from(status.needs_a_person));
     metrics.text.push_str("# EOF\n");
     metrics.text
 }
 
-/// The text so far, and the name of the family that its last samples belong to.
+/// The text so far, and the name of the current metric family.
 #[derive(Default)]
 struct Metrics {
     text: String,
@@ -99,11 +116,12 @@ struct Metrics {
 }
 
 impl Metrics {
-    /// Begins a family of gauges; the name of one with a unit ends in it. `help` holds nothing to be escaped.
+    /// Begins a family of gauges. If it has a unit, its name must end in that unit. `help` must not
+    /// contain characters that need escaping.
     fn family(&mut self, name: &str, unit: Option<&str>, help: &str) {
         self.name = format!("gitea_lightstep_{name}");
         let name = &self.name;
-        // Writing into a string does not fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(self.text, "# TYPE {name} gauge");
         if let Some(unit) = unit {
             let _ = writeln!(self.text, "# UNIT {name} {unit}");
@@ -132,13 +150,4 @@ fn escaped(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_is_escaped() {
-        let mut metrics = Metrics { name: "m".into(), ..Metrics::default() };
-        metrics.sample(&[("a", "x\"y\\z\nnew"), ("b", "")], 1);
-        assert_eq!(metrics.text, "m{a=\"x\\\"y\\\\z\\nnew\",b=\"\"} 1\n");
-    }
-}
+mod tests;

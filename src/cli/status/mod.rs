@@ -1,4 +1,4 @@
-//! `status`: what waits, how each destination stands, and the dead letters.
+//! `status`: shows the backlog, the state of each destination, and the dead letters.
 
 mod gather;
 mod metrics;
@@ -8,52 +8,58 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    Common, Ending,
+    Common, Completion,
     age::{age, ago},
     output,
     terminal::Terminal,
 };
-use crate::{config, state::State, text, time::Timestamp};
-use gather::{Backlog, Status, place_of};
+use crate::{
+    config,
+    state::State,
+    sys::time::{self, Timestamp},
+    text,
+};
+use gather::{Backlog, InstallationStatus, Undecided, place_of};
 
 #[derive(Debug, Args)]
+#[expect(rustdoc::broken_intra_doc_links, reason = "the help names a table of the configuration")]
 pub(super) struct StatusArgs {
-    /// How long something may wait, such as 15m; otherwise what [status] older_than says
+    /// Report entries older than TIME, such as 15m (default: [status] older_than)
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     older_than: Option<Duration>,
     /// Print the status as JSON
     #[arg(long, conflicts_with = "openmetrics")]
     json: bool,
-    /// Print the status as OpenMetrics text, such as node_exporter's textfile collector reads
+    /// Print the status as OpenMetrics text, for node_exporter's textfile collector
     #[arg(long)]
     openmetrics: bool,
-    /// Write the metrics to FILE, as a whole or not at all
+    /// Write the metrics to FILE atomically
     #[arg(long, value_name = "FILE", requires = "openmetrics")]
     output: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &StatusArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &StatusArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = State::at(&config.state_dir);
     let older_than = args.older_than.unwrap_or(config.older_than);
-    let now = Timestamp::now();
-    let status = Status::gather(&config, &state, older_than, now)?;
+    let now = time::now();
+    let status = InstallationStatus::gather(&config, &state, older_than, now)?;
     if args.openmetrics {
         let text = metrics::text(&status);
         match &args.output {
             Some(path) => output::write(path, &text)?,
-            None => terminal.answer(text.trim_end())?,
+            None => terminal.document(text.trim_end())?,
         }
     } else if args.json {
-        terminal.answer(serde_json::to_string_pretty(&status)?)?;
+        terminal.json(serde_json::to_string_pretty(&status)?)?;
     } else {
         print(&status, config.destinations.is_empty(), older_than, now, terminal)?;
     }
-    Ok(if status.needs_a_person { Ending::Found } else { Ending::Done })
+    Ok(if status.needs_a_person { Completion::Found } else { Completion::Done })
 }
 
 fn print(
-    status: &Status,
+    status: &InstallationStatus,
     has_no_destination: bool,
     older_than: Duration,
     now: Timestamp,
@@ -62,10 +68,31 @@ fn print(
     terminal.answer(format_args!("state        {}", status.state_dir))?;
     terminal
         .answer(format_args!("config       {}", status.config.as_deref().unwrap_or("none, all defaults")))?;
+    if let Some(default) = &status.default_state {
+        terminal.answer(format_args!(
+            "elsewhere    {} in {}, which is not the configured state directory; {}",
+            text::count(default.captures + default.others, "file"),
+            default.state_dir,
+            if default.others == 0 {
+                "`gitea-lightstep deliver` moves them to the configured one"
+            } else {
+                "`gitea-lightstep deliver` moves captured pushes to the configured one; to send the rest, \
+                 run it with a configuration that names that directory"
+            }
+        ))?;
+    }
     terminal.answer(format_args!("inbox        {}", waiting(&status.inbox, now)))?;
     too_old(&status.inbox, None, older_than, now, terminal)?;
+    undecided(&status.postponed, terminal)?;
+    if status.failed.pushes > 0 {
+        terminal.answer(format_args!(
+            "failed       the policy failed on {}; retried when a script or the configuration changes",
+            text::count(status.failed.pushes, "push")
+        ))?;
+        undecided(&status.failed, terminal)?;
+    }
     if has_no_destination {
-        terminal.answer("destination  none is set; markers wait until the configuration has one")?;
+        terminal.answer("destination  none is configured; markers wait until one is")?;
     }
     for destination in &status.destinations {
         let abandoned =
@@ -78,6 +105,9 @@ fn print(
         too_old(&destination.waiting, Some(&destination.name), older_than, now, terminal)?;
         if let Some(success) = destination.last_success {
             terminal.answer(format_args!("             last delivery {}", ago(success, now)))?;
+        }
+        for alone in &destination.alone {
+            terminal.answer(format_args!("             {} waits alone: {}", alone.id, alone.why))?;
         }
         if let Some(err) = &destination.last_error {
             terminal.answer(format_args!(
@@ -111,6 +141,24 @@ fn print(
         ),
     };
     terminal.answer(format_args!("journal      {journal}"))?;
+    if let Some(gap) = &status.journal_gap {
+        let since = gap.since.map(|since| format!(" since {}", ago(since, now))).unwrap_or_default();
+        terminal.answer(format_args!("             cannot be written{since}: {}", text::line(&gap.why)))?;
+    }
+    Ok(())
+}
+
+/// Lists captured pushes that could not be decided, with the reasons.
+fn undecided(undecided: &Undecided, terminal: &Terminal) -> anyhow::Result<()> {
+    for push in undecided.newest.iter().rev() {
+        terminal.answer(format_args!("             {}: {}", push.id, push.why))?;
+    }
+    let others = undecided.pushes - undecided.newest.len();
+    if others > 0 {
+        terminal.answer(format_args!(
+            "             and {others} older; `gitea-lightstep queue list` shows all"
+        ))?;
+    }
     Ok(())
 }
 
@@ -124,7 +172,7 @@ fn waiting(backlog: &Backlog, now: Timestamp) -> String {
     }
 }
 
-/// Names the entry that has waited too long.
+/// Reports the entry that has waited too long.
 fn too_old(
     backlog: &Backlog,
     destination: Option<&str>,

@@ -1,4 +1,4 @@
-//! What came of the tests as JUnit XML, which build servers read.
+//! Test results as JUnit XML, which build servers read.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use quick_xml::{
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
 };
 
-use super::{Report, Word, report::Group};
-use crate::golden::Ending;
+use super::{Report, TestStatus, report::Group};
+use crate::golden::TestOutcome;
 
 /// Returns the whole document.
 ///
 /// # Errors
-/// If a text cannot be written, which has no cause that is known.
+/// If the XML writer fails. No cause for this is known.
 pub(super) fn text(report: &Report) -> anyhow::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -30,7 +30,7 @@ pub(super) fn text(report: &Report) -> anyhow::Result<String> {
         end(&mut writer, "testsuite")?;
     }
     for group in &report.groups {
-        suite(&mut writer, &group.label, group.tested().len(), group.count(Word::Fail), group.took())?;
+        suite(&mut writer, &group.label, group.tested().len(), group.count(TestStatus::Fail), group.took())?;
         for (tested, word) in group.all() {
             let attributes = [
                 ("classname", group.label.as_str()),
@@ -40,11 +40,11 @@ pub(super) fn text(report: &Report) -> anyhow::Result<String> {
                 ("time", &seconds(tested.took)),
             ];
             begin(&mut writer, "testcase", &attributes)?;
-            if word == Word::Fail {
+            if word == TestStatus::Fail {
                 let message = match tested.ending {
-                    Ending::Broken(_) => "the test cannot be played",
-                    Ending::Unexpecting(_) => "the test does not say what it expects",
-                    Ending::Differs(_) | Ending::Passed => "the policy decided otherwise",
+                    TestOutcome::Broken(_) => "the test cannot be run",
+                    TestOutcome::Unexpecting(_) => "the test has no expectations",
+                    TestOutcome::Differs(_) | TestOutcome::Passed => "the policy decided differently",
                 };
                 failure(&mut writer, message, &group.why(tested))?;
             }
@@ -94,7 +94,7 @@ fn seconds(took: Duration) -> String {
     format!("{:.6}", took.as_secs_f64())
 }
 
-/// Returns `text` without the characters that XML has no way to say.
+/// Replaces the characters that XML cannot represent.
 fn legal(text: &str) -> String {
     let is_legal = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
     text.chars()

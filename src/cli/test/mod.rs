@@ -1,4 +1,4 @@
-//! `test`: the policy's golden tests.
+//! `test`: runs the golden tests of the policy.
 
 mod from;
 mod junit;
@@ -8,43 +8,45 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use report::{Report, Word};
+use report::{Report, TestStatus};
 
-use super::{Common, Ending, output, terminal::Terminal};
+use super::{Common, Completion, output, terminal::Terminal};
 use crate::{
-    golden::{self, Place, Stage, Suite},
+    golden::{self, FixtureRepo, Suite, TestFilePath},
     push::PushId,
     text,
 };
 
 /// Run the golden tests of policies: `*.test.toml` beside the scripts
 ///
-/// A test says a small history and a push, and which decision and markers are expected of it. It is played in a
-/// throw-away repository and decided as a push is. docs/policy.md has every key.
+/// A test defines a small history and a push, and the decision and markers that it expects. It runs
+/// in a throw-away repository, with the same code as a real push. docs/policy.md describes every
+/// key.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 all passed, 1 one failed or there was none, 2 usage.")]
+#[command(after_help = "Exit status: 0 if all tests pass, 1 if one fails or none is found, 2 for wrong \
+                        usage.")]
 pub(super) struct TestArgs {
-    /// Directories, scripts or files of tests; otherwise the configured directory of scripts
+    /// Directories, scripts or test files (default: the configured script directory)
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Run only tests whose name, or whose script's, holds TEXT
+    /// Run only tests with TEXT in their name or their script's name
     #[arg(short = 'k', long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Take DIR as the directory of site.rhai, OWNER.rhai and OWNER/REPO.rhai
+    /// Use DIR as the directory of site.rhai, OWNER.rhai and OWNER/REPO.rhai
     ///
-    /// Otherwise it is the configured one where the tests are in it, or the directory that was named.
+    /// Default: the configured directory if the tests are in it, else the directory in PATH.
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
-    /// Write what was found into the tests that fail or expect nothing yet
+    /// Write the results into the tests that fail or have no expectations yet
     #[arg(long)]
     bless: bool,
     /// Print the outcome as JSON
     #[arg(long, conflicts_with = "bless")]
     json: bool,
-    /// Write the outcome to FILE as JUnit XML too
+    /// Also write the outcome to FILE as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Print a test of the push PUSH_ID, as the journal has it, and run none
+    /// Print a test made from the push PUSH_ID in the journal, and run no tests
     #[arg(
         long,
         value_name = "PUSH_ID",
@@ -52,18 +54,18 @@ pub(super) struct TestArgs {
         help_heading = "Write a test"
     )]
     from: Option<PushId>,
-    /// Put it into FILE, behind what is there, instead
+    /// Append the test to FILE instead of printing it
     #[arg(long, value_name = "FILE", requires = "from", help_heading = "Write a test")]
     to: Option<PathBuf>,
-    /// Tell the content of the file at PATH, in every commit; other files are told by name alone
+    /// Include the content of the file at PATH; other files are listed by name only
     #[arg(long = "with-file", value_name = "PATH", requires = "from", help_heading = "Write a test")]
     with_files: Vec<String>,
-    /// Read the repository in DIR; otherwise where the push went
+    /// Read the repository in DIR (default: the one that the push went to)
     #[arg(long, value_name = "DIR", requires = "from", help_heading = "Write a test")]
     git_dir: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &TestArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &TestArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     if let Some(id) = args.from {
         return from::run(id, args, common, terminal);
     }
@@ -80,15 +82,15 @@ pub(super) fn run(args: &TestArgs, common: &Common, terminal: &Terminal) -> anyh
         output::write(file, &junit::text(&report)?)?;
     }
     if args.json {
-        terminal.answer(report.json())?;
+        terminal.json(report.json())?;
     } else {
         report.print_failures(terminal)?;
         report.print_summary(terminal)?;
     }
-    Ok(if report.n_failed() == 0 { Ending::Done } else { Ending::Found })
+    Ok(if report.n_failed() == 0 { Completion::Done } else { Completion::Found })
 }
 
-fn play(args: &TestArgs, terminal: &Terminal, places: &[Place]) -> anyhow::Result<Report> {
+fn play(args: &TestArgs, terminal: &Terminal, places: &[TestFilePath]) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut suites = Vec::new();
     for place in places {
@@ -103,7 +105,7 @@ fn play(args: &TestArgs, terminal: &Terminal, places: &[Place]) -> anyhow::Resul
         }
     }
     let width = suites.iter().map(|suite| suite.label().chars().count()).max().unwrap_or_default();
-    let mut stage = Stage::make()?;
+    let mut stage = FixtureRepo::make()?;
     for suite in &suites {
         let mut group = report::Group::of(suite, suite.run(&mut stage));
         if args.bless {
@@ -121,22 +123,22 @@ fn play(args: &TestArgs, terminal: &Terminal, places: &[Place]) -> anyhow::Resul
     Ok(report)
 }
 
-/// Returns why not one test was run.
-fn none(args: &TestArgs, scripts: Option<PathBuf>, places: &[Place]) -> String {
+/// Returns a message that explains why no test ran.
+fn none(args: &TestArgs, scripts: Option<PathBuf>, places: &[TestFilePath]) -> String {
     match &args.filter {
         Some(filter) if !places.is_empty() => format!(
-            "no test's name holds `{}`; leave `--filter` out to run {}",
+            "no test has `{}` in its name; omit `--filter` to run {}",
             text::line(filter),
             text::count(places.len(), "file")
         ),
         _ if !places.is_empty() => {
             let empty: Vec<_> = places.iter().map(|place| format!("`{}`", place.path().display())).collect();
-            format!("there is no `[[test]]` in {}", empty.join(", "))
+            format!("found no `[[test]]` in {}", empty.join(", "))
         }
         _ => {
             let dirs = if args.paths.is_empty() { scripts.into_iter().collect() } else { args.paths.clone() };
             let dirs: Vec<_> = dirs.iter().map(|dir| format!("`{}`", dir.display())).collect();
-            format!("there is no test; looked for `*.test.toml` in {}", dirs.join(", "))
+            format!("found no tests; looked for `*.test.toml` in {}", dirs.join(", "))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What came of the tests, for people and as JSON.
+//! Test results, as text and JSON.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,72 +6,74 @@ use serde_json::{Value, json};
 
 use super::Terminal;
 use crate::{
-    config::Problem,
-    golden::{Blessed, Difference, Ending, Line, Place, Suite, Tested},
+    config::ConfigProblem,
+    golden::{Blessed, Difference, Line, Suite, TestFilePath, TestOutcome, TestResult},
     text,
 };
 
-/// What came of every file.
+/// Results of all files.
 #[derive(Default)]
 pub(super) struct Report {
     pub groups: Vec<Group>,
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableFile>,
 }
 
-/// A file that holds no tests that could be run.
-pub(super) struct Unreadable {
+/// A file whose tests cannot be read.
+pub(super) struct UnreadableFile {
     pub label: String,
     pub problems: Vec<String>,
 }
 
-/// The tests of one file.
+/// Results of the tests in one file.
 pub(super) struct Group {
     pub label: String,
     pub path: PathBuf,
-    tested: Vec<Tested>,
-    words: Vec<Word>,
-    /// Why those that should have been blessed were not.
+    tested: Vec<TestResult>,
+    words: Vec<TestStatus>,
+    /// Names of the tests that could not be blessed, each with the reason.
     refused: Vec<(String, String)>,
 }
 
-/// How a test ended, in a word.
+/// Result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum TestStatus {
     Pass,
     Fail,
     Blessed,
 }
 
 impl Group {
-    pub fn of(suite: &Suite, tested: Vec<Tested>) -> Self {
-        let word = |tested: &Tested| match tested.ending {
-            Ending::Passed => Word::Pass,
-            Ending::Differs(_) | Ending::Unexpecting(_) | Ending::Broken(_) => Word::Fail,
+    pub fn of(suite: &Suite, tested: Vec<TestResult>) -> Self {
+        let word = |tested: &TestResult| match tested.ending {
+            TestOutcome::Passed => TestStatus::Pass,
+            TestOutcome::Differs(_) | TestOutcome::Unexpecting(_) | TestOutcome::Broken(_) => {
+                TestStatus::Fail
+            }
         };
         let words = tested.iter().map(word).collect();
         Self { label: suite.label(), path: suite.path().into(), tested, words, refused: Vec::new() }
     }
 
-    pub fn tested(&self) -> &[Tested] {
+    pub fn tested(&self) -> &[TestResult] {
         &self.tested
     }
 
-    /// Returns each test with how it ended.
-    pub fn all(&self) -> impl Iterator<Item = (&Tested, Word)> {
+    /// Returns each test with its result.
+    pub fn all(&self) -> impl Iterator<Item = (&TestResult, TestStatus)> {
         self.tested.iter().zip(self.words.iter().copied())
     }
 
-    /// Notes which tests have new expectations.
+    /// Marks the tests that got new expectations.
     pub fn bless(&mut self, blessed: &Blessed) {
         for (tested, word) in self.tested.iter().zip(&mut self.words) {
             if blessed.names.contains(&tested.name) {
-                *word = Word::Blessed;
+                *word = TestStatus::Blessed;
             }
         }
         self.refused.clone_from(&blessed.refused);
     }
 
-    pub fn count(&self, word: Word) -> usize {
+    pub fn count(&self, word: TestStatus) -> usize {
         self.words.iter().filter(|there| **there == word).count()
     }
 
@@ -94,8 +96,8 @@ impl Group {
     }
 
     fn print_failures(&self, terminal: &Terminal) -> io::Result<()> {
-        for (tested, _) in self.all().filter(|(_, word)| *word == Word::Fail) {
-            let word = Word::Fail.shown(terminal);
+        for (tested, _) in self.all().filter(|(_, word)| *word == TestStatus::Fail) {
+            let word = TestStatus::Fail.shown(terminal);
             terminal.answer(format_args!("\n{word} {}  {}", self.label, text::line(&tested.name)))?;
             terminal.answer(format_args!("      {}:{}", self.path.display(), tested.line))?;
             for line in self.why(tested) {
@@ -110,17 +112,17 @@ impl Group {
         Ok(())
     }
 
-    /// Returns why a test failed, line by line.
-    pub fn why(&self, tested: &Tested) -> Vec<String> {
+    /// Returns the reasons why a test failed, line by line.
+    pub fn why(&self, tested: &TestResult) -> Vec<String> {
         let mut lines = Vec::new();
         match &tested.ending {
-            Ending::Passed => {}
-            Ending::Broken(why) => lines.push(text::line_of(why, text::SHOWN * 5)),
-            Ending::Differs(differences) => {
+            TestOutcome::Passed => {}
+            TestOutcome::Broken(why) => lines.push(text::line_of(why, text::SHOWN * 5)),
+            TestOutcome::Differs(differences) => {
                 differences.iter().for_each(|difference| say(&mut lines, difference));
             }
-            Ending::Unexpecting(differences) => {
-                lines.push("it does not say what it expects; with --bless, it would be this".into());
+            TestOutcome::Unexpecting(differences) => {
+                lines.push("the test has no expectations; --bless would write these".into());
                 differences.iter().for_each(|difference| say(&mut lines, difference));
             }
         }
@@ -140,30 +142,30 @@ impl Report {
         self.groups.push(group);
     }
 
-    pub fn add_unreadable(&mut self, place: &Place, problems: &[Problem]) {
+    pub fn add_unreadable(&mut self, place: &TestFilePath, problems: &[ConfigProblem]) {
         let problems = problems.iter().map(ToString::to_string).collect();
-        self.unreadable.push(Unreadable { label: place.label(), problems });
+        self.unreadable.push(UnreadableFile { label: place.label(), problems });
     }
 
     pub fn n_tests(&self) -> usize {
         self.groups.iter().map(|group| group.tested.len()).sum()
     }
 
-    /// Returns how many failed; a file that cannot be read counts as one.
+    /// Returns the number of failures. A file that cannot be read counts as one.
     pub fn n_failed(&self) -> usize {
-        self.count(Word::Fail) + self.unreadable.len()
+        self.count(TestStatus::Fail) + self.unreadable.len()
     }
 
-    fn count(&self, word: Word) -> usize {
+    fn count(&self, word: TestStatus) -> usize {
         self.groups.iter().map(|group| group.count(word)).sum()
     }
 
-    /// Prints what failed, and why.
+    /// Prints each failure with its reasons.
     pub fn print_failures(&self, terminal: &Terminal) -> io::Result<()> {
         for file in &self.unreadable {
             terminal.answer(format_args!(
                 "\n{} {}  cannot be read",
-                Word::Fail.shown(terminal),
+                TestStatus::Fail.shown(terminal),
                 file.label
             ))?;
             for problem in &file.problems {
@@ -173,14 +175,14 @@ impl Report {
         self.groups.iter().try_for_each(|group| group.print_failures(terminal))
     }
 
-    /// Prints how many passed and failed.
+    /// Prints the numbers of passed and failed tests.
     pub fn print_summary(&self, terminal: &Terminal) -> io::Result<()> {
-        let blessed = match self.count(Word::Blessed) {
+        let blessed = match self.count(TestStatus::Blessed) {
             0 => String::new(),
             n => format!("{n} blessed, "),
         };
         let failed = self.n_failed();
-        let summary = format!("{} passed, {blessed}{failed} failed", self.count(Word::Pass));
+        let summary = format!("{} passed, {blessed}{failed} failed", self.count(TestStatus::Pass));
         if failed == 0 {
             terminal.say(summary)
         } else {
@@ -192,26 +194,28 @@ impl Report {
         let tests = self.groups.iter().flat_map(|group| {
             group.all().map(|(tested, word)| {
                 let differences: Vec<_> = match &tested.ending {
-                    Ending::Differs(all) | Ending::Unexpecting(all) => all.iter().map(difference).collect(),
-                    Ending::Passed | Ending::Broken(_) => Vec::new(),
+                    TestOutcome::Differs(all) | TestOutcome::Unexpecting(all) => {
+                        all.iter().map(difference).collect()
+                    }
+                    TestOutcome::Passed | TestOutcome::Broken(_) => Vec::new(),
                 };
                 let mut test = json!({
                     "of": group.label,
                     "name": tested.name,
                     "file": group.path.display().to_string(),
                     "line": tested.line,
-                    "passed": word == Word::Pass,
+                    "passed": word == TestStatus::Pass,
                     "ms": tested.took.as_secs_f64() * 1000.0,
                     "differences": differences,
                 });
-                if let Ending::Broken(why) = &tested.ending {
+                if let TestOutcome::Broken(why) = &tested.ending {
                     test["error"] = why.as_str().into();
                 }
                 test
             })
         });
         json!({
-            "passed": self.count(Word::Pass),
+            "passed": self.count(TestStatus::Pass),
             "failed": self.n_failed(),
             "tests": tests.collect::<Vec<_>>(),
             "problems": self.unreadable.iter().flat_map(|file| &file.problems).collect::<Vec<_>>(),
@@ -235,7 +239,7 @@ fn difference(difference: &Difference) -> Value {
     })
 }
 
-impl Word {
+impl TestStatus {
     fn shown(self, terminal: &Terminal) -> String {
         match self {
             Self::Pass => terminal.green("pass "),

@@ -1,51 +1,51 @@
-//! What changes from one policy to another: markers that come, that go, and that say something else.
+//! Compares two policies: markers that are gained, lost or changed.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::account::{ToldMarker, extent, short, version, when};
+use super::report::{ToldMarker, extent, short, version, when};
 use crate::{
-    cli::{Ending, place::below, terminal::Terminal},
+    cli::{Completion, place::below, terminal::Terminal},
     decide::{Made, Outcome, Verdict},
     facts::{History, Past},
     marker::{Marker, name},
     policy::{Draft, Field, differences, shown},
-    push::{ObjectId, Repository},
+    push::{ObjectId, RepositoryIdentity},
+    sys::time::Timestamp,
     text,
-    time::Timestamp,
 };
 
-/// The differences, told as they are found.
+/// A running comparison, which prints differences as it finds them.
 pub(super) struct Comparison<'a> {
     json: bool,
     terminal: &'a Terminal,
     scripts: Option<&'a Path>,
-    tally: Tally,
+    tally: DifferenceCounts,
 }
 
-/// How many pushes were looked at, and how many markers differ.
+/// Number of compared pushes, and of the differences of each kind.
 #[derive(Debug, Default, Serialize)]
-struct Tally {
+struct DifferenceCounts {
     pushes: usize,
     gained: usize,
     lost: usize,
     changed: usize,
-    /// Pushes of which one policy fails and the other does not, or otherwise.
+    /// Number of pushes on which exactly one policy fails and no marker differs.
     failures: usize,
 }
 
-/// What became of one marker, or of the whole push.
-enum Change<'a> {
+/// A difference in one marker, or in the outcome of a push.
+enum MarkerDifference<'a> {
     Gained(&'a Made),
     Lost(&'a Made),
     Changed { old: &'a Made, new: &'a Made, fields: Vec<Field> },
     Failure,
 }
 
-/// A difference in the form for programs.
+/// A difference as JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct DifferenceJson<'a> {
     time: Timestamp,
     #[serde(rename = "ref")]
     ref_name: String,
@@ -56,40 +56,40 @@ struct Told<'a> {
     fields: Vec<ToldField<'a>>,
 }
 
-/// What one of the two policies says.
+/// The result of one of the two policies.
 #[derive(Serialize)]
 struct Side<'a> {
     outcome: &'static str,
     why: &'a str,
     by: Option<String>,
-    marker: Option<ToldMarker<'a>>,
+    marker: Option<ToldMarker>,
 }
 
 #[derive(Serialize)]
 struct ToldField<'a> {
     name: &'a str,
-    old: Option<&'a crate::policy::Value>,
-    new: Option<&'a crate::policy::Value>,
+    old: Option<&'a crate::marker::Value>,
+    new: Option<&'a crate::marker::Value>,
 }
 
 impl<'a> Comparison<'a> {
     pub fn new(json: bool, terminal: &'a Terminal, scripts: Option<&'a Path>) -> Self {
-        Self { json, terminal, scripts, tally: Tally::default() }
+        Self { json, terminal, scripts, tally: DifferenceCounts::default() }
     }
 
-    /// Takes what the two policies say of a push, the old one's first, and returns how much differs.
+    /// Compares two verdicts on a push, the old policy's first. Returns the number of differences.
     pub fn add(&mut self, past: &Past, verdicts: &[Verdict; 2]) -> anyhow::Result<usize> {
         self.tally.pushes += 1;
         let changes = changes(verdicts);
         for change in &changes {
             *match change {
-                Change::Gained(_) => &mut self.tally.gained,
-                Change::Lost(_) => &mut self.tally.lost,
-                Change::Changed { .. } => &mut self.tally.changed,
-                Change::Failure => &mut self.tally.failures,
+                MarkerDifference::Gained(_) => &mut self.tally.gained,
+                MarkerDifference::Lost(_) => &mut self.tally.lost,
+                MarkerDifference::Changed { .. } => &mut self.tally.changed,
+                MarkerDifference::Failure => &mut self.tally.failures,
             } += 1;
             if self.json {
-                self.terminal.answer(serde_json::to_string(&Told::of(past, change, verdicts))?)?;
+                self.terminal.json(serde_json::to_string(&DifferenceJson::of(past, change, verdicts))?)?;
             } else {
                 self.tell(past, change, verdicts)?;
             }
@@ -97,18 +97,23 @@ impl<'a> Comparison<'a> {
         Ok(changes.len())
     }
 
-    fn tell(&self, past: &Past, change: &Change<'_>, [old, new]: &[Verdict; 2]) -> anyhow::Result<()> {
+    fn tell(
+        &self,
+        past: &Past,
+        change: &MarkerDifference<'_>,
+        [old, new]: &[Verdict; 2],
+    ) -> anyhow::Result<()> {
         let head = format!("{}  {}", when(past), short(past));
         match change {
-            Change::Gained(made) => {
+            MarkerDifference::Gained(made) => {
                 self.terminal.answer(format_args!("+ {head}  {}", self.marker(made, past)))?;
                 self.terminal.answer(format_args!("    was {}", self.otherwise(old)))?;
             }
-            Change::Lost(made) => {
+            MarkerDifference::Lost(made) => {
                 self.terminal.answer(format_args!("- {head}  {}", self.marker(made, past)))?;
                 self.terminal.answer(format_args!("    now {}", self.otherwise(new)))?;
             }
-            Change::Changed { new, fields, .. } => {
+            MarkerDifference::Changed { new, fields, .. } => {
                 self.terminal.answer(format_args!("~ {head}  {}", self.marker(new, past)))?;
                 for field in fields {
                     let side =
@@ -117,7 +122,7 @@ impl<'a> Comparison<'a> {
                     self.terminal.answer(format_args!("    {}: {old} -> {new}", text::line(&field.name)))?;
                 }
             }
-            Change::Failure => {
+            MarkerDifference::Failure => {
                 self.terminal.answer(format_args!("! {head}"))?;
                 self.terminal.answer(format_args!("    was {}", self.otherwise(old)))?;
                 self.terminal.answer(format_args!("    now {}", self.otherwise(new)))?;
@@ -139,7 +144,7 @@ impl<'a> Comparison<'a> {
         )
     }
 
-    /// Returns what a policy made of the push, where that is not the marker.
+    /// Describes the verdict of the policy that does not have the marker.
     fn otherwise(&self, verdict: &Verdict) -> String {
         let why = verdict.outcome.why();
         let mut said = if matches!(verdict.outcome, Outcome::Marked) {
@@ -156,15 +161,15 @@ impl<'a> Comparison<'a> {
         said
     }
 
-    /// Tells the sum, and returns whether anything differs.
-    pub fn end(self, repository: &Repository, history: &History) -> anyhow::Result<Ending> {
-        let Tally { gained, lost, changed, failures, .. } = self.tally;
+    /// Prints the totals. The ending is `Found` if anything differs.
+    pub fn end(self, repository: &RepositoryIdentity, history: &History) -> anyhow::Result<Completion> {
+        let DifferenceCounts { gained, lost, changed, failures, .. } = self.tally;
         let is_same = gained + lost + changed + failures == 0;
         if self.json {
             let summary = serde_json::json!({ "repository": repository.full_name(), "summary": self.tally });
-            self.terminal.answer(summary)?;
+            self.terminal.json(summary)?;
         } else if is_same {
-            self.terminal.say("nothing changes")?;
+            self.terminal.say("no differences")?;
             self.terminal.say(extent(repository, history))?;
         } else {
             self.terminal.say(format_args!(
@@ -173,17 +178,17 @@ impl<'a> Comparison<'a> {
             ))?;
             self.terminal.say(extent(repository, history))?;
         }
-        Ok(if is_same { Ending::Done } else { Ending::Found })
+        Ok(if is_same { Completion::Done } else { Completion::Found })
     }
 }
 
-impl<'a> Told<'a> {
-    fn of(past: &Past, change: &'a Change<'a>, [old, new]: &'a [Verdict; 2]) -> Self {
+impl<'a> DifferenceJson<'a> {
+    fn of(past: &Past, change: &'a MarkerDifference<'a>, [old, new]: &'a [Verdict; 2]) -> Self {
         let (word, markers, fields): (_, [Option<&Made>; 2], &[Field]) = match change {
-            Change::Gained(made) => ("gained", [None, Some(*made)], &[]),
-            Change::Lost(made) => ("lost", [Some(*made), None], &[]),
-            Change::Changed { old, new, fields } => ("changed", [Some(*old), Some(*new)], fields),
-            Change::Failure => ("failure", [None, None], &[]),
+            MarkerDifference::Gained(made) => ("gained", [None, Some(*made)], &[]),
+            MarkerDifference::Lost(made) => ("lost", [Some(*made), None], &[]),
+            MarkerDifference::Changed { old, new, fields } => ("changed", [Some(*old), Some(*new)], fields),
+            MarkerDifference::Failure => ("failure", [None, None], &[]),
         };
         let side = |verdict: &'a Verdict, made: Option<&'a Made>| {
             let by = verdict.by.as_ref().map(ToString::to_string);
@@ -209,12 +214,12 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Returns what differs between the markers of two policies.
-fn changes([old, new]: &[Verdict; 2]) -> Vec<Change<'_>> {
+/// Returns the differences between the verdicts of two policies.
+fn changes([old, new]: &[Verdict; 2]) -> Vec<MarkerDifference<'_>> {
     let mut olds: Vec<&Made> = old.markers.iter().collect();
     let mut pairs = Vec::new();
     let mut gained = Vec::new();
-    // The nearest find each other first: the same marker, then one that says much of the same.
+    // Pair identical markers first, then the most similar ones.
     let mut news: Vec<&Made> = new.markers.iter().collect();
     for nearness in (1..=MAX_NEARNESS).rev() {
         news.retain(|new| {
@@ -226,24 +231,25 @@ fn changes([old, new]: &[Verdict; 2]) -> Vec<Change<'_>> {
         });
     }
     gained.append(&mut news);
-    let mut changes: Vec<_> = olds.into_iter().map(Change::Lost).collect();
+    let mut changes: Vec<_> = olds.into_iter().map(MarkerDifference::Lost).collect();
     for (old, new) in pairs {
         let fields = differences(&said(&old.marker), &said(&new.marker));
         if !fields.is_empty() {
-            changes.push(Change::Changed { old, new, fields });
+            changes.push(MarkerDifference::Changed { old, new, fields });
         }
     }
-    changes.extend(gained.into_iter().map(Change::Gained));
+    changes.extend(gained.into_iter().map(MarkerDifference::Gained));
     if changes.is_empty() && is_failure_new(&old.outcome, &new.outcome) {
-        changes.push(Change::Failure);
+        changes.push(MarkerDifference::Failure);
     }
     changes
 }
 
-/// How alike two markers can be.
+/// Highest similarity of two markers.
 const MAX_NEARNESS: usize = 4;
 
-/// Returns how alike two markers of one update are: 4 if they are the same one, 0 if they have nothing in common.
+/// Returns the similarity of two markers of one update: 4 for the same kind, service and
+/// environment, 0 for nothing in common.
 fn likeness(old: &Marker, new: &Marker) -> usize {
     let (kind, service) = (old.kind == new.kind, old.service == new.service);
     match (kind, service, old.environment == new.environment) {
@@ -259,9 +265,10 @@ fn is_failure_new(old: &Outcome, new: &Outcome) -> bool {
     matches!(old, Outcome::Failed(_)) != matches!(new, Outcome::Failed(_))
 }
 
-/// Returns what a marker says beside its id, which follows from the rest, and the scripts, which differ of course.
+/// Returns the content to compare. It excludes the ID, which follows from the rest, and the names
+/// of the scripts, which differ by design.
 fn said(marker: &Marker) -> Draft {
-    let mut attributes = marker.attributes.clone();
+    let mut attributes = marker.all_attributes();
     attributes.remove(name::MARKER_ID);
     attributes.remove(name::POLICY);
     Draft {

@@ -1,8 +1,8 @@
-//! `try`: a policy over the real history of a real repository. It writes nothing, neither into the state nor into
-//! the repository.
+//! `try`: runs a policy over the history of a repository. It writes neither to the state nor to the
+//! repository.
 
-mod account;
 mod compare;
+mod report;
 mod table;
 
 use std::{
@@ -15,56 +15,56 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use self::{account::Account, compare::Comparison};
+use self::{compare::Comparison, report::TrialReport};
 use super::{
-    Common, Ending,
+    Common, Completion,
     progress::{HowFar, while_working},
     terminal::Terminal,
 };
 use crate::{
     config::Config,
-    decide::{Budget, Decider, Passing, Verdict},
+    decide::{Budget, Decider, InMemoryHistory, Verdict},
     facts::{self, History, Past, Repository},
-    policy::Scripts,
+    policy::ScriptLocations,
     push::{self, Push, PushId, Source},
     text,
 };
 
-/// How many pushes are tried unless somebody wants more.
+/// Default number of pushes to try.
 const LAST: usize = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct TryArgs {
-    /// A bare repository, or a clone with its files
+    /// Path of a bare repository or a clone
     #[arg(value_name = "REPO")]
     path: PathBuf,
-    /// Only the newest N pushes: commits of the branch and tags together
+    /// Try only the newest N pushes: commits of the branch and tags together
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
-    /// Every push that there was
+    /// Try all pushes
     #[arg(long, conflicts_with = "last")]
     all: bool,
-    /// The branch whose commits are tried, instead of the one that HEAD names
+    /// Try the commits of this branch (default: the branch of HEAD)
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// Try this script alone over the built-in policy, instead of the configured ones
+    /// Try only this script and the built-in policy, not the configured scripts
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Show only what changes from the policy FILE to the one that is tried; without FILE, from the configured one
+    /// Show only the differences from the policy in FILE (default: the configured one)
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     against: Option<Option<PathBuf>>,
-    /// Take it for this repository, which says whose scripts and services are meant; otherwise the path says it
+    /// Use the scripts and services of this repository (default: from the path)
     #[arg(long, value_name = "OWNER/NAME", value_parser = super::repository)]
-    repository: Option<push::Repository>,
-    /// Print an object for each push, one a line
+    repository: Option<push::RepositoryIdentity>,
+    /// Print each result as a line of JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let git_dir = Repository::locate(&args.path)?;
-    let known = args.repository.clone().unwrap_or_else(|| push::Repository::of_dir(&git_dir));
+    let known = args.repository.clone().unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
     let repository = Rc::new(Repository::open(&git_dir)?.with_cache(facts::CACHE));
     let last = if args.all { usize::MAX } else { args.last.max(1) };
     let branch = args.branch.as_ref().map(|branch| branch.as_str().into());
@@ -72,14 +72,14 @@ pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyho
     if history.past.is_empty() {
         bail!("there is nothing to try: `{}` has neither commits nor tags", args.path.display());
     }
-    let stage = Stage { config: &config, repository, source: Source::unknown(git_dir, known), history };
-    let configured = Scripts { dir: config.scripts.clone(), ..Scripts::default() };
+    let stage = TrialInputs { config: &config, repository, source: Source::unknown(git_dir, known), history };
+    let configured = ScriptLocations { dir: config.scripts.clone(), ..ScriptLocations::default() };
     let only = |file: &Path| {
         let beside = || file.parent().filter(|dir| dir.is_dir()).map(Path::to_path_buf);
-        Scripts {
+        ScriptLocations {
             dir: config.scripts.clone().or_else(beside),
             draft: Some(file.into()),
-            ..Scripts::default()
+            ..ScriptLocations::default()
         }
     };
     let tried = args.policy.as_deref().map_or_else(|| configured.clone(), only);
@@ -92,19 +92,24 @@ pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyho
     }
 }
 
-/// What is tried, but for the policy.
-struct Stage<'a> {
+/// The inputs of a trial, except the policy.
+struct TrialInputs<'a> {
     config: &'a Config,
     repository: Rc<Repository>,
     source: Source,
     history: History,
 }
 
-impl Stage<'_> {
-    fn account(&self, args: &TryArgs, tried: &Scripts, terminal: &Terminal) -> anyhow::Result<Ending> {
-        let memory = Passing::default();
+impl TrialInputs<'_> {
+    fn account(
+        &self,
+        args: &TryArgs,
+        tried: &ScriptLocations,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Completion> {
+        let memory = InMemoryHistory::default();
         let mut decider = self.decider(tried, &memory)?;
-        let mut account = Account::new(args.json, terminal, self.config.scripts.as_deref());
+        let mut account = TrialReport::new(args.json, terminal, self.config.scripts.as_deref());
         self.play(args, terminal, |past| {
             let verdict = self.judge(&mut decider, past)?;
             remember(&memory, &verdict);
@@ -114,9 +119,15 @@ impl Stage<'_> {
         account.end(&self.source.repository, &self.history)
     }
 
-    fn compare(&self, args: &TryArgs, scripts: [&Scripts; 2], terminal: &Terminal) -> anyhow::Result<Ending> {
-        // Both are measured from what the new policy says was deployed: then every difference is one of the policies.
-        let memory = Passing::default();
+    fn compare(
+        &self,
+        args: &TryArgs,
+        scripts: [&ScriptLocations; 2],
+        terminal: &Terminal,
+    ) -> anyhow::Result<Completion> {
+        // Both policies see the deployments of the new one as history, so that every difference
+        // comes from the policies.
+        let memory = InMemoryHistory::default();
         let [mut old, mut new] = [self.decider(scripts[0], &memory)?, self.decider(scripts[1], &memory)?];
         let mut comparison = Comparison::new(args.json, terminal, self.config.scripts.as_deref());
         self.play(args, terminal, |past| {
@@ -127,7 +138,8 @@ impl Stage<'_> {
         comparison.end(&self.source.repository, &self.history)
     }
 
-    /// Has every push of the past judged, and shows how far that is. `judge` returns how many markers it found.
+    /// Calls `judge` for every past push and shows the progress. `judge` returns the number of
+    /// markers or changes that it found.
     fn play(
         &self,
         args: &TryArgs,
@@ -151,25 +163,29 @@ impl Stage<'_> {
         if !args.json && terminal.is_watched() { while_working(how_far, work) } else { work() }
     }
 
-    fn decider<'a>(&'a self, scripts: &Scripts, memory: &'a Passing) -> anyhow::Result<Decider<'a>> {
+    fn decider<'a>(
+        &'a self,
+        scripts: &ScriptLocations,
+        memory: &'a InMemoryHistory,
+    ) -> anyhow::Result<Decider<'a>> {
         let first = self.history.past.first().context("there is nothing to try")?;
         Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first), memory)?)
     }
 
     fn judge(&self, decider: &mut Decider<'_>, past: &Past) -> io::Result<Verdict> {
         decider.turn_to(self.push(past));
-        let mut decided = decider.decide(0..1, Budget::Update);
-        decided.verdicts.pop().ok_or_else(|| io::Error::other("a push of one update was not decided"))
+        let verdict = decider.decide(0, Budget::Update);
+        verdict.ok_or_else(|| io::Error::other("a push of one update was not decided"))
     }
 
-    /// Returns the push that this ref change might have been.
+    /// Returns a push that could have made this ref change.
     fn push(&self, past: &Past) -> Push {
         let id = PushId::derived(past.time, &self.source.repository.full_name(), &past.update);
         Push::new(id, past.time, self.source.clone(), vec![past.update.clone()])
     }
 }
 
-fn remember(memory: &Passing, verdict: &Verdict) {
+fn remember(memory: &InMemoryHistory, verdict: &Verdict) {
     for (place, deployed) in verdict.markers.iter().filter_map(|made| made.deployed.clone()) {
         memory.remember(place, deployed);
     }

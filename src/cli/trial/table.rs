@@ -1,14 +1,15 @@
-//! A table for a terminal: columns as wide as what is in them, and none for what nobody has.
+//! A table for a terminal. Each column is as wide as its content, and empty columns are left out.
 
 use crate::text;
 
-/// How much of a cell is shown, in characters.
+/// Maximum length of a cell, in characters.
 const MAX_CELL: usize = 40;
 
-/// How much of the last cell is shown, in characters.
+/// Maximum length of the last cell, in characters.
 const MAX_LAST: usize = 60;
 
-/// Rows of `N` cells under `N` heads. The last column is not filled up, so that a text of any script may stand there.
+/// Rows of `N` cells under `N` headings. The last column is not padded, so its text may use
+/// characters of any width.
 pub(super) struct Table<const N: usize> {
     heads: [&'static str; N],
     rows: Vec<[String; N]>,
@@ -19,7 +20,7 @@ impl<const N: usize> Table<N> {
         Self { heads, rows: Vec::new() }
     }
 
-    /// Adds a row. What strangers wrote is made fit to be shown.
+    /// Adds a row, with control characters escaped and long cells shortened.
     pub fn add(&mut self, cells: [&str; N]) {
         let mut nth = 0;
         self.rows.push(cells.map(|cell| {
@@ -32,7 +33,7 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// Returns the line of heads, then one a row.
+    /// Returns the headings, then each row.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         let widest = |nth: usize| self.rows.iter().map(|row| row[nth].chars().count()).max().unwrap_or(0);
         let mut widths = [0; N];
@@ -54,15 +55,4 @@ fn line<const N: usize>(cells: &[String; N], widths: [usize; N]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_column_is_as_wide_as_its_cells_and_an_empty_one_is_left_out() {
-        let mut table = Table::new(["a", "none", "c"]);
-        table.add(["long enough", "", "last"]);
-        table.add(["x", "", "\x1b[31mred"]);
-        let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines, ["a            c", "long enough  last", "x            \\u{1b}[31mred"]);
-    }
-}
+mod tests;

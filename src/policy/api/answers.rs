@@ -1,23 +1,24 @@
-//! What `decide` and `guard` answer with: `mark`, `skip`, `refuse`. A wrong word in a mark is a mistake where it is
-//! made.
+//! The return values of `decide` and `guard`: `mark`, `skip` and `refuse`. An invalid mark fails in
+//! the line that creates it.
 
 use rhai::{Engine, EvalAltResult, Map, NativeCallContext};
 
 use super::{
     super::{Rule, draft::Partial},
-    word::{Function, Type, mistake},
+    marker_property::partials,
+    property::{ApiFunction, Type, mistake},
 };
 use crate::text;
 
-/// A marker that a script asks for.
+/// A request for markers from a script.
 #[derive(Clone)]
 pub(in crate::policy) struct MarkAnswer {
-    /// One a marker: an array of environments is a marker for each.
+    /// One entry per marker. An array of environments becomes one entry for each.
     pub partials: Vec<Partial>,
     pub by: Rule,
 }
 
-/// A script's refusal to make a marker.
+/// A script's decision not to make a marker.
 #[derive(Clone)]
 pub(in crate::policy) struct SkipAnswer {
     pub why: String,
@@ -31,7 +32,7 @@ pub(in crate::policy) struct RefuseAnswer {
     pub by: Rule,
 }
 
-/// Makes the engine know the answers, and `mark()` without a word.
+/// Registers the types of the return values, and `mark()` without arguments.
 pub(super) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<MarkAnswer>("mark")
@@ -43,27 +44,28 @@ pub(super) fn register(engine: &mut Engine) {
         });
 }
 
-/// The answers.
-pub(super) const FUNCTIONS: &[Function] = &[
-    Function {
+/// Functions that create the return values.
+pub(super) const FUNCTIONS: &[ApiFunction] = &[
+    ApiFunction {
         name: "mark",
         takes: &[("marker", Type::Map)],
         gives: Type::Object("mark"),
-        about: "Asks for a marker. Every word may be left out: `kind`, `service`, `version`, `environment`, `title`, \
-                `attributes`. An array of environments asks for a marker for each.",
+        about: "Asks for a marker. Every property is optional: `kind`, `service`, `version`, \
+                `environment`, `title`, \
+                `attributes`. An array as `environment` asks for one marker per environment.",
         example: r#"fn decide(update) { mark(#{ kind: "deployment", environment: "prod" }) }"#,
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, map: Map| {
-                let partials = Partial::from_map(map).map_err(mistake)?;
+                let partials = partials(map).map_err(mistake)?;
                 Ok::<_, Box<EvalAltResult>>(MarkAnswer { partials, by: Rule::calling(&context) })
             });
         },
     },
-    Function {
+    ApiFunction {
         name: "skip",
         takes: &[("why", Type::Text)],
         gives: Type::Object("skip"),
-        about: "Says that an update becomes no marker, and why; the journal keeps it.",
+        about: "Skips an update, so that it gets no marker. The reason goes into the journal.",
         example: r#"fn decide(update) { skip("only tags are watched") }"#,
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, why: &str| SkipAnswer {
@@ -72,11 +74,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
             });
         },
     },
-    Function {
+    ApiFunction {
         name: "refuse",
         takes: &[("why", Type::Text)],
         gives: Type::Object("refusal"),
-        about: "Refuses a marker in `guard`, and says why; the journal keeps it.",
+        about: "Refuses a marker in `guard`. The reason goes into the journal.",
         example: r#"fn guard(marker, update) { if marker.kind == "rollback" { refuse("ask first") } }"#,
         register: |engine, name| {
             engine.register_fn(name, |context: NativeCallContext<'_>, why: &str| RefuseAnswer {

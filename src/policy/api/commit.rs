@@ -1,29 +1,29 @@
-//! Commits, annotated tags, the people in them, and conventional titles.
+//! Script views of commits, annotated tags, people and Conventional Commits titles.
 
 use std::rc::Rc;
 
 use rhai::Dynamic;
 
 use super::{
-    texts::Texts,
+    property::{Property, Type, View, list, maybe, word},
+    string_map::StringMap,
     time::TimeView,
-    word::{Type, View, Word, list, maybe, word},
 };
-use crate::facts::{Commit, Conventional, Person, Tag, Target, tickets};
+use crate::facts::{Commit, Conventional, PeeledObject, Person, Tag, tickets};
 
-/// A commit in a script.
+/// A commit, as seen by a script.
 #[derive(Clone)]
 pub(super) struct CommitView(Rc<Commit>);
 
-/// An annotated tag in a script.
+/// An annotated tag, as seen by a script.
 #[derive(Clone)]
-pub(super) struct TagView(Rc<Target>);
+pub(super) struct TagView(Rc<PeeledObject>);
 
-/// A person in a script.
+/// A person, as seen by a script.
 #[derive(Clone)]
 pub(super) struct PersonView(Person);
 
-/// A conventional title in a script.
+/// A Conventional Commits title, as seen by a script.
 #[derive(Clone)]
 pub(super) struct ConventionalView(Rc<Conventional>);
 
@@ -34,8 +34,8 @@ impl CommitView {
 }
 
 impl TagView {
-    /// Makes the view of a target that has a tag.
-    pub fn new(target: Rc<Target>) -> Self {
+    /// Creates the view. The target must have a tag.
+    pub fn new(target: Rc<PeeledObject>) -> Self {
         Self(target)
     }
 
@@ -60,8 +60,9 @@ const PERSON: Type = Type::Object("person");
 
 impl View for CommitView {
     const NAME: &'static str = "commit";
-    const ABOUT: &'static str = "A commit. Its words are what somebody typed; only the id is certain.";
-    const WORDS: &'static [Word<Self>] = &[
+    const ABOUT: &'static str = "A commit. Only the id is reliable; authors can write anything into the \
+                                 rest.";
+    const WORDS: &'static [Property<Self>] = &[
         word("id", Type::Text, "the full id", "update.commit.id == update.commit_id", |c| {
             Ok(c.0.id.to_string().into())
         }),
@@ -79,48 +80,48 @@ impl View for CommitView {
             r#"update.commit.message.contains("ACME-8")"#,
             |c| Ok(c.0.message.clone().into()),
         ),
-        word("author", PERSON, "who wrote the change", r#"update.commit.author.name == "Ann Author""#, |c| {
+        word("author", PERSON, "the author", r#"update.commit.author.name == "Ann Author""#, |c| {
             Ok(Dynamic::from(PersonView::new(c.0.author.clone())))
         }),
         word(
             "committer",
             PERSON,
-            "who made the commit; of a merge on the web, Gitea or who clicked",
+            "the committer; for a merge on the web, Gitea or the person who merged",
             r#"update.commit.committer.name == "Ann Author""#,
             |c| Ok(Dynamic::from(PersonView::new(c.0.committer.clone()))),
         ),
         word(
             "co_authors",
             Type::List(&PERSON),
-            "who is named by `Co-authored-by` trailers",
+            "the people named in `Co-authored-by` trailers",
             r#"update.commit.co_authors.map(|person| person.name) == ["Bo Bot"]"#,
             |c| Ok(list(c.0.co_authors(), |person| Dynamic::from(PersonView(person)))),
         ),
         word(
             "trailers",
             Type::Object("texts"),
-            "the trailers at the end of the message, by their names in lower case",
+            "the trailers at the end of the message, by name in lower case",
             r#"update.commit.trailers.ticket == "ACME-8""#,
-            |c| Ok(Dynamic::from(Texts::of_trailers(&c.0.trailers))),
+            |c| Ok(Dynamic::from(StringMap::of_trailers(&c.0.trailers))),
         ),
         word(
             "tickets",
             Type::List(&Type::Text),
-            "the tickets that the message names, each once",
+            "the tickets that the message names, without duplicates",
             r#"update.commit.tickets == ["ACME-8"]"#,
             |c| Ok(list(tickets(&c.0.message), Dynamic::from)),
         ),
         word(
             "conventional",
             Type::Maybe(&Type::Object("conventional")),
-            "what the title says by the rules of Conventional Commits",
+            "the title as a Conventional Commit; `()` if it is not one",
             r#"update.commit.conventional.type == "feat""#,
             |c| Ok(maybe(c.0.conventional().map(ConventionalView::new))),
         ),
         word(
             "reverts",
             Type::Maybe(&Type::Text),
-            "the id of the commit that this one says it takes back",
+            "the id of the commit that this one reverts, according to its message",
             "update.commit.reverts == ()",
             |c| Ok(maybe(c.0.reverts().map(ToString::to_string))),
         ),
@@ -131,13 +132,13 @@ impl View for CommitView {
             "update.commit.parents.len() == 1",
             |c| Ok(list(&c.0.parents, |id| id.to_string().into())),
         ),
-        word("is_merge", Type::Bool, "whether it has more than one parent", "!update.commit.is_merge", |c| {
+        word("is_merge", Type::Bool, "true if it has several parents", "!update.commit.is_merge", |c| {
             Ok((c.0.parents.len() > 1).into())
         }),
         word(
             "is_signed",
             Type::Bool,
-            "whether it bears a signature; nobody has verified it",
+            "true if there is a signature; it is not verified",
             "!update.commit.is_signed",
             |c| Ok(c.0.is_signed.into()),
         ),
@@ -147,7 +148,7 @@ impl View for CommitView {
 impl View for TagView {
     const NAME: &'static str = "tag";
     const ABOUT: &'static str = "An annotated tag.";
-    const WORDS: &'static [Word<Self>] = &[
+    const WORDS: &'static [Property<Self>] = &[
         word("id", Type::Text, "the id of the tag object", "update.annotated_tag.id == update.new_id", |t| {
             Ok(maybe(t.read(|tag| tag.id.to_string())))
         }),
@@ -161,21 +162,21 @@ impl View for TagView {
         word(
             "trailers",
             Type::Object("texts"),
-            "the trailers at the end of the message, by their names in lower case",
+            "the trailers at the end of the message, by name in lower case",
             r#"update.annotated_tag.trailers["approved-by"] == "Bo""#,
-            |t| Ok(maybe(t.read(|tag| Texts::of_trailers(&tag.trailers)))),
+            |t| Ok(maybe(t.read(|tag| StringMap::of_trailers(&tag.trailers)))),
         ),
         word(
             "tagger",
             Type::Maybe(&PERSON),
-            "who made the tag",
+            "the person who made the tag",
             r#"update.annotated_tag.tagger.name == "Ann Author""#,
             |t| Ok(maybe(t.read(|tag| tag.tagger.clone()).flatten().map(PersonView))),
         ),
         word(
             "is_signed",
             Type::Bool,
-            "whether it bears a signature; nobody has verified it",
+            "true if there is a signature; it is not verified",
             "!update.annotated_tag.is_signed",
             |t| Ok(t.read(|tag| tag.is_signed).unwrap_or_default().into()),
         ),
@@ -184,22 +185,22 @@ impl View for TagView {
 
 impl View for PersonView {
     const NAME: &'static str = "person";
-    const ABOUT: &'static str = "A person as a commit or a tag names them: what somebody typed.";
-    const WORDS: &'static [Word<Self>] = &[
+    const ABOUT: &'static str = "A person as named in a commit or a tag; authors can write anything here.";
+    const WORDS: &'static [Property<Self>] = &[
         word("name", Type::Text, "the name", r#"update.author.name == "Ann Author""#, |p| {
             Ok(p.0.name.clone().into())
         }),
         word(
             "email",
             Type::Text,
-            "the mail address; it is personal data, so think before you make it an attribute",
+            "the mail address; this is personal data, so think before you make it an attribute",
             r#"update.author.email == "ann@example.org""#,
             |p| Ok(p.0.email.clone().into()),
         ),
         word(
             "time",
             Type::Maybe(&Type::Object("time")),
-            "when, by their clock; `()` for a co-author",
+            "the time by the person's own clock; `()` for a co-author",
             "update.author.time <= update.push.time",
             |p| Ok(maybe(p.0.time.map(TimeView::new))),
         ),
@@ -208,29 +209,29 @@ impl View for PersonView {
 
 impl View for ConventionalView {
     const NAME: &'static str = "conventional";
-    const ABOUT: &'static str = "A title such as `fix(api)!: take no empty names` (conventionalcommits.org).";
-    const WORDS: &'static [Word<Self>] = &[
+    const ABOUT: &'static str = "A title such as `fix(api)!: reject empty names` (conventionalcommits.org).";
+    const WORDS: &'static [Property<Self>] = &[
         word("type", Type::Text, "the type, in lower case", r#"conventional("Fix: x").type == "fix""#, |c| {
             Ok(c.0.kind.clone().into())
         }),
         word(
             "scope",
             Type::Maybe(&Type::Text),
-            "what stands in the parentheses",
+            "the part in parentheses",
             r#"conventional("fix(api): x").scope == "api""#,
             |c| Ok(maybe(c.0.scope.clone())),
         ),
         word(
             "is_breaking",
             Type::Bool,
-            "whether there is a `!`, or a footer `BREAKING CHANGE:`",
+            "true with a `!` or a footer `BREAKING CHANGE:`",
             r#"conventional("feat!: x").is_breaking"#,
             |c| Ok(c.0.is_breaking.into()),
         ),
         word(
             "description",
             Type::Text,
-            "the text behind the colon",
+            "the text after the colon",
             r#"conventional("fix: x").description == "x""#,
             |c| Ok(c.0.description.clone().into()),
         ),

@@ -1,13 +1,14 @@
-//! `marker` in `enrich` and `guard`: what it says can be read, and in `enrich` written.
+//! The `marker` object of `enrich` and `guard`. Both can read it, and only `enrich` can change it.
 
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
 use super::{
-    super::draft::{Draft, Word as DraftWord},
-    word::{Type, View, Word, maybe, mistake, word},
+    super::draft::Draft,
+    marker_property::{MarkerProperty, to_dynamic},
+    property::{Property, Type, View, maybe, mistake, word},
 };
 
-/// A marker in a script.
+/// A marker, as seen by a policy script.
 #[derive(Clone)]
 pub(in crate::policy) struct MarkerView {
     draft: Draft,
@@ -15,31 +16,34 @@ pub(in crate::policy) struct MarkerView {
 }
 
 impl MarkerView {
-    /// Makes the marker that `enrich` may write on.
+    /// Creates the writable marker for `enrich`.
     pub fn open(draft: Draft) -> Self {
         Self { draft, is_closed: false }
     }
 
-    /// Makes the marker that `guard` may only read.
+    /// Creates the read-only marker for `guard`.
     pub fn closed(draft: Draft) -> Self {
         Self { draft, is_closed: true }
     }
 
-    /// Returns what the script made of it.
+    /// Returns the draft with the script's changes.
     pub fn into_draft(self) -> Draft {
         self.draft
     }
 
     fn set(&mut self, word: &str, value: Dynamic) -> Result<(), Box<EvalAltResult>> {
         if self.is_closed {
-            let message = "`guard` may not change a marker; return `#{ ... }` with the attributes to add, or `refuse(\"why\")`";
-            return Err(mistake(message.to_string()));
+            return Err(mistake(
+                "`guard` may not change a marker; return `#{ ... }` with the attributes to add, or \
+                 `refuse(\"why\")`",
+            ));
         }
-        DraftWord::parse(word).and_then(|word| self.draft.set(word, value)).map_err(mistake)
+        let property = MarkerProperty::parse(word).map_err(mistake)?;
+        property.set(&mut self.draft, value).map_err(mistake)
     }
 }
 
-/// Makes the engine write the words of a marker.
+/// Registers the assignment to properties of a marker.
 pub(super) fn register(engine: &mut Engine) {
     engine.register_indexer_set(|marker: &mut MarkerView, word: ImmutableString, value: Dynamic| {
         marker.set(&word, value)
@@ -49,8 +53,8 @@ pub(super) fn register(engine: &mut Engine) {
 impl View for MarkerView {
     const NAME: &'static str = "marker";
     const ABOUT: &'static str =
-        "A marker before it has an id. `enrich` may write on every word, `guard` reads only.";
-    const WORDS: &'static [Word<Self>] = &[
+        "A marker before it has an id. `enrich` may set every property; in `guard` they are read-only.";
+    const WORDS: &'static [Property<Self>] = &[
         word(
             "kind",
             Type::Text,
@@ -71,15 +75,19 @@ impl View for MarkerView {
             r#"marker.environment == "prod""#,
             |m| Ok(maybe(m.draft.environment.clone())),
         ),
-        word("title", Type::Text, "the line that a person reads", "marker.title == update.title", |m| {
+        word("title", Type::Text, "the title, one line for people", "marker.title == update.title", |m| {
             Ok(m.draft.title.clone().into())
         }),
         word(
             "attributes",
             Type::Map,
-            "what scripts added, by name; what every marker has of itself is not among it",
+            "the attributes that scripts added, by name, without those that every marker has",
             r#"marker.attributes["acme.team"] == "pay""#,
-            |m| Ok(m.draft.attributes_map().into()),
+            |m| {
+                let attributes = m.draft.attributes.iter();
+                let map = attributes.map(|(key, value)| (key.as_ref().into(), to_dynamic(value)));
+                Ok(map.collect::<Map>().into())
+            },
         ),
     ];
 }

@@ -1,36 +1,42 @@
-//! What scripts can call and read. One table an object, one a group of functions; [`objects`] and [`functions`] are
-//! all of them.
+//! The API for scripts. Each object and each group of functions is a table; [`objects`] and
+//! [`functions`] return all of them.
 
 mod answers;
 mod commit;
 mod marker;
+mod marker_property;
 mod missing;
 mod paths;
+mod property;
 mod push;
+mod string_map;
 mod text;
-mod texts;
 mod time;
 mod update;
 mod version;
-mod word;
 
 use rhai::Engine;
 
 pub(super) use answers::{MarkAnswer, RefuseAnswer, SkipAnswer};
 pub(super) use marker::MarkerView;
+pub(super) use marker_property::{MarkerProperty, attributes, to_dynamic, unknown_kind};
 pub(super) use missing::missing;
-pub(super) use texts::Texts;
+#[cfg(test)]
+pub(super) use paths::PathsView;
+pub use property::{ApiFunction, ApiObject, PropertyInfo, Type};
+pub(super) use property::{
+    Property, ScriptApi, View, list, maybe, mistake, number, register_functions, register_words, word,
+};
+use property::{register_often_read, register_ordered};
+pub(super) use string_map::StringMap;
 pub(super) use time::TimeView;
 pub(super) use update::UpdateView;
 pub(super) use version::VersionView;
-pub use word::{Function, Object, Told, Type};
-pub(super) use word::{View, Word, list, maybe, mistake, number, register_functions, register_words, word};
-use word::{register_often_read, register_ordered};
 
-/// How many results a function lists.
+/// Maximum number of results that a function returns.
 const MAX_LIST: usize = 1000;
 
-/// What the built-in policy reads of every update and its push.
+/// Properties that the built-in policy reads, of `update` and of `push`.
 const OFTEN_READ: [&str; 11] = [
     "branch",
     "deploys",
@@ -45,42 +51,52 @@ const OFTEN_READ: [&str; 11] = [
     "version",
 ];
 
-/// Returns every object that a script can meet, in the order in which it meets them.
-pub fn objects() -> Vec<Object> {
+/// The API of policy scripts.
+pub(super) const POLICY: ScriptApi = ScriptApi {
+    given: &[("decide", &["update"]), ("enrich", &["marker", "update"]), ("guard", &["marker", "update"])],
+    globals: &[],
+    objects,
+    functions,
+    sets_markers: true,
+};
+
+/// Returns all objects of policy scripts, in the order of the reference.
+pub fn objects() -> Vec<ApiObject> {
     vec![
-        Object::of::<update::UpdateView>(),
-        Object::of::<push::PushView>(),
-        Object::of::<push::PusherView>(),
-        Object::of::<push::RepositoryView>(),
-        Object::of::<commit::CommitView>(),
-        Object::of::<commit::PersonView>(),
-        Object::of::<commit::ConventionalView>(),
-        Object::of::<commit::TagView>(),
-        Object::of::<paths::PathsView>(),
-        Object::of::<texts::Texts>(),
-        Object::of::<time::TimeView>(),
-        Object::of::<version::VersionView>(),
-        Object::of::<marker::MarkerView>(),
+        ApiObject::of::<update::UpdateView>(),
+        ApiObject::of::<push::PushView>(),
+        ApiObject::of::<push::PusherView>(),
+        ApiObject::of::<push::RepositoryView>(),
+        ApiObject::of::<commit::CommitView>(),
+        ApiObject::of::<commit::PersonView>(),
+        ApiObject::of::<commit::ConventionalView>(),
+        ApiObject::of::<commit::TagView>(),
+        ApiObject::of::<paths::PathsView>(),
+        ApiObject::of::<string_map::StringMap>(),
+        ApiObject::of::<time::TimeView>(),
+        ApiObject::of::<version::VersionView>(),
+        ApiObject::of::<marker::MarkerView>(),
     ]
 }
 
-/// Returns every function that belongs to no object.
-pub fn functions() -> impl Iterator<Item = &'static Function> {
-    [answers::FUNCTIONS, text::FUNCTIONS, version::FUNCTIONS, time::FUNCTIONS].into_iter().flatten()
+/// Returns all functions that are not methods.
+pub fn functions() -> Vec<&'static ApiFunction> {
+    [answers::FUNCTIONS, text::FUNCTIONS, version::FUNCTIONS, time::FUNCTIONS].into_iter().flatten().collect()
 }
 
-/// Makes an engine know what every script needs, the built-in one as well: the words of `update` and the answers.
+/// Registers the part of the API that the built-in policy uses: the properties of `update` and
+/// `push`, and the return values.
 pub(super) fn register(engine: &mut Engine) {
     register_words::<update::UpdateView>(engine);
     register_words::<push::PushView>(engine);
     register_often_read::<update::UpdateView>(engine, &OFTEN_READ);
     register_often_read::<push::PushView>(engine, &OFTEN_READ);
-    texts::register(engine);
+    string_map::register(engine);
     answers::register(engine);
     register_functions(engine, answers::FUNCTIONS);
 }
 
-/// Makes an engine know all the rest, for scripts of others.
+/// Registers the rest of the API, for all other scripts.
 pub(super) fn register_all(engine: &mut Engine) {
     register_words::<push::PusherView>(engine);
     register_words::<push::RepositoryView>(engine);
@@ -103,7 +119,7 @@ pub(super) fn register_all(engine: &mut Engine) {
         time::FUNCTIONS,
         update::UpdateView::METHODS,
         paths::PathsView::METHODS,
-        texts::Texts::METHODS,
+        string_map::StringMap::METHODS,
         version::VersionView::METHODS,
     ] {
         register_functions(engine, functions);
@@ -111,17 +127,4 @@ pub(super) fn register_all(engine: &mut Engine) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn often_read_is_what_the_built_in_policy_reads() {
-        let script = include_str!("../../../scripts/built-in.rhai");
-        let uses = regex_lite::Regex::new(r"\b(?:update|push)\.(\w+)").expect("valid");
-        let read: BTreeSet<&str> =
-            uses.captures_iter(script).filter_map(|found| found.get(1)).map(|word| word.as_str()).collect();
-        assert!(read.into_iter().eq(OFTEN_READ), "{OFTEN_READ:?}");
-    }
-}
+mod tests;

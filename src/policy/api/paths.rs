@@ -1,35 +1,48 @@
-//! `update.changed_paths`: many paths, asked with wildcards instead of being copied into the script.
+//! The `update.changed_paths` object. Scripts query it with patterns, so the paths need not be
+//! copied into the script.
 
 use std::rc::Rc;
 
-use bstr::ByteSlice as _;
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
+use bstr::{BString, ByteSlice as _};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::{
-    text::is_match,
-    word::{Function, Type, View, Word, list, mistake, number, word},
+    property::{ApiFunction, Property, Type, View, list, mistake, number, word},
+    text::globs,
 };
-use crate::facts::ChangedPaths;
+use crate::{facts::ChangedPaths, policy::meter};
 
-/// Changed paths in a script.
+/// The changed paths, as seen by a script.
 #[derive(Clone)]
-pub(super) struct PathsView(Rc<ChangedPaths>);
-
-/// How long a wildcard times all paths may be, in bytes. At worst each byte of a path is held against the whole wildcard,
-/// which takes a tenth of a second then; 10,000 paths of 100 bytes may meet wildcards of 128.
-const MAX_MATCH: usize = 128 << 20;
+pub(in crate::policy) struct PathsView(Rc<ChangedPaths>);
 
 impl PathsView {
-    /// Refuses a wildcard that would take too long.
-    fn is_for(&self, pattern: &str) -> Result<(), Box<EvalAltResult>> {
-        let bytes: usize = self.0.paths.iter().map(|path| path.len()).sum();
-        if pattern.len().saturating_mul(bytes) > MAX_MATCH {
-            let length = pattern.len();
-            return Err(mistake(format!(
-                "a wildcard of {length} bytes is too long for {bytes} bytes of paths; shorten it"
-            )));
+    /// Returns the paths that match a pattern, or do not if `wanted` is false. Stops after `most`
+    /// paths.
+    fn matching(
+        &self,
+        ctx: &NativeCallContext<'_>,
+        pattern: &str,
+        (wanted, most): (bool, usize),
+    ) -> Result<Vec<&BString>, Box<EvalAltResult>> {
+        let globs = globs(pattern)?;
+        let mut matcher = globs.matcher();
+        let mut found = Vec::new();
+        for path in &self.0.paths {
+            if found.len() == most {
+                break;
+            }
+            if meter::matches(ctx, &mut matcher, path)? == wanted {
+                found.push(path);
+            }
         }
-        Ok(())
+        Ok(found)
+    }
+
+    /// Returns the work of one pass over all paths.
+    fn work(&self) -> u64 {
+        let bytes: usize = self.0.paths.iter().map(|path| path.len()).sum();
+        (self.0.paths.len() * 4 + bytes / 16) as u64
     }
 
     pub fn new(changed: Rc<ChangedPaths>) -> Self {
@@ -40,17 +53,13 @@ impl PathsView {
         self.0.paths.iter().map(|path| path.to_str_lossy().into_owned())
     }
 
-    fn without(&self, pattern: &str) -> Self {
-        let kept = self.0.paths.iter().filter(|path| !is_match(pattern, path));
-        Self::new(Rc::new(ChangedPaths { paths: kept.cloned().collect(), is_truncated: self.0.is_truncated }))
-    }
-
-    /// Returns the directories at `depth`, each once: the service of `services/checkout/pay.rs` is at 2.
+    /// Returns the directories at `depth`, without duplicates. At depth 2,
+    /// `services/checkout/pay.rs` is in `services/checkout`.
     fn directories(&self, depth: i64) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         let Ok(depth @ 1..) = usize::try_from(depth) else { return found };
         for path in self.texts() {
-            // The file's own name is no directory.
+            // The last component is the file name and does not count.
             let end = path.match_indices('/').nth(depth - 1).map(|(end, _)| end);
             if let Some(directory) = end.map(|end| &path[..end])
                 && found.last().is_none_or(|last| last != directory)
@@ -65,12 +74,13 @@ impl PathsView {
 
     fn at(&self, index: i64) -> Result<Dynamic, Box<EvalAltResult>> {
         let path = usize::try_from(index).ok().and_then(|index| self.0.paths.get(index));
-        path.map(|path| path.to_str_lossy().into_owned().into())
-            .ok_or_else(|| mistake(format!("there is no path {index}, there are {}", self.0.paths.len())))
+        path.map(|path| path.to_str_lossy().into_owned().into()).ok_or_else(|| {
+            mistake(format!("path {index} does not exist, the list has {}", self.0.paths.len()))
+        })
     }
 }
 
-/// What a `for` loop goes over.
+/// Iterates over the paths in a `for` loop.
 impl IntoIterator for PathsView {
     type Item = ImmutableString;
     type IntoIter = Box<dyn Iterator<Item = ImmutableString>>;
@@ -81,7 +91,7 @@ impl IntoIterator for PathsView {
     }
 }
 
-/// Makes the engine loop over paths, and take them by number.
+/// Registers iteration and access by index.
 pub(super) fn register(engine: &mut Engine) {
     engine.register_iterator::<PathsView>();
     engine.register_indexer_get(|paths: &mut PathsView, index: i64| paths.at(index));
@@ -89,109 +99,119 @@ pub(super) fn register(engine: &mut Engine) {
 
 impl View for PathsView {
     const NAME: &'static str = "paths";
-    const ABOUT: &'static str = "Changed paths, at most 10,000. A moved file is two of them. `for path in paths` goes over \
-                                 them, `paths[0]` is the first, `\"README\" in paths` asks for one.";
-    const WORDS: &'static [Word<Self>] = &[word(
+    const ABOUT: &'static str = "Changed paths, at most 10,000. A moved file counts as two. `for path in \
+                                 paths` iterates over them, `paths[0]` is the first, and `\"README\" in \
+                                 paths` looks for one.";
+    const WORDS: &'static [Property<Self>] = &[word(
         "is_truncated",
         Type::Bool,
-        "whether there are more than 10,000, so that the rest is not listed",
+        "true if more than 10,000 paths changed, so that the list is incomplete",
         "!update.changed_paths.is_truncated",
         |p| Ok(p.0.is_truncated.into()),
     )];
-    const METHODS: &'static [Function] = &[
-        Function {
+    const METHODS: &'static [ApiFunction] = &[
+        ApiFunction {
             name: "len",
             takes: &[],
             gives: Type::Int,
-            about: "Returns how many there are.",
+            about: "Returns the number of paths.",
             example: "update.changed_paths.len() == 4",
             register: |engine, name| {
                 engine.register_fn(name, |paths: &mut Self| number(paths.0.paths.len()));
             },
         },
-        Function {
+        ApiFunction {
             name: "contains",
             takes: &[("path", Type::Text)],
             gives: Type::Bool,
-            about: "Returns whether this very path is among them.",
+            about: "Returns true if exactly this path changed.",
             example: r#""docs/pay.md" in update.changed_paths"#,
             register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self, path: &str| {
-                    paths.0.paths.iter().any(|known| known == path.as_bytes())
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, path: &str| {
+                    meter::charge(&ctx, paths.work())?;
+                    Ok::<_, Box<EvalAltResult>>(paths.0.paths.iter().any(|known| known == path.as_bytes()))
                 });
             },
         },
-        Function {
+        ApiFunction {
             name: "any",
             takes: &[("pattern", Type::Text)],
             gives: Type::Bool,
-            about: "Returns whether any path matches the wildcards, as `glob` does.",
+            about: "Returns true if any path matches the wildcards, as in `glob`.",
             example: r#"update.changed_paths.any("services/*/*.rs")"#,
             register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self, pattern: &str| {
-                    paths.is_for(pattern)?;
-                    Ok::<_, Box<EvalAltResult>>(paths.0.paths.iter().any(|path| is_match(pattern, path)))
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, pattern: &str| {
+                    Ok::<_, Box<EvalAltResult>>(!paths.matching(&ctx, pattern, (true, 1))?.is_empty())
                 });
             },
         },
-        Function {
+        ApiFunction {
             name: "all",
             takes: &[("pattern", Type::Text)],
             gives: Type::Bool,
-            about: "Returns whether every path matches the wildcards; also where there is none.",
+            about: "Returns true if every path matches the wildcards, or if there are no paths.",
             example: r#"!update.changed_paths.all("docs/**")"#,
             register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self, pattern: &str| {
-                    paths.is_for(pattern)?;
-                    Ok::<_, Box<EvalAltResult>>(paths.0.paths.iter().all(|path| is_match(pattern, path)))
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, pattern: &str| {
+                    Ok::<_, Box<EvalAltResult>>(paths.matching(&ctx, pattern, (false, 1))?.is_empty())
                 });
             },
         },
-        Function {
+        ApiFunction {
             name: "matching",
             takes: &[("pattern", Type::Text)],
             gives: Type::List(&Type::Text),
             about: "Returns the paths that match the wildcards.",
             example: r#"update.changed_paths.matching("docs/**") == ["docs/pay.md"]"#,
             register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self, pattern: &str| {
-                    paths.is_for(pattern)?;
-                    let found = paths.0.paths.iter().filter(|path| is_match(pattern, path));
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, pattern: &str| {
+                    let found = paths.matching(&ctx, pattern, (true, usize::MAX))?;
                     Ok::<_, Box<EvalAltResult>>(list(found, |path| path.to_str_lossy().into_owned().into()))
                 });
             },
         },
-        Function {
+        ApiFunction {
             name: "without",
             takes: &[("pattern", Type::Text)],
             gives: Type::Object("paths"),
-            about: "Returns the paths that do not match the wildcards, to be asked in turn.",
+            about: "Returns the paths that do not match the wildcards, as the same kind of object.",
             example: r#"!update.changed_paths.without("services/search/**").any("services/search/*")"#,
             register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self, pattern: &str| paths.without(pattern));
-            },
-        },
-        Function {
-            name: "directories",
-            takes: &[("depth", Type::Int)],
-            gives: Type::List(&Type::Text),
-            about: "Returns the directories of the paths cut at this depth, each once: a monorepo's services are often \
-                    at 2.",
-            example: r#"update.changed_paths.directories(2) == ["services/checkout", "services/search"]"#,
-            register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self, depth: i64| {
-                    list(paths.directories(depth), Dynamic::from)
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, pattern: &str| {
+                    let kept = paths.matching(&ctx, pattern, (false, usize::MAX))?.into_iter().cloned();
+                    let is_truncated = paths.0.is_truncated;
+                    Ok::<_, Box<EvalAltResult>>(Self::new(Rc::new(ChangedPaths {
+                        paths: kept.collect(),
+                        is_truncated,
+                    })))
                 });
             },
         },
-        Function {
+        ApiFunction {
+            name: "directories",
+            takes: &[("depth", Type::Int)],
+            gives: Type::List(&Type::Text),
+            about: "Returns the directories of the paths, cut at this depth, without duplicates. The \
+                    services of a monorepo are often at depth 2.",
+            example: r#"update.changed_paths.directories(2) == ["services/checkout", "services/search"]"#,
+            register: |engine, name| {
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, depth: i64| {
+                    meter::charge(&ctx, 8 * paths.work())?;
+                    Ok::<_, Box<EvalAltResult>>(list(paths.directories(depth), Dynamic::from))
+                });
+            },
+        },
+        ApiFunction {
             name: "to_array",
             takes: &[],
             gives: Type::List(&Type::Text),
-            about: "Returns them as an array.",
+            about: "Returns the paths as an array.",
             example: r#"update.changed_paths.to_array().some(|path| path.ends_with(".md"))"#,
             register: |engine, name| {
-                engine.register_fn(name, |paths: &mut Self| list(paths.texts(), Dynamic::from));
+                engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self| {
+                    meter::charge(&ctx, 8 * paths.work())?;
+                    Ok::<_, Box<EvalAltResult>>(list(paths.texts(), Dynamic::from))
+                });
             },
         },
     ];

@@ -1,174 +1,232 @@
-//! Functions of text: wildcards, regular expressions, conventions, hashes.
+//! Functions for text: patterns, regular expressions, naming conventions and hashes.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use bstr::ByteSlice as _;
 use regex_lite::{Regex, RegexBuilder};
-use rhai::{Dynamic, Engine, EvalAltResult};
+use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     commit::ConventionalView,
-    word::{Function, Type, list, maybe, mistake},
+    property::{ApiFunction, Type, list, maybe, mistake},
 };
 use crate::{
     facts::{Conventional, tickets},
+    glob::{self, Globs},
+    policy::meter,
     text,
 };
 
-/// How large a compiled regular expression may be, in bytes. Its time is the text's length times this.
+/// Maximum size of a compiled regular expression, in bytes: about 1,000 states.
 const MAX_REGEX: usize = 32 << 10;
 
-/// How much text a regular expression is tried on, in bytes.
+/// Maximum length of a text searched by a regular expression, in bytes.
 const MAX_SEARCHED: usize = 64 << 10;
 
-/// How long a wildcard times its text may be, in bytes: it may have to be tried anew at each place. A wildcard of 1 KiB
-/// and a path of 4 KiB fit, and take a few milliseconds at worst.
-const MAX_MATCH: usize = 4 << 20;
+/// Maximum product of the sizes of a regular expression and its text, in bytes. In the worst case
+/// every byte of the text meets every state, which takes about ten milliseconds at this limit. Most
+/// expressions are smaller than 1 KiB and can search all of [`MAX_SEARCHED`].
+const MAX_SEARCH: usize = 64 << 20;
 
-/// How many regular expressions an engine keeps compiled.
+/// Product of the sizes of a regular expression and its text that counts as one unit of work, in
+/// bytes.
+const SEARCHED: usize = 4096;
+
+/// Maximum number of compiled regular expressions that an engine keeps.
 const MAX_KEPT: usize = 64;
 
-/// How much of a commit's id is shown to people, in digits.
+/// Number of digits of a commit id shown to people.
 const SHORT: usize = 12;
 
-/// Matches with git's own wildcards: `*` and `?` stop at a slash, `**` does not.
-pub(super) fn is_match(pattern: &str, text: &[u8]) -> bool {
-    gix_glob::wildmatch(pattern.into(), text.as_bstr(), gix_glob::wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
+/// Compiles a pattern in git's wildcard syntax: `*` and `?` do not match a slash, `**` does.
+///
+/// # Errors
+/// If the pattern is too long.
+pub(super) fn globs(pattern: &str) -> Result<Globs, Box<EvalAltResult>> {
+    match glob::flaw(pattern) {
+        Some(flaw) => Err(mistake(flaw)),
+        None => Ok(Globs::new(&[pattern])),
+    }
 }
 
-/// The regular expressions of an engine, compiled once each: scripts have them in loops.
+/// A compiled regular expression, with an upper bound of its size in bytes.
+#[derive(Clone)]
+struct Compiled {
+    regex: Regex,
+    size: usize,
+}
+
+/// A cache of compiled regular expressions, because scripts use them in loops.
 #[derive(Clone, Default)]
-struct Regexes(Rc<RefCell<HashMap<String, Regex>>>);
+struct Regexes(Rc<RefCell<HashMap<String, Compiled>>>);
 
 impl Regexes {
-    fn of(&self, pattern: &str, text: &str) -> Result<Regex, Box<EvalAltResult>> {
+    /// Returns the regular expression if it may search the text. Charges one search of the whole
+    /// text.
+    fn of(
+        &self,
+        ctx: &NativeCallContext<'_>,
+        pattern: &str,
+        text: &str,
+    ) -> Result<Compiled, Box<EvalAltResult>> {
         if text.len() > MAX_SEARCHED {
             let (found, limit) = (text.len(), MAX_SEARCHED >> 10);
             return Err(mistake(format!("the text to search has {found} bytes, the limit is {limit} KiB")));
         }
-        if let Some(regex) = self.0.borrow().get(pattern) {
-            return Ok(regex.clone());
+        let known = self.0.borrow().get(pattern).cloned();
+        let compiled = match known {
+            Some(compiled) => compiled,
+            None => self.compile(pattern)?,
+        };
+        if compiled.size.saturating_mul(text.len()) > MAX_SEARCH {
+            let (found, limit) = (text.len(), MAX_SEARCH / compiled.size);
+            return Err(mistake(format!(
+                "the regular expression is too large for a text of {found} bytes, the limit is {limit}; \
+                 shorten one of them"
+            )));
         }
-        let regex = RegexBuilder::new(pattern)
-            .size_limit(MAX_REGEX)
-            .build()
-            .map_err(|err| mistake(format!("`{}` is no regular expression: {err}", text::line(pattern))))?;
+        meter::charge(ctx, compiled.work(text))?;
+        Ok(compiled)
+    }
+
+    fn compile(&self, pattern: &str) -> Result<Compiled, Box<EvalAltResult>> {
+        // The crate does not report the size of an expression, only that it exceeds a limit. So try
+        // growing limits.
+        let mut size = 1 << 10;
+        let regex = loop {
+            match RegexBuilder::new(pattern).size_limit(size).build() {
+                Ok(regex) => break regex,
+                Err(_) if size < MAX_REGEX => size *= 2,
+                Err(err) => {
+                    return Err(mistake(format!(
+                        "`{}` is not a valid regular expression: {err}",
+                        text::line(pattern)
+                    )));
+                }
+            }
+        };
+        let compiled = Compiled { regex, size };
         let mut kept = self.0.borrow_mut();
         if kept.len() == MAX_KEPT {
             kept.clear();
         }
-        kept.insert(pattern.to_string(), regex.clone());
-        Ok(regex)
+        kept.insert(pattern.to_string(), compiled.clone());
+        Ok(compiled)
     }
 }
 
-/// Makes the engine know the functions that need a regular expression.
+impl Compiled {
+    /// Returns the work of searching a text in the worst case.
+    fn work(&self, text: &str) -> u64 {
+        (self.size.saturating_mul(text.len()) / SEARCHED) as u64
+    }
+}
+
+/// Registers the functions that use regular expressions.
 pub(super) fn register(engine: &mut Engine) {
     let regexes = Regexes::default();
     let kept = regexes.clone();
-    engine.register_fn("matches", move |text: &str, pattern: &str| {
-        Ok::<_, Box<EvalAltResult>>(kept.of(pattern, text)?.is_match(text))
+    engine.register_fn("matches", move |ctx: NativeCallContext<'_>, text: &str, pattern: &str| {
+        Ok::<_, Box<EvalAltResult>>(kept.of(&ctx, pattern, text)?.regex.is_match(text))
     });
     let kept = regexes.clone();
-    engine.register_fn("captures", move |text: &str, pattern: &str| {
-        let regex = kept.of(pattern, text)?;
-        let Some(captures) = regex.captures(text) else { return Ok(Dynamic::UNIT) };
+    engine.register_fn("captures", move |ctx: NativeCallContext<'_>, text: &str, pattern: &str| {
+        let compiled = kept.of(&ctx, pattern, text)?;
+        let Some(captures) = compiled.regex.captures(text) else { return Ok(Dynamic::UNIT) };
         Ok::<_, Box<EvalAltResult>>(list(captures.iter(), |group| {
             maybe(group.map(|group| group.as_str().to_string()))
         }))
     });
-    engine.register_fn("find_all", move |text: &str, pattern: &str| {
-        let regex = regexes.of(pattern, text)?;
-        let found = regex.find_iter(text).take(super::MAX_LIST);
-        Ok::<_, Box<EvalAltResult>>(list(found, |found| found.as_str().to_string().into()))
+    engine.register_fn("find_all", move |ctx: NativeCallContext<'_>, text: &str, pattern: &str| {
+        let compiled = regexes.of(&ctx, pattern, text)?;
+        let mut found = rhai::Array::new();
+        for each in compiled.regex.find_iter(text).take(super::MAX_LIST) {
+            found.push(each.as_str().to_string().into());
+            // In the worst case, each search scans all of the remaining text.
+            meter::charge(&ctx, compiled.work(&text[each.end()..]))?;
+        }
+        Ok::<_, Box<EvalAltResult>>(Dynamic::from(found))
     });
 }
 
-/// Functions of text. Those of regular expressions share what [`register`] keeps.
-pub(super) const FUNCTIONS: &[Function] = &[
-    Function {
+/// Functions for text. [`register`] registers those that share its cache of regular expressions.
+pub(super) const FUNCTIONS: &[ApiFunction] = &[
+    ApiFunction {
         name: "glob",
         takes: &[("pattern", Type::Text), ("text", Type::Text)],
         gives: Type::Bool,
-        about: "Returns whether the text matches git's wildcards: `*` and `?` stop at a slash, `**` does not.",
+        about: "Returns true if the text matches git's wildcards: `*` and `?` do not match a slash, `**` \
+                does.",
         example: r#"glob("services/**", "services/a/b") && !glob("services/*", "services/a/b")"#,
         register: |engine, name| {
-            engine.register_fn(name, |pattern: &str, text: &str| {
-                let is_bounded = pattern.len().saturating_mul(text.len()) <= MAX_MATCH;
-                let why = || {
-                    mistake(format!(
-                        "a wildcard is too long for its text: {} times {} bytes are more than {MAX_MATCH}",
-                        pattern.len(),
-                        text.len()
-                    ))
-                };
-                is_bounded.then(|| is_match(pattern, text.as_bytes())).ok_or_else(why)
+            engine.register_fn(name, |ctx: NativeCallContext<'_>, pattern: &str, text: &str| {
+                meter::matches(&ctx, &mut globs(pattern)?.matcher(), text.as_bytes())
             });
         },
     },
-    Function {
+    ApiFunction {
         name: "matches",
         takes: &[("text", Type::Text), ("pattern", Type::Text)],
         gives: Type::Bool,
-        about: "Returns whether a regular expression is found in the text, which may have 64 KiB. Write patterns between \
-                backticks, where nothing needs a second backslash. None takes more than linear time.",
+        about: "Returns true if the text contains a match of the regular expression. The text may have at \
+                most 64 KiB. Write patterns between backticks, so that backslashes need no escaping. \
+                Matching takes linear time.",
         example: r"update.title.matches(`^feat(\(\w+\))?!?: `)",
         register: |_, _| {},
     },
-    Function {
+    ApiFunction {
         name: "captures",
         takes: &[("text", Type::Text), ("pattern", Type::Text)],
         gives: Type::Maybe(&Type::List(&Type::Text)),
-        about: "Returns what a regular expression found first, and what its groups hold: the whole at 0, `()` for a group \
-                that has no part in it. `()` if nothing is found.",
+        about: "Returns the first match of a regular expression and its groups: the whole match at 0, `()` \
+                for a group that did not take part. `()` if there is no match.",
         example: r#"update.file("deploy/values.yaml").captures(`tag: (\S+)`)[1] == "1.3.0""#,
         register: |_, _| {},
     },
-    Function {
+    ApiFunction {
         name: "find_all",
         takes: &[("text", Type::Text), ("pattern", Type::Text)],
         gives: Type::List(&Type::Text),
-        about: "Returns everything that a regular expression finds, at most 1,000 times.",
+        about: "Returns all matches of a regular expression, at most 1,000.",
         example: r#""a1b22".find_all(`\d+`) == ["1", "22"]"#,
         register: |_, _| {},
     },
-    Function {
+    ApiFunction {
         name: "conventional",
         takes: &[("text", Type::Text)],
         gives: Type::Maybe(&Type::Object("conventional")),
-        about: "Reads a title, or a whole message, by the rules of Conventional Commits; `()` if it is none.",
+        about: "Parses a title or a whole message as a Conventional Commit; `()` if it is not one.",
         example: r#"conventional("docs: a word") != ()"#,
         register: |engine, name| {
             engine
                 .register_fn(name, |text: &str| maybe(Conventional::parse(text).map(ConventionalView::new)));
         },
     },
-    Function {
+    ApiFunction {
         name: "tickets",
         takes: &[("text", Type::Text)],
         gives: Type::List(&Type::Text),
-        about: "Returns the keys of tickets in the text, such as `ACME-7`, each once.",
+        about: "Returns the ticket keys in the text, such as `ACME-7`, without duplicates.",
         example: r#"tickets("ACME-7, again ACME-7, in UTF-8") == ["ACME-7"]"#,
         register: |engine, name| {
             engine.register_fn(name, |text: &str| list(tickets(text), Dynamic::from));
         },
     },
-    Function {
+    ApiFunction {
         name: "short",
         takes: &[("id", Type::Text)],
         gives: Type::Text,
-        about: "Returns the first 12 digits of an id, as people are shown it.",
+        about: "Returns the first 12 digits of an id, the short form for people.",
         example: "short(update.commit_id).len() == 12",
         register: |engine, name| {
             engine.register_fn(name, |id: &str| id.chars().take(SHORT).collect::<String>());
         },
     },
-    Function {
+    ApiFunction {
         name: "sha256",
         takes: &[("text", Type::Text)],
         gives: Type::Text,
-        about: "Returns the SHA-256 of the text in 64 digits: the same on every machine and for ever.",
+        about: "Returns the SHA-256 of the text in 64 hexadecimal digits.",
         example: r#"sha256("").starts_with("e3b0c44298fc1c14")"#,
         register: |engine, name| {
             engine.register_fn(name, |text: &str| text::Hex(&Sha256::digest(text)).to_string());

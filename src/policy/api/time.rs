@@ -1,14 +1,15 @@
-//! Points in time and spans of it, in UTC. A script has no clock but those of the push and its commits.
+//! Points in time and durations, in UTC. Scripts cannot read a clock; they only get the times of
+//! the push, its commits and its tags.
 
 use std::fmt;
 
 use jiff::tz::TimeZone;
 use rhai::{Engine, EvalAltResult};
 
-use super::word::{Function, Type, View, Word, mistake, register_ordered, word};
-use crate::{config, time::Timestamp};
+use super::property::{ApiFunction, Property, Type, View, mistake, register_ordered, word};
+use crate::{config, sys::time::Timestamp};
 
-/// A point in time in a script.
+/// A point in time, as seen by a script.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::policy) struct TimeView(Timestamp);
 
@@ -23,18 +24,18 @@ impl TimeView {
 
     fn plus(self, seconds: i64) -> Result<Self, Box<EvalAltResult>> {
         let sum = self.0.as_second().checked_add(seconds).and_then(|sum| Timestamp::from_second(sum).ok());
-        sum.map(Self).ok_or_else(|| mistake(format!("{self} and {seconds} seconds are beyond any calendar")))
+        sum.map(Self).ok_or_else(|| mistake(format!("{self} plus {seconds} seconds is out of range")))
     }
 }
 
-/// RFC 3339, to the second.
+/// Formats the time by RFC 3339, to the second.
 impl fmt::Display for TimeView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.0}", self.0)
     }
 }
 
-/// Makes the engine compare times and count with them.
+/// Registers comparison and arithmetic of times.
 pub(super) fn register(engine: &mut Engine) {
     register_ordered::<TimeView>(engine);
     engine
@@ -45,9 +46,10 @@ pub(super) fn register(engine: &mut Engine) {
 
 impl View for TimeView {
     const NAME: &'static str = "time";
-    const ABOUT: &'static str = "A point in time, in UTC. Times compare; the difference of two is a number of seconds, and \
-                                 seconds can be added. As text it is RFC 3339.";
-    const WORDS: &'static [Word<Self>] = &[
+    const ABOUT: &'static str = "A point in time, in UTC. Times can be compared; the difference of two is \
+                                 a number of seconds, and seconds can be added. Converted to a string, it \
+                                 is RFC 3339.";
+    const WORDS: &'static [Property<Self>] = &[
         word("year", Type::Int, "the year", "update.push.time.year >= 2026", |t| {
             Ok(i64::from(t.utc().year()).into())
         }),
@@ -83,16 +85,16 @@ impl View for TimeView {
     ];
 }
 
-/// Functions of time.
-pub(super) const FUNCTIONS: &[Function] = &[Function {
+/// Functions for durations.
+pub(super) const FUNCTIONS: &[ApiFunction] = &[ApiFunction {
     name: "duration",
     takes: &[("text", Type::Text)],
     gives: Type::Int,
-    about: "Returns how many seconds a duration such as `90s`, `5m`, `12h` or `7d` has.",
+    about: "Returns a duration such as `90s`, `5m`, `12h` or `7d` in seconds.",
     example: r#"update.push.time - duration("2h") < update.push.time"#,
     register: |engine, name| {
         engine.register_fn(name, |text: &str| {
-            let duration = config::duration(text).map_err(mistake)?;
+            let duration = config::duration(text).map_err(|err| mistake(err.to_string()))?;
             Ok::<_, Box<EvalAltResult>>(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
         });
     },

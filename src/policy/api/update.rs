@@ -1,5 +1,5 @@
-//! `update`: one ref change and what the repository says of it. Every word is read when it is asked for, and
-//! once.
+//! The `update` object: one ref change, with facts from the repository. Each fact is read when a
+//! script first asks for it, and then kept.
 
 use std::rc::Rc;
 
@@ -9,28 +9,28 @@ use rhai::{Dynamic, ImmutableString};
 use super::{
     commit::{CommitView, PersonView, TagView},
     paths::PathsView,
+    property::{ApiFunction, Property, PropertyResult, Type, View, fact, list, maybe, number, word},
     push::PushView,
-    texts::Texts,
-    word::{Function, Read, Type, View, Word, fact, list, maybe, number, word},
+    string_map::StringMap,
 };
 use crate::{
     facts::{Commit, FactError, Facts, Range, tickets},
-    policy::Matter,
+    policy::UpdateContext,
     push::{ObjectId, RefKind},
     service::Services,
 };
 
-/// `update` in a script.
+/// The update, as seen by a script.
 #[derive(Clone)]
 pub(in crate::policy) struct UpdateView(Rc<Facts>, Rc<Services>);
 
 impl UpdateView {
-    pub fn new(matter: &Matter) -> Self {
-        Self(matter.facts.clone(), matter.services.clone())
+    pub fn new(update_context: &UpdateContext) -> Self {
+        Self(update_context.facts.clone(), update_context.services.clone())
     }
 
-    /// Returns a word of the update's commit, `()` for a tag of a tree or a blob.
-    fn of_commit(&self, read: impl FnOnce(Rc<Commit>) -> Dynamic) -> Read {
+    /// Reads a property of the update's commit. Returns `()` for a tag of a tree or a blob.
+    fn of_commit(&self, read: impl FnOnce(Rc<Commit>) -> Dynamic) -> PropertyResult {
         Ok(fact(self.0.commit())?.map_or(Dynamic::UNIT, read))
     }
 }
@@ -40,7 +40,7 @@ const TEXT: Type = Type::Maybe(&Type::Text);
 impl View for UpdateView {
     const NAME: &'static str = "update";
     const ABOUT: &'static str = "One ref change of a push.";
-    const WORDS: &'static [Word<Self>] = &[
+    const WORDS: &'static [Property<Self>] = &[
         word("ref", Type::Text, "the full name of the ref", r#"update.ref == "refs/heads/main""#, |u| {
             Ok(u.0.update().ref_name().to_text().into())
         }),
@@ -59,48 +59,50 @@ impl View for UpdateView {
         word(
             "old_id",
             TEXT,
-            "the id that the ref had, as git gave it; `()` if the push created it",
+            "the object id before the push, from git; `()` if the push created the ref",
             "update.is_created == (update.old_id == ())",
             |u| Ok(id(u.0.update().old_id())),
         ),
         word(
             "new_id",
             TEXT,
-            "the id that the ref has now, that of the tag object for an annotated tag; `()` if the push deleted it",
+            "the object id after the push, that of the tag object for an annotated tag; `()` if the push \
+             deleted the ref",
             "update.new_id.len() == 40",
             |u| Ok(id(u.0.update().new_id())),
         ),
         word(
             "commit_id",
             TEXT,
-            "the commit that the ref names in the end; `()` for a tag of a tree or a blob",
+            "the id of the commit that the ref points to, through any tag object; `()` for a tag of a tree \
+             or a blob",
             "update.commit_id == update.commit.id",
             |u| Ok(id(fact(u.0.commit_id())?)),
         ),
-        word("is_created", Type::Bool, "whether the push made the ref", "!update.is_created", |u| {
+        word("is_created", Type::Bool, "true if the push created the ref", "!update.is_created", |u| {
             Ok(u.0.update().is_created().into())
         }),
-        word("is_deleted", Type::Bool, "whether the push removed the ref", "!update.is_deleted", |u| {
+        word("is_deleted", Type::Bool, "true if the push deleted the ref", "!update.is_deleted", |u| {
             Ok(u.0.update().is_deleted().into())
         }),
         word(
             "is_rewind",
             Type::Bool,
-            "whether the old commit is not in the new one's history: a forced push (walks history)",
+            "true for a forced push: the old commit is not in the history of the new one (walks history)",
             "!update.is_rewind",
             |u| Ok(fact(u.0.is_rewind())?.into()),
         ),
         word(
             "is_default_branch",
             Type::Bool,
-            "whether it is the branch that `HEAD` names",
+            "true for the branch that `HEAD` names",
             "update.is_default_branch",
             |u| Ok(fact(u.0.is_default_branch())?.into()),
         ),
         word(
             "commit",
             Type::Maybe(&Type::Object("commit")),
-            "the commit that the ref names in the end",
+            "the commit that the ref points to, through any tag object",
             r#"update.commit.title == "feat(search)!: search faster""#,
             |u| Ok(maybe(fact(u.0.commit())?.map(CommitView::new))),
         ),
@@ -117,28 +119,28 @@ impl View for UpdateView {
         word(
             "commits",
             Type::List(&Type::Object("commit")),
-            "the newest 250 commits that the push brought, newest first (walks history)",
+            "the newest 250 commits that the push added, newest first (walks history)",
             r#"update.commits.map(|commit| commit.title)[1] == "fix: pay by card""#,
             |u| Ok(commits(&*fact(u.0.range())?)),
         ),
         word(
             "commit_count",
             Type::Int,
-            "how many commits the push brought; the walk ends after 10,000",
+            "the number of commits that the push added; the walk ends after 10,000",
             "update.commit_count == 2",
             |u| Ok(number(fact(u.0.range())?.count)),
         ),
         word(
             "authors",
             Type::List(&Type::Text),
-            "the names of their authors, each once (walks history)",
+            "the names of the authors of `commits`, without duplicates (walks history)",
             r#"update.authors == ["Ann Author"]"#,
             |u| Ok(list(fact(u.0.range())?.authors(), |name| name.to_string().into())),
         ),
         word(
             "tickets",
             Type::List(&Type::Text),
-            "the tickets that the messages of `commits` name, each once (walks history)",
+            "the tickets that the messages of `commits` name, without duplicates (walks history)",
             r#"update.tickets == ["ACME-8", "ACME-7"]"#,
             |u| {
                 let range = fact(u.0.range())?;
@@ -150,7 +152,8 @@ impl View for UpdateView {
         word(
             "changed_paths",
             Type::Object("paths"),
-            "the paths in which the new commit differs from the old one; for a created ref, from its first parent",
+            "the paths that differ between the old and the new commit; for a created ref, between the new \
+             commit and its first parent",
             r#"update.changed_paths.any("services/search/**")"#,
             |u| Ok(Dynamic::from(PathsView::new(fact(u.0.changed_paths())?))),
         ),
@@ -161,24 +164,25 @@ impl View for UpdateView {
             r#"update.version == "1.3.0""#,
             |u| Ok(maybe(u.0.version_tag().map(|tag| tag.version().to_string()))),
         ),
-        word("service", TEXT, "the service that such a tag names", r#"update.service == "checkout""#, |u| {
+        word("service", TEXT, "the service in a version tag", r#"update.service == "checkout""#, |u| {
             Ok(maybe(u.0.version_tag().and_then(|tag| tag.service().map(ToString::to_string))))
         }),
-        word("deploys", Type::Bool, "whether there are any `environments`", "!update.deploys", |u| {
+        word("deploys", Type::Bool, "true if there are any `environments`", "!update.deploys", |u| {
             Ok((!u.1.environments_of(u.0.update()).is_empty()).into())
         }),
         word(
             "environments",
             Type::List(&Type::Text),
-            "the environments that a push to this ref deploys to, as the rules of the repository's services say",
+            "the environments that a push to this ref deploys to, by the rules of the repository's services",
             "update.environments.is_empty()",
             |u| Ok(list(u.1.environments_of(u.0.update()), |name| name.to_string().into())),
         ),
         word(
             "previous_version",
             TEXT,
-            "the nearest version tag in the history, of the same service and not the update's own; a pre-release \
-             only if the update names one (walks history, at most 10,000 commits)",
+            "the version of the nearest version tag of the same service in the history, other than the \
+             update's own tag; a pre-release only if the update names one (walks history, at most 10,000 \
+             commits)",
             r#"semver(update.version).bump_from(semver(update.previous_version)) == "minor""#,
             |u| Ok(maybe(fact(u.0.previous_version())?.map(|tag| tag.version().to_string()))),
         ),
@@ -193,8 +197,8 @@ impl View for UpdateView {
         word(
             "merged_pull_request",
             Type::Maybe(&Type::Int),
-            "the number of the pull request that the push merged; `()` if it merged none, or Gitea does not say \
-             so (before 1.22)",
+            "the number of the pull request that the push merged; `()` if it merged none, or if Gitea is \
+             older than 1.22",
             "update.merged_pull_request == ()",
             |u| Ok(maybe(fact(u.0.merged_pull_request())?)),
         ),
@@ -207,63 +211,64 @@ impl View for UpdateView {
         word(
             "author",
             Type::Maybe(&Type::Object("person")),
-            "who wrote the commit",
+            "the author of the commit",
             r#"update.author.name == "Ann Author""#,
             |u| u.of_commit(|commit| Dynamic::from(PersonView::new(commit.author.clone()))),
         ),
         word(
             "committer",
             Type::Maybe(&Type::Object("person")),
-            "who made the commit",
+            "the committer of the commit",
             r#"update.committer.email == "ann@example.org""#,
             |u| u.of_commit(|commit| Dynamic::from(PersonView::new(commit.committer.clone()))),
         ),
         word(
             "trailers",
             Type::Maybe(&Type::Object("texts")),
-            "the commit's trailers, by their names in lower case",
+            "the commit's trailers, by name in lower case",
             r#"update.trailers.ticket == "ACME-8""#,
-            |u| u.of_commit(|commit| Dynamic::from(Texts::of_trailers(&commit.trailers))),
+            |u| u.of_commit(|commit| Dynamic::from(StringMap::of_trailers(&commit.trailers))),
         ),
         word(
             "push",
             Type::Object("push"),
-            "the push that the update is a part of",
+            "the push that the update belongs to",
             r#"update.push.pusher.name == "ann""#,
             |u| Ok(Dynamic::from(PushView::new(&u.0))),
         ),
     ];
-    const METHODS: &'static [Function] = &[
-        Function {
+    const METHODS: &'static [ApiFunction] = &[
+        ApiFunction {
             name: "file",
             takes: &[("path", Type::Text)],
             gives: TEXT,
-            about: "Returns the text of a file at the new commit, `()` if it is not there. It may have 256 KiB.",
+            about: "Returns the text of a file at the new commit; `()` if it does not exist. The file may \
+                    have at most 256 KiB.",
             example: r#"update.file("deploy/values.yaml").contains("tag: 1.3.0")"#,
             register: |engine, name| {
                 engine.register_fn(name, |update: &mut Self, path: &str| text(update.0.file(path)));
             },
         },
-        Function {
+        ApiFunction {
             name: "file_before",
             takes: &[("path", Type::Text)],
             gives: TEXT,
-            about: "Returns the text of a file as it was before the push: at the old commit; for a created ref, at the \
-                    new commit's first parent.",
+            about: "Returns the text of a file before the push: at the old commit or, for a created ref, \
+                    at the first parent of the new commit.",
             example: r#"update.file_before("deploy/values.yaml").contains("tag: 1.2.0")"#,
             register: |engine, name| {
                 engine.register_fn(name, |update: &mut Self, path: &str| text(update.0.file_before(path)));
             },
         },
-        Function {
+        ApiFunction {
             name: "describe",
             takes: &[],
             gives: TEXT,
-            about: "Returns the nearest tag in the history and the distance from it, as `git describe --tags` does: \
-                    `v1.2.0-2-g0123456789ab`. `()` if there is none in the newest 10,000 commits.",
+            about: "Returns the nearest tag in the history and the distance from it, like `git describe \
+                    --tags`: `v1.2.0-2-g0123456789ab`. `()` if the newest 10,000 commits have no tag.",
             example: r#"update.describe() == "v1.2.0-2-g" + short(update.commit_id)"#,
             register: |engine, name| {
-                engine.register_fn(name, |update: &mut Self| -> Read {
+                engine.register_fn(name, |update: &mut Self| -> PropertyResult {
                     Ok(maybe(fact(update.0.describe())?.map(|found| found.to_string())))
                 });
             },
@@ -279,6 +284,6 @@ fn commits(range: &Range) -> Dynamic {
     list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone())))
 }
 
-fn text(read: Result<Option<Rc<str>>, FactError>) -> Read {
+fn text(read: Result<Option<Rc<str>>, FactError>) -> PropertyResult {
     Ok(maybe(fact(read)?.map(|text| ImmutableString::from(&*text))))
 }

@@ -1,31 +1,33 @@
-//! Calls in a script: whether there is such a function or method, and whether it is given what it takes.
+//! Checks calls: that the function or method exists, and that it gets the right number of
+//! arguments.
 
 use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position};
 
 use super::{
-    finding::Finding,
-    walk::{Walk, element, name_of},
+    known::Lookup,
+    walk::{LintWalk, element, name_of},
 };
 use crate::{
+    marker::Kind,
     policy::{
-        api::{Function, Type},
-        draft,
+        LintFinding,
+        api::{self, ApiFunction, MarkerProperty, Type},
     },
     text,
 };
 
-/// What Rhai calls like functions, and are none (rhai.rs/book, "Keywords").
+/// Rhai keywords that are written like function calls (rhai.rs/book, "Keywords").
 const KEYWORDS: [&str; 9] =
     ["print", "debug", "type_of", "call", "curry", "Fn", "is_shared", "is_def_fn", "is_def_var"];
 
-/// Functions of arrays that hand their elements to a function.
+/// Array functions that pass their elements to a function.
 const TAKE_ELEMENTS: [&str; 9] =
     ["map", "filter", "some", "all", "for_each", "find", "find_map", "index_of", "retain"];
 
-/// Functions of arrays that give some of their elements.
+/// Array functions that return an array of the same elements.
 const KEEP_ELEMENTS: [&str; 5] = ["filter", "extract", "take", "rev", "clone"];
 
-/// Returns what a function of an array gives, as far as it is an array of the same.
+/// Returns the result type of an array function, if it follows from the array's type.
 fn kept(of: Type, name: &str) -> Type {
     match of {
         Type::List(_) if KEEP_ELEMENTS.contains(&name) => of,
@@ -34,7 +36,7 @@ fn kept(of: Type, name: &str) -> Type {
     }
 }
 
-impl Walk<'_> {
+impl LintWalk<'_> {
     pub(super) fn method(&mut self, of: Type, call: &FnCallExpr, at: Position) -> Type {
         self.all(&call.args);
         self.closures(of, call);
@@ -46,19 +48,19 @@ impl Walk<'_> {
             return self.calls(function, given + 1, 1, at);
         }
         match self.known.method(of, name) {
-            Some(Ok(method)) => self.calls(method, given, 0, at),
-            Some(Err(Some(word))) if word == name => {
-                let message = format!("`{name}` of `{}` is a word and no method", name_of(of));
-                self.find(Finding::at(at, name.len(), message).fixed_by("write it without `()`"));
+            Lookup::Found(method) => self.calls(method, given, 0, at),
+            Lookup::Missing(Some(word)) if word == name => {
+                let message = format!("`{name}` of `{}` is a property, not a method", name_of(of));
+                self.find(LintFinding::at(at, name.len(), message).fixed_by("write it without `()`"));
                 Type::Any
             }
-            Some(Err(near)) => {
+            Lookup::Missing(near) => {
                 let message = format!("`{}` has no method `{}`", name_of(of), text::line(name));
-                self.find_near(at, name, message, near.map(str::to_string));
+                self.find_near(at, name, message, near);
                 Type::Any
             }
-            None if self.known.has(name) => kept(of, name),
-            None => self.unknown_function(name, at),
+            Lookup::Unknown if self.known.has(name) || KEYWORDS.contains(&name) => kept(of, name),
+            Lookup::Unknown => self.unknown_function(name, at),
         }
     }
 
@@ -83,7 +85,7 @@ impl Walk<'_> {
             return Type::Any;
         }
         match self.known.function(name) {
-            // `mark()` alone is a mark, too.
+            // `mark()` without arguments is valid as well.
             Some(function) if name == "mark" && held.is_empty() => function.gives,
             Some(function) => self.calls(function, held.len(), 0, at),
             None if self.known.has(name) || KEYWORDS.contains(&name) => Type::Any,
@@ -91,8 +93,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Checks how many arguments a function of ours is given; the first of them may stand before a dot.
-    fn calls(&mut self, function: &Function, given: usize, before_dot: usize, at: Position) -> Type {
+    /// Checks the number of arguments of a host function. The first argument may be written before
+    /// the dot.
+    fn calls(&mut self, function: &ApiFunction, given: usize, before_dot: usize, at: Position) -> Type {
         let takes = function.takes.len();
         if given != takes {
             let takes: Vec<_> = function.takes.iter().map(|(name, _)| *name).collect();
@@ -107,26 +110,25 @@ impl Walk<'_> {
                 text::count(takes.len().saturating_sub(before_dot), "argument"),
                 given.saturating_sub(before_dot),
             );
-            self.find(Finding::at(at, function.name.len(), message));
+            self.find(LintFinding::at(at, function.name.len(), message));
         }
         function.gives
     }
 
     fn unknown_function(&mut self, name: &str, at: Position) -> Type {
         let own = self.functions.iter().map(|function| &*function.name).filter(|name| !name.contains('$'));
-        let near = self.known.nearest_function(name, own).map(str::to_string);
-        let message = format!("there is no function `{}`", text::line(name));
-        self.find_near(at, name, message, near);
+        let near = self.known.nearest_function(name, own);
+        self.find_near(at, name, format!("unknown function `{}`", text::line(name)), near);
         Type::Any
     }
 
-    /// Checks the words of `mark(#{...})`.
+    /// Checks the properties of `mark(#{...})`.
     fn mark(&mut self, arg: &Expr) {
         let Expr::Map(map, _) = arg else { return };
         for (word, value) in &map.0 {
-            match draft::Word::parse(&word.name) {
-                Err(why) => self.find(Finding::at(word.pos, word.name.chars().count(), why)),
-                Ok(draft::Word::Kind) => self.kind(value),
+            match MarkerProperty::parse(&word.name) {
+                Err(why) => self.find(LintFinding::at(word.pos, word.name.chars().count(), why)),
+                Ok(MarkerProperty::Kind) => self.kind(value),
                 Ok(_) => {}
             }
         }
@@ -134,14 +136,15 @@ impl Walk<'_> {
 
     pub(super) fn kind(&mut self, value: &Expr) {
         if let Expr::StringConstant(kind, at) = value
-            && draft::Kind::parse(kind).is_none()
+            && Kind::parse(kind).is_none()
         {
-            // The quotation marks belong to it.
-            self.find(Finding::at(*at, kind.chars().count() + 2, draft::unknown_kind(kind)));
+            // Include the quotation marks in the width.
+            self.find(LintFinding::at(*at, kind.chars().count() + 2, api::unknown_kind(kind)));
         }
     }
 
-    /// Learns what a function that the script hands over is called with: an element of the list before the dot.
+    /// Records the parameter type of a function passed to an array function: an element of the
+    /// array.
     fn closures(&mut self, of: Type, call: &FnCallExpr) {
         if !TAKE_ELEMENTS.contains(&&*call.name) || !matches!(of, Type::List(_)) {
             return;

@@ -1,14 +1,18 @@
-//! Functions that were meant to be `decide`, `enrich` or `guard`, or `render` of a render script, and that nobody calls.
+//! Finds functions that are never called and whose names resemble one that the host calls, such as
+//! `decide` or `render`.
 
 use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Dynamic, Expr, FnPtr, Stmt};
 
-use super::finding::Finding;
-use crate::text;
+use crate::{
+    policy::LintFinding,
+    text::{self, Hinted},
+};
 
-/// Returns the functions whose names are near one of ours, if the script itself has no use for them.
-pub(super) fn misnamed(ast: &AST, given: &[(&'static str, &[&str])]) -> Vec<Finding> {
+/// Returns findings for functions with a name similar to one of the host's, if the script does not
+/// call them itself.
+pub(super) fn misnamed(ast: &AST, given: &[(&'static str, &[&str])]) -> Vec<LintFinding> {
     let called = called(ast);
     let mut findings = Vec::new();
     for function in ast.iter_fn_def() {
@@ -17,19 +21,18 @@ pub(super) fn misnamed(ast: &AST, given: &[(&'static str, &[&str])]) -> Vec<Find
         if is_ours || called.contains(name) {
             continue;
         }
-        // With other parameters it was hardly meant to be ours.
+        // With a different number of parameters, the similarity is most likely a coincidence.
         let ours =
             given.iter().filter(|(_, given)| given.len() == function.params.len()).map(|(ours, _)| *ours);
-        if let Some(near) = text::nearest(name, ours) {
-            let message = format!("nobody calls `{}`", text::line(name));
-            let finding = Finding::at(function.body.start_position(), 1, message);
-            findings.push(finding.fixed_by(format!("did you mean `{near}`?")));
+        let message = Hinted::near(format!("nothing calls `{}`", text::line(name)), name, ours);
+        if message.hint.is_some() {
+            findings.push(LintFinding::at(function.body.start_position(), 1, message));
         }
     }
     findings
 }
 
-/// Returns the names of functions that the script calls or hands over.
+/// Returns the names of functions that the script calls or passes as values.
 fn called(ast: &AST) -> BTreeSet<String> {
     let mut called = BTreeSet::new();
     ast.walk(&mut |path| {
@@ -42,7 +45,7 @@ fn called(ast: &AST) -> BTreeSet<String> {
                 let function = Dynamic::clone(value).try_cast::<FnPtr>();
                 called.extend(function.map(|function| function.fn_name().to_string()));
             }
-            // `Fn("name")` and `call("name")` name a function by a text.
+            // `Fn("name")` and `call("name")` refer to a function by a string.
             Some(ASTNode::Expr(Expr::StringConstant(name, _))) => {
                 called.insert(name.to_string());
             }

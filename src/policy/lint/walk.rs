@@ -1,36 +1,35 @@
-//! A walk through a script's functions that knows what the words of the API hold, and so finds the ones that are
-//! not there before a push does.
+//! Walks a script's functions with the types of the API, to find names that do not exist before a
+//! push runs into them.
 //!
-//! What it cannot know it takes for right: a script that works is never complained of.
+//! Code whose type is unknown counts as correct, so a working script never gets a finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTFlags, ASTNode, Expr, FlowControl, Position, ScriptFuncDef, Stmt, StmtBlock};
 
-use super::{
-    Role,
-    finding::Finding,
-    known::{Known, Said},
-};
+use super::known::{KnownNames, Lookup};
 use crate::{
-    policy::{api::Type, draft},
-    text,
+    policy::{
+        LintFinding,
+        api::{MarkerProperty, Type},
+    },
+    text::{self, Hinted},
 };
 
-/// How often the functions are walked through to learn what they are called with.
+/// Maximum number of passes over the functions to infer parameter types from their calls.
 const PASSES: usize = 4;
 
-/// What is known of the parameters of a script's functions, from their calls.
+/// Types of the parameters of a script's functions, inferred from their calls.
 type Called = BTreeMap<String, Vec<Option<Type>>>;
 
-/// Returns what is wrong in the functions of a script.
-pub(super) fn walk(ast: &AST, known: &Known) -> Vec<Finding> {
+/// Returns the findings in a script's functions.
+pub(super) fn walk(ast: &AST, known: &KnownNames) -> Vec<LintFinding> {
     let functions: Vec<&ScriptFuncDef> = ast.iter_fn_def().map(|function| &**function).collect();
     let mut called = Called::new();
     for pass in 1.. {
-        let mut walk = Walk::new(known, &functions, &called);
+        let mut walk = LintWalk::new(known, &functions, &called);
         walk.script(ast);
-        let Walk { learned, findings, .. } = walk;
+        let LintWalk { learned, findings, .. } = walk;
         if learned == called || pass == PASSES {
             return findings;
         }
@@ -39,29 +38,29 @@ pub(super) fn walk(ast: &AST, known: &Known) -> Vec<Finding> {
     unreachable!("the last pass returns")
 }
 
-/// What is known at one place of a script.
-pub(super) struct Walk<'a> {
-    pub(super) known: &'a Known,
+/// The state of the walk at one position in a script.
+pub(super) struct LintWalk<'a> {
+    pub(super) known: &'a KnownNames,
     pub(super) functions: &'a [&'a ScriptFuncDef],
     called: &'a Called,
     pub(super) learned: Called,
-    findings: Vec<Finding>,
+    findings: Vec<LintFinding>,
     scope: Vec<(String, Type)>,
-    /// Variables that are set again somewhere, and so may hold anything.
+    /// Variables that are assigned more than once, so their type is unknown.
     set_again: BTreeSet<String>,
-    /// Whether the marker in the function's hands may be written on.
+    /// True if the function may change the marker.
     may_write: bool,
 }
 
-impl<'a> Walk<'a> {
-    fn new(known: &'a Known, functions: &'a [&'a ScriptFuncDef], called: &'a Called) -> Self {
+impl<'a> LintWalk<'a> {
+    fn new(known: &'a KnownNames, functions: &'a [&'a ScriptFuncDef], called: &'a Called) -> Self {
         Self {
             known,
             functions,
             called,
             learned: Called::new(),
             findings: Vec::new(),
-            scope: known.globals(),
+            scope: known.api.globals.iter().map(|(name, holds)| (name.to_string(), *holds)).collect(),
             set_again: BTreeSet::new(),
             may_write: true,
         }
@@ -78,7 +77,7 @@ impl<'a> Walk<'a> {
 
     fn function(&mut self, ast: &AST, function: &ScriptFuncDef) {
         let (name, arity) = (&*function.name, function.params.len());
-        let known = self.known.role.given().iter().find(|(known, _)| *known == name);
+        let known = self.known.api.given.iter().find(|(known, _)| *known == name);
         let given = known.map_or(&[][..], |(_, given)| *given);
         for (nth, param) in function.params.iter().enumerate() {
             let called = || self.called.get(name).and_then(|params| params.get(nth).copied()).flatten();
@@ -89,7 +88,8 @@ impl<'a> Walk<'a> {
             self.scope.push((param.to_string(), holds));
         }
         self.may_write = name != "guard";
-        // Rhai shows a function's body to nobody, but walks through all of a script's: of a script of one, then.
+        // Rhai does not expose the body of a single function, but it can walk a whole script. So
+        // walk a copy that has only this function.
         let mut only = ast.clone_functions_only();
         only.retain_functions(|_, _, known, params| known == name && params == arity);
         self.set_again = set_again(&only);
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
         self.scope.truncate(depth);
     }
 
-    /// Looks at what is set: a variable, or a word of the marker.
+    /// Checks an assignment to a variable or to a property of an object.
     fn set(&mut self, target: &Expr, value: &Expr) {
         let Expr::Dot(chain, ..) = target else {
             self.expression(target);
@@ -190,22 +190,22 @@ impl<'a> Walk<'a> {
         };
         let of = self.expression(&chain.lhs);
         let word = &*property.2;
-        let is_policy = self.known.role == Role::Policy;
+        let sets_markers = self.known.api.sets_markers;
         match of {
-            Type::Object("marker") if !self.may_write && is_policy => self.find(
-                Finding::at(*at, word.chars().count(), "`guard` may not change a marker")
+            Type::Object("marker") if !self.may_write && sets_markers => self.find(
+                LintFinding::at(*at, word.chars().count(), "`guard` may not change a marker")
                     .fixed_by("return `#{ ... }` with the attributes to add, or `refuse(\"why\")`"),
             ),
-            Type::Object("marker") if is_policy => {
-                if let Err(why) = draft::Word::parse(word) {
-                    self.find(Finding::at(*at, word.chars().count(), why));
+            Type::Object("marker") if sets_markers => {
+                if let Err(why) = MarkerProperty::parse(word) {
+                    self.find(LintFinding::at(*at, word.chars().count(), why));
                 } else if word == "kind" {
                     self.kind(value);
                 }
             }
             Type::Object(object) if self.word(of, word, *at).is_some() => {
-                let message = format!("`{object}.{word}` cannot be set: a script reads it only");
-                self.find(Finding::at(*at, word.chars().count(), message));
+                let message = format!("`{object}.{word}` cannot be set: it is read-only");
+                self.find(LintFinding::at(*at, word.chars().count(), message));
             }
             _ => {}
         }
@@ -264,7 +264,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Follows `a.b[c].d()`: the tree leans to the right, each node holding a link and the rest.
+    /// Follows a chain such as `a.b[c].d()`. The tree nests to the right: each node holds one link
+    /// and the rest of the chain.
     fn chain(&mut self, of: Type, link: Link, rest: &Expr, flags: ASTFlags) -> Type {
         if flags.contains(ASTFlags::BREAK) {
             return self.link(of, link, rest);
@@ -297,41 +298,39 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Returns what a word holds, `None` if it is not there or nobody can know.
+    /// Returns the type of a property. `None` if the property does not exist or is unknown.
     fn word(&mut self, of: Type, word: &str, at: Position) -> Option<Type> {
-        match self.known.word(of, word)? {
-            Said::Holds(holds) => Some(holds),
-            Said::Unknown(near) => {
-                let message = format!("`{}` has no word `{}`", name_of(of), text::line(word));
-                self.find_near(at, word, message, near.map(str::to_string));
-                None
+        match self.known.word(of, word) {
+            Lookup::Found(holds) => return Some(holds),
+            Lookup::Missing(near) => {
+                let message = format!("`{}` has no property `{}`", name_of(of), text::line(word));
+                self.find_near(at, word, message, near);
             }
+            Lookup::Unknown => {}
         }
+        None
     }
 
-    pub(super) fn find_near(&mut self, at: Position, word: &str, message: String, near: Option<String>) {
-        let finding = Finding::at(at, word.chars().count(), message);
-        self.find(match near {
-            Some(near) => finding.fixed_by(format!("did you mean `{near}`?")),
-            None => finding,
-        });
+    pub(super) fn find_near(&mut self, at: Position, word: &str, message: String, near: Option<&str>) {
+        let message = Hinted { message, hint: near.map(text::did_you_mean) };
+        self.find(LintFinding::at(at, word.chars().count(), message));
     }
 
-    pub(super) fn find(&mut self, finding: Finding) {
+    pub(super) fn find(&mut self, finding: LintFinding) {
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }
 }
 
-/// How one part of a chain hangs on the one before.
+/// The connection between two parts of a chain.
 #[derive(Clone, Copy)]
 enum Link {
     Dot,
     Index,
 }
 
-/// Returns what is in a list.
+/// Returns the element type of a list.
 pub(super) fn element(of: Type) -> Type {
     match of {
         Type::List(element) => *element,
@@ -348,7 +347,7 @@ pub(super) fn name_of(of: Type) -> &'static str {
     }
 }
 
-/// Returns the variables that are set again somewhere in a script.
+/// Returns the variables that a script assigns to after their declaration.
 fn set_again(ast: &AST) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     ast.walk(&mut |path| {

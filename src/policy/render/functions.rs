@@ -1,4 +1,4 @@
-//! What a render script can call beside what every script can.
+//! The functions and objects of render scripts.
 
 use std::rc::Rc;
 
@@ -6,45 +6,54 @@ use rhai::{Engine, EvalAltResult};
 
 use super::{
     super::api::{
-        Function, Object, TimeView, Type, View as _, functions, mistake, register_functions, register_words,
+        ApiFunction, ApiObject, ScriptApi, TimeView, Type, View as _, functions, mistake, register_functions,
+        register_words,
     },
-    encode,
+    super::engine::SETTINGS,
+    outgoing_marker::{self, AttributesView, OutgoingMarkerView},
     reply::ReplyView,
-    sealed::{self, Sealed},
-    subject::{self, AttributesView, SubjectView},
+    secret_template::{self, SecretTemplate},
 };
-use crate::{policy::api::Texts, text};
+use crate::{policy::api::StringMap, text};
 
-/// What the functions of a render script are given.
-pub(in crate::policy) const GIVEN: &[(&str, &[&str])] =
-    &[("render", &["marker"]), ("accepts", &["answer"]), ("probe", &[])];
+/// The API of render scripts.
+pub(in crate::policy) const RENDER: ScriptApi = ScriptApi {
+    given: &[("render", &["marker"]), ("accepts", &["answer"]), ("probe", &[])],
+    globals: &[(SETTINGS, Type::Object("texts"))],
+    objects,
+    functions: all_functions,
+    sets_markers: false,
+};
 
-/// The functions of render scripts only.
-pub(in crate::policy) const FUNCTIONS: &[Function] = &[
-    Function {
+/// Functions that only render scripts have.
+pub(in crate::policy) const FUNCTIONS: &[ApiFunction] = &[
+    ApiFunction {
         name: "secret",
         takes: &[("name", Type::Text)],
         gives: Type::Object("secret"),
-        about: "Stands for a secret of the destination's `secrets`. It can be joined with texts by `+`, and put into `path`, \
-                `query`, `headers` and as a string into `body`; nothing can be read of it.",
+        about: "Returns a placeholder for one of the destination's `secrets`. It can be joined to strings \
+                with `+`, and used in `path`, `query`, `headers`, and as a string in `body`. A script \
+                cannot read its value.",
         example: r#"("Bearer " + secret("token")).to_string() == "[redacted]""#,
         register: |_, _| {},
     },
-    Function {
+    ApiFunction {
         name: "url_encode",
         takes: &[("text", Type::Text)],
         gives: Type::Text,
-        about: "Returns the text as one part of a path or a query: everything but letters, digits and `-._~` is escaped.",
+        about: "Escapes a text for use as one segment of a path or a query: everything except letters, \
+                digits and `-._~`.",
         example: r#"url_encode("a b/c") == "a%20b%2Fc""#,
         register: |engine, name| {
-            engine.register_fn(name, encode::percent);
+            engine.register_fn(name, text::segment);
         },
     },
-    Function {
+    ApiFunction {
         name: "cut",
         takes: &[("text", Type::Text), ("length", Type::Int)],
         gives: Type::Text,
-        about: "Returns at most so many characters of the text, the last of them `…` if it has more.",
+        about: "Shortens a text to at most this number of characters, of which the last is `…` if anything \
+                was cut.",
         example: r#"cut("deployment", 7) == "deploy…" && cut("short", 7) == "short""#,
         register: |engine, name| {
             engine.register_fn(name, cut);
@@ -62,59 +71,49 @@ fn cut(text: &str, length: i64) -> String {
     cut
 }
 
-/// Returns every object that a render script can meet.
-pub(in crate::policy) fn objects() -> Vec<Object> {
+/// Returns all objects of render scripts.
+pub(in crate::policy) fn objects() -> Vec<ApiObject> {
     vec![
-        Object::of::<SubjectView>(),
-        Object::of::<AttributesView>(),
-        Object::of::<ReplyView>(),
-        Object::of::<Texts>(),
-        Object::of::<TimeView>(),
+        ApiObject::of::<OutgoingMarkerView>(),
+        ApiObject::of::<AttributesView>(),
+        ApiObject::of::<ReplyView>(),
+        ApiObject::of::<StringMap>(),
+        ApiObject::of::<TimeView>(),
     ]
 }
 
-/// Returns every function that belongs to no object, those that policies have as well among them.
-pub(in crate::policy) fn all_functions() -> impl Iterator<Item = &'static Function> {
-    // What answers for a policy answers nothing here.
-    let of_policies = functions().filter(|function| !matches!(function.name, "mark" | "refuse"));
-    FUNCTIONS.iter().chain(of_policies)
+/// Returns all functions that are not methods, including those shared with policies.
+fn all_functions() -> Vec<&'static ApiFunction> {
+    // These create the return values of a policy and have no meaning here.
+    let of_policies = functions().into_iter().filter(|function| !matches!(function.name, "mark" | "refuse"));
+    FUNCTIONS.iter().chain(of_policies).collect()
 }
 
-/// Makes an engine know all of it; `secrets` are the names that there are.
+/// Registers the API of render scripts. `secrets` are the names of the destination's secrets.
 pub(in crate::policy) fn register(engine: &mut Engine, secrets: &[String]) {
-    register_words::<SubjectView>(engine);
+    register_words::<OutgoingMarkerView>(engine);
     register_words::<ReplyView>(engine);
-    subject::register(engine);
-    sealed::register(engine);
+    outgoing_marker::register(engine);
+    secret_template::register(engine);
     register_functions(engine, FUNCTIONS);
     register_functions(engine, AttributesView::METHODS);
     let secrets: Rc<[String]> = secrets.into();
-    engine.register_fn("secret", move |name: &str| -> Result<Sealed, Box<EvalAltResult>> {
+    engine.register_fn("secret", move |name: &str| -> Result<SecretTemplate, Box<EvalAltResult>> {
         if secrets.iter().any(|known| known == name) {
-            return Ok(Sealed::secret(name));
+            return Ok(SecretTemplate::secret(name));
         }
         let shown = text::line(name);
         let known: Vec<_> = secrets.iter().map(|known| format!("`{known}`")).collect();
         Err(mistake(if known.is_empty() {
             format!(
-                "there is no secret `{shown}`: the destination has none; name it, as in \
-                 `secrets = {{ {shown} = {{ file = \"/etc/...\" }} }}`"
+                "unknown secret `{shown}`: the destination has none; define it, as in `secrets = {{ \
+                 {shown} = {{ file = \"/etc/...\" }} }}`"
             )
         } else {
-            format!("there is no secret `{shown}`: the destination's `secrets` are {}", known.join(", "))
+            format!("unknown secret `{shown}`: the destination's `secrets` are {}", known.join(", "))
         }))
     });
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cut_shows_that_it_is_one() {
-        for (length, expected) in [(-1, ""), (0, ""), (1, "…"), (3, "éa…"), (5, "éabcd"), (9, "éabcd")]
-        {
-            assert_eq!(cut("éabcd", length), expected);
-        }
-    }
-}
+mod tests;

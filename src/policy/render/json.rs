@@ -1,4 +1,4 @@
-//! What a script answers as `body`, as JSON.
+//! Converts values between Rhai and JSON.
 
 use rhai::Dynamic;
 
@@ -7,24 +7,28 @@ use super::{
         api::{TimeView, VersionView},
         sizes::MAX_DEPTH,
     },
-    request::{MAX_BODY, kind_of},
-    sealed::Sealed,
-    subject::AttributesView,
+    outgoing_marker::AttributesView,
+    secret_template::SecretTemplate,
 };
+use crate::text::Hinted;
 
-/// Writes a value as JSON, with secrets in the places of strings.
+/// Maximum size of a body, in bytes.
+pub(super) const MAX_BODY: usize = 1 << 20;
+
+/// Writes a value as JSON. Strings may contain secrets.
 ///
 /// # Errors
-/// With what JSON has no word for, or what is too large; `at` is where it stands.
-pub(super) fn write(value: &Dynamic) -> Result<Sealed, String> {
-    let mut json = Json(Sealed::default());
+/// If JSON cannot represent the value, or the result is too large. The message has the path of the
+/// value.
+pub(super) fn write(value: &Dynamic) -> Result<SecretTemplate, Hinted> {
+    let mut json = JsonText(SecretTemplate::default());
     json.value(value, "body", 0)?;
     Ok(json.0)
 }
 
-struct Json(Sealed);
+struct JsonText(SecretTemplate);
 
-impl Json {
+impl JsonText {
     fn value(&mut self, value: &Dynamic, at: &str, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err(format!("`body` is nested more than {MAX_DEPTH} deep"));
@@ -44,14 +48,17 @@ impl Json {
             }
             return self.text("]");
         }
-        if let Some(sealed) = value.read_lock::<Sealed>() {
+        if let Some(sealed) = value.read_lock::<SecretTemplate>() {
             self.text("\"")?;
             self.0.push_in_json(&sealed);
             return self.text("\"");
         }
         let plain = plain(value).ok_or_else(|| {
             let found = kind_of(value);
-            format!("`{at}` is {found}, for which JSON has no word; make it a text, a number, an array or an object map")
+            format!(
+                "`{at}` is {found}, which JSON cannot represent; use a string, a number, an array or an \
+                 object map"
+            )
         })?;
         self.text(&plain.to_string())
     }
@@ -81,7 +88,24 @@ impl Json {
     }
 }
 
-/// Returns a value that holds no others, if JSON has a word for it.
+/// Returns the type of a value, in the terms of the reference.
+pub(super) fn kind_of(value: &Dynamic) -> &'static str {
+    match value {
+        value if value.is_unit() => "`()`",
+        value if value.is_int() => "a number",
+        value if value.is_float() => "a number with a fraction",
+        value if value.is_bool() => "a bool",
+        value if value.is_char() => "a character",
+        value if value.is_string() => "a text",
+        value if value.is_array() => "an array",
+        value if value.is_map() => "an object map",
+        value if value.is_fnptr() => "a function",
+        value if value.is::<SecretTemplate>() => "a secret",
+        _ => "an object",
+    }
+}
+
+/// Converts a scalar, if JSON can represent it.
 fn plain(value: &Dynamic) -> Option<serde_json::Value> {
     if value.is_unit() {
         return Some(serde_json::Value::Null);
@@ -107,7 +131,15 @@ fn plain(value: &Dynamic) -> Option<serde_json::Value> {
     value.read_lock::<VersionView>().map(|version| version.to_string().into())
 }
 
-/// Returns what JSON says as a script holds it, `()` if it is none.
+/// Reads JSON and writes it again. Used by the fuzz targets.
+pub(crate) fn json_of_bytes(text: &str) {
+    let value = read(text);
+    if !value.is_unit() {
+        let _ = write(&value);
+    }
+}
+
+/// Parses JSON into a script's value. Returns `()` if the text is not valid JSON.
 pub(super) fn read(text: &str) -> Dynamic {
     serde_json::from_str(text).map_or(Dynamic::UNIT, held)
 }

@@ -1,73 +1,73 @@
-//! Render scripts: what a destination of `kind = "http"` is sent, made of a marker by a script in the sandbox of the
-//! policies. A script gets no secret to see, and no other host to send to.
+//! Render scripts, which turn a marker into requests to a destination of `kind = "http"`. They run
+//! in the same sandbox as policies. A script cannot read secrets, and can only send to the
+//! destination's host.
 
-mod encode;
 pub(super) mod functions;
 mod json;
+mod outgoing_marker;
 mod reply;
 mod request;
-mod sealed;
-mod subject;
+mod secret_template;
 
-use std::collections::BTreeMap;
+use rhai::{Dynamic, FuncArgs};
 
-use rhai::{AST, Dynamic, FuncArgs};
-
-pub use request::{Opened, Request};
-pub use subject::Subject;
+pub(crate) use json::json_of_bytes;
+pub use request::{Opened, RenderedRequest};
 
 use self::{
+    functions::RENDER,
+    json::kind_of,
+    outgoing_marker::{OutgoingMarkerView, sample},
     reply::ReplyView,
-    request::{MAX_REQUESTS, kind_of},
-    subject::SubjectView,
+    request::MAX_REQUESTS,
 };
 use super::{
-    Finding, PolicyError, ScriptError,
-    api::{SkipAnswer, Texts},
-    engine::Sandbox,
+    LintFinding, PolicyError, ScriptError,
+    api::{SkipAnswer, StringMap},
+    engine::ScriptEngine,
+    lint,
+    script::Script,
     sizes,
-    source::Source,
+    source::ScriptSource,
 };
 use crate::{
-    config::{Http, Kind, Limits, RenderScript},
-    text,
-    time::Deadline,
+    config::{Http, Limits, RenderScript},
+    marker::{Kind, Marker},
+    sys::time::Deadline,
+    text::{self, Hinted},
 };
 
-/// How much is told of why a server's answer is no yes, in characters.
+/// Maximum length of an error message or of a reason for a rejection, in characters.
 const MAX_WHY: usize = 1000;
 
 /// A compiled render script.
 pub struct Renderer {
-    sandbox: Sandbox,
-    name: String,
+    sandbox: ScriptEngine,
     source: String,
-    ast: AST,
-    /// Where the body of each of its functions begins.
-    lines: BTreeMap<String, Option<usize>>,
+    script: Script,
     limits: Limits,
 }
 
-/// What a script makes of a marker.
+/// The result of rendering a marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rendered {
-    /// Nothing: it is not for this destination.
+    /// The marker is not sent to this destination.
     Nothing {
-        /// The reason that the script gave, empty if it gave none.
+        /// Reason from the script, empty if it gave none.
         why: String,
     },
-    /// Requests, to be made one after the other.
-    Requests(Vec<Request>),
+    /// Requests to send in order.
+    Requests(Vec<RenderedRequest>),
 }
 
-/// What a script says of an answer.
+/// The script's verdict on a server's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// The marker is there.
+    /// The server accepted the marker.
     Yes,
-    /// It was refused for good, and why.
+    /// The server rejected it permanently, for this reason.
     No(String),
-    /// It may work later, and why it did not.
+    /// The server could not take it now, for this reason. A later retry may succeed.
     Later(String),
 }
 
@@ -75,99 +75,91 @@ impl Renderer {
     /// Reads and compiles the script of a destination.
     ///
     /// # Errors
-    /// If it cannot be read or compiled, or has no `render(marker)`.
+    /// If the script cannot be read or compiled, or does not define `render(marker)`.
     pub fn load(http: &Http, limits: &Limits) -> Result<Self, PolicyError> {
         let (name, source) = match &http.render {
             RenderScript::Shipped(shipped) => (shipped.place(), shipped.text.to_string()),
             RenderScript::File(path) => {
-                let source = Source::read(path)?;
+                let source = ScriptSource::read(path)?;
                 (source.name, source.text)
             }
         };
         let settings = http.settings.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         let secrets: Vec<String> = http.secrets.keys().cloned().collect();
-        let sandbox = Sandbox::for_rendering(limits, Texts::of(settings), &secrets);
-        let ast = sandbox.compile(&name, &source)?;
-        let mut lines = BTreeMap::new();
-        for function in ast.iter_fn_def() {
-            let known = functions::GIVEN.iter().find(|(known, _)| *known == function.name);
-            let Some((known, given)) = known else { continue };
-            if function.params.len() != given.len() {
-                let (wanted, found) = (text::count(given.len(), "parameter"), function.params.len());
-                let at = function.body.start_position();
-                let message = format!("`{known}` takes {wanted}, found {found}");
-                return Err(ScriptError::at_position(&name, at, message).into());
-            }
-            lines.insert((*known).to_string(), function.body.start_position().line());
+        let sandbox = ScriptEngine::for_rendering(limits, &RENDER, StringMap::of(settings), |engine| {
+            functions::register(engine, &secrets);
+        });
+        let script = Script::compile(&sandbox, name, &source)?;
+        if !script.defines("render") {
+            let message = "the script does not define `render(marker)`, which returns the request to send";
+            return Err(ScriptError::at(script.name(), None, message).into());
         }
-        if !lines.contains_key("render") {
-            let message = "the script does not define `render(marker)`, which answers the request to make";
-            return Err(ScriptError::at(&name, None, message).into());
-        }
-        Ok(Self { sandbox, name, source, ast, lines, limits: *limits })
+        Ok(Self { sandbox, source, script, limits: *limits })
     }
 
-    /// Returns the file, or what stands for it where the script is in the program.
+    /// Returns the path of the script, or a name for a script that is part of the program.
     pub fn name(&self) -> &str {
-        &self.name
+        self.script.name()
     }
 
-    /// Returns what cannot work in the script although it compiles.
-    pub fn findings(&self) -> Vec<Finding> {
-        self.sandbox.lint(&self.ast)
+    /// Reports code that compiles but cannot work.
+    pub fn findings(&self) -> Vec<LintFinding> {
+        lint::lint(&self.sandbox, &self.script)
     }
 
-    /// Returns whether the script has this name in it anywhere: a setting or a secret that it never names does nothing.
+    /// Returns true if the name occurs anywhere in the script. A setting or secret that does not
+    /// occur has no effect.
     pub fn names(&self, name: &str) -> bool {
         let mut words = self.source.split(|c: char| !(c.is_alphanumeric() || c == '_'));
         words.any(|word| word == name)
     }
 
-    /// Asks what a marker becomes.
+    /// Turns a marker into requests.
     ///
     /// # Errors
-    /// If the script fails, or answers something that is no request.
-    pub fn render(&self, subject: &Subject) -> Result<Rendered, ScriptError> {
+    /// If the script fails or returns an invalid request.
+    pub fn render(&self, marker: &Marker) -> Result<Rendered, ScriptError> {
         let _confined = self.sandbox.confine();
-        let said = self.call("render", (SubjectView::new(subject),))?;
-        rendered(said).map_err(|why| self.failed("render", &why))
+        let said = self.call("render", (OutgoingMarkerView::new(marker),))?;
+        rendered(said).map_err(|why| self.failed("render", why))
     }
 
-    /// Asks for a request that changes nothing, with which it can be seen whether the destination knows us.
+    /// Returns the script's requests for testing the connection. They must not change anything on
+    /// the server.
     ///
     /// # Errors
-    /// If the script fails, or answers something that is no request.
-    pub fn probe(&self) -> Result<Option<Request>, ScriptError> {
-        if !self.lines.contains_key("probe") {
-            return Ok(None);
+    /// If the script fails or returns an invalid request.
+    pub fn probe(&self) -> Result<Vec<RenderedRequest>, ScriptError> {
+        if !self.script.defines("probe") {
+            return Ok(Vec::new());
         }
         let _confined = self.sandbox.confine();
         let said = self.call("probe", ())?;
-        match rendered(said).map_err(|why| self.failed("probe", &why))? {
-            Rendered::Nothing { .. } => Ok(None),
-            Rendered::Requests(requests) => Ok(requests.into_iter().next()),
+        match rendered(said).map_err(|why| self.failed("probe", why))? {
+            Rendered::Nothing { .. } => Ok(Vec::new()),
+            Rendered::Requests(requests) => Ok(requests),
         }
     }
 
-    /// Asks whether an answer with a status of success is one.
+    /// Asks the script if a response with a success status really is a success.
     ///
     /// # Errors
-    /// If the script fails, or answers something else.
+    /// If the script fails or returns an invalid value.
     pub fn accepts(&self, status: u16, body: &str) -> Result<Accepted, ScriptError> {
-        if !self.lines.contains_key("accepts") {
+        if !self.script.defines("accepts") {
             return Ok(Accepted::Yes);
         }
         let _confined = self.sandbox.confine();
         let said = self.call("accepts", (ReplyView::new(status, body),))?;
-        accepted(&said).map_err(|why| self.failed("accepts", &why))
+        accepted(&said).map_err(|why| self.failed("accepts", why))
     }
 
-    /// Calls the script as a delivery would, with a marker of each kind that could be one, and returns what comes of each,
-    /// then of `probe`, or what is wrong.
+    /// Runs the script with a sample marker of each kind, and then runs `probe`. Returns the
+    /// results and the errors.
     pub fn rehearse(&self, kinds: &[Kind]) -> (Vec<(Kind, Rendered)>, Vec<ScriptError>) {
         let (mut rendered, mut errors) = (Vec::new(), Vec::new());
         for kind in kinds {
-            match self.render(&Subject::sample(*kind)) {
+            match self.render(&sample(*kind)) {
                 Ok(what) => rendered.push((*kind, what)),
                 Err(err) => errors.push(err),
             }
@@ -178,20 +170,20 @@ impl Renderer {
     }
 
     fn call(&self, function: &str, args: impl FuncArgs) -> Result<Dynamic, ScriptError> {
-        let line = self.lines.get(function).copied().flatten();
-        let deadline = Deadline::after(self.limits.time);
-        self.sandbox.call_in(&self.name, &self.ast, (function, line), args, deadline)
+        self.script.call(&self.sandbox, function, args, Deadline::of_cpu(self.limits.time))
     }
 
-    /// What is wrong with an answer is in no line of its own.
-    fn failed(&self, function: &str, why: &str) -> ScriptError {
-        let line = self.lines.get(function).copied().flatten();
-        let why = text::line_of(why, MAX_WHY);
-        ScriptError::at(&self.name, None, format!("`{function}` answered: {why}")).or_in(function, line)
+    /// Creates the error for an invalid return value. It has no line, so the function's first line
+    /// stands for it.
+    fn failed(&self, function: &str, why: Hinted) -> ScriptError {
+        let Hinted { message, hint } = why;
+        let message = format!("`{function}` returned a wrong value: {}", text::line_of(message, MAX_WHY));
+        ScriptError::at(self.script.name(), None, Hinted { message, hint })
+            .or_in(function, self.script.line_of(function))
     }
 }
 
-fn rendered(said: Dynamic) -> Result<Rendered, String> {
+fn rendered(said: Dynamic) -> Result<Rendered, Hinted> {
     const WANTED: &str = "expected `#{ path: ... }`, an array of such requests, `()` or skip(\"why\")";
     sizes::check(&said).map_err(|err| err.to_string())?;
     if said.is_unit() {
@@ -201,25 +193,29 @@ fn rendered(said: Dynamic) -> Result<Rendered, String> {
         return Ok(Rendered::Nothing { why: skip.why.clone() });
     }
     if let Ok(map) = said.as_map_ref() {
-        return Ok(Rendered::Requests(vec![Request::read(&map)?]));
+        return Ok(Rendered::Requests(vec![RenderedRequest::read(&map)?]));
     }
     let Ok(array) = said.into_array() else {
-        return Err(format!("that is no request: {WANTED}"));
+        return Err(format!("this is not a request: {WANTED}").into());
     };
     if array.len() > MAX_REQUESTS {
-        return Err(format!("a marker is at most {MAX_REQUESTS} requests, found {}", array.len()));
+        let found = array.len();
+        return Err(format!("a marker may take at most {MAX_REQUESTS} requests, found {found}").into());
     }
     if array.is_empty() {
         return Ok(Rendered::Nothing { why: String::new() });
     }
     let each = |(nth, entry): (usize, &Dynamic)| match entry.as_map_ref() {
-        Ok(map) => Request::read(&map).map_err(|why| format!("request {}: {why}", nth + 1)),
-        Err(_) => Err(format!("request {} is {}: {WANTED}", nth + 1, kind_of(entry))),
+        Ok(map) => RenderedRequest::read(&map).map_err(|Hinted { message, hint }| Hinted {
+            message: format!("request {}: {message}", nth + 1),
+            hint,
+        }),
+        Err(_) => Err(format!("request {} is {}: {WANTED}", nth + 1, kind_of(entry)).into()),
     };
     Ok(Rendered::Requests(array.iter().enumerate().map(each).collect::<Result<_, _>>()?))
 }
 
-fn accepted(said: &Dynamic) -> Result<Accepted, String> {
+fn accepted(said: &Dynamic) -> Result<Accepted, Hinted> {
     if let Ok(true) = said.as_bool() {
         return Ok(Accepted::Yes);
     }
@@ -233,8 +229,10 @@ fn accepted(said: &Dynamic) -> Result<Accepted, String> {
     }
     let found = if said.is_bool() { "`false`" } else { kind_of(said) };
     Err(format!(
-        "expected `true`, a text that says why not, or `#{{ again: \"why\" }}` to have it sent again later; found {found}"
-    ))
+        "expected `true`, a string that says why not, or `#{{ again: \"why\" }}` to retry later; found \
+         {found}"
+    )
+    .into())
 }
 
 #[cfg(test)]

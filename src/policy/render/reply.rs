@@ -1,15 +1,15 @@
-//! `answer` in `accepts`: what the server said to a request that it took.
+//! The `answer` object of `accepts`: the server's response to a successful request.
 
 use std::rc::Rc;
 
 use rhai::Dynamic;
 
 use super::{
-    super::api::{Type, View, Word, word},
+    super::api::{Property, Type, View, word},
     json,
 };
 
-/// An answer as a script sees it.
+/// A response, as seen by a script.
 #[derive(Clone)]
 pub(in crate::policy) struct ReplyView(Rc<(u16, String)>);
 
@@ -21,15 +21,16 @@ impl ReplyView {
 
 impl View for ReplyView {
     const NAME: &'static str = "answer";
-    const ABOUT: &'static str =
-        "What the server said, its first 64 KiB. `accepts` is asked only where the status is 2xx.";
-    const WORDS: &'static [Word<Self>] = &[
+    const ABOUT: &'static str = "The server's response, with the first 64 KiB of its body. \
+                                 `accepts` is called only if the status is 2xx.";
+    const WORDS: &'static [Property<Self>] = &[
         word("status", Type::Int, "the HTTP status", "answer.status == 200", |a| Ok(i64::from(a.0.0).into())),
         word("body", Type::Text, "the body", r#"answer.body.contains("ok")"#, |a| Ok(a.0.1.clone().into())),
         word(
             "json",
             Type::Any,
-            "the body read as JSON, `()` if it is none; a word that it does not have is a mistake, so ask with `in` first",
+            "the body parsed as JSON, `()` if it is not JSON; reading a missing property is an error, so \
+             check with `in` first",
             r#""ok" in answer.json && answer.json.ok"#,
             |a| Ok::<Dynamic, _>(json::read(&a.0.1)),
         ),

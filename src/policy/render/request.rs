@@ -1,29 +1,35 @@
-//! A request as a script answers it, checked: whatever a script says, it goes to its destination's host, below its
-//! path, and is one request.
+//! Checks the requests that a script returns. A request can only go to its destination's host,
+//! below the endpoint's path, and is always a single HTTP request.
 
 use std::fmt;
 
 use rhai::{Dynamic, Map};
+use thiserror::Error;
 
-use super::{encode, json, sealed::Sealed};
-use crate::{secret::Secret, text};
+use super::{
+    json::{self, MAX_BODY, kind_of},
+    secret_template::SecretTemplate,
+};
+use crate::{
+    secret::Secret,
+    text::{self, Hinted},
+};
 
-/// How long a path with its query may be, in bytes.
+/// Maximum length of a path with its query, in bytes.
 const MAX_PATH: usize = 4 << 10;
-/// How many headers a request may have.
+/// Maximum number of headers in a request.
 const MAX_HEADERS: usize = 32;
-/// How long a header's value may be, in bytes.
+/// Maximum length of a header's value, in bytes.
 const MAX_HEADER: usize = 8 << 10;
-/// How large a body may be, in bytes.
-pub(super) const MAX_BODY: usize = 1 << 20;
-/// How many requests a marker may be.
+/// Maximum number of requests for one marker.
 pub(super) const MAX_REQUESTS: usize = 8;
 
 const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
 
-const WORDS: [&str; 5] = ["method", "path", "query", "headers", "body"];
+const WORDS: [&str; 6] = ["method", "path", "query", "headers", "body", "expect"];
 
-/// Headers that say where a request ends or who gets it: they are the connection's (RFC 9110, 7.6.1; RFC 9112, 6).
+/// Headers that control the connection, the message framing or the host. Scripts cannot set them
+/// (RFC 9110, 7.6.1; RFC 9112, 6).
 const NOT_A_SCRIPTS: [&str; 13] = [
     "accept-encoding",
     "connection",
@@ -40,39 +46,52 @@ const NOT_A_SCRIPTS: [&str; 13] = [
     "upgrade",
 ];
 
-/// A request that a script asks for.
+/// A request that a script returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The method, in capitals.
+pub struct RenderedRequest {
+    /// Method, in upper case.
     pub method: &'static str,
-    /// What comes behind the endpoint, with the query.
-    path: Sealed,
-    headers: Vec<(String, Sealed)>,
-    body: Option<Sealed>,
+    /// Path below the endpoint, with the query.
+    path: SecretTemplate,
+    headers: Vec<(String, SecretTemplate)>,
+    body: Option<SecretTemplate>,
+    /// Status that counts as a success in addition to 2xx.
+    pub expect: Option<u16>,
 }
 
-/// A request with its secrets in it.
+/// A request whose secrets cannot be filled in.
+#[derive(Debug, Error)]
+pub enum OpenError<E> {
+    /// A secret cannot be read.
+    #[error(transparent)]
+    Secret(E),
+    /// The path is invalid with the secret in it.
+    #[error(
+        "the secret in `path` is not a valid path; it must be the URL without the endpoint, or the full URL \
+         if that begins with the endpoint"
+    )]
+    Path,
+}
+
+/// A request with its secrets filled in.
 pub struct Opened {
-    /// The address.
+    /// URL.
     pub url: String,
-    /// Names in lower case, and values.
+    /// Headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
 }
 
-impl Request {
-    /// Reads what a script answered.
+impl RenderedRequest {
+    /// Reads a request from a script's object map.
     ///
     /// # Errors
-    /// With what is wrong with it, and what belongs there.
-    pub(super) fn read(answer: &Map) -> Result<Self, String> {
+    /// A message with what is wrong and what is expected.
+    pub(super) fn read(answer: &Map) -> Result<Self, Hinted> {
         if let Some(word) = answer.keys().find(|word| !WORDS.contains(&word.as_str())) {
-            let shown = text::line(word.as_str());
-            return Err(match text::nearest(word, WORDS) {
-                Some(near) => format!("a request has no word `{shown}`, did you mean `{near}`?"),
-                None => format!("a request has no word `{shown}`, expected one of `{}`", WORDS.join("`, `")),
-            });
+            let message = format!("a request has no property `{}`", text::line(word.as_str()));
+            return Err(Hinted::unknown(message, word, WORDS.into_iter()));
         }
         let method = method(answer.get("method"))?;
         let mut path = path(answer.get("path"))?;
@@ -80,7 +99,7 @@ impl Request {
             add_query(&mut path, query)?;
         }
         if path.len() > MAX_PATH {
-            return Err(format!("`path` with `query` is longer than {} KiB", MAX_PATH >> 10));
+            return Err(format!("`path` with `query` is longer than {} KiB", MAX_PATH >> 10).into());
         }
         let mut headers = headers(answer.get("headers"))?;
         let body = match answer.get("body").filter(|body| !body.is_unit()) {
@@ -94,20 +113,23 @@ impl Request {
                 Some(body)
             }
         };
-        Ok(Self { method, path, headers, body })
+        let expect = answer.get("expect").filter(|expect| !expect.is_unit()).map(expected).transpose()?;
+        Ok(Self { method, path, headers, body, expect })
     }
 
-    /// Puts the secrets in, as `secret` gives them by name.
+    /// Fills in the secrets. `secret` returns the value for a name.
     ///
     /// # Errors
-    /// If a secret cannot be read, or what comes of it is no path. No error has a secret in it.
-    pub fn open(
+    /// If a secret cannot be read, or if the resulting path is invalid. Errors never contain a
+    /// secret.
+    pub fn open<E>(
         &self,
         endpoint: &str,
-        secret: &mut dyn FnMut(&str) -> Result<Secret, String>,
-    ) -> Result<Opened, String> {
-        let mut path = self.path.open(secret)?;
-        // Who copies a webhook copies all of its address.
+        secret: &mut dyn FnMut(&str) -> Result<Secret, E>,
+    ) -> Result<Opened, OpenError<E>> {
+        let mut path = self.path.open(secret).map_err(OpenError::Secret)?;
+        // The secret may be a webhook's full URL, because that is what people copy. Remove the
+        // endpoint.
         if self.path.begins_sealed()
             && let Some(rest) = path.strip_prefix(endpoint).filter(|rest| rest.starts_with('/'))
         {
@@ -115,24 +137,18 @@ impl Request {
         }
         let (bare, query) = path.split_once('?').unwrap_or((&path, ""));
         if !path.starts_with('/') || check_path(bare).is_err() || !query.bytes().all(is_query) {
-            return Err(
-                "the secret in `path` is no part of a path; it may be what follows the endpoint, or the whole address if that \
-                 begins with the endpoint"
-                    .into(),
-            );
+            return Err(OpenError::Path);
         }
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), value.open(secret)?)))
-            .collect::<Result<_, String>>()?;
-        let body = self.body.as_ref().map(|body| body.open(secret)).transpose()?.unwrap_or_default();
+        let headers = self.headers.iter().map(|(name, value)| Ok((name.clone(), value.open(secret)?)));
+        let headers = headers.collect::<Result<_, E>>().map_err(OpenError::Secret)?;
+        let body = self.body.as_ref().map(|body| body.open(secret)).transpose().map_err(OpenError::Secret)?;
+        let body = body.unwrap_or_default();
         Ok(Opened { url: format!("{endpoint}{path}"), headers, body: body.into_bytes() })
     }
 }
 
-/// As people are shown it: on the lines of HTTP, secrets masked.
-impl fmt::Display for Request {
+/// Formats the request like HTTP, with its secrets masked.
+impl fmt::Display for RenderedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)?;
         for (name, value) in &self.headers {
@@ -149,16 +165,24 @@ fn method(value: Option<&Dynamic>) -> Result<&'static str, String> {
     known.ok_or_else(|| format!("`method` must be one of `{}`, found {}", METHODS.join("`, `"), shown(value)))
 }
 
-fn path(value: Option<&Dynamic>) -> Result<Sealed, String> {
+fn expected(value: &Dynamic) -> Result<u16, String> {
+    let status = value.as_int().ok().and_then(|status| u16::try_from(status).ok());
+    status.filter(|status| (400..500).contains(status)).ok_or_else(|| {
+        format!("`expect` must be the status that means success, from 400 to 499, found {}", shown(value))
+    })
+}
+
+fn path(value: Option<&Dynamic>) -> Result<SecretTemplate, String> {
     let Some(value) = value else {
         return Err("a request needs a `path`, such as `path: \"/api/annotations\"`".into());
     };
     let path = sealed(value)
-        .ok_or_else(|| format!("`path` must be a text that begins with `/`, found {}", shown(value)))?;
+        .ok_or_else(|| format!("`path` must be a string that begins with `/`, found {}", shown(value)))?;
     let begins_well = path.begins_sealed() || path.known().next().is_some_and(|first| first.starts_with('/'));
     if !begins_well {
         return Err(format!(
-            "`path` must begin with `/`: it is what follows the endpoint, and no other host; found {}",
+            "`path` must begin with `/`: it is appended to the endpoint and cannot name another host; \
+             found {}",
             shown(value)
         ));
     }
@@ -171,15 +195,16 @@ fn path(value: Option<&Dynamic>) -> Result<Sealed, String> {
 /// Checks a path, or a part of one.
 fn check_path(part: &str) -> Result<(), &'static str> {
     if part.contains(['?', '#']) {
-        return Err("has a `?` or `#`: put what is asked into `query`, or the text through url_encode(text)");
+        return Err("has a `?` or `#`: move parameters into `query`, or escape the text with \
+                    url_encode(text)");
     }
     let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&byte);
     if !part.bytes().all(is_path) {
-        return Err("has a character that no path can hold: put each text in it through url_encode(text)");
+        return Err("has a character that is not allowed in a path: escape its parts with url_encode(text)");
     }
     let mut escapes = part.split('%').skip(1);
     if !escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
-        return Err("has a `%` that begins no escape: put each text in it through url_encode(text)");
+        return Err("has a `%` that does not begin an escape: escape its parts with url_encode(text)");
     }
     if part.contains("//") {
         return Err("has two slashes in a row");
@@ -189,7 +214,7 @@ fn check_path(part: &str) -> Result<(), &'static str> {
         plain == "." || plain == ".."
     };
     if part.split('/').any(leads_away) {
-        return Err("has `.` or `..` between slashes, which leads somewhere else");
+        return Err("has a `.` or `..` segment, which would lead to another path");
     }
     Ok(())
 }
@@ -198,20 +223,20 @@ fn is_query(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/?".contains(&byte)
 }
 
-fn add_query(path: &mut Sealed, query: &Dynamic) -> Result<(), String> {
+fn add_query(path: &mut SecretTemplate, query: &Dynamic) -> Result<(), String> {
     let Ok(query) = query.as_map_ref() else {
         return Err(format!("`query` must be an object map, found {}", shown(query)));
     };
     for (nth, (name, value)) in query.iter().enumerate() {
         path.push_str(if nth == 0 { "?" } else { "&" });
-        path.push_str(&encode::percent(name));
+        path.push_str(&text::segment(name));
         path.push_str("=");
         let value = sealed(value)
-            .or_else(|| Some(Sealed::from(&*value.as_int().ok()?.to_string())))
-            .or_else(|| Some(Sealed::from(&*value.as_bool().ok()?.to_string())))
+            .or_else(|| Some(SecretTemplate::from(&*value.as_int().ok()?.to_string())))
+            .or_else(|| Some(SecretTemplate::from(&*value.as_bool().ok()?.to_string())))
             .ok_or_else(|| {
                 format!(
-                    "`query.{}` must be a text, a number or a bool, found {}",
+                    "`query.{}` must be a string, a number or a bool, found {}",
                     text::line(&**name),
                     shown(value)
                 )
@@ -221,7 +246,7 @@ fn add_query(path: &mut Sealed, query: &Dynamic) -> Result<(), String> {
     Ok(())
 }
 
-fn headers(value: Option<&Dynamic>) -> Result<Vec<(String, Sealed)>, String> {
+fn headers(value: Option<&Dynamic>) -> Result<Vec<(String, SecretTemplate)>, String> {
     let Some(value) = value.filter(|value| !value.is_unit()) else { return Ok(Vec::new()) };
     let Ok(map) = value.as_map_ref() else {
         return Err(format!("`headers` must be an object map, found {}", shown(value)));
@@ -229,33 +254,32 @@ fn headers(value: Option<&Dynamic>) -> Result<Vec<(String, Sealed)>, String> {
     if map.len() > MAX_HEADERS {
         return Err(format!("a request has at most {MAX_HEADERS} headers, found {}", map.len()));
     }
-    let mut headers: Vec<(String, Sealed)> = Vec::with_capacity(map.len() + 1);
+    let mut headers: Vec<(String, SecretTemplate)> = Vec::with_capacity(map.len() + 1);
     for (name, value) in map.iter() {
         let shown_name = text::line(name.as_str());
         let is_token = !name.is_empty()
             && name.len() <= 256
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
         if !is_token {
-            return Err(format!(
-                "`{shown_name}` is no name of a header: it has letters, digits and `-` only"
-            ));
+            return Err(format!("`{shown_name}` is not a header name: use only letters, digits and `-`"));
         }
         let name = name.to_lowercase();
         if NOT_A_SCRIPTS.contains(&name.as_str()) {
-            return Err(format!("the header `{shown_name}` is not a script's to set: the connection does"));
+            return Err(format!("a script cannot set the header `{shown_name}`: the HTTP client sets it"));
         }
         if headers.iter().any(|(known, _)| *known == name) {
-            return Err(format!("the header `{shown_name}` is there twice"));
+            return Err(format!("the header `{shown_name}` is set twice"));
         }
         let value = sealed(value).ok_or_else(|| {
-            format!("the header `{shown_name}` must be a text or a secret, found {}", shown(value))
+            format!("the header `{shown_name}` must be a string or a secret, found {}", shown(value))
         })?;
         if value.len() > MAX_HEADER {
             return Err(format!("the header `{shown_name}` is longer than {} KiB", MAX_HEADER >> 10));
         }
         if !value.known().all(|part| part.bytes().all(|byte| (b' '..0x7f).contains(&byte) || byte == b'\t')) {
             return Err(format!(
-                "the header `{shown_name}` has a character that no header can hold, such as the end of a line"
+                "the header `{shown_name}` has a character that is not allowed in a header, such as a line \
+                 break"
             ));
         }
         headers.push((name, value));
@@ -263,52 +287,36 @@ fn headers(value: Option<&Dynamic>) -> Result<Vec<(String, Sealed)>, String> {
     Ok(headers)
 }
 
-/// Returns the body, and what it is if the script does not say so.
-fn body(value: &Dynamic) -> Result<(Sealed, &'static str), String> {
+/// Returns the body and its default content type.
+fn body(value: &Dynamic) -> Result<(SecretTemplate, &'static str), Hinted> {
     if let Some(body) = sealed(value) {
         if body.len() > MAX_BODY {
-            return Err(format!("`body` is larger than {} MiB", MAX_BODY >> 20));
+            return Err(format!("`body` is larger than {} MiB", MAX_BODY >> 20).into());
         }
         return Ok((body, "text/plain; charset=utf-8"));
     }
     if !value.is_map() && !value.is_array() {
         return Err(format!(
-            "`body` must be an object map or an array, which is sent as JSON, or a text; found {}",
+            "`body` must be an object map or an array, which is sent as JSON, or a string; found {}",
             shown(value)
-        ));
+        )
+        .into());
     }
     Ok((json::write(value)?, "application/json"))
 }
 
-/// Returns a text, with secrets in it or without.
-fn sealed(value: &Dynamic) -> Option<Sealed> {
+/// Returns the value as text, which may contain secrets.
+fn sealed(value: &Dynamic) -> Option<SecretTemplate> {
     if let Ok(text) = value.as_immutable_string_ref() {
         return Some(text.as_str().into());
     }
-    value.read_lock::<Sealed>().map(|sealed| sealed.clone())
+    value.read_lock::<SecretTemplate>().map(|sealed| sealed.clone())
 }
 
-/// Returns what a script's author is shown of a value; secrets show themselves as a mask.
+/// Formats a value for error messages, with secrets masked.
 fn shown(value: &Dynamic) -> String {
     match sealed(value) {
         Some(sealed) => format!("`{}`", text::line(sealed.to_string())),
         None => kind_of(value).to_string(),
-    }
-}
-
-/// Returns what a value is, in the words of the reference.
-pub(super) fn kind_of(value: &Dynamic) -> &'static str {
-    match value {
-        value if value.is_unit() => "`()`",
-        value if value.is_int() => "a number",
-        value if value.is_float() => "a number with a fraction",
-        value if value.is_bool() => "a bool",
-        value if value.is_char() => "a character",
-        value if value.is_string() => "a text",
-        value if value.is_array() => "an array",
-        value if value.is_map() => "an object map",
-        value if value.is_fnptr() => "a function",
-        value if value.is::<Sealed>() => "a secret",
-        _ => "an object",
     }
 }

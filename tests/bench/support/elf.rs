@@ -1,17 +1,18 @@
-//! What an ELF file says of itself: whether it needs a loader, and whether it was stripped.
+//! Reads properties of an ELF file: its size, whether it needs a loader, and whether it is
+//! stripped.
 
 use std::{fs, path::Path};
 
 const PT_INTERP: u64 = 3;
 const SHT_SYMTAB: u64 = 2;
 
-/// What matters of a binary.
+/// Properties of a binary.
 pub struct Binary {
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Whether it runs without a dynamic loader: no program header names one.
+    /// True if it does not need a dynamic loader, which means that no program header names one.
     pub is_static: bool,
-    /// Whether its table of symbols is gone.
+    /// True if it does not contain a symbol table.
     pub is_stripped: bool,
 }
 
@@ -23,7 +24,7 @@ pub fn read(path: &Path) -> Binary {
         content[at..at + len].iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
     };
     let place = |at, len| usize::try_from(number(at, len)).expect("the file is smaller than memory");
-    // A table is an offset, the size of an entry, and how many there are.
+    // A table is described by its offset, the size of an entry, and the number of entries.
     let (segments, segment_size, segment_count) = (place(32, 8), place(54, 2), place(56, 2));
     let (sections, section_size, section_count) = (place(40, 8), place(58, 2), place(60, 2));
     let is_interpreted = (0..segment_count).any(|nth| number(segments + nth * segment_size, 4) == PT_INTERP);

@@ -1,4 +1,5 @@
-//! git, held to its own defaults: no configuration, environment or hook of this machine has a say.
+//! Runs git with its default settings, isolated from the machine's configuration, environment and
+//! hooks.
 
 use std::{
     ffi::OsStr,
@@ -8,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What Gitea tells its hooks of an ordinary push over HTTP; every variant gets the same.
+/// Variables that Gitea sets for a push over HTTP; every variant gets the same.
 const GITEA: [(&str, &str); 11] = [
     ("GITEA_PUSHER_EMAIL", "boss@example.org"),
     ("GITEA_PUSHER_ID", "1"),
@@ -23,24 +24,24 @@ const GITEA: [(&str, &str); 11] = [
     ("SSH_ORIGINAL_COMMAND", "receive-pack"),
 ];
 
-/// Nothing may start in the background that is not the hook's.
+/// Settings that prevent git from starting background processes.
 const QUIET: [(&str, &str); 3] =
     [("gc.auto", "0"), ("receive.autogc", "false"), ("maintenance.auto", "false")];
 
-/// git with a home of its own.
+/// Git with its own home directory.
 pub struct Git {
     home: PathBuf,
 }
 
 impl Git {
-    /// Makes the home in `dir`.
+    /// Creates the home directory in `dir`.
     pub fn new(dir: &Path) -> Self {
         let home = dir.join("home");
         fs::create_dir(&home).expect("the directory is new");
         Self { home }
     }
 
-    /// Returns a command in `dir` with the environment that hooks under Gitea have.
+    /// Returns a command in `dir` with the environment of a hook in Gitea.
     pub fn command(&self, program: impl AsRef<OsStr>, dir: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -61,7 +62,7 @@ impl Git {
         command
     }
 
-    /// Runs git in `dir` and returns what it printed.
+    /// Runs git in `dir` and returns its output. Panics if git fails.
     pub fn run(&self, dir: &Path, args: &[&str]) -> String {
         let output = self.command("git", dir).args(args).output().expect("git is installed");
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -69,7 +70,7 @@ impl Git {
         String::from_utf8_lossy(&output.stdout).trim_end().to_string()
     }
 
-    /// Makes a bare repository as Gitea does, with no hook in it.
+    /// Creates a bare repository like Gitea does, without hooks.
     pub fn bare(&self, dir: &Path) {
         fs::create_dir_all(dir).expect("the directory is new");
         self.run(dir, &["init", "--quiet", "--bare", "--template=", "--initial-branch=main"]);
@@ -77,23 +78,24 @@ impl Git {
         fs::create_dir(dir.join("hooks")).expect("the template is empty");
     }
 
-    /// Makes a clone that pushes to `bare`.
+    /// Creates a clone that pushes to `bare`.
     pub fn work_tree(&self, dir: &Path, bare: &Path) {
         fs::create_dir_all(dir).expect("the directory is new");
         self.run(dir, &["init", "--quiet", "--template=", "--initial-branch=main"]);
         self.quiet(dir);
-        self.run(dir, &["remote", "add", "origin", bare.to_str().expect("a temporary path is text")]);
+        self.run(dir, &["remote", "add", "origin", bare.to_str().expect("a temporary path is UTF-8")]);
     }
 
-    /// Makes a small commit on the branch of a work tree.
+    /// Makes a small commit in a work tree.
     pub fn commit(&self, dir: &Path, nth: usize) {
         fs::write(dir.join(format!("file-{}", nth % 20)), format!("change {nth}\n"))
-            .expect("it can be written");
+            .expect("the file can be written");
         self.run(dir, &["add", "."]);
         self.run(dir, &["commit", "--quiet", "-m", &format!("feat: change {nth}")]);
     }
 
-    /// Makes a bare repository whose `main` has `count` commits in one pack, and returns their ids.
+    /// Creates a bare repository whose `main` has `count` commits in one pack, and returns their
+    /// IDs.
     pub fn packed_history(&self, dir: &Path, count: usize) -> Vec<String> {
         let mut stream = String::new();
         for nth in 0..count {
@@ -111,16 +113,16 @@ impl Git {
         self.run(dir, &["rev-list", "main"]).lines().map(ToString::to_string).collect()
     }
 
-    /// Makes a bare repository of what `git fast-import` reads, in one pack.
+    /// Creates a bare repository with one pack from a `git fast-import` stream.
     pub fn import(&self, dir: &Path, stream: &str) {
         self.bare(dir);
         let mut import = self.command("git", dir);
         import.args(["fast-import", "--quiet"]).stdin(Stdio::piped());
         let mut import = import.spawn().expect("git is installed");
-        let mut stdin = import.stdin.take().expect("it is piped");
-        stdin.write_all(stream.as_bytes()).expect("fast-import reads it all");
+        let mut stdin = import.stdin.take().expect("stdin is piped");
+        stdin.write_all(stream.as_bytes()).expect("git fast-import reads the whole stream");
         drop(stdin);
-        assert!(import.wait().expect("it is a child").success(), "git fast-import failed");
+        assert!(import.wait().expect("git fast-import is a child").success(), "git fast-import failed");
         self.run(dir, &["repack", "--quiet", "-a", "-d"]);
     }
 

@@ -1,7 +1,8 @@
-//! Runs a hook from a process of its own and reports what it, and what it left behind, used.
+//! Runs a hook from a small process, and reports the resources of the hook and its background
+//! processes.
 //!
-//! Linux counts into a child's peak what its parent held when it forked, so the parent has to be
-//! small: this bench starts itself anew for each hook, before it has read or built anything.
+//! Linux includes the memory that the parent had at the fork in the peak of the child, so the
+//! parent has to be small. The bench therefore starts a fresh copy of itself for each hook.
 
 use std::{
     ffi::OsString,
@@ -16,25 +17,25 @@ use serde::{Deserialize, Serialize};
 
 use super::process;
 
-/// The first argument of the process between the bench and the hook.
+/// First argument of the process between the bench and the hook.
 pub const FLAG: &str = "--launch";
 
-/// What a hook used, and the processes that it left behind together.
+/// Resources of a hook, and of all its background processes together.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Measured {
-    /// The hook itself; its wall clock is what the pusher waits for.
+    /// The hook. Its wall time is what the pusher waits.
     pub hook: Used,
-    /// The detached processes, `None` if there was none; the wall clock goes on from the hook's start.
+    /// The background processes, `None` if there were none. The wall time starts with the hook.
     pub background: Option<Used>,
 }
 
-/// What one process used.
+/// Resources that a process used.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Used {
     pub wall: Duration,
     /// User and system time.
     pub cpu: Duration,
-    /// The largest resident set, in bytes.
+    /// Maximum resident set size, in bytes.
     pub peak: u64,
 }
 
@@ -45,7 +46,7 @@ impl Measured {
     }
 }
 
-/// Runs `command` with the content of `stdin` through a pipe, as git and Gitea's delegate hand it on.
+/// Runs `command` with the content of `stdin` in a pipe, like git and Gitea's delegate pass it on.
 pub fn measure(command: &Command, stdin: &Path) -> Measured {
     let own = std::env::current_exe().expect("the bench knows its own file");
     let mut launcher = Command::new(own);
@@ -59,12 +60,13 @@ pub fn measure(command: &Command, stdin: &Path) -> Measured {
     serde_json::from_slice(&output.stdout).expect("the launcher reports JSON")
 }
 
-/// The launcher's own main: `STDIN PROGRAM [ARG...]`.
+/// Runs the launcher with the arguments `STDIN PROGRAM [ARG...]`.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut stdin = File::open(args.next().expect("a file")).expect("the file of the updates is there");
+    let mut stdin = File::open(args.next().expect("the first argument is a file"))
+        .expect("the file of updates can be opened");
     process::adopt_orphans();
     let start = Instant::now();
-    #[expect(clippy::zombie_processes, reason = "it is waited for below, with what it leaves behind")]
+    #[expect(clippy::zombie_processes, reason = "the loop below waits for it and its detached process")]
     let mut hook = Command::new(args.next().expect("a program"))
         .args(args)
         .stdin(Stdio::piped())
@@ -72,7 +74,8 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         .stderr(Stdio::null())
         .spawn()
         .expect("the hook starts");
-    io::copy(&mut stdin, &mut hook.stdin.take().expect("it is piped")).expect("the hook reads it all");
+    io::copy(&mut stdin, &mut hook.stdin.take().expect("stdin is piped"))
+        .expect("the hook reads its whole input");
 
     let mut ended: Option<Used> = None;
     let mut background: Option<Used> = None;

@@ -1,4 +1,4 @@
-//! What the parts of the benchmark share.
+//! Code that all parts of the benchmark share.
 
 pub mod build;
 pub mod elf;

@@ -1,39 +1,40 @@
-//! Processes that a hook leaves behind: adopted, waited for, and what they used.
+//! Adopts and waits for the background processes of a hook, and reads the resources that they used.
 
 use std::{io, time::Duration};
 
-/// What the system says a process used.
+/// Resources of an exited process, as wait4(2) reports them.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// The process.
+    /// Process ID.
     pub pid: u32,
     /// User and system time.
     pub cpu: Duration,
-    /// The largest resident set, in bytes.
+    /// Maximum resident set size, in bytes.
     pub peak: u64,
 }
 
-/// Makes this process the parent of every orphan below it, so that a detached process can be waited
-/// for like a child.
+/// Makes this process the parent of all orphaned descendants, so that it can wait for a detached
+/// process.
 pub fn adopt_orphans() {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .expect("Linux has child subreapers since 3.4");
 }
 
-/// Waits until no child and no orphan is left. It ends: a detached process has a deadline.
+/// Waits until all children and orphans have exited. Detached processes have a deadline, so this
+/// returns.
 pub fn wait_for_all() {
     while wait_for_any().is_some() {}
 }
 
-/// Waits for the next child or orphan to end, `None` if there is none.
+/// Waits for the next child or orphan to exit. Returns `None` if there is none.
 pub fn wait_for_any() -> Option<Ended> {
     loop {
         let mut status = 0;
-        // SAFETY: a `rusage` is integers, for which zero is a value.
-        #[expect(unsafe_code, reason = "neither std nor rustix tells what a child used")]
+        // SAFETY: a `rusage` consists of integers, for which zero is valid.
+        #[expect(unsafe_code, reason = "neither std nor rustix reports the resources a child used")]
         let mut used: libc::rusage = unsafe { std::mem::zeroed() };
         // SAFETY: both pointers are to live variables of the types that wait4(2) writes.
-        #[expect(unsafe_code, reason = "neither std nor rustix tells what a child used")]
+        #[expect(unsafe_code, reason = "neither std nor rustix reports the resources a child used")]
         let pid = unsafe { libc::wait4(-1, &raw mut status, 0, &raw mut used) };
         if let Ok(pid @ 1..) = u32::try_from(pid) {
             let kib = u64::try_from(used.ru_maxrss).unwrap_or(0);

@@ -1,4 +1,5 @@
-//! The service on loopback that the relay and we send to: it answers 200 to everything.
+//! The receiver on loopback for the relays and for gitea-lightstep. It answers 200 to every
+//! request.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -10,7 +11,7 @@ use std::{
     thread,
 };
 
-/// A receiver that lives as long as the bench.
+/// A receiver that runs until the bench exits.
 pub struct Receiver {
     url: String,
     served: Arc<AtomicUsize>,
@@ -20,14 +21,14 @@ pub struct Receiver {
 impl Receiver {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+        let url = format!("http://{}/", listener.local_addr().expect("the listener is bound"));
         let served = Arc::new(AtomicUsize::new(0));
         let largest = Arc::new(AtomicUsize::new(0));
         let (counted, measured) = (served.clone(), largest.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (counted, measured) = (counted.clone(), measured.clone());
-                // A client that hangs up in the middle is its own affair.
+                // A client that closes the connection early does not affect the others.
                 thread::spawn(move || serve(&stream, &counted, &measured));
             }
         });
@@ -38,27 +39,27 @@ impl Receiver {
         &self.url
     }
 
-    /// Returns how many requests were answered.
+    /// Returns the number of answered requests.
     pub fn served(&self) -> usize {
         self.served.load(Ordering::SeqCst)
     }
 
-    /// Returns how many bytes the body of the largest request had, as it was sent.
+    /// Returns the size of the largest request body in bytes, as sent.
     pub fn largest(&self) -> usize {
         self.largest.load(Ordering::SeqCst)
     }
 }
 
-/// Returns an address where nobody listens.
+/// Returns a URL that refuses connections.
 pub fn nobody() -> &'static str {
-    // No port of the range from which systems draw free ones, so that it stays refused.
+    // Systems do not assign port 1 as a free port, so it stays closed.
     let refused =
         TcpStream::connect("127.0.0.1:1").is_err_and(|err| err.kind() == io::ErrorKind::ConnectionRefused);
     assert!(refused, "expected 127.0.0.1:1 to refuse connections");
     "http://127.0.0.1:1/"
 }
 
-/// Answers the requests of one connection until it is closed.
+/// Answers the requests of one connection until it closes.
 fn serve(stream: &TcpStream, served: &AtomicUsize, largest: &AtomicUsize) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);

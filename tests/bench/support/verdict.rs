@@ -1,8 +1,8 @@
-//! The table at the end: what was claimed, what was measured, and whether it holds.
+//! The final table of claims, measured values and results.
 
 use std::process::ExitCode;
 
-/// Claims with their measures.
+/// Claims and their measured values.
 #[derive(Default)]
 pub struct Verdict(Vec<Claim>);
 
@@ -17,7 +17,7 @@ impl Verdict {
         self.0.push(Claim { what: what.into(), measured: measured.into(), is_met });
     }
 
-    /// Prints the table and returns the exit status: 1 if a claim is missed.
+    /// Prints the table and returns the exit status, 1 if a claim is not met.
     pub fn print(&self) -> ExitCode {
         println!("\n## Verdict\n\n| claim | measured | |\n|---|---|---|");
         for Claim { what, measured, is_met } in &self.0 {
@@ -27,9 +27,9 @@ impl Verdict {
     }
 }
 
-/// Returns bytes as MiB.
+/// Converts bytes to MiB.
 pub fn mib(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "no file or process here comes near 2^52 bytes")]
+    #[expect(clippy::cast_precision_loss, reason = "files and processes here are far below 2^52 bytes")]
     let bytes = bytes as f64;
     bytes / f64::from(1 << 20)
 }

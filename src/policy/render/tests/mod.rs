@@ -1,4 +1,5 @@
-//! What a render script may answer, and what it must not be able to do.
+//! Tests the valid and invalid return values of render scripts, and that scripts cannot read
+//! secrets or reach other hosts.
 
 mod shipped;
 
@@ -6,7 +7,7 @@ use std::fs;
 
 use super::*;
 use crate::{
-    policy::api::{Function, Told},
+    policy::api::{ApiFunction, PropertyInfo},
     secret::{Secret, SecretSource},
 };
 
@@ -24,13 +25,12 @@ fn http(script: &str) -> (tempfile::TempDir, Http) {
     (dir, http)
 }
 
-/// Renders a sample of a deployment with the body of `render`.
+/// Renders a sample deployment with a script whose `render` has this body.
 fn render(body: &str) -> Result<Rendered, String> {
     let (dir, http) = http(&format!("fn render(marker) {{ {body} }}"));
     let renderer = Renderer::load(&http, &Limits::default()).map_err(|err| err.to_string());
-    let rendered = renderer.and_then(|renderer| {
-        renderer.render(&Subject::sample(Kind::Deployment)).map_err(|err| err.to_string())
-    });
+    let rendered = renderer
+        .and_then(|renderer| renderer.render(&sample(Kind::Deployment)).map_err(|err| err.to_string()));
     rendered.map_err(|err| err.replace(&format!("{}/", dir.path().display()), ""))
 }
 
@@ -40,9 +40,11 @@ fn opened(body: &str) -> Opened {
     open(&requests[0], "s3/cr\"et").expect(body)
 }
 
-fn open(request: &Request, secret: &str) -> Result<Opened, String> {
+fn open(request: &RenderedRequest, secret: &str) -> Result<Opened, String> {
     let secret = Secret::new(secret).expect("a secret");
-    request.open("https://api.example.com/base", &mut |_| Ok(secret.clone()))
+    let opened =
+        request.open("https://api.example.com/base", &mut |_| Ok::<_, std::io::Error>(secret.clone()));
+    opened.map_err(|err| err.to_string())
 }
 
 #[track_caller]
@@ -54,7 +56,7 @@ fn refused(body: &str) -> String {
 }
 
 #[test]
-fn a_request_is_what_the_script_says() {
+fn request_is_built_from_the_returned_map() {
     let plain = opened(r#"#{ path: "/a" }"#);
     assert_eq!((plain.url.as_str(), &*plain.body), ("https://api.example.com/base/a", &b""[..]));
     let full = opened(
@@ -84,7 +86,7 @@ fn a_request_is_what_the_script_says() {
 }
 
 #[test]
-fn nothing_is_an_answer_too() {
+fn render_may_return_no_request_or_several() {
     for (body, expected) in
         [("()", ""), ("[]", ""), ("skip(\"not here\")", "not here"), ("if false { #{} }", "")]
     {
@@ -92,41 +94,45 @@ fn nothing_is_an_answer_too() {
     }
     let Ok(Rendered::Requests(requests)) = render(r#"[#{ path: "/a" }, #{ path: "/b", method: "DELETE" }]"#)
     else {
-        panic!("two requests")
+        panic!("expected two requests")
     };
     assert_eq!(requests.iter().map(|request| request.method).collect::<Vec<_>>(), ["POST", "DELETE"]);
 }
 
 #[test]
-fn what_is_no_request_is_told_with_what_belongs_there() {
-    let at = "own.rhai:1: in `render`, which begins here: `render` answered: ";
+fn invalid_requests_are_rejected_with_the_expected_form() {
+    let at = "own.rhai:1: in `render`, which starts here: `render` returned a wrong value: ";
     for (body, why) in [
         (
             "1",
-            "that is no request: expected `#{ path: ... }`, an array of such requests, `()` or skip(\"why\")",
+            "this is not a request: expected `#{ path: ... }`, an array of such requests, `()` or \
+             skip(\"why\")",
         ),
         (
             "[1]",
             "request 1 is a number: expected `#{ path: ... }`, an array of such requests, `()` or skip(\"why\")",
         ),
         ("#{}", "a request needs a `path`, such as `path: \"/api/annotations\"`"),
-        (r#"#{ path: "/a", bdy: 1 }"#, "a request has no word `bdy`, did you mean `body`?"),
+        (r#"#{ path: "/a", bdy: 1 }"#, "a request has no property `bdy`; did you mean `body`?"),
         (
             r#"#{ path: "/a", url: "https://evil.example.com" }"#,
-            "a request has no word `url`, expected one of `method`, `path`, `query`, `headers`, `body`",
+            "a request has no property `url`, expected one of `method`, `path`, `query`, `headers`, \
+             `body`, `expect`",
         ),
         (
             r#"#{ path: "/a", method: "post" }"#,
             "`method` must be one of `POST`, `PUT`, `PATCH`, `DELETE`, `GET`, found `post`",
         ),
-        (r#"#{ path: 7 }"#, "`path` must be a text that begins with `/`, found a number"),
+        (r#"#{ path: 7 }"#, "`path` must be a string that begins with `/`, found a number"),
         (
             r#"#{ path: "https://evil.example.com/" }"#,
-            "`path` must begin with `/`: it is what follows the endpoint, and no other host; found `https://evil.example.com/`",
+            "`path` must begin with `/`: it is appended to the endpoint and cannot name another host; \
+             found `https://evil.example.com/`",
         ),
         (
             r#"#{ path: ".evil.example.com/" }"#,
-            "`path` must begin with `/`: it is what follows the endpoint, and no other host; found `.evil.example.com/`",
+            "`path` must begin with `/`: it is appended to the endpoint and cannot name another host; \
+             found `.evil.example.com/`",
         ),
         (
             r#"#{ path: "//evil.example.com/" }"#,
@@ -134,72 +140,78 @@ fn what_is_no_request_is_told_with_what_belongs_there() {
         ),
         (
             r#"#{ path: "/a/../b" }"#,
-            "`path` has `.` or `..` between slashes, which leads somewhere else, found `/a/../b`",
+            "`path` has a `.` or `..` segment, which would lead to another path, found `/a/../b`",
         ),
         (
             r#"#{ path: "/a/%2E%2e" }"#,
-            "`path` has `.` or `..` between slashes, which leads somewhere else, found `/a/%2E%2e`",
+            "`path` has a `.` or `..` segment, which would lead to another path, found `/a/%2E%2e`",
         ),
         (
             r#"#{ path: "/a?b=1" }"#,
-            "`path` has a `?` or `#`: put what is asked into `query`, or the text through url_encode(text), found `/a?b=1`",
+            "`path` has a `?` or `#`: move parameters into `query`, or escape the text with \
+             url_encode(text), found `/a?b=1`",
         ),
         (
             r#"#{ path: "/a b" }"#,
-            "`path` has a character that no path can hold: put each text in it through url_encode(text), found `/a b`",
+            "`path` has a character that is not allowed in a path: escape its parts with url_encode(text), \
+             found `/a b`",
         ),
         (
             r#"#{ path: "/a\r\nHost: evil" }"#,
-            "`path` has a character that no path can hold: put each text in it through url_encode(text), found \
+            "`path` has a character that is not allowed in a path: escape its parts with url_encode(text), \
+             found \
              `/a\\r\\nHost: evil`",
         ),
         (
             r#"#{ path: "/100%" }"#,
-            "`path` has a `%` that begins no escape: put each text in it through url_encode(text), found `/100%`",
+            "`path` has a `%` that does not begin an escape: escape its parts with url_encode(text), found \
+             `/100%`",
         ),
         (r#"#{ path: "/a", query: "b=1" }"#, "`query` must be an object map, found `b=1`"),
         (
             r#"#{ path: "/a", query: #{ b: [] } }"#,
-            "`query.b` must be a text, a number or a bool, found an array",
+            "`query.b` must be a string, a number or a bool, found an array",
         ),
         (r#"#{ path: "/a", headers: [] }"#, "`headers` must be an object map, found an array"),
         (
             r#"#{ path: "/a", headers: #{ "a b": "c" } }"#,
-            "`a b` is no name of a header: it has letters, digits and `-` only",
+            "`a b` is not a header name: use only letters, digits and `-`",
         ),
         (
             r#"#{ path: "/a", headers: #{ a: 1 } }"#,
-            "the header `a` must be a text or a secret, found a number",
+            "the header `a` must be a string or a secret, found a number",
         ),
         (
             r#"#{ path: "/a", headers: #{ a: "b\r\nc: d" } }"#,
-            "the header `a` has a character that no header can hold, such as the end of a line",
+            "the header `a` has a character that is not allowed in a header, such as a line break",
         ),
         (
             r#"#{ path: "/a", headers: #{ a: "b\r\nc: " + secret("token") } }"#,
-            "the header `a` has a character that no header can hold, such as the end of a line",
+            "the header `a` has a character that is not allowed in a header, such as a line break",
         ),
-        (r#"#{ path: "/a", headers: #{ "X-a": "1", "x-A": "2" } }"#, "the header `x-A` is there twice"),
+        (r#"#{ path: "/a", headers: #{ "X-a": "1", "x-A": "2" } }"#, "the header `x-A` is set twice"),
         (
             r#"#{ path: "/a", headers: #{ Host: "evil" } }"#,
-            "the header `Host` is not a script's to set: the connection does",
+            "a script cannot set the header `Host`: the HTTP client sets it",
         ),
         (
             r#"#{ path: "/a", headers: #{ "Content-Length": "1" } }"#,
-            "the header `Content-Length` is not a script's to set: the connection does",
+            "a script cannot set the header `Content-Length`: the HTTP client sets it",
         ),
         (r#"#{ path: "/a", method: "GET", body: "x" }"#, "a GET has no `body`"),
         (
             r#"#{ path: "/a", body: 7 }"#,
-            "`body` must be an object map or an array, which is sent as JSON, or a text; found a number",
+            "`body` must be an object map or an array, which is sent as JSON, or a string; found a number",
         ),
         (
             r#"#{ path: "/a", body: #{ b: [marker] } }"#,
-            "`body.b[0]` is an object, for which JSON has no word; make it a text, a number, an array or an object map",
+            "`body.b[0]` is an object, which JSON cannot represent; use a string, a number, an array or an \
+             object map",
         ),
         (
             r#"#{ path: "/a", body: #{ b: 0.0 / 0.0 } }"#,
-            "`body.b` is a number with a fraction, for which JSON has no word; make it a text, a number, an array or an object map",
+            "`body.b` is a number with a fraction, which JSON cannot represent; use a string, a number, an \
+             array or an object map",
         ),
     ] {
         assert_eq!(refused(body), format!("{at}{why}"), "{body}");
@@ -207,7 +219,7 @@ fn what_is_no_request_is_told_with_what_belongs_there() {
 }
 
 #[test]
-fn requests_are_bounded() {
+fn request_size_and_count_are_limited() {
     let long = |n: usize| format!("let t = \"x\"; while t.len() < {n} {{ t += t; }}");
     for (body, why) in [
         (format!("{} #{{ path: \"/\" + t }}", long(5000)), "`path` with `query` is longer than 4 KiB"),
@@ -225,9 +237,9 @@ fn requests_are_bounded() {
         ),
         (
             "let r = []; for n in 0..9 { r += [#{ path: \"/\" }]; } r".into(),
-            "a marker is at most 8 requests, found 9",
+            "a marker may take at most 8 requests, found 9",
         ),
-        // Each is written as six characters.
+        // JSON writes each of these characters as six.
         (
             "let t = \"\\x01\"; while t.len() < 300000 { t += t; } #{ path: \"/\", body: #{ a: t } }".into(),
             "`body` is larger than 1 MiB",
@@ -236,13 +248,13 @@ fn requests_are_bounded() {
         let said = refused(&body);
         assert!(said.ends_with(why), "{body}: {said}");
     }
-    // A script that does not end is ended, whatever the limits say of its answer.
+    // An endless script hits a limit before its return value is checked.
     assert!(refused("loop {}").contains("`[policy.limits]"));
     assert!(refused("let a = [0]; loop { a += a; }").contains("too large"));
 }
 
 #[test]
-fn a_secret_cannot_be_read_by_a_script() {
+fn scripts_cannot_read_secrets() {
     for (body, why) in [
         (r#"secret("token").len()"#, "a script cannot read a secret"),
         (r#"secret("token") == secret("token")"#, "a script cannot read a secret"),
@@ -253,11 +265,11 @@ fn a_secret_cannot_be_read_by_a_script() {
         (r#"secret("token").sub_string(1)"#, ""),
         (r#"secret("token").to_chars()"#, ""),
         (r#"for c in secret("token") {}"#, ""),
-        (r#"secret("tokn")"#, "there is no secret `tokn`: the destination's `secrets` are `token`"),
+        (r#"secret("tokn")"#, "unknown secret `tokn`: the destination's `secrets` are `token`"),
     ] {
         match render(&format!("{body}; ()")) {
             Err(said) => assert!(said.contains(why) && !said.contains("s3cret"), "{body}: {said}"),
-            // What can be asked tells nothing.
+            // Only `contains` succeeds, and it cannot see the value of the secret.
             Ok(_) => assert!(body.contains("contains"), "{body}"),
         }
     }
@@ -270,7 +282,7 @@ fn a_secret_cannot_be_read_by_a_script() {
         r#"let t = "x"; t += secret("token"); t.to_string()"#,
         r#"type_of(secret("token"))"#,
     ] {
-        // Whatever comes of it, it is what the script may see: no value of a secret is there while it runs.
+        // These succeed, but the script sees no secret, because none is filled in while it runs.
         let Ok(Rendered::Requests(requests)) =
             render(&format!("let said = {{ {shown} }}; #{{ path: \"/\", body: `${{said}}` }}"))
         else {
@@ -280,20 +292,20 @@ fn a_secret_cannot_be_read_by_a_script() {
         assert!(!body.contains("s3cret"), "{shown}: {body}");
     }
     let Ok(Rendered::Requests(requests)) = render(r#"#{ path: "/a" + secret("token") }"#) else {
-        panic!("a request")
+        panic!("expected a request")
     };
     assert!(!format!("{requests:?}").contains("s3cret") && format!("{requests:?}").contains("[redacted]"));
 }
 
 #[test]
-fn a_secret_in_a_path_is_no_way_out() {
+fn secret_in_path_cannot_change_the_host() {
     let Ok(Rendered::Requests(requests)) = render(r#"#{ path: secret("token") }"#) else {
-        panic!("a request")
+        panic!("expected a request")
     };
     let url = |secret: &str| open(&requests[0], secret).map(|opened| opened.url);
     assert_eq!(url("/services/T0/B0/x"), Ok("https://api.example.com/base/services/T0/B0/x".into()));
     let whole = "https://api.example.com/base/services/T0";
-    assert_eq!(url(whole), Ok(whole.into()), "the whole address of a webhook");
+    assert_eq!(url(whole), Ok(whole.into()), "a complete webhook URL");
     for wrong in [
         "https://evil.example.com/services",
         "https://api.example.com/base.evil.example.com/",
@@ -307,22 +319,22 @@ fn a_secret_in_a_path_is_no_way_out() {
     ] {
         let said = url(wrong).expect_err(wrong);
         assert!(
-            said.starts_with("the secret in `path` is no part of a path") && !said.contains(wrong),
+            said.starts_with("the secret in `path` is not a valid path") && !said.contains(wrong),
             "{said}"
         );
     }
     let Ok(Rendered::Requests(requests)) = render(r#"#{ path: "/a/" + secret("token") + "/b" }"#) else {
-        panic!("a request")
+        panic!("expected a request")
     };
-    assert!(open(&requests[0], "..").is_err(), "joined, they lead away");
+    assert!(open(&requests[0], "..").is_err(), "the joined path has a `..` segment");
 }
 
 #[test]
-fn scripts_that_cannot_work_say_so_before_a_marker_comes() {
+fn script_mistakes_are_reported_before_rendering() {
     for (script, said) in [
         (
             "fn rendr(marker) { () }",
-            "the script does not define `render(marker)`, which answers the request to make",
+            "the script does not define `render(marker)`, which returns the request to send",
         ),
         ("fn render() { () }", ":1:13: `render` takes 1 parameter, found 0"),
         ("fn render(marker) { () } fn accepts() { true }", "`accepts` takes 1 parameter, found 0"),
@@ -336,33 +348,33 @@ fn scripts_that_cannot_work_say_so_before_a_marker_comes() {
     for (script, said, fix) in [
         (
             "fn render(marker) { #{ path: marker.servce } }",
-            "`marker` has no word `servce`",
+            "`marker` has no property `servce`",
             Some("did you mean `service`?"),
         ),
         (
             "fn render(marker) { marker.time.unx; () }",
-            "`time` has no word `unx`",
+            "`time` has no property `unx`",
             Some("did you mean `unix`?"),
         ),
         (
             "fn render(marker) { () } fn accepts(answer) { answer.sttus == 200 }",
-            "`answer` has no word `sttus`",
+            "`answer` has no property `sttus`",
             Some("did you mean `status`?"),
         ),
         (
             "fn render(marker) { secrt(\"token\") }",
-            "there is no function `secrt`",
+            "unknown function `secrt`",
             Some("did you mean `secret`?"),
         ),
         ("fn render(marker) { cut(\"a\") }", "`cut` takes 2 arguments: text, length, found 1", None),
         (
             "fn render(marker) { () } fn acepts(answer) { true }",
-            "nobody calls `acepts`",
+            "nothing calls `acepts`",
             Some("did you mean `accepts`?"),
         ),
         (
             "fn render(marker) { marker.kind = \"change\"; () }",
-            "`marker.kind` cannot be set: a script reads it only",
+            "`marker.kind` cannot be set: it is read-only",
             None,
         ),
     ] {
@@ -376,7 +388,7 @@ fn scripts_that_cannot_work_say_so_before_a_marker_comes() {
 }
 
 #[test]
-fn an_answer_is_judged_by_the_script() {
+fn accepts_function_classifies_the_response() {
     let accepts = |body: &str, said: &str| {
         let (_dir, http) = http(&format!("fn render(marker) {{ () }} fn accepts(answer) {{ {body} }}"));
         let renderer = Renderer::load(&http, &Limits::default()).expect(body);
@@ -393,17 +405,17 @@ fn an_answer_is_judged_by_the_script() {
     );
     for wrong in ["false", "()", "7", "#{ agin: \"x\" }"] {
         let said = accepts(wrong, "").expect_err(wrong);
-        assert!(said.contains("expected `true`, a text that says why not"), "{said}");
+        assert!(said.contains("expected `true`, a string that says why not"), "{said}");
     }
 }
 
 #[test]
-fn every_example_of_the_reference_is_true() {
+fn reference_examples_evaluate_to_true() {
     let (dir, mut http) = http("");
     let mut examples: Vec<(&str, &str)> = functions::FUNCTIONS.iter().map(|f| (f.name, f.example)).collect();
     for object in functions::objects() {
-        let of = |function: &Function| (function.name, function.example);
-        let told = |word: &Told| (word.name, word.example);
+        let of = |function: &ApiFunction| (function.name, function.example);
+        let told = |word: &PropertyInfo| (word.name, word.example);
         if matches!(object.name, "marker" | "attributes") {
             examples.extend(object.words.iter().map(told).chain(object.methods.iter().map(of)));
         }
@@ -422,7 +434,7 @@ fn every_example_of_the_reference_is_true() {
             format!("fn render(marker) {{ if {example} {{ skip(\"true\") }} else {{ skip(\"false\") }} }}");
         fs::write(dir.path().join("own.rhai"), script).expect("a script");
         let renderer = Renderer::load(&http, &Limits::default()).expect(name);
-        let said = renderer.render(&Subject::sample(Kind::Deployment));
+        let said = renderer.render(&sample(Kind::Deployment));
         assert_eq!(said, Ok(Rendered::Nothing { why: "true".into() }), "{name}: {example}");
     }
 }

@@ -1,0 +1,87 @@
+//! The deployment history: the commits that earlier pushes deployed to each environment.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use super::AddressKey;
+use crate::{
+    push::{ObjectId, PushId, RepositoryIdentity},
+    sys::time::Timestamp,
+};
+
+/// An environment of a service, as deployed to by one repository.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeploymentTarget {
+    repository: String,
+    service: String,
+    environment: String,
+}
+
+impl DeploymentTarget {
+    /// Creates the key of an environment. It holds Gitea's repository id, which survives a rename.
+    /// Outside Gitea it holds the repository's full name in lower case.
+    pub fn new(repository: &RepositoryIdentity, service: &str, environment: &str) -> Self {
+        let repository =
+            repository.id.map_or_else(|| repository.full_name().to_lowercase(), |id| id.to_string());
+        Self { repository, service: service.into(), environment: environment.into() }
+    }
+
+    /// Returns the repository's id, or its name if it has no id.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// Returns the service.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// Returns the environment.
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+}
+
+/// A past deployment to an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Push that caused the deployment.
+    pub push: PushId,
+    /// Time at which the hook captured the push.
+    pub time: Timestamp,
+    /// Deployed commit.
+    pub commit: ObjectId,
+    /// `service.version`.
+    pub version: String,
+}
+
+/// The decider's read access to earlier deployments. The caller of the decider records new ones.
+pub trait DeploymentHistory {
+    /// Returns the last deployment by a push older than `before`. Deciding a push again, or late,
+    /// therefore gives the same answer.
+    fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed>;
+
+    /// Returns the key for hashing mail addresses. `None` if there is no key.
+    fn address_key(&self) -> Option<&AddressKey>;
+}
+
+/// A deployment history in memory, empty at first and lost when the process exits.
+#[derive(Debug, Default)]
+pub struct InMemoryHistory(RefCell<HashMap<DeploymentTarget, Vec<Deployed>>>);
+
+impl InMemoryHistory {
+    /// Records a deployment.
+    pub fn remember(&self, place: DeploymentTarget, deployed: Deployed) {
+        self.0.borrow_mut().entry(place).or_default().push(deployed);
+    }
+}
+
+impl DeploymentHistory for InMemoryHistory {
+    fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed> {
+        let known = self.0.borrow();
+        known.get(place)?.iter().filter(|deployed| deployed.push < before).max_by_key(|d| d.push).cloned()
+    }
+
+    fn address_key(&self) -> Option<&AddressKey> {
+        None
+    }
+}

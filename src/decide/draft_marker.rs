@@ -1,0 +1,164 @@
+//! Turns a planned marker into a finished one: measures its commit range, then runs the policy's
+//! `enrich` and `guard` on it.
+
+use super::{
+    Budget, DecideRequest, Decider, Deployed, DeploymentTarget, EarlyEnd, Failure,
+    attributes::Site,
+    build::{MarkerContext, build},
+    drafts::Planned,
+    interval,
+    people::Addresses,
+};
+use crate::{
+    config::Emails,
+    facts::Facts,
+    marker::{Kind, Marker, Signal, Value, name},
+    policy::{Draft, Guarded, Level, Policy, Rule, Trace, UpdateContext},
+    service,
+};
+
+/// The outcome for one planned marker.
+pub(super) enum MarkerOutcome {
+    /// The marker was made. A successful deployment comes with its entry for the deployment
+    /// history.
+    Made(Box<Marker>, Option<(DeploymentTarget, Deployed)>),
+    /// A guard refused the marker.
+    Refused { by: Rule, why: String },
+    /// The service belongs to another repository. `by` is the rule that renamed the service after
+    /// `decide`, if one did.
+    Foreign { by: Option<Rule>, why: String },
+    /// No marker is needed, because the service did not change since its last deployment there.
+    PassedOver(String),
+}
+
+impl Decider<'_> {
+    /// Measures the commit range of a planned marker, then runs `enrich` and `guard` on it.
+    pub(super) fn make(
+        &self,
+        mut planned: Planned,
+        asking: &DecideRequest<'_>,
+        trace: &mut Trace,
+        troubles: &mut Vec<String>,
+    ) -> Result<MarkerOutcome, EarlyEnd> {
+        let DecideRequest { policy, update_context, budget, deadline } = asking;
+        let push = update_context.facts.push();
+        let mut interval = None;
+        if is_deployment(planned.draft.kind) {
+            if let Some(why) = self.measure(&mut planned, update_context, *budget, troubles)? {
+                return Ok(MarkerOutcome::PassedOver(why));
+            }
+            interval::describe(&mut planned.draft, push, troubles);
+            interval = interval::stated_interval(push, troubles);
+        } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
+            interval = self.since_first_commit(&planned, update_context, *budget)?;
+        }
+        let Planned { draft, service, is_of_release, asked, mut named_by, .. } = planned;
+        let (version, measured) = (draft.version.clone(), draft.kind);
+        let (draft, renamed) = policy.enrich(draft, update_context, *deadline, trace)?;
+        let renamed = renamed.map(|(level, by)| {
+            named_by = Some(level);
+            by
+        });
+        let draft = match policy.guard(draft, update_context, *deadline, trace)? {
+            Guarded::Passed(draft) => draft,
+            Guarded::Refused { by, why } => return Ok(MarkerOutcome::Refused { by, why }),
+        };
+        if let Some(why) = self.foreign(&draft, named_by, &update_context.facts) {
+            return Ok(MarkerOutcome::Foreign { by: renamed, why });
+        }
+        let on_default_branch = self.on_default_branch(&draft, update_context, *budget, troubles)?;
+        // `enrich` may have changed the marker's service, version or kind.
+        let context = MarkerContext {
+            service: service.as_deref().filter(|service| service.name == draft.service),
+            interval,
+            is_of_release: is_of_release && draft.version == version,
+            asked: if draft.kind == measured { asked } else { draft.kind },
+        };
+        let mut marker = build(draft, &update_context.facts, self.site(policy), context);
+        if let Some(is_on_it) = on_default_branch {
+            marker.attributes.insert(name::ON_DEFAULT_BRANCH.into(), Value::Bool(is_on_it));
+        }
+        let deployed = deployed(&marker, &update_context.facts);
+        Ok(MarkerOutcome::Made(Box::new(marker), deployed))
+    }
+
+    /// Returns why this repository may not mark the draft's service, if it may not: the service
+    /// belongs to another repository. The site's own script may name any service, unless it took
+    /// the name from the push.
+    fn foreign(&self, draft: &Draft, named_by: Option<Level>, facts: &Facts) -> Option<String> {
+        let repository = &facts.push().source().repository;
+        let refusal = |name: &str| service::refusal(self.config, repository, name);
+        let of_site = || named_by == Some(Level::Site) && !service::is_said_by_push(facts, &draft.service);
+        let of_service = || refusal(&draft.service).filter(|_| !of_site());
+        let of_attribute = || {
+            // Back ends read these attributes as the service name, even if the marker's own field
+            // differs.
+            let names = draft.attributes.iter().filter(|(key, _)| service::is_key_of_name(key));
+            let names = names.flat_map(|(_, value)| match value {
+                Value::Text(name) => std::slice::from_ref(name),
+                Value::List(names) => names,
+                _ => &[],
+            });
+            names.filter(|name| **name != draft.service).find_map(|name| refusal(name))
+        };
+        of_service().or_else(of_attribute)
+    }
+
+    /// Returns true if the commit is on the default branch. `None` if no destination needs this for
+    /// the marker's kind, or if it cannot be determined.
+    fn on_default_branch(
+        &self,
+        draft: &Draft,
+        update_context: &UpdateContext,
+        budget: Budget,
+        troubles: &mut Vec<String>,
+    ) -> Result<Option<bool>, EarlyEnd> {
+        let kinds = self.branch_wanted_for.get_or_init(|| {
+            let scripted = self.config.destinations.iter().filter_map(|to| to.target.scripted());
+            let asking = scripted.filter(|http| http.render.has(name::ON_DEFAULT_BRANCH));
+            asking.flat_map(|http| &http.kinds).copied().collect()
+        });
+        if !kinds.contains(&draft.kind) {
+            return Ok(None);
+        }
+        match self.walk(budget, |patience| update_context.facts.is_on_default_branch(patience)) {
+            Ok(is_on_it) => Ok(is_on_it),
+            Err(err) if err.is_out_of_time() => Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string()))),
+            Err(err) => {
+                troubles.push(format!("cannot tell if the commit is on the default branch: {err}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns true if any destination sends changes as spans. Such a span starts at the first
+    /// commit.
+    fn has_spans_of_changes(&self) -> bool {
+        self.config.destinations.iter().any(|to| to.target.takes(Kind::Change, Signal::Traces))
+    }
+
+    fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {
+        // Reading the key creates it if it is missing, so read it only when addresses are hashed.
+        let key = (self.config.emails == Emails::Hashed).then(|| self.memory.address_key()).flatten();
+        let addresses = Addresses::of(self.config.emails, key);
+        Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps(), addresses }
+    }
+}
+
+fn is_deployment(kind: Kind) -> bool {
+    matches!(kind, Kind::Deployment | Kind::Rollback)
+}
+
+/// Returns the marker's entry for the deployment history. `None` if the marker is not a deployment,
+/// or if the deployment failed.
+fn deployed(marker: &Marker, facts: &Facts) -> Option<(DeploymentTarget, Deployed)> {
+    let environment = marker.environment.as_deref().filter(|_| is_deployment(marker.kind))?;
+    if interval::has_failed(&marker.attributes) {
+        return None;
+    }
+    let push = facts.push();
+    let place = DeploymentTarget::new(&push.source().repository, &marker.service, environment);
+    let commit = facts.commit_id().ok().flatten()?;
+    let version = marker.version.clone();
+    Some((place, Deployed { push: push.id(), time: push.time(), commit, version }))
+}

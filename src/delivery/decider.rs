@@ -1,0 +1,409 @@
+//! Decides captured pushes in the background, each in its own process.
+//!
+//! Policies and repositories are untrusted input, and may crash or hang the process that decides.
+//! The deliverer must survive that, so it starts a decider for each push, with limits on processor
+//! time and wall time. The decider's exit tells what to do with the push:
+//!
+//! | exit of the decider | the push |
+//! |---|---|
+//! | normal exit | is decided, continues at once, or was postponed by the decider |
+//! | memory ceiling, processor time limit, crash | is decided again, one update at a time |
+//! | the same again, on a single update | goes on without that update, which is marked as failed |
+//! | wall time limit, killed from outside, error | is postponed, twice as long each time |
+
+use std::{
+    collections::VecDeque,
+    env,
+    io::{self, Read as _},
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitCode, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
+
+use super::detach;
+use crate::{
+    config::{self, Config},
+    policy::Fingerprint,
+    push::PushId,
+    settle::{self, Mode, settle},
+    state::{
+        Capture, Inbox, State, StateError,
+        inbox::Claim,
+        journal::{Record, Trouble},
+    },
+    sys::alloc_meter,
+    sys::child,
+    sys::fault::{self, Step},
+    sys::time::{self, Deadline},
+    text,
+};
+
+/// Maximum number of pushes that are decided at once. A push that hangs blocks only one worker.
+const AT_ONCE: usize = 4;
+
+/// Time for which a decider works on one push before it exits normally with the rest undecided.
+const TURN: Duration = Duration::from_secs(20);
+
+/// Processor time limit of a decider, in seconds. The kernel kills the decider then.
+const CPU: u64 = 60;
+
+/// Wall time limit of a decider. The deliverer kills the decider then.
+const WALL: Duration = Duration::from_secs(60);
+
+/// Maximum number of crashes of a push's deciders without a known faulty update. After that, the
+/// push is postponed.
+const MAX_DEATHS: u32 = 3;
+
+/// Maximum number of bytes that are read from a decider's standard error.
+const MAX_SAID: u64 = 8 << 10;
+
+/// Exit status of a decider that left the rest of a push to be decided at once.
+const HAS_MORE: u8 = 80;
+/// Exit status of a decider that postponed its push.
+const HAS_POSTPONED: u8 = 81;
+/// Exit status of a decider that reached the memory ceiling.
+const AT_CEILING: u8 = 82;
+
+/// A captured push to decide, by file name. The name changes while the push is decided. The id does
+/// not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PendingDecision {
+    has_failed: bool,
+    push: PushId,
+    name: String,
+}
+
+/// Decides all captured pushes.
+pub(super) struct Deciders<'a> {
+    config: &'a Config,
+    state: &'a State,
+    /// Fingerprint of the scripts from before any decider read them.
+    policy: Fingerprint,
+    /// Called whenever new markers may be in the outboxes.
+    on_settled: &'a (dyn Fn() + Sync),
+}
+
+/// Result of one pass over all captured pushes.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// Time until the first postponed push is due.
+    pub next: Option<Duration>,
+    /// The first error that kept a push from being decided.
+    pub failure: Option<StateError>,
+}
+
+/// Result of one decider run.
+enum DeciderExit {
+    /// The push is decided or postponed, or another process has it.
+    Over,
+    /// The push has to be decided again at once.
+    Again,
+}
+
+impl<'a> Deciders<'a> {
+    pub fn new(config: &'a Config, state: &'a State, on_settled: &'a (dyn Fn() + Sync)) -> Self {
+        Self { config, state, policy: Fingerprint::of(config), on_settled }
+    }
+
+    /// Decides every captured push that is due, and with `at_once` the postponed ones as well.
+    /// Pushes whose policy failed are due once their scripts or the configuration changed.
+    ///
+    /// # Errors
+    /// Returns an error if the captured pushes cannot be listed.
+    pub fn pass(&self, at_once: bool) -> Result<Pass, StateError> {
+        let mut pass = Pass::default();
+        let jobs = self.due(at_once, &mut pass)?;
+        let workers = AT_ONCE.min(jobs.len());
+        let (jobs, failure) = (Mutex::new(jobs), Mutex::new(None));
+        let work = || {
+            while let Some(job) = locked(&jobs).pop_front() {
+                if let Err(err) = self.decide(job) {
+                    locked(&failure).get_or_insert(err);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..workers {
+                // If the system cannot start another thread, the existing ones do all the work.
+                let _ = fault::point(Step::Thread, self.state.dir())
+                    .and_then(|()| thread::Builder::new().spawn_scoped(scope, work));
+            }
+            work();
+        });
+        pass.failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(pass)
+    }
+
+    fn due(&self, at_once: bool, pass: &mut Pass) -> Result<VecDeque<PendingDecision>, StateError> {
+        let now = time::now();
+        let mut jobs = VecDeque::new();
+        let mut add = |job: PendingDecision| {
+            let wait = self.state.postponed().read(job.push).map(|postponed| postponed.wait(now));
+            match wait.filter(|wait| !wait.is_zero() && !at_once) {
+                Some(wait) => pass.next = Some(pass.next.map_or(wait, |next| next.min(wait))),
+                None => jobs.push_back(job),
+            }
+        };
+        for name in self.state.inbox().list()? {
+            if let Some(push) = Inbox::push_of(&name) {
+                add(PendingDecision { has_failed: false, push, name });
+            }
+        }
+        for name in self.state.failed().list()? {
+            let Some(push) = Inbox::push_of(&name) else { continue };
+            // If the reason of the failure cannot be read, decide the push again.
+            let known = self.state.failed().read(push).ok().flatten();
+            let waits = known
+                .is_some_and(|known| known.policy == Some(self.policy.with_page(known.hook_page.as_deref())));
+            if !waits {
+                add(PendingDecision { has_failed: true, push, name });
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn decide(&self, mut job: PendingDecision) -> Result<(), StateError> {
+        loop {
+            let end = self.decide_once(&job);
+            (self.on_settled)();
+            match end? {
+                DeciderExit::Over => return Ok(()),
+                DeciderExit::Again => {}
+            }
+            match captures(self.state, job.has_failed).find(job.push)? {
+                Some(name) => job.name = name,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn decide_once(&self, job: &PendingDecision) -> Result<DeciderExit, StateError> {
+        let (status, said) = match self.run_decider(job) {
+            Ok(ended) => ended,
+            Err(err) => return self.postpone(job, &format!("failed to start the decider process: {err}")),
+        };
+        let Some(status) = status else {
+            return self.postpone(job, &format!("not decided within {} s", WALL.as_secs()));
+        };
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Ok(DeciderExit::Over),
+            (Some(code), _) if code == i32::from(HAS_MORE) => Ok(DeciderExit::Again),
+            (Some(code), _) if code == i32::from(HAS_POSTPONED) => Ok(DeciderExit::Over),
+            (Some(code), _) if code == i32::from(AT_CEILING) => {
+                self.blame(job, "the script used far more memory than `[policy.limits] memory` allows")
+            }
+            (_, Some(signal)) if signal == Signal::XCPU.as_raw() => {
+                self.blame(job, &format!("the script used up its limit of {CPU} s of CPU time"))
+            }
+            (_, Some(signal)) if is_crash(signal) => self.blame(
+                job,
+                &format!(
+                    "the script crashed the decider process with signal {signal}; please report this bug"
+                ),
+            ),
+            (_, Some(signal)) => self.postpone(job, &format!("decider process killed by signal {signal}")),
+            (code, _) => {
+                let said = if said.is_empty() { "no error output".into() } else { said };
+                self.postpone(
+                    job,
+                    &format!("decider process exited with status {}: {said}", code.unwrap_or(-1)),
+                )
+            }
+        }
+    }
+
+    /// Runs a decider. Returns `None` as its status if it was killed at the wall time limit.
+    fn run_decider(&self, job: &PendingDecision) -> io::Result<(Option<ExitStatus>, String)> {
+        let binary = detach::own_binary();
+        let mut command = child::command(&binary);
+        command
+            .arg("deliver")
+            .arg(if job.has_failed { "--decide-failed" } else { "--decide" })
+            .arg(&job.name)
+            .arg("--parent")
+            .arg(getpid().as_raw_nonzero().to_string());
+        if let Some(path) = &self.config.path {
+            command.arg("--config").arg(path);
+        }
+        command
+            .envs(fault::variables().iter().filter_map(|name| Some((name, env::var_os(name)?))))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        fault::point(Step::Decider, &binary)?;
+        let mut decider = command.spawn()?;
+        let status = child::wait(&mut decider, Deadline::after(WALL))?;
+        let mut said = Vec::new();
+        if let Some(stderr) = decider.stderr.take() {
+            // The decider has exited, so all of its output is in the pipe.
+            let _ = stderr.take(MAX_SAID).read_to_end(&mut said);
+        }
+        Ok((status, text::line(said.trim_ascii())))
+    }
+
+    /// Finds the update that ended its decider, and marks it as failed once it is known.
+    fn blame(&self, job: &PendingDecision, why: &str) -> Result<DeciderExit, StateError> {
+        let Some(mut capture) = self.claim(job)? else { return Ok(DeciderExit::Over) };
+        if capture.was_alone() {
+            let captured = capture.read()?;
+            let policy = self.policy.with_page(captured.hook_page.as_deref());
+            settle::fail_next(self.config, self.state, &mut capture, &captured, policy, why)?;
+            return Ok(DeciderExit::Again);
+        }
+        if capture.attempts() <= MAX_DEATHS {
+            // The next decider decides one update at a time.
+            return Ok(DeciderExit::Again);
+        }
+        put_off(self.config, self.state, &mut capture, why)?;
+        Ok(DeciderExit::Over)
+    }
+
+    fn postpone(&self, job: &PendingDecision, why: &str) -> Result<DeciderExit, StateError> {
+        if let Some(mut capture) = self.claim(job)? {
+            put_off(self.config, self.state, &mut capture, why)?;
+        }
+        Ok(DeciderExit::Over)
+    }
+
+    fn claim(&self, job: &PendingDecision) -> Result<Option<Capture>, StateError> {
+        let captures = captures(self.state, job.has_failed);
+        let Some(name) = captures.find(job.push)? else { return Ok(None) };
+        match captures.claim(&name)? {
+            Claim::Ours(capture) => Ok(Some(capture)),
+            Claim::Taken => Ok(None),
+        }
+    }
+}
+
+/// Decides one captured push. This runs in the process that a drain started for it.
+///
+/// # Errors
+/// Returns an error if the state cannot be read or written.
+pub fn decide_one(
+    config: &Config,
+    state: &State,
+    name: &str,
+    has_failed: bool,
+    parent: i32,
+) -> Result<ExitCode, StateError> {
+    alloc_meter::exit_at_ceiling(AT_CEILING);
+    confine();
+    if Pid::as_raw(getppid()) != parent {
+        // The parent died before `confine` asked the kernel to kill this process with it.
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Claim::Ours(mut capture) = captures(state, has_failed).claim(name)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let push = capture.push_id();
+    let captured = match capture.read() {
+        Ok(captured) => captured,
+        Err(err) if err.is_of_system() => {
+            put_off(config, state, &mut capture, &err.to_string())?;
+            return Ok(ExitCode::from(HAS_POSTPONED));
+        }
+        Err(err) if capture.next() == 0 && !has_failed && state.is_finished(push) => {
+            capture.done()?;
+            note(
+                state,
+                push,
+                format!("removed a damaged capture of a push that was decided before a power cut: {err}"),
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(err) => {
+            bury(state, &capture, &err.to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let mode = Mode::Background { turn: Deadline::after(TURN) };
+    match settle(config, state, &mut capture, captured, mode) {
+        Ok(settled) => match settled.postponed {
+            Some(why) => {
+                put_off(config, state, &mut capture, &why)?;
+                Ok(ExitCode::from(HAS_POSTPONED))
+            }
+            None if settled.is_left => Ok(ExitCode::from(HAS_MORE)),
+            None => {
+                state.postponed().forget(push)?;
+                Ok(ExitCode::SUCCESS)
+            }
+        },
+        Err(err) => {
+            put_off(config, state, &mut capture, &err.to_string())?;
+            Ok(ExitCode::from(HAS_POSTPONED))
+        }
+    }
+}
+
+/// Limits this process, so that a hostile push cannot use up the machine. The kernel kills it when
+/// its parent dies.
+fn confine() {
+    // A hostile push cannot make any of these calls fail.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    for (resource, limit) in [(Resource::Cpu, CPU), (Resource::Core, 0)] {
+        let maximum = getrlimit(resource).maximum;
+        let current = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
+        let _ = setrlimit(resource, Rlimit { current, maximum });
+    }
+}
+
+/// Postpones a push. If the system kept the push from being decided for too long, it becomes a dead
+/// letter. A push whose policy failed before stays among the failed ones.
+fn put_off(config: &Config, state: &State, capture: &mut Capture, why: &str) -> Result<(), StateError> {
+    let push = capture.push_id();
+    let now = time::now();
+    let postponed = state.postponed().note(push, why, now);
+    let tried = postponed.as_ref().map_or(Duration::ZERO, |postponed| {
+        Duration::try_from(now.duration_since(postponed.since)).unwrap_or_default()
+    });
+    if tried > config.delivery.give_up_after && !capture.has_failed(&state.failed()) {
+        let tried_for = config::duration_text(config.delivery.give_up_after);
+        bury(state, capture, &format!("the push could not be decided for {tried_for}; last error: {why}"))?;
+        return state.postponed().forget(push);
+    }
+    capture.give_back()?;
+    let postponed = postponed?;
+    let what = format!(
+        "the push stays queued and is retried after {} (attempt {} failed): {why}",
+        postponed.next.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        postponed.attempts
+    );
+    note(state, push, what);
+    Ok(())
+}
+
+fn bury(state: &State, capture: &Capture, why: &str) -> Result<(), StateError> {
+    state.dead_letters().bury_capture(capture, why)?;
+    note(state, capture.push_id(), format!("the captured push became a dead letter: {why}"));
+    Ok(())
+}
+
+fn note(state: &State, push: PushId, what: String) {
+    state.journal().note([Record::Trouble(Trouble {
+        push: Some(push),
+        repository: None,
+        what: what.into(),
+    })]);
+}
+
+fn captures(state: &State, has_failed: bool) -> Inbox {
+    if has_failed { state.failed().captures() } else { state.inbox() }
+}
+
+/// Returns true for signals that a fault of the process causes.
+fn is_crash(signal: i32) -> bool {
+    [Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::ABORT, Signal::SYS, Signal::TRAP]
+        .iter()
+        .any(|crash| crash.as_raw() == signal)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

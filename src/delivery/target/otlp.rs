@@ -1,0 +1,113 @@
+//! OTLP destinations: markers in batches, as log records and as spans.
+
+use std::sync::Arc;
+
+use super::{DestinationApi, Probed, TestMarkerResponse};
+use crate::{
+    config::Otlp,
+    delivery::{
+        batch::BatchItem,
+        http::Client,
+        retry::{self, RequestOutcome},
+        suspect::Suspended,
+    },
+    marker::{Marker, Signal},
+    otlp,
+    sys::time::{self, Timestamp},
+};
+
+/// Maximum number of markers in one request.
+const MAX_MARKERS: usize = 512;
+
+/// Maximum size of the text in one request's markers, in bytes, unless a single marker exceeds it.
+/// OTLP receivers commonly accept 4 MiB, and not all document their limit.
+const MAX_TEXT: usize = 1 << 20;
+
+pub(super) struct OtlpApi<'a> {
+    pub otlp: &'a Otlp,
+    pub client: Client<'a>,
+}
+
+impl DestinationApi for OtlpApi<'_> {
+    fn batch_size(&self) -> usize {
+        MAX_MARKERS
+    }
+
+    fn in_one_request(&self, items: &[&mut BatchItem]) -> usize {
+        let mut text = 0;
+        let fits = |item: &&&mut BatchItem| {
+            text += item.marker.text_size();
+            text <= MAX_TEXT
+        };
+        items.iter().take(MAX_MARKERS).take_while(fits).count().max(1).min(items.len())
+    }
+
+    /// Sends markers in one request. If the server refuses its content, each half is sent
+    /// separately, down to single markers, so that a bad marker does not affect the others.
+    fn request(
+        &self,
+        due: &mut [&mut BatchItem],
+        signal: Signal,
+        last_refusal: &mut Option<Arc<str>>,
+    ) -> Result<(), Suspended> {
+        if due.is_empty() {
+            return Ok(());
+        }
+        let markers: Vec<&Marker> = due.iter().map(|item| &item.marker).collect();
+        match self.exchange(&markers, signal) {
+            RequestOutcome::Accepted { rejected } => {
+                let rejected: Option<Arc<str>> = (!rejected.is_empty()).then(|| rejected.into());
+                due.iter_mut().for_each(|item| item.taken(signal, rejected.as_ref()));
+                Ok(())
+            }
+            RequestOutcome::Retry { after, why, may_be_content } => {
+                Err(Suspended { after, why, may_be_content })
+            }
+            RequestOutcome::Refused { status: Some(status), .. }
+                if due.len() > 1 && retry::is_about_content(status) =>
+            {
+                let (first, second) = due.split_at_mut(due.len() / 2);
+                self.request(first, signal, last_refusal)?;
+                self.request(second, signal, last_refusal)
+            }
+            RequestOutcome::Refused { why, .. } => {
+                let why: Arc<str> = why.into();
+                due.iter_mut().for_each(|item| item.refused(signal, &why));
+                *last_refusal = Some(why);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a request without markers.
+    fn probe(&self) -> Probed {
+        Probed::by(self.exchange(&[], self.otlp.first_signal()))
+    }
+
+    fn send_test(&self) -> TestMarkerResponse {
+        let signal = self.otlp.first_signal();
+        let body = otlp::encode_test(signal, time::now(), self.otlp.protocol);
+        let (probed, rejected) = match self.post(signal, body) {
+            RequestOutcome::Accepted { rejected } => (Probed::Takes, rejected),
+            outcome => (Probed::by(outcome), String::new()),
+        };
+        TestMarkerResponse { probed, rejected, is_marker: true }
+    }
+
+    fn clock(&self) -> Option<Timestamp> {
+        self.client.clock()
+    }
+}
+
+impl OtlpApi<'_> {
+    fn exchange(&self, markers: &[&Marker], signal: Signal) -> RequestOutcome {
+        self.post(signal, otlp::encode(signal, markers, time::now(), self.otlp))
+    }
+
+    fn post(&self, signal: Signal, body: Result<Vec<u8>, serde_json::Error>) -> RequestOutcome {
+        match body {
+            Ok(body) => self.client.post(self.otlp, signal, body),
+            Err(err) => RequestOutcome::Refused { status: None, why: format!("failed to encode: {err}") },
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The timer, which delivers what an outage left and covers new repositories: units of systemd, or
+//! lines of a crontab.
+
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+use bstr::ByteSlice as _;
+
+use super::{Run, SAFE_PATH, SystemPlan, actors::Actor, changes::exists};
+use crate::{
+    install::{command::sh_quoted, dirfd},
+    sys::fault::Step,
+    text,
+};
+
+const DELIVER_TIMER: &str = "gitea-lightstep-deliver.timer";
+const INSTALL_TIMER: &str = "gitea-lightstep-install.timer";
+
+/// The units with their texts. Timers come first, because they are stopped before their services.
+const UNITS: [(&str, &str); 4] = [
+    (DELIVER_TIMER, include_str!("../../../scripts/timer/gitea-lightstep-deliver.timer")),
+    (INSTALL_TIMER, include_str!("../../../scripts/timer/gitea-lightstep-install.timer")),
+    (
+        "gitea-lightstep-deliver.service",
+        include_str!("../../../scripts/timer/gitea-lightstep-deliver.service"),
+    ),
+    (
+        "gitea-lightstep-install.service",
+        include_str!("../../../scripts/timer/gitea-lightstep-install.service"),
+    ),
+];
+
+const CRONTAB: &str = include_str!("../../../scripts/timer/crontab");
+
+/// First line of each file that is ours.
+const MADE_BY: &str = "# gitea-lightstep: made by install.sh --timer; install.sh --uninstall takes it out.";
+
+/// First and last line of our part of a user's crontab.
+const BEGIN: &str =
+    "# gitea-lightstep: begin. Made by install.sh --timer; install.sh --uninstall takes it out.";
+const END: &str = "# gitea-lightstep: end.";
+
+/// Maximum size of a file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The place of the timer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TimerPlace {
+    None,
+    /// A directory of systemd's units, and true if systemd runs and reads it.
+    Units(PathBuf, bool),
+    /// A file in a directory like /etc/cron.d, whose lines name the user.
+    CronFile(PathBuf),
+    /// The crontab of Gitea's user.
+    Crontab(PathBuf),
+}
+
+impl TimerPlace {
+    pub fn find(plan: &SystemPlan, is_root: bool) -> Self {
+        let is_dir = |dir: &str| Path::new(dir).is_dir();
+        if let Some(dir) = &plan.systemd_dir {
+            Self::Units(dir.clone(), false)
+        } else if let Some(dir) = &plan.cron_dir {
+            Self::CronFile(dir.join("gitea-lightstep"))
+        } else if plan.data_dir.is_some() || !is_root {
+            Self::None
+        } else if is_dir("/run/systemd/system") {
+            Self::Units("/etc/systemd/system".into(), true)
+        } else if is_dir("/etc/cron.d") {
+            Self::CronFile("/etc/cron.d/gitea-lightstep".into())
+        } else if let Some(name) = plan.run_user.name().filter(|_| is_dir("/etc/crontabs")) {
+            Self::Crontab(Path::new("/etc/crontabs").join(name))
+        } else {
+            Self::None
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Installs the timer.
+    pub fn put_timer(&mut self, state_dir: Option<&Path>) -> anyhow::Result<()> {
+        match self.timer.clone() {
+            TimerPlace::None => bail!(
+                "--timer: by default this needs root, outside a container, and systemd, /etc/cron.d or \
+                 /etc/crontabs; name a directory with --systemd-dir or --cron-dir, or leave out --timer (for \
+                 a container, use the host's timer: docs/containers.md)"
+            ),
+            TimerPlace::Units(dir, is_live) => self.put_units(&dir, is_live, state_dir),
+            TimerPlace::CronFile(file) => {
+                let user = format!("{} ", self.cron_user()?);
+                self.check_ours(&file)?;
+                let text = [MADE_BY.as_bytes(), b"\n", &*self.cron_lines(&user)?].concat();
+                self.put_text(&file, 0o644, &text)
+            }
+            TimerPlace::Crontab(file) => {
+                self.cron_user()?;
+                let (mut text, mode) = match exists(&file) {
+                    true => (self.without_block(&file)?, mode_of(&file)?),
+                    false => (Vec::new(), 0o600),
+                };
+                let lines = self.cron_lines("")?;
+                text.extend_from_slice(&[BEGIN.as_bytes(), b"\n", &*lines, END.as_bytes(), b"\n"].concat());
+                self.put_text(&file, mode, &text)
+            }
+        }
+    }
+
+    fn put_units(&mut self, dir: &Path, is_live: bool, state_dir: Option<&Path>) -> anyhow::Result<()> {
+        let plan = self.plan;
+        let is_new = !exists(&dir.join(DELIVER_TIMER));
+        if is_live && !plan.is_dry_run {
+            self.changes.note(Actor::Caller, "reload the units".into(), || systemctl(&["daemon-reload"]));
+        }
+        // systemd expands neither variables nor quotes in the name of the program.
+        let installed = plan.installed();
+        let binary = if installed.as_os_str().as_bytes().find_byteset(b"\"'\\").is_some() {
+            [b"/usr/bin/env ", &*in_unit(&installed)].concat()
+        } else {
+            quoted(&installed.as_os_str().as_bytes().replace("%", "%%"))
+        };
+        // Here systemd removes the quotes and expands nothing but its specifiers.
+        let protection = match state_dir.map(|dir| dir.as_os_str().as_bytes()) {
+            Some(dir) if dir.find_byteset(b"\"\\").is_none() => {
+                [b"ProtectSystem=strict\nReadWritePaths=\"-", &*dir.replace("%", "%%"), b"\""].concat()
+            }
+            _ => b"ProtectSystem=full".to_vec(),
+        };
+        let values = [
+            ("user", plan.run_user.name().map_or(plan.run_user.uid().to_string(), Into::into).into_bytes()),
+            ("group", plan.run_user.gid().to_string().into_bytes()),
+            ("binary", binary),
+            ("config", in_unit(&plan.config)),
+            ("options", self.options(in_unit)),
+            ("protection", protection),
+        ];
+        for (name, template) in self.units() {
+            let file = dir.join(name);
+            self.check_ours(&file)?;
+            self.put_text(&file, 0o644, &fill(template, &values))?;
+        }
+        let timers: Vec<_> =
+            self.units().map(|(name, _)| name).filter(|name| name.ends_with("timer")).collect();
+        if !is_live {
+            self.console.tell(&format!(
+                "to start the timers, run this where systemd reads these units: systemctl daemon-reload; \
+                 systemctl enable --now {}",
+                timers.join(" ")
+            ));
+        } else if !plan.is_dry_run {
+            self.systemctl("reload the units of systemd", &["daemon-reload"])?;
+            let enable = |verb| [&[verb, "--quiet", "--now"], &*timers].concat();
+            if is_new {
+                let disable = enable("disable");
+                self.changes.note(Actor::Caller, "stop the timers".into(), move || systemctl(&disable));
+            }
+            self.systemctl("start the timers", &enable("enable"))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the units to install. Without the hook there is nothing to put into new repositories.
+    fn units(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let has_hook = self.plan.hook.is_some();
+        UNITS.into_iter().filter(move |(name, _)| has_hook || !name.contains("-install."))
+    }
+
+    /// Removes the timer.
+    pub fn take_timer(&mut self) -> anyhow::Result<()> {
+        match self.timer.clone() {
+            TimerPlace::None => Ok(()),
+            TimerPlace::Units(dir, is_live) => {
+                for (name, _) in UNITS {
+                    self.take_unit(&dir.join(name), is_live.then_some(name))?;
+                }
+                if is_live && !self.plan.is_dry_run {
+                    self.systemctl("reload the units of systemd", &["daemon-reload"])?;
+                }
+                Ok(())
+            }
+            TimerPlace::CronFile(file) => self.take_unit(&file, None),
+            TimerPlace::Crontab(file) => {
+                if !self.plan.is_dry_run {
+                    self.changes.sweep(&file)?;
+                }
+                let is_in = |text: Vec<u8>| text.lines().any(|line| line == BEGIN.as_bytes());
+                if !exists(&file) || !is_in(self.read(&file)?) {
+                    return Ok(());
+                }
+                let text = self.without_block(&file)?;
+                if self.plan.is_dry_run {
+                    self.console.say(&format!("would change   {}", text::path(&file)))
+                } else if text.is_empty() {
+                    self.take(&file)
+                } else {
+                    self.put_text(&file, mode_of(&file)?, &text)
+                }
+            }
+        }
+    }
+
+    /// Removes a file of the timer, and stops it first if it is a unit that systemd has started.
+    fn take_unit(&mut self, file: &Path, unit: Option<&'static str>) -> anyhow::Result<()> {
+        if !self.plan.is_dry_run {
+            self.changes.sweep(file)?;
+        }
+        if !exists(file) || !self.is_ours(file)? {
+            return Ok(());
+        }
+        if let Some(unit) = unit.filter(|unit| unit.ends_with(".timer") && !self.plan.is_dry_run) {
+            let undo = move || systemctl(&["enable", "--quiet", "--now", unit]);
+            self.changes.note(Actor::Caller, format!("start {unit} again"), undo);
+            self.systemctl(&format!("stop {unit}"), &["disable", "--quiet", "--now", unit])?;
+        }
+        self.take(file)
+    }
+
+    /// Writes a file of the timer, unless it has this text.
+    fn put_text(&mut self, file: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
+        if !self.plan.is_dry_run {
+            self.changes.sweep(file)?;
+        }
+        let shown = text::path(file);
+        if exists(file) && self.read(file)? == text {
+            return self.console.say(&format!("timer          {shown} (unchanged)"));
+        }
+        if self.plan.is_dry_run {
+            return self.console.say(&format!("would write    {shown}"));
+        }
+        let staged = self.changes.stage(file, mode, None, text)?;
+        self.changes.place(&staged)?;
+        self.console.say(&format!("timer          {shown}"))
+    }
+
+    fn read(&mut self, file: &Path) -> anyhow::Result<Vec<u8>> {
+        self.changes.doing = format!("read `{}`", text::path(file));
+        self.changes.pass(Step::Read, file)?;
+        dirfd::read_file(file, MAX_FILE).with_context(|| self.changes.failed())
+    }
+
+    fn is_ours(&mut self, file: &Path) -> anyhow::Result<bool> {
+        Ok(self.read(file)?.lines().next() == Some(MADE_BY.as_bytes()))
+    }
+
+    fn check_ours(&mut self, file: &Path) -> anyhow::Result<()> {
+        if exists(file) && !self.is_ours(file)? {
+            bail!("`{}` was not written by install.sh; move it away, or leave out --timer", text::path(file));
+        }
+        Ok(())
+    }
+
+    /// Returns the text of a crontab without our lines.
+    fn without_block(&mut self, file: &Path) -> anyhow::Result<Vec<u8>> {
+        let mut is_inside = false;
+        let mut kept = Vec::new();
+        for line in self.read(file)?.lines() {
+            is_inside |= line == BEGIN.as_bytes();
+            if !is_inside {
+                kept.extend_from_slice(line);
+                kept.push(b'\n');
+            }
+            is_inside &= line != END.as_bytes();
+        }
+        Ok(kept)
+    }
+
+    /// Returns the name of Gitea's user, which cron needs.
+    fn cron_user(&self) -> anyhow::Result<String> {
+        let name = self.plan.run_user.name().map(ToString::to_string);
+        name.context(
+            "--timer: cron needs the name of a user, not UID:GID; name the user with --run-user, or leave out \
+             --timer",
+        )
+    }
+
+    fn cron_lines(&self, user: &str) -> anyhow::Result<Vec<u8>> {
+        let values = [
+            ("user", user.into()),
+            ("binary", sh_quoted(&self.plan.installed())),
+            ("config", sh_quoted(&self.plan.config)),
+            ("options", self.options(sh_quoted)),
+        ];
+        if values.iter().any(|(_, value)| value.contains(&b'%')) {
+            bail!(
+                "--timer: paths in a crontab must not contain a percent sign; use other paths, or leave out --timer"
+            );
+        }
+        let lines = CRONTAB.split_inclusive('\n').take(if self.plan.hook.is_some() { 2 } else { 1 });
+        Ok(fill(&lines.collect::<String>(), &values))
+    }
+
+    /// Returns the options of the timer's `install`, quoted. They name everything that it would
+    /// otherwise look for.
+    fn options(&self, quote: fn(&Path) -> Vec<u8>) -> Vec<u8> {
+        let installed = self.plan.installed();
+        let mut options =
+            [b"--config ", &*quote(&self.plan.config), b" --binary ", &quote(&installed)].concat();
+        for (option, path) in &self.plan.timer_options {
+            options.extend_from_slice(&[b" ", option.as_bytes(), b" ", &*quote(path)].concat());
+        }
+        options
+    }
+
+    fn systemctl(&mut self, doing: &str, args: &[&str]) -> anyhow::Result<()> {
+        self.changes.doing = doing.into();
+        self.changes.pass(Step::Program, Path::new("systemctl"))?;
+        systemctl(args).with_context(|| self.changes.failed())
+    }
+}
+
+fn systemctl(args: &[&str]) -> std::io::Result<()> {
+    let status = Command::new("systemctl").args(args).env("PATH", SAFE_PATH).status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other(format!("systemctl ended with {status}")))
+    }
+}
+
+fn mode_of(file: &Path) -> anyhow::Result<u32> {
+    let metadata = fs::metadata(file).with_context(|| format!("failed to inspect `{}`", text::path(file)))?;
+    Ok(metadata.permissions().mode() & 0o7777)
+}
+
+/// Replaces each `{{name}}` by its value.
+fn fill(template: &str, values: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut rest = template;
+    while let Some((before, (name, after))) =
+        rest.split_once("{{").and_then(|(before, rest)| Some((before, rest.split_once("}}")?)))
+    {
+        text.extend_from_slice(before.as_bytes());
+        let value = values.iter().find(|(known, _)| *known == name);
+        text.extend_from_slice(value.map_or(&[], |(_, value)| value));
+        rest = after;
+    }
+    text.extend_from_slice(rest.as_bytes());
+    text
+}
+
+/// Quotes a path for the command line of a unit (systemd.service(5)).
+fn in_unit(path: &Path) -> Vec<u8> {
+    let mut text = path.as_os_str().as_bytes().to_vec();
+    for (from, to) in [("\\", "\\\\"), ("\"", "\\\""), ("%", "%%"), ("$", "$$")] {
+        text = text.replace(from, to);
+    }
+    quoted(&text)
+}
+
+fn quoted(text: &[u8]) -> Vec<u8> {
+    [b"\"", text, b"\""].concat()
+}

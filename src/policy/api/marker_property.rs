@@ -1,0 +1,213 @@
+//! Reads the properties of markers from a script's values, and explains what is wrong with them.
+
+use rhai::{Dynamic, Map};
+
+use super::{
+    super::draft::{Draft, MAX_ATTRIBUTES, MAX_MARKS, MAX_NAME, MAX_TEXT, Partial},
+    property::list,
+    time::TimeView,
+    version::VersionView,
+};
+use crate::{
+    marker::{Attributes, Kind, Value},
+    text::{self, Hinted},
+};
+
+/// Maximum number of strings in a list attribute.
+const MAX_LIST: usize = 128;
+
+/// A property of a marker in a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum MarkerProperty {
+    Kind,
+    Service,
+    Version,
+    Environment,
+    Title,
+    Attributes,
+}
+
+impl MarkerProperty {
+    const ALL: [(&'static str, Self); 6] = [
+        ("kind", Self::Kind),
+        ("service", Self::Service),
+        ("version", Self::Version),
+        ("environment", Self::Environment),
+        ("title", Self::Title),
+        ("attributes", Self::Attributes),
+    ];
+
+    /// Parses the name of a property.
+    ///
+    /// # Errors
+    /// A message that hints at the most similar name.
+    pub fn parse(word: &str) -> Result<Self, Hinted> {
+        let known = Self::ALL.iter().find(|(name, _)| *name == word);
+        known.map(|(_, property)| *property).ok_or_else(|| {
+            let message = format!("a marker has no property `{}`", text::line(word));
+            Hinted::unknown(message, word, Self::ALL.iter().map(|(name, _)| *name))
+        })
+    }
+
+    /// Sets a property of the marker. `()` clears an optional one.
+    ///
+    /// # Errors
+    /// A message with the property, the value found and the value expected.
+    pub fn set(self, draft: &mut Draft, value: Dynamic) -> Result<(), Hinted> {
+        let is_nothing = value.is_unit();
+        match self {
+            Self::Environment if is_nothing => draft.environment = None,
+            Self::Title if is_nothing => draft.title.clear(),
+            Self::Attributes if is_nothing => draft.attributes.clear(),
+            Self::Kind => draft.kind = kind_of(value)?,
+            Self::Service => draft.service = name_of("service", value)?,
+            Self::Version => draft.version = name_of("version", value)?,
+            Self::Environment => draft.environment = Some(name_of("environment", value)?),
+            Self::Title => draft.title = text_of("title", value, MAX_TEXT)?,
+            Self::Attributes => draft.attributes = attributes(value)?,
+        }
+        Ok(())
+    }
+}
+
+/// Reads a script's object map. A map with several environments becomes one marker per
+/// environment.
+///
+/// # Errors
+/// A message with the property, the value found and the value expected.
+pub(super) fn partials(map: Map) -> Result<Vec<Partial>, Hinted> {
+    let mut partial = Partial::default();
+    let mut environments = None;
+    for (word, value) in map {
+        let property = MarkerProperty::parse(&word)?;
+        if value.is_unit() {
+            continue;
+        }
+        match property {
+            MarkerProperty::Kind => partial.kind = Some(kind_of(value)?),
+            MarkerProperty::Service => partial.service = Some(name_of("service", value)?),
+            MarkerProperty::Version => partial.version = Some(name_of("version", value)?),
+            MarkerProperty::Environment if value.is_array() => {
+                environments = Some(names_of("environment", value)?);
+            }
+            MarkerProperty::Environment => partial.environment = Some(name_of("environment", value)?),
+            MarkerProperty::Title => partial.title = Some(text_of("title", value, MAX_TEXT)?),
+            MarkerProperty::Attributes => partial.attributes = attributes(value)?,
+        }
+    }
+    Ok(match environments {
+        None => vec![partial],
+        Some(names) => {
+            let in_each =
+                names.into_iter().map(|name| Partial { environment: Some(name), ..partial.clone() });
+            in_each.collect()
+        }
+    })
+}
+
+/// Reads an object map of attributes.
+pub(in crate::policy) fn attributes(value: Dynamic) -> Result<Attributes, Hinted> {
+    let found = value.type_name();
+    let map = value
+        .try_cast::<Map>()
+        .ok_or_else(|| format!("`attributes` must be an object map, found {found}"))?;
+    if map.len() > MAX_ATTRIBUTES {
+        return Err(format!("a marker has {} attributes, the limit is {MAX_ATTRIBUTES}", map.len()).into());
+    }
+    // Skip `()`, so that scripts can pass on values that may be missing.
+    map.into_iter()
+        .filter(|(_, value)| !value.is_unit())
+        .map(|(key, value)| {
+            if key.is_empty() || key.chars().count() > MAX_NAME {
+                return Err(format!("an attribute's key must have 1 to {MAX_NAME} characters").into());
+            }
+            let value = from_dynamic(&key, value)?;
+            Ok((key.to_string().into(), value))
+        })
+        .collect()
+}
+
+fn kind_of(value: Dynamic) -> Result<Kind, String> {
+    let name = text_of("kind", value, MAX_NAME)?;
+    Kind::parse(&name).ok_or_else(|| unknown_kind(&name))
+}
+
+pub(in crate::policy) fn unknown_kind(name: &str) -> String {
+    let known = Kind::ALL.map(Kind::as_str);
+    format!("`kind` is `{}`, expected one of `{}`", text::line(name), known.join("`, `"))
+}
+
+fn name_of(word: &str, value: Dynamic) -> Result<String, String> {
+    let name = text::name(text_of(word, value, MAX_NAME)?.as_bytes(), MAX_NAME);
+    if name.trim().is_empty() {
+        return Err(format!("`{word}` is empty; leave it out or give it a name"));
+    }
+    Ok(name)
+}
+
+fn names_of(word: &str, value: Dynamic) -> Result<Vec<String>, String> {
+    let values = value.into_array().unwrap_or_default();
+    if values.len() > MAX_MARKS {
+        return Err(format!("`{word}` has {} names, the limit is {MAX_MARKS}", values.len()));
+    }
+    values.into_iter().map(|value| name_of(word, value)).collect()
+}
+
+fn text_of(word: &str, value: Dynamic, max: usize) -> Result<String, String> {
+    let found = value.type_name();
+    let text = plain_text(value).map_err(|_| format!("`{word}` must be a string, found {found}"))?;
+    Ok(text::bounded(text.as_bytes(), max))
+}
+
+/// Returns the text of a string, a time or a version.
+fn plain_text(value: Dynamic) -> Result<String, &'static str> {
+    let value = match value.try_cast_result::<TimeView>() {
+        Ok(time) => return Ok(time.to_string()),
+        Err(value) => value,
+    };
+    match value.try_cast_result::<VersionView>() {
+        Ok(version) => Ok(version.to_string()),
+        Err(value) => value.into_string(),
+    }
+}
+
+fn from_dynamic(key: &str, value: Dynamic) -> Result<Value, String> {
+    if let Ok(bool) = value.as_bool() {
+        return Ok(Value::Bool(bool));
+    }
+    if let Ok(int) = value.as_int() {
+        return Ok(Value::Int(int));
+    }
+    if let Ok(float) = value.as_float() {
+        // JSON, the form of the spool and of some destinations, has only finite numbers.
+        if !float.is_finite() {
+            return Err(format!("attribute `{}` must be a finite number, found {float}", text::line(key)));
+        }
+        return Ok(Value::Float(float));
+    }
+    if value.is_array() {
+        let list = value
+            .into_typed_array::<String>()
+            .map_err(|_| format!("attribute `{}`: an array may hold only strings", text::line(key)))?;
+        return Ok(Value::List(
+            list.iter().take(MAX_LIST).map(|t| text::bounded(t.as_bytes(), MAX_TEXT)).collect(),
+        ));
+    }
+    let found = value.type_name();
+    let text = plain_text(value).map_err(|_| {
+        let key = text::line(key);
+        format!("attribute `{key}` must be a string, number, bool or array of strings, found {found}")
+    })?;
+    Ok(Value::Text(text::bounded(text.as_bytes(), MAX_TEXT)))
+}
+
+/// Converts the value of an attribute.
+pub(in crate::policy) fn to_dynamic(value: &Value) -> Dynamic {
+    match value {
+        Value::Bool(bool) => (*bool).into(),
+        Value::Int(int) => (*int).into(),
+        Value::Float(float) => (*float).into(),
+        Value::Text(text) => text.clone().into(),
+        Value::List(texts) => list(texts, |text| text.clone().into()),
+    }
+}

@@ -1,0 +1,152 @@
+//! A slice of a push's decided updates, and how it is written to the outboxes and the journal.
+
+use std::{
+    panic::resume_unwind,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use super::OnPlaced;
+use crate::{
+    config::{Config, UNASSIGNED},
+    decide::{Deployed, DeploymentTarget, Outcome, Verdict},
+    push::Push,
+    state::{
+        State, StateError, WrittenFile,
+        journal::{
+            DecisionRecord, JournalLines, Marked, PushRecord, Record, RecordedOutcome as Noted, Trouble,
+        },
+        outbox::EncodedBatch,
+    },
+    sys::fault::{self, Step},
+};
+
+/// The decisions of some updates, serialised for the outboxes and the journal.
+pub(super) struct Slice<'a> {
+    push: &'a Push,
+    repository: &'a str,
+    parcel: EncodedBatch,
+    deployed: Vec<(DeploymentTarget, Deployed)>,
+    lines: JournalLines,
+    /// The updates on which the policy failed, each with its error.
+    pub failed: Vec<(usize, String)>,
+}
+
+impl<'a> Slice<'a> {
+    pub fn begin(push: &'a Push, repository: &'a str, from: usize) -> Self {
+        Self {
+            push,
+            repository,
+            parcel: EncodedBatch::new(push.id(), from),
+            deployed: Vec::new(),
+            lines: JournalLines::now(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Returns true if the slice has no markers.
+    pub fn is_empty(&self) -> bool {
+        self.parcel.is_empty()
+    }
+
+    /// Adds the journal's record of the push, ahead of its first decision.
+    pub fn begin_with(&mut self, heading: PushRecord<'_>) -> Result<(), serde_json::Error> {
+        self.lines.add(Record::Push(Box::new(heading)))
+    }
+
+    pub fn add(&mut self, verdict: &Verdict) -> Result<(), serde_json::Error> {
+        for made in &verdict.markers {
+            self.parcel.add(&made.marker)?;
+            self.deployed.extend(made.deployed.clone());
+        }
+        if let Outcome::Failed(failure) = &verdict.outcome {
+            self.failed.push((verdict.update, failure.why().to_string()));
+        }
+        self.lines.add(noted(self.push, verdict, self.repository))
+    }
+
+    /// Writes the markers and the decisions, and synchronises the markers. Then records the
+    /// deployments. An error there does not affect the markers.
+    pub fn write(
+        &self,
+        config: &Config,
+        state: &State,
+        on_placed: Option<OnPlaced<'_>>,
+    ) -> Result<(), StateError> {
+        self.write_markers(config, state, on_placed)?;
+        if let Err(err) = state.memory().remember(&self.deployed) {
+            state.journal().note([Record::Trouble(Trouble {
+                push: Some(self.push.id()),
+                repository: Some(self.repository.into()),
+                what: format!("failed to record the deployments of this push: {err}").into(),
+            })]);
+        }
+        Ok(())
+    }
+
+    fn write_markers(
+        &self,
+        config: &Config,
+        state: &State,
+        on_placed: Option<OnPlaced<'_>>,
+    ) -> Result<(), StateError> {
+        let note = || state.journal().note_lines(&self.lines);
+        let Some(on_placed) = on_placed else {
+            self.place(config, state)?.iter().try_for_each(WrittenFile::sync)?;
+            note();
+            return Ok(());
+        };
+        // The directories are synchronised at the same time as the contents, so that one commit of
+        // the file system's journal can hold both. If the disk then fails, the capture is decided
+        // again, and its decisions are in the journal twice.
+        let rest = |placed: &[WrittenFile]| {
+            on_placed();
+            note();
+            placed.iter().try_for_each(WrittenFile::sync_name)
+        };
+        thread::scope(|scope| {
+            // Starting a thread takes about as long as writing the file, so start it first.
+            let (hand_over, placed) = mpsc::sync_channel::<Arc<[WrittenFile]>>(1);
+            let thread = fault::point(Step::Thread, state.dir()).and_then(|()| {
+                thread::Builder::new()
+                    .spawn_scoped(scope, move || placed.recv().map_or(Ok(()), |placed| rest(&placed)))
+            });
+            let placed: Arc<[WrittenFile]> = self.place(config, state)?.into();
+            let sync = || placed.iter().try_for_each(WrittenFile::sync_content);
+            let Ok(thread) = thread else {
+                // The system cannot start another thread, so do the same work one after the other.
+                let rest = rest(&placed);
+                return sync().and(rest);
+            };
+            // The thread waits for this message only. If it panicked, `join` below reports it.
+            let _ = hand_over.send(placed.clone());
+            let content = sync();
+            content.and(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
+    }
+
+    fn place(&self, config: &Config, state: &State) -> Result<Vec<WrittenFile>, StateError> {
+        if self.parcel.is_empty() {
+            return Ok(Vec::new());
+        }
+        let unassigned = config.destinations.is_empty().then_some(UNASSIGNED);
+        let names = config.destinations.iter().map(|destination| destination.name.as_str());
+        names.chain(unassigned).map(|name| state.outbox(name).place(&self.parcel)).collect()
+    }
+}
+
+fn noted<'a>(push: &'a Push, verdict: &'a Verdict, repository: &'a str) -> Record<'a> {
+    let update = &push.updates()[verdict.update];
+    Record::Decision(DecisionRecord {
+        push: push.id(),
+        repository: repository.into(),
+        ref_name: update.ref_name().to_text().into(),
+        old_id: update.raw_old_id(),
+        new_id: update.raw_new_id(),
+        outcome: Noted::from(&verdict.outcome),
+        by: verdict.by.as_ref().map(|rule| rule.to_string().into()),
+        why: verdict.outcome.why().into(),
+        missing: verdict.missing.as_ref().map(|err| err.to_string().into()),
+        markers: verdict.markers.iter().map(|made| Marked::of(&made.marker, made.by.to_string())).collect(),
+    })
+}

@@ -1,0 +1,123 @@
+//! The content of a captured push.
+//!
+//! The file holds one line of JSON and then git's standard input byte for byte, because a ref name
+//! may hold any bytes. Both have a checksum.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    StateError,
+    seal::{self, SealCheck},
+};
+use crate::{
+    push::{Push, PushId, Source, lines},
+    sys::fault::{self, Step},
+    sys::time::Timestamp,
+};
+
+/// Maximum number of bytes read from a capture: its first line and the largest standard input.
+pub(super) const MAX_CAPTURE: u64 = lines::MAX_STDIN + (4 << 20);
+
+/// The format that this version writes.
+const FORMAT: u32 = 2;
+
+/// The format from before there were checksums.
+const UNSEALED: u32 = 1;
+
+/// The first line of a capture.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaptureHeader {
+    format: u32,
+    push_id: PushId,
+    time: Timestamp,
+    source: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hook_page: Option<PathBuf>,
+    stdin_bytes: u64,
+    /// CRC-32 of the bytes of standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdin_crc32: Option<String>,
+}
+
+/// The content of a capture.
+#[derive(Debug)]
+pub struct Captured {
+    /// The push.
+    pub push: Push,
+    /// The script of Gitea's Git Hooks page, if the hook ran as that script.
+    pub hook_page: Option<PathBuf>,
+    /// The lines that are not updates; only the first few are kept.
+    pub malformed: Vec<lines::MalformedLine>,
+    /// Number of further malformed lines.
+    pub more_malformed: usize,
+}
+
+/// Returns the first line of the capture of a push.
+pub(super) fn first_line(
+    push_id: PushId,
+    time: Timestamp,
+    source: &Source,
+    hook_page: Option<&Path>,
+    stdin: &[u8],
+) -> Result<Vec<u8>, serde_json::Error> {
+    seal::line(&CaptureHeader {
+        format: FORMAT,
+        push_id,
+        time,
+        source: source.clone(),
+        hook_page: hook_page.map(Path::to_path_buf),
+        stdin_bytes: stdin.len() as u64,
+        stdin_crc32: Some(seal::sum_text(stdin)),
+    })
+}
+
+/// Reads a captured push from the start of its file.
+pub(super) fn read(mut file: &File, path: &Path) -> Result<Captured, StateError> {
+    let mut content = Vec::new();
+    fault::point(Step::Read, path)
+        .and_then(|()| file.by_ref().take(MAX_CAPTURE).read_to_end(&mut content))
+        .and_then(|_| parse(&mut content).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why)))
+        .map_err(|err| StateError::new("read", path, err))
+}
+
+fn parse(content: &mut [u8]) -> Result<Captured, String> {
+    let end = content.iter().position(|byte| *byte == b'\n').ok_or("its first line is incomplete")?;
+    let (first, stdin) = content.split_at_mut(end);
+    let (json, is_sealed) = match seal::check(first) {
+        SealCheck::Whole(json) => (json, true),
+        SealCheck::Unsealed(json) => (json, false),
+        SealCheck::Broken => return Err(format!("its first line is corrupt: {}", seal::Broken)),
+    };
+    let header: CaptureHeader =
+        serde_json::from_slice(json).map_err(|err| format!("its first line is corrupt: {err}"))?;
+    if header.format > FORMAT {
+        return Err(format!(
+            "it has format {}, this version reads up to {FORMAT}; update gitea-lightstep",
+            header.format
+        ));
+    }
+    if header.format != UNSEALED && !(is_sealed && header.stdin_crc32.is_some()) {
+        return Err("its first line is corrupt: it has no checksum".into());
+    }
+    let stdin = &stdin[1..];
+    if stdin.len() as u64 != header.stdin_bytes {
+        return Err(format!("it has {} of {} bytes of standard input", stdin.len(), header.stdin_bytes));
+    }
+    if header.stdin_crc32.is_some_and(|sum| sum != seal::sum_text(stdin)) {
+        return Err(format!("its standard input is corrupt: {}", seal::Broken));
+    }
+    let lines = lines::parse(stdin);
+    Ok(Captured {
+        push: Push::new(header.push_id, header.time, header.source, lines.updates),
+        hook_page: header.hook_page,
+        malformed: lines.malformed,
+        more_malformed: lines.more_malformed,
+    })
+}
