@@ -240,18 +240,19 @@ check_binary() {
 }
 
 # owner_of FILE: puts the first user but root who can replace FILE into $owner: 0 if there is none, and nothing
-# if a group or everybody can.
+# if a group or everybody can, or if FILE is a link. FILE has no link above its last component.
 owner_of() {
     doing="find who can change $1"
-    path=$(readlink -f "$1")
+    path=$1
     while :; do
-        owner=$(stat -c '%u %g %A' "$path")
+        owner=$(stat -c '%u %A' "$path")
         mode=${owner#* }
         owner=${owner%% *}
         [ "$owner" = 0 ] || return 0
         case $mode in
-            *\ d????????[tT]) ;;
-            *\ ????????w? | [!0]*\ ?????w*) owner='' && return ;;
+            d????????[tT]) ;;
+            # The bit of the group is set too if an ACL lets anybody else write.
+            l* | ????????w? | ?????w*) owner='' && return ;;
         esac
         [ "$path" != / ] || return 0
         path=${path%/*}
@@ -276,12 +277,13 @@ run_as() {
 if [ "$action" = uninstall ]; then
     set -- uninstall --system "$@"
     if [ -z "$binary" ] && [ -x "$installed" ]; then
-        binary=$installed
+        # What is checked is what is run.
+        binary=$(cd -- "${installed%/*}" && pwd -P)/${installed##*/}
         owner=$uid
-        [ "$uid" -ne 0 ] || owner_of "$installed"
-        doing="run $installed"
-        [ -n "$owner" ] || fail "users other than root can replace $installed, so root does not run it; name a binary with --binary"
-        if [ "$owner" != "$uid" ]; then run_as "$(stat -c %U "$path")" "$installed" "$@"; fi
+        [ "$uid" -ne 0 ] || owner_of "$binary"
+        doing="run $binary"
+        [ -n "$owner" ] || fail "$binary is a link, or users other than root can replace it, so root does not run it; name a binary with --binary"
+        if [ "$owner" != "$uid" ]; then run_as "$(stat -c %U "$path")" "$binary" "$@"; fi
     else
         find_binary
         [ -n "$binary" ] || fail "$installed does not exist; if the hook is still in Gitea, it does nothing; to remove it, name another binary with --binary"

@@ -132,7 +132,7 @@ impl SystemOptions<'_> {
             has_timer,
             systemd_dir: absolute(&args.systemd_dir)?,
             cron_dir: absolute(&args.cron_dir)?,
-            timer_options: Vec::new(),
+            gitea_paths: Vec::new(),
             hook: None,
             run_user,
             is_purge: self.is_purge,
@@ -140,14 +140,16 @@ impl SystemOptions<'_> {
             is_dry_run: self.is_dry_run,
         };
         let has_hook_timer = !args.no_hook && plan.has_timer && plan.has_timer_place();
-        plan.timer_options = self.gitea.paths(has_hook_timer)?;
+        let paths = self.gitea.paths(has_hook_timer)?.into_iter();
+        plan.gitea_paths =
+            paths.map(|(option, path)| Ok((option, usable(&path)?))).collect::<anyhow::Result<_>>()?;
         plan.hook = (!args.no_hook).then(|| self.hook(&plan, common));
         Ok(plan)
     }
 
     /// Returns the options for `install` and `uninstall` of the hook.
     fn hook(&self, plan: &SystemPlan, common: &Common) -> Vec<OsString> {
-        let paths = plan.timer_options.iter().flat_map(|(option, path)| [option.into(), path.into()]);
+        let paths = plan.gitea_paths.iter().flat_map(|(option, path)| [option.into(), path.into()]);
         let (uid, gid) = (plan.run_user.uid(), plan.run_user.gid());
         let user = self.gitea.named_user().map(|_| ["--run-user".into(), format!("{uid}:{gid}").into()]);
         paths.chain(user.into_iter().flatten()).chain(common.words()).collect()
@@ -155,11 +157,22 @@ impl SystemOptions<'_> {
 
     /// Returns Gitea's user: this one, unless it is root. A removal also recognises it by its files.
     fn run_user(&self, installed: &Path, state_dir: &Path) -> anyhow::Result<RunUser> {
+        let named = self.gitea.named_user().map(|name| {
+            let user = RunUser::named(name);
+            user.or_else(|err| in_directory(name).ok_or(err))
+        });
+        let named = named.transpose()?;
         if !geteuid().is_root() {
-            return Ok(RunUser::with_ids(geteuid().as_raw(), getegid().as_raw()));
+            let own = RunUser::with_ids(geteuid().as_raw(), getegid().as_raw());
+            if let Some(other) = named.filter(|user| user.uid() != own.uid()) {
+                bail!(
+                    "--run-user: this runs as `{own}` and cannot act as `{other}`; run it as root or as `{other}`"
+                );
+            }
+            return Ok(own);
         }
-        if let Some(name) = self.gitea.named_user() {
-            return Ok(RunUser::named(name).or_else(|err| in_directory(name).ok_or(err))?);
+        if let Some(user) = named {
+            return Ok(user);
         }
         let owner = |path: &Path| {
             let file = std::fs::metadata(path).ok().filter(|file| self.is_removal && file.uid() != 0)?;

@@ -102,7 +102,7 @@ impl Gitea {
     /// If the user cannot be determined.
     pub fn user(&self) -> Result<RunUser, UserError> {
         if let Some(name) = &self.run_user {
-            return RunUser::named(name).map_err(|err| UserError::Unknown(self.config.clone(), err));
+            return RunUser::in_app_ini(name).map_err(|err| UserError::Unknown(self.config.clone(), err));
         }
         let (uid, gid) = self.ownership.owner();
         if uid != 0 {

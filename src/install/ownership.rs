@@ -173,6 +173,21 @@ impl Ownership {
         self.parts.last().map_or((0, 0), |part| (part.owner, part.group))
     }
 
+    /// Returns true if this user owns a component of the path.
+    pub(super) fn is_any_owned_by(&self, uid: u32) -> bool {
+        self.parts.iter().any(|part| part.owner == uid)
+    }
+
+    /// Returns the directories in which whoever may write can replace the next component, and the
+    /// last one, in which they can create entries.
+    pub(super) fn dirs_open_to_writers(&self) -> impl Iterator<Item = &Path> {
+        let last = self.parts.len().saturating_sub(1);
+        let is_open = move |(nth, part): &(usize, &PathComponent)| {
+            part.kind == FileType::Directory && (*nth == last || !part.is_sticky_dir())
+        };
+        self.parts.iter().enumerate().filter(is_open).map(|(_, part)| &*part.path)
+    }
+
     /// Checks that only root and this user can change the file.
     ///
     /// # Errors
@@ -255,6 +270,11 @@ impl PathComponent {
         })
     }
 
+    /// Returns true for a directory in which only the owner of an entry can replace it.
+    fn is_sticky_dir(&self) -> bool {
+        self.kind == FileType::Directory && self.mode & STICKY != 0
+    }
+
     /// Returns how a user other than root and `user` can change this component, if one can.
     fn exposed_to_others(&self, user: &RunUser) -> Option<ExposedKind> {
         if self.owner != 0 && self.owner != user.uid() {
@@ -263,9 +283,8 @@ impl PathComponent {
         if let Some(provider) = self.provider.filter(|provider| *provider != 0 && *provider != user.uid()) {
             return Some(ExposedKind::Owner(RunUser::with_ids(provider, self.group).to_string()));
         }
-        // Links have no permissions. In a sticky directory only the owner can replace an entry.
-        let is_sticky = self.kind == FileType::Directory && self.mode & STICKY != 0;
-        if self.kind == FileType::Symlink || is_sticky {
+        // Links have no permissions.
+        if self.kind == FileType::Symlink || self.is_sticky_dir() {
             return None;
         }
         let by_group = self.mode & GROUP_MAY_WRITE != 0

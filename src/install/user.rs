@@ -55,12 +55,24 @@ impl fmt::Display for RunUser {
 }
 
 impl RunUser {
-    /// Finds a user by the value of `--run-user` or `RUN_USER`: a name, or `UID[:GID]`.
+    /// Finds a user by the value of `--run-user`: a name, or `UID[:GID]`.
     ///
     /// # Errors
     /// If there is no user with that name.
     pub fn named(name: &str) -> Result<Self, UnknownUser> {
         Self::look_up(name, &users()).ok_or_else(|| UnknownUser(name.into()))
+    }
+
+    /// Finds a user by the value of `RUN_USER`. Unlike `--run-user` it cannot choose the group,
+    /// because Gitea's user may be able to change the file.
+    ///
+    /// # Errors
+    /// If there is no user with that name.
+    pub fn in_app_ini(name: &str) -> Result<Self, UnknownUser> {
+        if name.contains(':') {
+            return Err(UnknownUser(name.into()));
+        }
+        Self::named(name)
     }
 
     /// Returns the user with these IDs, even if it has no name.

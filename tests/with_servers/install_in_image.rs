@@ -11,8 +11,8 @@ use std::{
 };
 
 use crate::support::{
-    BINARY, Ran, Sandbox,
-    host::{is_root, walk, which},
+    BINARY, Ran, Sandbox, assert_root,
+    host::{walk, which},
     manifest_dir,
 };
 
@@ -96,9 +96,7 @@ impl Image {
 
 #[test]
 fn container_installation_uses_only_the_data_volume() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     // Gitea's two images, and the rootless image as the Kubernetes chart runs it.
     for (uid, volume, owner, mode) in
         [(0, "data", 0, 0o755), (GIT, "var/lib/gitea", GIT, 0o755), (GIT, "data", GIT, 0o2775)]
@@ -142,9 +140,7 @@ fn container_installation_uses_only_the_data_volume() {
 
 #[test]
 fn run_user_is_read_from_app_ini() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let image = Image::new();
     image.dir("var/lib/gitea", GIT, 0o755);
     image.dir("etc/gitea", 0, 0o755);
@@ -166,9 +162,7 @@ fn run_user_is_read_from_app_ini() {
 
 #[test]
 fn process_of_another_user_is_not_used_to_find_gitea() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let image = Image::new();
     image.dir("var/lib/gitea", GIT, 0o755);
     image.dir("etc/gitea", 0, 0o755);
@@ -187,7 +181,8 @@ fn process_of_another_user_is_not_used_to_find_gitea() {
         chown(image.path(name), Some(1), Some(1)).expect("an owner");
     }
     let process = "{ POSIXLY_CORRECT=1 setpriv --reuid 1 --regid 1 --clear-groups \
-                   bash -c 'exec -a gitea yes web --config /theirs/app.ini' | sleep 5 & sleep 0.3; }";
+                   bash -c 'exec -a gitea yes web --config /theirs/app.ini' | sleep 5 & \
+                   until grep -aqs '^gitea.web.--config./theirs/app.ini' /proc/[0-9]*/cmdline; do sleep 0.01; done; }";
     let ran = image.install_on(process, 0, &["--timer"]);
     assert!(ran.succeeded().stdout.contains("/etc/gitea/app.ini, user git"), "{}", ran.stdout);
     assert_eq!(image.read("tmp/ran"), "");
@@ -202,9 +197,7 @@ fn process_of_another_user_is_not_used_to_find_gitea() {
 
 #[test]
 fn busybox_crontab_keeps_other_entries() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     for lines in ["", "# mine\n0 3 * * *\tbackup 100%\n"] {
         let image = Image::new();
         image.dir("etc/crontabs", 0, 0o755);
@@ -251,10 +244,31 @@ fn busybox_crontab_keeps_other_entries() {
 }
 
 #[test]
-fn systemd_timers_are_started_and_stopped() {
-    if !is_root() {
-        return;
+fn timer_of_root_is_reported_by_a_removal_that_cannot_remove_it() {
+    assert_root();
+    for dir in ["etc/cron.d", "run/systemd/system"] {
+        let image = Image::new();
+        image.dir(dir, 0, 0o755);
+        image.dir("etc/systemd/system", 0, 0o755);
+        image.dir("home/git", GIT, 0o755);
+        image.sandbox.executable("image/bin/systemctl", "#!/bin/sh\n");
+        let git = ["--no-hook", "--prefix", "/home/git/usr", "--config", "/home/git/config.toml"];
+        let state = ["--state-dir", "/home/git/state"];
+        image.install(GIT, &[&git[..], &state].concat()).succeeded();
+        image.install(0, &[&git[..], &state, &["--timer", "--run-user", "git"]].concat()).succeeded();
+        let ran = image.install(GIT, &[&git[..], &["--uninstall"]].concat());
+        assert_eq!(ran.code, Some(1), "{dir}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("still runs this binary; remove it as root"), "{dir}: {}", ran.stderr);
+        // It does not run the binary of another installation.
+        let other = ["--no-hook", "--prefix", "/home/git/usr2", "--config", "/home/git/config.toml"];
+        image.install(GIT, &[&other[..], &state].concat()).succeeded();
+        image.install(GIT, &[&other[..], &["--uninstall"]].concat()).succeeded();
     }
+}
+
+#[test]
+fn systemd_timers_are_started_and_stopped() {
+    assert_root();
     let image = Image::new();
     image.dir("run/systemd/system", 0, 0o755);
     image.dir("etc/systemd/system", 0, 0o755);
@@ -305,9 +319,7 @@ fn systemd_timers_are_started_and_stopped() {
 
 #[test]
 fn noexec_mount_is_reported() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let image = Image::new();
     image.dir("noexec", 0, 0o755);
     let mount = "mkdir noexec/bin && mount --bind noexec noexec && mount -o remount,bind,noexec noexec";

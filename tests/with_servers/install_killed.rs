@@ -54,6 +54,17 @@ enum Task {
     FirstInstallation,
     Upgrade,
     Removal,
+    Purge,
+}
+
+impl Task {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::FirstInstallation | Self::Upgrade => &[],
+            Self::Removal => &["--uninstall"],
+            Self::Purge => &["--uninstall", "--purge", "--yes"],
+        }
+    }
 }
 
 /// The place of a fault.
@@ -133,7 +144,7 @@ impl Stopping {
         command.arg(self.host.sandbox.path("script/install.sh")).args(self.host.places());
         command.args(["--binary", &self.binary.0, "--sha256", &self.binary.1]);
         command.args(["--cron-dir", &self.host.text("srv/cron")]);
-        command.args((self.task == Task::Removal).then_some("--uninstall"));
+        command.args(self.task.options());
         command.env("PATH", &shims).env("SHIMS", &shims).env("HOW", how);
         match at {
             At::Nowhere => {}
@@ -295,6 +306,11 @@ fn failed_upgrade_is_rolled_back() {
 #[test]
 fn killed_removal_is_completed_by_the_next_run() {
     Stopping::new(Task::Removal).killed();
+}
+
+#[test]
+fn killed_purge_is_completed_by_the_next_run() {
+    Stopping::new(Task::Purge).killed();
 }
 
 #[test]

@@ -3,12 +3,12 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
 };
 
 use crate::support::{
-    BINARY, SHELLS,
+    BINARY, SHELLS, assert_root,
     host::{Host, Who, is_root, which},
     manifest_dir,
 };
@@ -375,72 +375,6 @@ fn files_on_a_data_volume_belong_to_its_owner() {
 }
 
 #[test]
-fn root_does_not_follow_links_of_the_run_user() {
-    if !is_root() {
-        return;
-    }
-    for shell in SHELLS {
-        let host = host_for(Who::Root);
-        let binary = host.stand_in("one/gitea-lightstep", "one");
-        for dir in ["srv/usr/bin", "srv/etc", "srv/var", "of-root"] {
-            fs::create_dir_all(host.place(dir)).expect("a directory");
-        }
-        fs::write(host.place("of-root/passwd"), "root\n").expect("written");
-        host.give_to_run_user(&host.place("srv"));
-        for link in ["srv/usr/bin/gitea-lightstep", "srv/etc/config.toml"] {
-            symlink(host.place("of-root/passwd"), host.place(link)).expect("a link");
-        }
-        symlink(host.place("of-root"), host.place("srv/var/state")).expect("a link");
-        let of_root = || {
-            host.listing(true).into_iter().filter(|(path, _)| path.starts_with("of-root")).collect::<Vec<_>>()
-        };
-        let before = of_root();
-        let ran = host.install(Who::Root, shell, &["--binary", &binary]);
-        assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
-        assert!(
-            ran.stderr.contains("needs attention"),
-            "an invalid configuration needs attention: {}",
-            ran.stderr
-        );
-        assert_eq!(of_root(), before);
-
-        for link in ["srv/etc/config.toml", "srv/var/state"] {
-            fs::remove_file(host.place(link)).expect("the link can be removed");
-        }
-        let ran = host.install(Who::Root, shell, &["--binary", &binary]);
-        assert!(ran.succeeded().stderr.contains("may write to"), "{}", ran.stderr);
-        assert_eq!(of_root(), before);
-        assert_eq!(owner_of(&host.place("srv/usr/bin/gitea-lightstep")).0, host.user.uid);
-    }
-}
-
-#[test]
-fn root_does_not_run_files_of_the_run_user() {
-    if !is_root() {
-        return;
-    }
-    for shell in SHELLS {
-        let host = host_for(Who::RunUser);
-        host.install(Who::RunUser, shell, &["--binary", &host.stand_in("one/gitea-lightstep", "one")])
-            .succeeded();
-        // An attacker with the rights of Gitea's user replaced the binary and waits for root to run
-        // it.
-        let log = host.sandbox.path("tmp/who");
-        let real = host.real_binary();
-        let trap = format!("#!/bin/sh\nid -u >>'{}'\nexec '{}' \"$@\"\n", log.display(), real.display());
-        let installed = host.place("srv/usr/bin/gitea-lightstep");
-        fs::write(&installed, trap).expect("written");
-        let two = host.stand_in("two/gitea-lightstep", "two");
-        let ran = host.install(Who::Root, shell, &["--binary", &two, "--dry-run"]);
-        assert!(ran.succeeded().stdout.contains("(replaced)"), "{}", ran.stdout);
-        let ran = host.install(Who::Root, shell, &["--uninstall"]);
-        ran.succeeded();
-        let who = fs::read_to_string(&log).expect("the program ran and wrote its log");
-        assert!(who.lines().all(|uid| uid == host.user.uid.to_string()), "{who}");
-    }
-}
-
-#[test]
 fn callers_path_and_foreign_binaries_are_not_used() {
     let who = Who::everybody()[0];
     let host = host_for(who);
@@ -459,9 +393,7 @@ fn callers_path_and_foreign_binaries_are_not_used() {
         host.sandbox.run(&mut command, b"").succeeded();
         assert!(!log.exists(), "{}", fs::read_to_string(log).unwrap_or_default());
     }
-    if !is_root() {
-        return;
-    }
+    assert_root();
     // In a shared directory such as /tmp, another user may have placed a binary next to the script.
     let shared = host.place("shared");
     fs::create_dir(&shared).expect("a directory");

@@ -12,6 +12,7 @@ mod conventions; // docs/attributes.md and the registry of the semantic conventi
 mod git_home; // a .gitconfig that is a mount point
 mod golden_tests; // the JUnit output of the test subcommand
 mod hang; // a named pipe in place of the configuration
+mod install_attacks; // install.sh run by root among planted links and files
 mod install_in_image; // install.sh in containers, with crond and with systemd
 mod install_killed; // install.sh interrupted at every step
 mod install_sh; // install.sh under dash and busybox ash

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::{
-    Ran, SHELLS,
+    Ran, SHELLS, assert_root,
     host::{Host, Who, is_root},
 };
 
@@ -201,9 +201,7 @@ fn in_its_own_place(broken: &Broken, command: &Command, etc: Option<&Path>) -> R
 
 #[test]
 fn captures_of_an_older_hook_in_the_default_directory_are_imported() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let broken = Broken::new();
     let host = &broken.host;
     let default = host.place("varlib/gitea-lightstep");

@@ -5,8 +5,7 @@
 //! for each thread, and the standard library's file operations stay in theirs.
 
 use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    io,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -21,11 +20,9 @@ use rustix::{
 
 use super::SAFE_PATH;
 use crate::{
-    install::{RunUser, bare},
+    install::{RunUser, bare, ownership::Ownership},
     text,
 };
-
-const STICKY: u32 = 0o1000;
 
 /// The user that makes a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +43,12 @@ pub(super) struct Actors {
 }
 
 impl Actors {
-    pub fn new(user: &RunUser) -> Self {
+    /// # Errors
+    /// If the groups of Gitea's user cannot be determined.
+    pub fn new(user: &RunUser) -> anyhow::Result<Self> {
         let is_root = geteuid().is_root();
-        let groups = user.name().filter(|_| is_root).map(groups_of).unwrap_or_default();
-        Self { user: user.clone(), groups, is_root }
+        let groups = user.name().filter(|_| is_root).map(groups_of).transpose()?.unwrap_or_default();
+        Ok(Self { user: user.clone(), groups, is_root })
     }
 
     pub fn user(&self) -> &RunUser {
@@ -93,14 +92,14 @@ impl Actors {
 
     /// Returns the user that creates or replaces files in `dir`, which may not exist yet.
     pub fn writer_of(&self, dir: &Path) -> anyhow::Result<Actor> {
-        let near = nearest(dir).with_context(|| format!("failed to inspect `{}`", text::path(dir)))?;
+        let near = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
         if !self.is_root {
-            if access(&near, Access::WRITE_OK).is_err() {
+            if access(near, Access::WRITE_OK).is_err() {
                 bail!(
                     "{} cannot write to `{}`; run this as root, or choose other paths with --prefix, \
                      --config, --state-dir or --container",
                     self.user,
-                    text::path(&near)
+                    text::path(near)
                 );
             }
             return Ok(Actor::Caller);
@@ -108,34 +107,31 @@ impl Actors {
         if self.user.uid() == 0 {
             return Ok(Actor::Caller);
         }
-        let uid = self.user.uid();
-        let may_replace = || {
-            for (nth, dir) in near.ancestors().enumerate() {
-                let metadata = fs::metadata(dir)?;
-                // In a sticky directory only the owner can replace an entry.
-                let is_guarded = nth > 0 && metadata.permissions().mode() & STICKY != 0;
-                if metadata.uid() == uid || (!is_guarded && access(dir, Access::WRITE_OK).is_ok()) {
-                    return Ok(Actor::RunUser);
-                }
-            }
-            Ok(Actor::Caller)
-        };
-        self.run(Actor::RunUser, may_replace).with_context(|| {
-            format!("failed to check as `{}` who may write to `{}`", self.user, text::path(&near))
-        })
+        let failed = || format!("failed to check who may write to `{}`", text::path(near));
+        // The links in the path count too: who replaces one decides where root writes.
+        let ownership = Ownership::of(near).with_context(failed)?;
+        if ownership.is_any_owned_by(self.user.uid()) {
+            return Ok(Actor::RunUser);
+        }
+        let open_dirs: Vec<PathBuf> = ownership.dirs_open_to_writers().map(Into::into).collect();
+        let may_write = || Ok(open_dirs.iter().any(|dir| access(dir, Access::WRITE_OK).is_ok()));
+        let may_write = self.run(Actor::RunUser, may_write).with_context(failed)?;
+        Ok(if may_write { Actor::RunUser } else { Actor::Caller })
     }
 }
 
-/// Returns the nearest existing directory at or above `dir`, without links.
-fn nearest(dir: &Path) -> io::Result<PathBuf> {
-    let found = dir.ancestors().find(|dir| dir.is_dir());
-    fs::canonicalize(found.unwrap_or(Path::new("/")))
-}
-
 /// Returns the groups of a user. `id` also knows those from a directory service.
-fn groups_of(name: &str) -> Vec<Gid> {
-    let output = Command::new("id").args(["-G", name]).env("PATH", SAFE_PATH).output();
-    let stdout = output.map(|output| output.stdout).unwrap_or_default();
-    let ids = String::from_utf8_lossy(&stdout);
-    ids.split_whitespace().filter_map(|id| id.parse().ok()).map(Gid::from_raw).collect()
+fn groups_of(name: &str) -> anyhow::Result<Vec<Gid>> {
+    let output = Command::new("id")
+        .args(["-G", name])
+        .env("PATH", SAFE_PATH)
+        .output()
+        .with_context(|| format!("failed to run `id -G {name}`"))?;
+    if !output.status.success() {
+        bail!("`id -G {name}` ended with {}, so the groups of `{name}` are unknown", output.status);
+    }
+    let ids = String::from_utf8_lossy(&output.stdout);
+    ids.split_whitespace()
+        .map(|id| id.parse().map(Gid::from_raw).with_context(|| format!("`id -G {name}` printed `{id}`")))
+        .collect()
 }

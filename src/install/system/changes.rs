@@ -72,14 +72,14 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub fn new(user: &RunUser) -> Self {
-        Self {
-            actors: Actors::new(user),
+    pub fn new(user: &RunUser) -> anyhow::Result<Self> {
+        Ok(Self {
+            actors: Actors::new(user)?,
             doing: "start".into(),
             undo: Vec::new(),
             kept: Vec::new(),
             last: Vec::new(),
-        }
+        })
     }
 
     /// Records how to undo the next step.
@@ -95,10 +95,7 @@ impl Changes {
     /// Passes a fault point, and fails if a signal has asked this run to stop.
     pub fn pass(&self, step: Step, path: &Path) -> anyhow::Result<()> {
         fault::point(step, path).with_context(|| self.failed())?;
-        match signals::stop() {
-            Some(signal) => Err(Stopped(signal).into()),
-            None => Ok(()),
-        }
+        stop_if_asked()
     }
 
     /// Returns the beginning of an error about the current step.
@@ -328,6 +325,15 @@ impl Changes {
         if is_undone {
             console.tell("all changes were undone");
         }
+    }
+}
+
+/// Fails if a signal has asked this run to stop. A signal from the terminal also ends a program that
+/// the run has started, so the failure of a program is believed only after this.
+pub(super) fn stop_if_asked() -> anyhow::Result<()> {
+    match signals::stop() {
+        Some(signal) => Err(Stopped(signal).into()),
+        None => Ok(()),
     }
 }
 

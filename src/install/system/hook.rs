@@ -11,7 +11,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{Run, actors::Actor};
+use super::{
+    Run,
+    actors::Actor,
+    changes::{exists, stop_if_asked},
+};
 use crate::sys::{child, fault::Step};
 
 impl Run<'_> {
@@ -34,6 +38,7 @@ impl Run<'_> {
         self.changes.pass(Step::Program, Path::new("uninstall"))?;
         let mut command = self.hook(options, &["uninstall", "--dry-run", "--json"]);
         let output = command.stderr(Stdio::inherit()).output().context(FAILED)?;
+        stop_if_asked()?;
         let json: Value = serde_json::from_slice(&output.stdout).context(FAILED)?;
         let is_changed = |key: &str| {
             let changed = &json[key]["changed"];
@@ -56,8 +61,7 @@ impl Run<'_> {
             self.console.say(answer)?;
         }
         if !output.status.success() {
-            // A signal from the terminal ends both processes.
-            self.changes.pass(Step::Program, Path::new(words[0]))?;
+            stop_if_asked()?;
             if answer.is_empty() {
                 bail!(
                     "the hook could not be {verb} Gitea; see the error above, or skip the hook with --no-hook"
@@ -99,9 +103,11 @@ impl Run<'_> {
         if self.is_hooked(options)? && !self.plan.is_dry_run {
             self.note_hook(options, "install");
         }
+        let is_purge = self.plan.is_purge && exists(&self.plan.config);
         let flags = [
-            (self.plan.is_purge, "--purge"),
-            (self.plan.is_confirmed, "--yes"),
+            // A run that was killed has purged the state before it removed the configuration.
+            (is_purge, "--purge"),
+            (is_purge && self.plan.is_confirmed, "--yes"),
             (self.plan.is_dry_run, "--dry-run"),
         ];
         let flags = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag);

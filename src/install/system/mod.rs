@@ -23,10 +23,10 @@ use sha2::{Digest as _, Sha256};
 
 use self::{
     actors::Actor,
-    changes::{Changes, Stopped, exists},
+    changes::{Changes, Stopped, exists, stop_if_asked},
     timer::TimerPlace,
 };
-use super::{RunUser, check, run};
+use super::{RunUser, check, dirfd, run};
 use crate::{config, sys::fault::Step, text};
 
 /// `PATH` of the system's own programs.
@@ -72,7 +72,7 @@ pub struct SystemPlan {
     /// Directory for a file of cron.
     pub cron_dir: Option<PathBuf>,
     /// Options with paths for `install` and `uninstall` of the hook, which the timer uses too.
-    pub timer_options: Vec<(&'static str, PathBuf)>,
+    pub gitea_paths: Vec<(&'static str, PathBuf)>,
     /// Options for `install` and `uninstall` of the hook, or `None` to leave the hook alone.
     pub hook: Option<Vec<OsString>>,
     /// Gitea's user.
@@ -134,7 +134,13 @@ impl<'a> Run<'a> {
         work: fn(&mut Self) -> anyhow::Result<()>,
     ) -> SystemOutcome {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        let changes = Changes::new(&plan.run_user);
+        let changes = match Changes::new(&plan.run_user) {
+            Ok(changes) => changes,
+            Err(err) => {
+                console.tell(&format!("{err:#}"));
+                return SystemOutcome::NeedsAttention;
+            }
+        };
         let timer = TimerPlace::find(plan, changes.actors.is_root());
         let mut run = Self { plan, console, changes, timer, has_found: false };
         match work(&mut run) {
@@ -206,6 +212,7 @@ impl<'a> Run<'a> {
         }
         self.changes.sweep(&installed)?;
         let had_check = how == "replaced" && self.check(&installed).is_ok_and(|(accepts, _)| accepts);
+        stop_if_asked()?;
         if how != "unchanged" {
             let staged = self.changes.stage(&installed, 0o755, None, &bytes)?;
             self.changes.place(&staged)?;
@@ -227,8 +234,12 @@ impl<'a> Run<'a> {
 
     /// Returns true if the installed file has this content.
     fn is_same(&self, installed: &Path, old: &fs::Metadata, bytes: &[u8]) -> bool {
-        let read = || self.changes.pass(Step::Read, installed).is_ok().then(|| fs::read(installed).ok());
-        old.is_file() && old.len() == bytes.len() as u64 && read().flatten().as_deref() == Some(bytes)
+        let read = || {
+            self.changes.pass(Step::Read, installed).ok()?;
+            // Gitea's user may be able to replace it by now, for example by a FIFO.
+            dirfd::read_file(installed, bytes.len() as u64).ok()
+        };
+        old.is_file() && old.len() == bytes.len() as u64 && read().as_deref() == Some(bytes)
     }
 
     /// Installs the configuration if there is none. Returns its state directory, if it has one.
@@ -306,6 +317,7 @@ impl<'a> Run<'a> {
         self.changes.doing = format!("check `{config}`");
         self.changes.pass(Step::Program, &installed)?;
         let version = run(self.changes.actors.command(&installed).arg("--version"), PATIENCE);
+        stop_if_asked()?;
         if !version.is_ok_and(|output| output.is_success) {
             self.console.tell(&format!(
                 "{0} cannot run `{1}`: its file system is mounted noexec, or {0} may not enter a directory \
@@ -316,7 +328,9 @@ impl<'a> Run<'a> {
             ));
             return Ok(false);
         }
-        let (accepts, answer) = self.check(&installed).with_context(|| self.changes.failed())?;
+        let checked = self.check(&installed);
+        stop_if_asked()?;
+        let (accepts, answer) = checked.with_context(|| self.changes.failed())?;
         if !accepts && had_check {
             bail!("the new binary rejects `{config}`, which the old binary accepted:\n{answer}");
         }
@@ -346,8 +360,7 @@ impl<'a> Run<'a> {
         } else {
             text::shell(&plan.installed())
         };
-        let named =
-            plan.timer_options.iter().find(|(option, _)| ["--gitea-config", "--root"].contains(option));
+        let named = plan.gitea_paths.iter().find(|(option, _)| ["--gitea-config", "--root"].contains(option));
         let gitea =
             named.map(|(option, path)| format!(" {option} {}", text::shell(path))).unwrap_or_default();
         let token = plan.config.with_file_name("token");

@@ -11,7 +11,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use bstr::ByteSlice as _;
 
-use super::{Run, SAFE_PATH, SystemPlan, actors::Actor, changes::exists};
+use super::{
+    Run, SAFE_PATH, SystemPlan,
+    actors::Actor,
+    changes::{exists, stop_if_asked},
+};
 use crate::{
     install::{command::sh_quoted, dirfd},
     sys::fault::Step,
@@ -60,6 +64,10 @@ pub(super) enum TimerPlace {
     Crontab(PathBuf),
 }
 
+/// Where root installs the timer by default.
+const SYSTEMD_DIR: &str = "/etc/systemd/system";
+const CRON_FILE: &str = "/etc/cron.d/gitea-lightstep";
+
 impl TimerPlace {
     pub fn find(plan: &SystemPlan, is_root: bool) -> Self {
         let is_dir = |dir: &str| Path::new(dir).is_dir();
@@ -70,9 +78,9 @@ impl TimerPlace {
         } else if plan.data_dir.is_some() || !is_root {
             Self::None
         } else if is_dir("/run/systemd/system") {
-            Self::Units("/etc/systemd/system".into(), true)
+            Self::Units(SYSTEMD_DIR.into(), true)
         } else if is_dir("/etc/cron.d") {
-            Self::CronFile("/etc/cron.d/gitea-lightstep".into())
+            Self::CronFile(CRON_FILE.into())
         } else if let Some(name) = plan.run_user.name().filter(|_| is_dir("/etc/crontabs")) {
             Self::Crontab(Path::new("/etc/crontabs").join(name))
         } else {
@@ -125,7 +133,8 @@ impl Run<'_> {
         };
         // Here systemd removes the quotes and expands nothing but its specifiers.
         let protection = match state_dir.map(|dir| dir.as_os_str().as_bytes()) {
-            Some(dir) if dir.find_byteset(b"\"\\").is_none() => {
+            // Gitea's user may be able to change the configuration, which names this directory.
+            Some(dir) if !dir.iter().any(|byte| byte.is_ascii_control() || b"\"\\".contains(byte)) => {
                 [b"ProtectSystem=strict\nReadWritePaths=\"-", &*dir.replace("%", "%%"), b"\""].concat()
             }
             _ => b"ProtectSystem=full".to_vec(),
@@ -172,7 +181,10 @@ impl Run<'_> {
     /// Removes the timer.
     pub fn take_timer(&mut self) -> anyhow::Result<()> {
         match self.timer.clone() {
-            TimerPlace::None => Ok(()),
+            TimerPlace::None => {
+                self.mention_timer_of_root();
+                Ok(())
+            }
             TimerPlace::Units(dir, is_live) => {
                 for (name, _) in UNITS {
                     self.take_unit(&dir.join(name), is_live.then_some(name))?;
@@ -199,6 +211,22 @@ impl Run<'_> {
                 } else {
                     self.put_text(&file, mode_of(&file)?, &text)
                 }
+            }
+        }
+    }
+
+    /// Reports a timer that root installed for this binary, which only root can remove.
+    fn mention_timer_of_root(&mut self) {
+        let installed = self.plan.installed();
+        for file in [Path::new(SYSTEMD_DIR).join("gitea-lightstep-deliver.service"), CRON_FILE.into()] {
+            let text = dirfd::read_file(&file, MAX_FILE).unwrap_or_default();
+            let is_ours = text.lines().next() == Some(MADE_BY.as_bytes());
+            if is_ours && text.contains_str(installed.as_os_str().as_bytes()) {
+                self.has_found = true;
+                self.console.tell(&format!(
+                    "`{}` still runs this binary; remove it as root with install.sh --uninstall --no-hook",
+                    text::path(&file)
+                ));
             }
         }
     }
@@ -299,7 +327,7 @@ impl Run<'_> {
         let installed = self.plan.installed();
         let mut options =
             [b"--config ", &*quote(&self.plan.config), b" --binary ", &quote(&installed)].concat();
-        for (option, path) in &self.plan.timer_options {
+        for (option, path) in &self.plan.gitea_paths {
             options.extend_from_slice(&[b" ", option.as_bytes(), b" ", &*quote(path)].concat());
         }
         options
@@ -308,7 +336,10 @@ impl Run<'_> {
     fn systemctl(&mut self, doing: &str, args: &[&str]) -> anyhow::Result<()> {
         self.changes.doing = doing.into();
         self.changes.pass(Step::Program, Path::new("systemctl"))?;
-        systemctl(args).with_context(|| self.changes.failed())
+        systemctl(args).or_else(|err| {
+            stop_if_asked()?;
+            Err(err).with_context(|| self.changes.failed())
+        })
     }
 }
 

@@ -11,3 +11,9 @@ pub use crate::shared::*;
 
 /// The shells that install.sh is tested with: those of Debian and of Gitea's images.
 pub const SHELLS: [&[&str]; 2] = [&["dash"], &["busybox", "ash"]];
+
+/// Stops a test that has to switch users.
+#[track_caller]
+pub fn assert_root() {
+    assert!(host::is_root(), "this test switches users; run it as root");
+}
