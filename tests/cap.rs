@@ -124,3 +124,39 @@ fn spool_without_a_destination_is_capped_by_a_push() {
     wait_until("the spool is capped", || sandbox.files("outbox/unassigned/new").len() == 5);
     assert_eq!(kinds(&sandbox, "unassigned"), (5, 2), "the oldest change is dropped, and no release");
 }
+
+#[test]
+fn capture_left_without_a_destination_is_decided_by_the_next_push() {
+    let sandbox = Sandbox::new();
+    // A file in place of the directory prevents all writes to the outbox.
+    sandbox.write("state/outbox", "");
+    pushes(&sandbox, 1);
+    sandbox.wait_for_deliverers_to_end();
+    assert_ne!(sandbox.files("inbox"), [""; 0]);
+    std::fs::remove_file(sandbox.state().join("outbox")).expect("remove the file");
+    // This push makes no marker of its own.
+    sandbox.push(&["HEAD:refs/heads/topic"]).succeeded();
+    wait_until("the capture is decided", || sandbox.files("inbox").is_empty());
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!(kinds(&sandbox, "unassigned"), (1, 1));
+}
+
+#[test]
+fn what_waits_without_a_destination_is_merged_by_a_push() {
+    for mode in ["", "[delivery]\nmode = \"inline\"\n"] {
+        let sandbox = Sandbox::new();
+        sandbox.configure(&format!("{mode}[spool]\nmerge_at = 4\n"));
+        let waiting = || sandbox.files("outbox/unassigned/new").len();
+        let commit = sandbox.commit("One of four", &[]);
+        sandbox.push(&["HEAD:refs/heads/elsewhere"]).succeeded();
+        let line = format!("{} {commit} refs/heads/main\n", "0".repeat(commit.len()));
+        for nth in 1..=3 {
+            sandbox.hook(line.as_bytes()).succeeded();
+            assert_eq!((waiting(), sandbox.deliverer()), (nth, None), "{mode}: nothing to do");
+        }
+        sandbox.hook(line.as_bytes()).succeeded();
+        wait_until("the files are merged", || waiting() == 1);
+        sandbox.wait_for_deliverers_to_end();
+        assert_eq!(kinds(&sandbox, "unassigned"), (4, 0), "{mode}");
+    }
+}

@@ -81,9 +81,9 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         Worker::This(subject) => subject,
         Worker::Other(ending) => return Ok(ending),
     };
-    let state = match args.purge.then(|| meant_state(args, common, terminal)).transpose()? {
-        Some(Err(ending)) => return Ok(ending),
-        Some(Ok(state)) => Some(state),
+    let state = match args.purge.then(|| confirm_purge(args, common, terminal)).transpose()? {
+        Some(Purge::Declined(completion)) => return Ok(completion),
+        Some(Purge::Confirmed(state)) => Some(state),
         None => None,
     };
     let walking = Walking::default();
@@ -102,13 +102,15 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
     told.print(args.json, terminal)
 }
 
-/// Returns the state directory to remove. Asks for confirmation first if it holds entries, unless
-/// `--yes` or `--dry-run` was given.
-fn meant_state(
-    args: &UninstallArgs,
-    common: &Common,
-    terminal: &Terminal,
-) -> anyhow::Result<Result<State, Completion>> {
+/// The answer to the question whether to remove the state directory.
+enum Purge {
+    Confirmed(State),
+    Declined(Completion),
+}
+
+/// Finds the state directory to remove. Asks for confirmation if it holds entries, unless `--yes` or
+/// `--dry-run` was given.
+fn confirm_purge(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Purge> {
     let config = common.load()?;
     let state = super::own_state(&config, "uninstall --purge")?;
     let (mut waiting, mut dead) = (0, 0);
@@ -120,7 +122,7 @@ fn meant_state(
         anyhow::Ok(())
     })?;
     if args.yes || args.dry_run || waiting + dead == 0 {
-        return Ok(Ok(state));
+        return Ok(Purge::Confirmed(state));
     }
     let backlog = format!(
         "`{}` holds {waiting} {} that {} not delivered and {}",
@@ -130,16 +132,16 @@ fn meant_state(
         text::count(dead, "dead letter"),
     );
     match terminal.asks(format_args!("{backlog}; permanently remove them and the journal?")) {
-        Some(true) => Ok(Ok(state)),
+        Some(true) => Ok(Purge::Confirmed(state)),
         Some(false) => {
             terminal.message("nothing was changed");
-            Ok(Err(Completion::Found))
+            Ok(Purge::Declined(Completion::Found))
         }
         None => {
             terminal.message(format_args!(
                 "{backlog}, which --purge would permanently remove; confirm with --yes"
             ));
-            Ok(Err(Completion::Misused))
+            Ok(Purge::Declined(Completion::Misused))
         }
     }
 }

@@ -248,7 +248,7 @@ impl BatchFile {
         let unwritable = |err| StateError::in_dir(state.dir(), err);
         for ((only, why), markers) in group(&self.items, BatchItem::refusal) {
             let parcel = EncodedBatch::of_some(&self.name, only, &markers).map_err(unwritable)?;
-            state.dead_letters().bury_parcel(outbox, &parcel, &why)?;
+            state.dead_letters().bury_batch(outbox, &parcel, &why)?;
             note_dead(state, outbox, &markers, &why);
         }
         let modified = outbox.waits_since(&self.name).unwrap_or_else(time::now);

@@ -94,7 +94,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn bury_parcel(&self, outbox: &Outbox, parcel: &EncodedBatch, why: &str) -> Result<(), StateError> {
+    pub fn bury_batch(&self, outbox: &Outbox, parcel: &EncodedBatch, why: &str) -> Result<(), StateError> {
         let to = format!("{}.{}", outbox.destination(), parcel.name());
         let header = parcel.header().map_err(|err| StateError::in_dir(&self.dir, err))?;
         self.note(&to, outbox.destination(), why, None)?;

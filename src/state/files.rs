@@ -3,7 +3,6 @@
 //! Every operation passes a fault point, and every error names the operation and the path.
 
 use std::{
-    fmt,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Write as _},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
@@ -17,6 +16,7 @@ use rustix::{
     fs::{CWD, OFlags, RenameFlags, renameat_with},
     io::Errno,
 };
+use thiserror::Error;
 
 use super::name::ParcelName;
 use crate::{
@@ -34,27 +34,33 @@ const LOCK_TICK: Duration = Duration::from_millis(2);
 const MAX_SAID: usize = 1000;
 
 /// A file operation that failed: the operation, the path and the system's error.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error(
+    "failed to {verb} `{}`: {}",
+    text::path(path),
+    // A parser's message quotes the file, which may hold any characters.
+    text::line_of(cause.to_string(), MAX_SAID)
+)]
 pub struct StateError {
     verb: &'static str,
     path: PathBuf,
-    source: io::Error,
+    cause: io::Error,
 }
 
 impl StateError {
-    pub(super) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { verb, path: path.into(), source }
+    pub(super) fn new(verb: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self { verb, path: path.into(), cause }
     }
 
     /// Returns an error for content of `dir` that could not be serialised.
-    pub(crate) fn in_dir(dir: &Path, source: impl Into<io::Error>) -> Self {
-        Self::new("write to", dir, source.into())
+    pub(crate) fn in_dir(dir: &Path, cause: impl Into<io::Error>) -> Self {
+        Self::new("write to", dir, cause.into())
     }
 
     /// Returns true if the operation may succeed a moment later, because the file is not the cause.
     pub fn may_pass(&self) -> bool {
         use rustix::io::Errno as E;
-        let errno = self.source.raw_os_error().map(E::from_raw_os_error);
+        let errno = self.cause.raw_os_error().map(E::from_raw_os_error);
         errno.is_some_and(|errno| {
             [E::IO, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN, E::INTR, E::STALE, E::TIMEDOUT].contains(&errno)
         })
@@ -63,30 +69,14 @@ impl StateError {
     /// Returns true if the system refused the operation, and false if the content that was read is
     /// wrong.
     pub fn is_of_system(&self) -> bool {
-        self.source.raw_os_error().is_some()
+        self.cause.raw_os_error().is_some()
     }
 
     /// Returns the kind of the underlying error.
     pub fn kind(&self) -> io::ErrorKind {
-        self.source.kind()
+        self.cause.kind()
     }
 }
-
-impl fmt::Display for StateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A parser's message quotes the file, which may hold any characters.
-        let source = self.source.to_string();
-        write!(
-            f,
-            "failed to {} `{}`: {}",
-            self.verb,
-            text::path(&self.path),
-            text::line_of(&source, MAX_SAID)
-        )
-    }
-}
-
-impl std::error::Error for StateError {}
 
 /// A file that has its final name. It survives the death of this process, but a power cut only
 /// after it was synchronised.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     history::{QueuedMarkers, Retries, Story},
-    replay::{Anew, ToldStep},
+    replay::{Replay, ReplayError, ReplayedStep},
 };
 use crate::{
     policy::{Import, Origin},
@@ -30,7 +30,7 @@ pub(super) struct ExplanationJson<'a> {
     waits: &'a [QueuedMarkers],
     today: Option<Today<'a>>,
     /// Reason why `today` is missing.
-    not_today: Option<&'a str>,
+    not_today: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -49,20 +49,20 @@ struct Today<'a> {
     imports: &'a [Import],
     outcome: &'static str,
     why: &'a str,
-    steps: Vec<ToldStep>,
+    steps: Vec<ReplayedStep>,
 }
 
 impl<'a> ExplanationJson<'a> {
-    pub fn of(story: &'a Story, anew: Result<&'a Anew, &'a String>) -> Self {
+    pub fn of(story: &'a Story, replayed: Result<&'a Replay, &'a ReplayError>) -> Self {
         let scripts = story.scripts().unwrap_or_default();
-        let today = anew.ok().map(|anew| Today {
-            is_same_policy: anew.is_same_policy,
-            is_same_outcome: anew.is_same_outcome(story),
-            layers: &anew.scripts.layers,
-            imports: &anew.scripts.imports,
-            outcome: anew.verdict.outcome.as_str(),
-            why: anew.verdict.outcome.why(),
-            steps: anew.steps().collect(),
+        let today = replayed.ok().map(|replayed| Today {
+            is_same_policy: replayed.is_same_policy,
+            is_same_outcome: replayed.is_same_outcome(story),
+            layers: &replayed.scripts.layers,
+            imports: &replayed.scripts.imports,
+            outcome: replayed.verdict.outcome.as_str(),
+            why: replayed.verdict.outcome.why(),
+            steps: replayed.steps().collect(),
         });
         Self {
             decided: story.hit.time,
@@ -75,7 +75,7 @@ impl<'a> ExplanationJson<'a> {
             troubles: timed(&story.troubles),
             waits: &story.places,
             today,
-            not_today: anew.err().map(String::as_str),
+            not_today: replayed.err().map(ToString::to_string),
         }
     }
 }

@@ -13,7 +13,12 @@ use std::path::Path;
 
 use clap::Args;
 
-use self::{history::Story, query::Wanted, replay::Anew, report::ExplainReport};
+use self::{
+    history::Story,
+    query::Wanted,
+    replay::{Replay, ReplayError},
+    report::ExplainReport,
+};
 use super::{Common, Completion, terminal::Terminal};
 use crate::{
     facts,
@@ -81,16 +86,18 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
         return nothing::tell(&state, &meant, &wanted, &found, args.json, terminal);
     }
     let memory = state.memory().only_to_look();
-    let stories: Vec<(Story, Result<Anew, String>)> = history::follow(&state, hits)?
+    let stories: Vec<(Story, Result<Replay, ReplayError>)> = history::follow(&state, hits)?
         .into_iter()
         .map(|story| {
-            let anew = replay::decide(&config, &memory, &story, meant.git_dir.clone());
-            (story, anew)
+            let replayed = replay::decide(&config, &memory, &story, meant.git_dir.clone());
+            (story, replayed)
         })
         .collect();
     if args.json {
-        let told: Vec<_> =
-            stories.iter().map(|(story, anew)| json::ExplanationJson::of(story, anew.as_ref())).collect();
+        let told: Vec<_> = stories
+            .iter()
+            .map(|(story, replayed)| json::ExplanationJson::of(story, replayed.as_ref()))
+            .collect();
         let answer = serde_json::json!({
             "repository": meant.name,
             "rev": args.rev,
@@ -108,11 +115,11 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
         ))?;
     }
     let account = ExplainReport { terminal, config: &config };
-    for (nth, (story, anew)) in stories.iter().enumerate() {
+    for (nth, (story, replayed)) in stories.iter().enumerate() {
         if nth > 0 {
             terminal.answer("")?;
         }
-        account.tell(story, anew.as_ref())?;
+        account.tell(story, replayed.as_ref())?;
     }
     if found.matches > stories.len() {
         let older = text::count(found.matches - stories.len(), "older update");

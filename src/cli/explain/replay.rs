@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use thiserror::Error;
 
 use super::{history::Story, scripts::LoadedScripts};
 use crate::{
@@ -12,10 +13,11 @@ use crate::{
     policy::{Level, PolicyFunction, TraceStep},
     push::{GitDir, Push, RefName, RepositoryIdentity, Source, Update},
     state::DeploymentStore,
+    text,
 };
 
 /// Today's decision for the update.
-pub(super) struct Anew {
+pub(super) struct Replay {
     /// The scripts of today's policy.
     pub scripts: LoadedScripts,
     /// True if these scripts made the recorded decision, or `None` if the journal has no record of
@@ -27,7 +29,7 @@ pub(super) struct Anew {
 
 /// A step of one layer, as JSON.
 #[derive(Serialize)]
-pub(super) struct ToldStep {
+pub(super) struct ReplayedStep {
     pub layer: Level,
     pub function: PolicyFunction,
     pub by: String,
@@ -38,23 +40,35 @@ pub(super) struct ToldStep {
     pub said: String,
 }
 
+/// The reason why the update cannot be decided again.
+#[derive(Debug, Error)]
+pub(super) enum ReplayError {
+    #[error("the journal does not record where the repository is; give its path instead of its name")]
+    UnknownDirectory,
+    #[error("`{}` does not exist or cannot be read", text::path(.0))]
+    NoDirectory(PathBuf),
+    #[error("the journal has no valid ref name or object IDs for it")]
+    InvalidUpdate,
+    #[error("the policy returned no decision")]
+    NoDecision,
+}
+
 /// Decides the update again.
 ///
 /// # Errors
-/// If the update cannot be decided, with the reason.
+/// If the update cannot be decided.
 pub(super) fn decide(
     config: &Config,
     memory: &DeploymentStore,
     story: &Story,
     git_dir: Option<GitDir>,
-) -> Result<Anew, String> {
+) -> Result<Replay, ReplayError> {
     let decision = &story.hit.decision;
     let known = story.push.as_ref();
     let git_dir = git_dir.or_else(|| known.and_then(|push| Some(push.git_dir.clone()?.into_owned())));
-    let git_dir = git_dir
-        .ok_or("the journal does not record where the repository is; give its path instead of its name")?;
+    let git_dir = git_dir.ok_or(ReplayError::UnknownDirectory)?;
     if !git_dir.as_path().is_dir() {
-        return Err(format!("`{}` does not exist or cannot be read", git_dir.as_path().display()));
+        return Err(ReplayError::NoDirectory(git_dir.as_path().into()));
     }
     let source = match known {
         Some(push) => push.source(git_dir),
@@ -62,21 +76,21 @@ pub(super) fn decide(
     };
     let update = RefName::new(decision.ref_name.as_bytes())
         .and_then(|name| Update::new(name, decision.old_id, decision.new_id))
-        .ok_or("the journal has no valid ref name or ids for it")?;
+        .ok_or(ReplayError::InvalidUpdate)?;
     let captured = known.map_or(story.hit.time, |push| push.captured);
     let push = Push::new(decision.push, captured, source, vec![update]);
     let hook_page = known.and_then(|push| push.hook_page.as_deref()).map(PathBuf::from);
     let decider = Decider::new(config, push, hook_page, memory).traced();
-    let verdict = decider.decide(0, Budget::Update).ok_or("the policy returned no decision")?;
+    let verdict = decider.decide(0, Budget::Update).ok_or(ReplayError::NoDecision)?;
     let scripts = decider.policy().map(LoadedScripts::of).unwrap_or_default();
     let is_same_policy = story.scripts().map(|then| then == scripts);
-    Ok(Anew { scripts, is_same_policy, verdict })
+    Ok(Replay { scripts, is_same_policy, verdict })
 }
 
-impl Anew {
+impl Replay {
     /// Returns the steps of all layers, each with its line of the script.
-    pub fn steps(&self) -> impl Iterator<Item = ToldStep> + '_ {
-        self.verdict.steps.iter().map(|step| ToldStep {
+    pub fn steps(&self) -> impl Iterator<Item = ReplayedStep> + '_ {
+        self.verdict.steps.iter().map(|step| ReplayedStep {
             layer: step.level,
             function: step.function,
             by: step.by.to_string(),

@@ -2,7 +2,7 @@
 
 use super::{
     history::{QueuedMarkers, Story},
-    replay::{Anew, ToldStep},
+    replay::{Replay, ReplayError, ReplayedStep},
     scripts::LoadedScripts,
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) struct ExplainReport<'a> {
 }
 
 impl ExplainReport<'_> {
-    pub fn tell(&self, story: &Story, anew: Result<&Anew, &String>) -> anyhow::Result<()> {
+    pub fn tell(&self, story: &Story, replayed: Result<&Replay, &ReplayError>) -> anyhow::Result<()> {
         let decision = &story.hit.decision;
         self.terminal.answer(self.terminal.bold(&heading(decision)))?;
         let scripts = story.scripts().unwrap_or_default();
@@ -70,9 +70,11 @@ impl ExplainReport<'_> {
         for (time, trouble) in &story.troubles {
             self.say("trouble", &format!("{} {}", when(*time), text::line_of(&*trouble.what, MAX_WHY)))?;
         }
-        match anew {
-            Ok(anew) => self.today(story, anew),
-            Err(why) => self.say("today", &format!("the policy cannot be run again: {}", text::line(why))),
+        match replayed {
+            Ok(replayed) => self.today(story, replayed),
+            Err(why) => {
+                self.say("today", &format!("the policy cannot be run again: {}", text::line(why.to_string())))
+            }
         }
     }
 
@@ -170,14 +172,14 @@ impl ExplainReport<'_> {
         Ok(())
     }
 
-    fn today(&self, story: &Story, anew: &Anew) -> anyhow::Result<()> {
-        let mut said = match anew.is_same_policy {
+    fn today(&self, story: &Story, replayed: &Replay) -> anyhow::Result<()> {
+        let mut said = match replayed.is_same_policy {
             Some(true) => "the policy is the same, and decides".to_string(),
             Some(false) => "the policy has changed since, and decides".to_string(),
             None => "the policy at that time is not known; today's decides".to_string(),
         };
-        let outcome = &anew.verdict.outcome;
-        if anew.is_same_outcome(story) {
+        let outcome = &replayed.verdict.outcome;
+        if replayed.is_same_outcome(story) {
             said.push_str(" the same:");
         } else {
             let why = text::line_of(self.below(outcome.why()), MAX_WHY);
@@ -185,11 +187,11 @@ impl ExplainReport<'_> {
             said.push_str(&format!(" differently: {}{colon}{why}", outcome.as_str()));
         }
         self.say("today", &said)?;
-        if anew.is_same_policy == Some(false) {
-            self.more(&anew.scripts.stamps())?;
+        if replayed.is_same_policy == Some(false) {
+            self.more(&replayed.scripts.stamps())?;
         }
-        let steps: Vec<_> = anew.steps().collect();
-        let place = |step: &ToldStep| text::line(self.below(&step.by));
+        let steps: Vec<_> = replayed.steps().collect();
+        let place = |step: &ReplayedStep| text::line(self.below(&step.by));
         let width = steps.iter().map(|step| place(step).chars().count()).max().unwrap_or(0);
         let markers = steps.iter().filter_map(|step| step.marker).max().map_or(0, |last| last + 1);
         let mut marker = None;
