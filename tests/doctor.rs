@@ -4,151 +4,14 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::PathBuf,
 };
-
-use serde_json::Value;
 
 use crate::support::{
-    Ran, assert_as_it_is,
-    host::{Host, Who, is_root},
-    recorder::{Answer, Recorder},
-    wait_until,
+    assert_as_it_is,
+    clinic::Clinic,
+    host::{Who, is_root},
+    recorder::Answer,
 };
-
-/// A Gitea with our hook, and a destination.
-struct Clinic {
-    host: Host,
-    recorder: Recorder,
-}
-
-impl Clinic {
-    fn new() -> Self {
-        Self::answering([])
-    }
-
-    /// Creates a Gitea whose destination gives these answers, and then 200.
-    fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let clinic = Self { host: Host::new(), recorder: Recorder::start(answers) };
-        for dir in ["srv/etc", "srv/var/state"] {
-            fs::create_dir_all(clinic.host.place(dir)).expect("a directory");
-        }
-        clinic.mode("srv/var/state", 0o700);
-        clinic.host.give_to_run_user(&clinic.host.place("srv/var/state"));
-        clinic.configure("");
-        clinic.program("gitea/repositories/acme/shop.git/hooks/post-receive.d/gitea", "cat >/dev/null");
-        clinic.host.give_to_run_user(&clinic.hooks().join("gitea"));
-        clinic
-    }
-
-    fn installed() -> Self {
-        let clinic = Self::new();
-        clinic.install(&[]);
-        clinic
-    }
-
-    /// Writes the configuration; `more` is appended to its destination.
-    fn configure(&self, more: &str) {
-        let text = format!(
-            "state_dir = {:?}\n[reply]\nto_pusher = \"nothing\"\n[[destination]]\nname = \"collector\"\nkind = \"otlp\"\n\
-             endpoint = \"{}\"\n{more}\n",
-            self.host.text("srv/var/state"),
-            self.recorder.endpoint()
-        );
-        self.host.write("srv/etc/config.toml", &text);
-    }
-
-    fn hooks(&self) -> PathBuf {
-        self.host.bare().join("hooks/post-receive.d")
-    }
-
-    fn program(&self, name: &str, script: &str) -> PathBuf {
-        self.host.write(name, &format!("#!/bin/sh\n{script}\n"));
-        self.mode(name, 0o755);
-        self.host.place(name)
-    }
-
-    fn mode(&self, name: &str, mode: u32) {
-        fs::set_permissions(self.host.place(name), fs::Permissions::from_mode(mode)).expect("permissions");
-    }
-
-    /// Creates a wrapper for git that reports this version.
-    fn git_that_says(&self, version: &str) -> String {
-        let script = format!("[ \"$1\" = version ] && echo 'git version {version}' && exit\nexec git \"$@\"");
-        self.program("git", &script).display().to_string()
-    }
-
-    fn run(&self, who: Who, command: &str, args: &[&str]) -> Ran {
-        let places = [self.host.text("srv/etc/config.toml"), self.host.text("etc/app.ini")];
-        let mut run = self.host.command(who, &self.host.real_binary().display().to_string());
-        run.args([command, "--config", &places[0], "--gitea-config", &places[1]]).args(args);
-        self.host.sandbox.run(&mut run, b"")
-    }
-
-    fn install(&self, args: &[&str]) {
-        self.run(Who::everybody()[0], "install", args).succeeded();
-    }
-
-    /// Returns the findings, each with the name of its check.
-    fn findings(&self, args: &[&str]) -> Vec<(String, String)> {
-        let ran = self.run(Who::RunUser, "doctor", &[&["--json"], args].concat());
-        let answer: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|err| panic!("{err}: {ran:?}"));
-        let mut found = Vec::new();
-        for check in answer["checks"].as_array().expect("checks") {
-            for finding in check["findings"].as_array().expect("findings") {
-                assert!(finding["fix"].as_str().is_some_and(|fix| !fix.is_empty()), "{finding}");
-                let text = |value: &Value| value.as_str().expect("text").to_string();
-                found.push((text(&check["name"]), text(&finding["what"])));
-            }
-        }
-        assert_eq!(answer["findings"], found.len());
-        assert_eq!(ran.code, Some(i32::from(!found.is_empty())), "{ran:?}");
-        found
-    }
-
-    /// Runs `doctor` as root and applies its proposed fixes. Asserts that `doctor` then finds
-    /// nothing, and that a push is captured. Panics if the first run finds nothing.
-    #[track_caller]
-    fn heals(&self, what: &str) {
-        let ran = self.run(Who::everybody()[0], "doctor", &["--json", "--no-push"]);
-        let answer: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|err| panic!("{err}: {ran:?}"));
-        let checks = answer["checks"].as_array().expect("checks").iter();
-        let findings: Vec<&Value> =
-            checks.flat_map(|check| check["findings"].as_array().expect("findings")).collect();
-        let text = |finding: &Value, key: &str| finding[key].as_str().expect("text").to_string();
-        assert!(findings.iter().any(|finding| text(finding, "what").contains(what)), "{what}: {findings:#?}");
-        for finding in findings {
-            let fix = text(finding, "fix");
-            let is_command = |part: &&str| {
-                ["chmod ", "chown ", "chgrp ", "install -d "].iter().any(|verb| part.starts_with(verb))
-            };
-            let command = if is_command(&&*fix) { Some(&*fix) } else { fix.split('`').find(is_command) };
-            let mut sh = self.host.command(Who::everybody()[0], "sh");
-            match command {
-                Some(command) => drop(self.host.sandbox.run(sh.args(["-c", command]), b"").succeeded()),
-                None if fix.contains("`gitea-lightstep install`") => self.install(&[]),
-                // Another fix covers this, or it needs a person.
-                None => {}
-            }
-        }
-        assert_eq!(self.findings(&["--no-push"]), [], "{what}");
-        let decided =
-            || self.host.sandbox.run(&mut self.log(), b"").stdout.matches("refs/heads/main").count();
-        let before = decided();
-        self.host.push().succeeded();
-        assert!(decided() > before, "the push of `{what}` is not in the journal");
-    }
-
-    /// Asserts that this check has exactly one finding, and that no other check has any.
-    #[track_caller]
-    fn finds(&self, check: &str, what: &str, args: &[&str]) {
-        let found = self.findings(args);
-        let [(name, said)] = &found[..] else { panic!("expected `{what}` alone, found {found:#?}") };
-        assert_eq!(name, check, "{said}");
-        let said = said.replace(&self.host.text(""), "");
-        assert!(said.contains(what), "{said}");
-    }
-}
 
 #[test]
 fn healthy_installation_has_no_findings() {
@@ -167,14 +30,6 @@ fn healthy_installation_has_no_findings() {
     assert!(!clinic.host.place("srv/var/state/outbox").exists(), "no marker is created");
     let left = fs::read_dir(clinic.host.place("gitea/repositories")).expect("the repositories").count();
     assert_eq!(left, 1, "the throw-away repository is removed");
-}
-
-impl Clinic {
-    fn log(&self) -> std::process::Command {
-        let mut log = self.host.command(Who::RunUser, &self.host.real_binary().display().to_string());
-        log.args(["log", "--json", "--config", &self.host.text("srv/etc/config.toml")]);
-        log
-    }
 }
 
 /// Replaces the parts of the output that differ between runs and machines.
@@ -244,11 +99,6 @@ fn hook_problems_are_reported() {
     clinic.host.write(&wrapper, "#!/bin/sh\nexit 0\n");
     let found = clinic.findings(&["--no-push"]);
     assert!(found.iter().any(|(_, what)| what.contains("a file that is not ours has the name")), "{found:?}");
-    if is_root() {
-        clinic.host.write(&wrapper, &text);
-        std::os::unix::fs::chown(clinic.host.place(&wrapper), Some(0), None).expect("root's");
-        clinic.finds("hooks", "the user 0 owns it instead of Gitea's", &["--no-push"]);
-    }
 }
 
 #[test]
@@ -339,10 +189,6 @@ fn permission_problems_are_reported() {
     clinic.mode("srv/etc/token", 0o600);
     clinic.host.give_to_run_user(&clinic.host.place("srv/etc/token"));
     assert_eq!(clinic.findings(&["--no-push"]), []);
-    if is_root() {
-        fs::create_dir(clinic.host.place("srv/var/state/inbox")).expect("create a directory as root");
-        clinic.finds("state", "`srv/var/state/inbox` belongs to the user 0", &["--no-push"]);
-    }
 }
 
 #[test]
@@ -363,24 +209,6 @@ fn fixes_for_root_are_safe() {
     clinic.heals("our hook is not executable");
     fs::remove_file(&wrapper).expect("remove the file");
     clinic.heals("no hook of ours is installed");
-    if !is_root() {
-        return;
-    }
-    let state = clinic.host.place("srv/var/state");
-    for path in crate::support::host::walk(&state) {
-        std::os::unix::fs::lchown(path, Some(0), Some(0)).expect("change the owner");
-    }
-    clinic.heals("belongs to the user 0");
-    // A delivery that the last rehearsal started may still write there.
-    wait_until("the state is removed", || fs::remove_dir_all(&state).is_ok());
-    clinic.heals("and Gitea's user may not create it in");
-    // `doctor` does not propose to close or give away a directory that others use too.
-    clinic.host.write("srv/shared/of-others", "");
-    let config = fs::read_to_string(clinic.host.place("srv/etc/config.toml")).expect("the configuration");
-    clinic.host.write("srv/etc/config.toml", &config.replace("srv/var/state", "srv/shared"));
-    let ran = clinic.run(Who::Root, "doctor", &["--no-push"]);
-    assert!(ran.stdout.contains("contains something that gitea-lightstep did not create"), "{}", ran.stdout);
-    assert!(!ran.stdout.contains("chown") && !ran.stdout.contains("chmod"), "{}", ran.stdout);
 }
 
 #[test]
@@ -440,60 +268,6 @@ fn permissions_of_scripts_and_parent_directories_are_checked() {
     assert_eq!(clinic.findings(&["--no-push"]), []);
     clinic.mode("srv/secrets", 0o777);
     clinic.heals("other users can replace this secret");
-    if !is_root() {
-        return;
-    }
-    std::os::unix::fs::chown(clinic.host.place("srv/etc/scripts/acme.rhai"), Some(12_345), None)
-        .expect("change the owner");
-    clinic.finds("files", "scripts/acme.rhai` belongs to `12345", &["--no-push"]);
-    std::os::unix::fs::chown(clinic.host.place("srv/etc/scripts/acme.rhai"), Some(0), None)
-        .expect("change the owner");
-    clinic.mode("srv/etc/scripts/acme.rhai", 0o600);
-    let found = clinic.findings(&["--no-push"]);
-    assert!(
-        found.iter().any(|(check, said)| check == "files" && said.contains("cannot be read by")),
-        "{found:#?}"
-    );
-    clinic.mode("srv/etc/scripts/acme.rhai", 0o644);
-    std::os::unix::fs::chown(clinic.host.place("srv/etc/scripts"), Some(12_345), None)
-        .expect("change the owner");
-    clinic.finds("files", "scripts` belongs to `12345", &["--no-push"]);
-}
-
-#[test]
-fn without_gitea_no_change_of_owner_is_proposed() {
-    if !is_root() {
-        return;
-    }
-    let clinic = Clinic::installed();
-    let log = clinic.host.sandbox.path("tmp/ran");
-    clinic.configure(&format!(
-        "headers = {{ authorization = {{ command = [\"sh\", \"-c\", \"id -u >>'{}'; echo token\"] }} }}",
-        log.display()
-    ));
-    clinic.host.give_to_run_user(&clinic.host.place("srv/etc/config.toml"));
-    let doctor = |args: &[&str]| {
-        let mut run = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
-        run.args(args).args(["--config", &clinic.host.text("srv/etc/config.toml")]);
-        clinic.host.sandbox.run(&mut run, b"")
-    };
-    let ran = doctor(&["doctor", "--gitea-config", "/nowhere/app.ini"]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stdout.contains("were not checked"), "{}", ran.stdout);
-    for command in ["chown", "chmod", "chgrp", "install -d"] {
-        assert!(!ran.stdout.contains(command), "{}", ran.stdout);
-    }
-    // Gitea's user can write this configuration, so root must not run the commands in it.
-    for args in [&["check"][..], &["deliver"], &["status"], &["connect"]] {
-        let ran = doctor(args);
-        assert_eq!(ran.code, Some(1), "{args:?}");
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(said.contains("so root does not run the command in the configuration"), "{args:?}: {said}");
-    }
-    assert!(!log.exists(), "{}", fs::read_to_string(&log).unwrap_or_default());
-    assert_eq!(clinic.findings(&["--no-push"]), []);
-    let who = fs::read_to_string(&log).expect("the log of the program");
-    assert!(who.lines().all(|uid| uid == clinic.host.user.uid.to_string()), "{who}");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use crate::support::{
     BINARY, Sandbox,
-    host::is_root,
     recorder::{Answer, Recorder},
 };
 
@@ -319,32 +318,4 @@ fn token_file_readable_by_others_is_refused() {
     mode(0o640);
     assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "2 markers delivered\n");
     assert_eq!(tokens(&recorder), ["s3cr3t"; 2]);
-}
-
-#[test]
-fn token_file_readable_by_a_foreign_group_is_refused() {
-    if !is_root() {
-        return;
-    }
-    let sandbox = sandbox();
-    let recorder = Recorder::start([]);
-    sandbox.deliver_to(&recorder.endpoint(), "headers = { authorization = { file = \"token\" } }\n");
-    sandbox.write_secret("token", "s3cr3t");
-    let path = sandbox.path("token");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
-    for (user, group, is_read) in [(0, 4343, false), (4242, 4343, false), (0, 4242, true)] {
-        std::os::unix::fs::chown(&path, Some(user), Some(group)).expect("a new owner");
-        let script = "chown -R 4242:4242 \"$1/state\"; chmod 755 \"$1\"; \
-                      exec setpriv --reuid 4242 --regid 4242 --groups 4343 \"$0\" deliver --config \"$1/config.toml\"";
-        let mut shell = sandbox.command("sh", &sandbox.path(""));
-        let ran = sandbox.run(shell.args(["-c", script, BINARY]).arg(sandbox.path("")), b"");
-        let entry = sandbox.deliveries().pop().unwrap_or_else(|| panic!("{ran:?}"));
-        assert_eq!(entry["outcome"] == "delivered", is_read, "{user}:{group}: {entry} {ran:?}");
-        if !is_read {
-            let why = entry["why"].as_str().expect("text");
-            let fix = if user == 0 { "chown :4242 " } else { "chmod 600 " };
-            let report = format!("group 4343 may read it (mode 0640); run `{fix}");
-            assert!(why.contains(&report), "{why}");
-        }
-    }
 }

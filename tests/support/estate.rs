@@ -13,7 +13,7 @@ use std::{
     process::Command,
 };
 
-use super::{BINARY, Ran, Sandbox};
+use super::{BINARY, Ran, Sandbox, host::is_root};
 
 /// User ID that Gitea runs as when root runs the tests: the user `nobody`.
 const NOBODY: u32 = 65534;
@@ -315,10 +315,6 @@ impl Estate {
         seen.values_mut().for_each(|seen| seen.modified = (0, 0));
         seen
     }
-}
-
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 fn everything_below(dir: &Path) -> Vec<PathBuf> {

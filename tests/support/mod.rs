@@ -3,9 +3,11 @@
 
 pub mod attributes;
 pub mod backend;
+pub mod clinic;
 pub mod cut;
 pub mod estate;
 pub mod flicker;
+pub mod giteas;
 mod golden;
 pub mod host;
 pub mod hostile;

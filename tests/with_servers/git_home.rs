@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::estate::{Estate, is_root};
+use crate::support::{estate::Estate, host::is_root};
 
 #[test]
 fn separately_mounted_gitconfig_is_reported() {

@@ -17,6 +17,7 @@ mod install_in_image; // install.sh in containers, with crond and with systemd
 mod install_killed; // install.sh interrupted at every step
 mod install_sh; // install.sh under dash and busybox ash
 mod nginx; // an nginx in front of the receiver
+mod other_users; // files and processes of other users
 mod pushes; // real pushes, received by rotel
 mod state_dir; // the state directory when the configuration is unreadable
 mod status; // OpenMetrics, read by independent parsers
