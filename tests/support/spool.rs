@@ -24,7 +24,7 @@ const ZERO: &str = "0000000000000000000000000000000000000000";
 /// The shared repository, and the parent directory of all state directories. The parent is in
 /// memory if the machine has `/dev/shm`, because each schedule waits for fsync many times.
 pub struct Ground {
-    sandbox: Sandbox,
+    pub sandbox: Sandbox,
     /// Commits, oldest first.
     commits: Vec<String>,
     /// An annotated tag of the last commit.
@@ -260,30 +260,10 @@ impl Spool<'_> {
 
     /// Writes the hook's standard input to a file. The hook never waits for a file, and a file does
     /// not cause a broken pipe when the hook dies.
-    fn stdin(&self, push: &Push) -> PathBuf {
+    pub fn stdin(&self, push: &Push) -> PathBuf {
         let path = self.dir.join(format!("{}.stdin", push.pusher));
         fs::write(&path, &push.stdin).expect("standard input");
         path
-    }
-
-    /// Runs a shell script in its own mount namespace, so that it can mount over the state
-    /// directory. The script gets the faulty program, the configuration, the directory and `arg` as
-    /// arguments, and finds the standard input of each push in that directory. Returns `None` if
-    /// this user cannot mount.
-    pub fn with_own_mounts(&self, script: &str, pushes: &[Push], arg: &str) -> Option<Ended> {
-        let is_root = rustix::process::geteuid().is_root();
-        let flags = if is_root { "-m" } else { "-rm" };
-        let unshare = || self.ground.sandbox.command("unshare", &self.ground.sandbox.bare());
-        let may = self.begin(unshare().args([flags, "true"]), "").end().code == Some(0);
-        if !may && !is_root {
-            return None;
-        }
-        pushes.iter().for_each(|push| drop(self.stdin(push)));
-        fs::create_dir(self.state()).expect("a directory");
-        let mut command = unshare();
-        command.args([flags, "sh", "-ec", script, &faulty()]).arg(self.config()).arg(&self.dir).arg(arg);
-        command.env("GIT_DIR", ".").env("GIT_PUSH_OPTION_COUNT", "1").env("GIT_PUSH_OPTION_0", "deploy=prod");
-        Some(self.begin(&mut command, "").end())
     }
 
     /// Runs `deliver` with a fault and waits for it to exit.
@@ -324,7 +304,7 @@ impl Spool<'_> {
         self.begin(command.stdin(Stdio::null()), "").end()
     }
 
-    fn begin(&self, command: &mut Command, fault: &str) -> Running {
+    pub fn begin(&self, command: &mut Command, fault: &str) -> Running {
         let _ = fs::remove_file(self.report());
         let _ = fs::remove_file(self.trace());
         let _ = fs::remove_file(self.record());
@@ -344,7 +324,7 @@ impl Spool<'_> {
         Running(command.spawn().expect("start the program"), (!is_hook).then(|| self.config()))
     }
 
-    fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.dir.join("config.toml")
     }
 

@@ -9,6 +9,7 @@ mod support;
 mod chroot; // the static binary with only busybox and git
 mod config_hook; // the hook in Gitea's .gitconfig (git 2.54 and newer)
 mod conventions; // docs/attributes.md and the registry of the semantic conventions
+mod full_disk; // a state directory on a full or read-only file system
 mod git_home; // a .gitconfig that is a mount point
 mod golden_tests; // the JUnit output of the test subcommand
 mod hang; // a named pipe in place of the configuration
