@@ -174,7 +174,7 @@ impl Batch {
             if let Some(why) = &item.aside {
                 sum.left += 1;
                 aside.push((item.marker.id, why));
-            } else if matches!(item.rest(None), Rest::As(_)) {
+            } else if matches!(item.rest(None), StillDue::As(_)) {
                 sum.left += 1;
             } else if item.refusal().is_some() {
                 sum.dead += 1;
@@ -254,13 +254,13 @@ impl BatchFile {
         let modified = outbox.waits_since(&self.name).unwrap_or_else(time::now);
         let tries = self.name.alone().map_or(0, |alone| alone.tries);
         for item in self.items.iter().filter(|item| item.aside.is_some()) {
-            let Rest::As(only) = item.due(self.only) else { continue };
+            let StillDue::As(only) = item.due(self.only) else { continue };
             let parcel = EncodedBatch::of_some(&self.name, only, &[&item.marker]).map_err(unwritable)?;
             outbox.set_aside(&parcel, Alone::after(tries.saturating_add(1), time::now()), modified)?;
         }
         let rest = |item: &BatchItem| match item.rest(self.only) {
-            Rest::As(only) => Some(only),
-            Rest::Nothing => None,
+            StillDue::As(only) => Some(only),
+            StillDue::Nothing => None,
         };
         for (only, markers) in group(&self.items, rest) {
             let parcel = EncodedBatch::of_some(&self.name, only, &markers).map_err(unwritable)?;
@@ -326,27 +326,27 @@ impl BatchItem {
     }
 
     /// Returns what [`Self::due`] does, or nothing if the marker waits alone.
-    fn rest(&self, only: Option<Signal>) -> Rest {
-        if self.aside.is_none() { self.due(only) } else { Rest::Nothing }
+    fn rest(&self, only: Option<Signal>) -> StillDue {
+        if self.aside.is_none() { self.due(only) } else { StillDue::Nothing }
     }
 
     /// Returns the signals that are still due. `only` is the restriction of the marker's file. Log
     /// records are sent first.
-    fn due(&self, only: Option<Signal>) -> Rest {
+    fn due(&self, only: Option<Signal>) -> StillDue {
         match &self.legs {
-            [SignalState::Due, SignalState::Due] => Rest::As(only),
+            [SignalState::Due, SignalState::Due] => StillDue::As(only),
             // For a marker that waits alone, the span may have been sent before the log record.
-            [SignalState::Due, SignalState::Refused(_)] => Rest::As(Some(Signal::Logs)),
-            [SignalState::Due, _] if self.has_arrived => Rest::As(Some(Signal::Logs)),
-            [SignalState::Due, _] => Rest::As(only),
-            [_, SignalState::Due] => Rest::As(Some(Signal::Traces)),
-            [_, _] => Rest::Nothing,
+            [SignalState::Due, SignalState::Refused(_)] => StillDue::As(Some(Signal::Logs)),
+            [SignalState::Due, _] if self.has_arrived => StillDue::As(Some(Signal::Logs)),
+            [SignalState::Due, _] => StillDue::As(only),
+            [_, SignalState::Due] => StillDue::As(Some(Signal::Traces)),
+            [_, _] => StillDue::Nothing,
         }
     }
 }
 
 /// The signals of a marker that are still to be sent.
-enum Rest {
+enum StillDue {
     Nothing,
     /// This signal, or with `None` all that the destination wants.
     As(Option<Signal>),

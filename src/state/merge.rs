@@ -83,7 +83,7 @@ fn merge_parts(outbox: &Outbox, largest: u64, fewest: usize) -> Result<usize, St
     // A merge that could not be finished before may be finished now.
     finish(outbox)?;
     let mut saved = 0;
-    let mut run = Run::default();
+    let mut run = MergeRun::default();
     let mut after = String::new();
     loop {
         let names = outbox.after(&after, LISTED)?;
@@ -160,14 +160,14 @@ impl MergePart {
 
 /// Consecutive parts that fit into one file, as far as their sizes and names tell.
 #[derive(Default)]
-struct Run {
+struct MergeRun {
     parts: Vec<MergePart>,
     size: u64,
     /// True if it ended because the next part does not fit.
     is_full: bool,
 }
 
-impl Run {
+impl MergeRun {
     fn is_followed_by(&mut self, part: &MergePart) -> bool {
         let Some(first) = self.parts.first() else { return true };
         self.is_full = self.size + part.size > MAX_BYTES || self.parts.len() == MAX_MARKERS;

@@ -12,13 +12,13 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::{
-    Run,
+    SystemRun,
     actors::Actor,
     changes::{exists, stop_if_asked},
 };
 use crate::sys::{child, fault::Step};
 
-impl Run<'_> {
+impl SystemRun<'_> {
     /// Returns this program with the arguments of `install` or `uninstall` for the hook.
     fn hook(&self, options: &[OsString], words: &[&str]) -> Command {
         child::withhold_descriptors();

@@ -98,12 +98,12 @@ pub enum SystemOutcome {
 
 /// Sets up the machine.
 pub fn install(plan: &SystemPlan, console: &dyn Console) -> SystemOutcome {
-    Run::transact(plan, console, Run::install)
+    SystemRun::transact(plan, console, SystemRun::install)
 }
 
 /// Removes what [`install`] set up.
 pub fn uninstall(plan: &SystemPlan, console: &dyn Console) -> SystemOutcome {
-    Run::transact(plan, console, Run::uninstall)
+    SystemRun::transact(plan, console, SystemRun::uninstall)
 }
 
 impl SystemPlan {
@@ -118,7 +118,7 @@ impl SystemPlan {
 }
 
 /// A run in progress.
-struct Run<'a> {
+struct SystemRun<'a> {
     plan: &'a SystemPlan,
     console: &'a dyn Console,
     changes: Changes,
@@ -127,7 +127,7 @@ struct Run<'a> {
     has_found: bool,
 }
 
-impl<'a> Run<'a> {
+impl<'a> SystemRun<'a> {
     fn transact(
         plan: &'a SystemPlan,
         console: &'a dyn Console,

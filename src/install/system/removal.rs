@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Run, changes::exists};
+use super::{SystemRun, changes::exists};
 use crate::{config, text};
 
 /// Directories that belong to the system, which are never removed.
@@ -26,7 +26,7 @@ const OF_SYSTEM: [&str; 17] = [
     "",
 ];
 
-impl Run<'_> {
+impl SystemRun<'_> {
     pub fn uninstall(&mut self) -> anyhow::Result<()> {
         let plan = self.plan;
         let (installed, config) = (plan.installed(), &plan.config);

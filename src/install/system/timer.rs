@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use bstr::ByteSlice as _;
 
 use super::{
-    Run, SAFE_PATH, SystemPlan,
+    SAFE_PATH, SystemPlan, SystemRun,
     actors::Actor,
     changes::{exists, stop_if_asked},
 };
@@ -89,7 +89,7 @@ impl TimerPlace {
     }
 }
 
-impl Run<'_> {
+impl SystemRun<'_> {
     /// Installs the timer.
     pub fn put_timer(&mut self, state_dir: Option<&Path>) -> anyhow::Result<()> {
         match self.timer.clone() {
