@@ -242,8 +242,7 @@ check_binary() {
 # owner_of FILE: puts the first user but root who can replace FILE into $owner: 0 if there is none, and nothing
 # if a group or everybody can, or if FILE is a link. FILE has no link above its last component.
 owner_of() {
-    doing="find who can change $1"
-    path=$1
+    doing="find who can change $1" path=$1
     while :; do
         owner=$(stat -c '%u %A' "$path")
         mode=${owner#* }
