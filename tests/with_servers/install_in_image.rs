@@ -265,6 +265,27 @@ fn timer_of_root_is_reported_by_a_removal_that_cannot_remove_it() {
 }
 
 #[test]
+fn signal_that_ends_a_program_of_the_system_stops_the_run() {
+    assert_root();
+    let image = Image::new();
+    fs::remove_file(image.path("bin/id")).expect("the link");
+    // A signal from the terminal reaches the whole process group.
+    image.sandbox.executable(
+        "image/bin/id",
+        "#!/bin/sh\n[ \"$1\" != -G ] || { kill -INT $PPID; exit 1; }\nexec busybox id \"$@\"\n",
+    );
+    let before = image.paths();
+    let ran = image.install(0, &["--no-hook", "--run-user", "git"]);
+    assert_eq!(ran.code, Some(130), "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains("stopped by SIGINT while trying to find the groups of `git`"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(image.paths(), before);
+}
+
+#[test]
 fn systemd_timers_are_started_and_stopped() {
     assert_root();
     let image = Image::new();

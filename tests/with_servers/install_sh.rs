@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
 };
 
@@ -181,6 +181,67 @@ fn foreign_files_are_left_alone() {
 }
 
 #[test]
+fn signal_that_ends_the_new_binary_is_not_its_failure() {
+    let who = Who::RunUser;
+    for (shell, command) in SHELLS.iter().cycle().zip(["--version", "check"]) {
+        let host = host_for(who);
+        let binary = host.stand_in("one/gitea-lightstep", "one");
+        let text = fs::read_to_string(&binary).expect("the stand-in");
+        // install.sh runs `--version` itself, before anything is installed.
+        let stops = format!(
+            "case $0 in */usr/bin/*) [ \"$1\" != {command} ] || {{ kill -INT $PPID; exit 130; }} ;; esac\nexec"
+        );
+        fs::write(&binary, text.replacen("exec", &stops, 1)).expect("written");
+        let before = host.listing(false);
+        let ran = host.install(who, shell, &["--binary", &binary]);
+        assert_eq!(ran.code, Some(130), "{command}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("stopped by SIGINT while trying to check"), "{command}: {}", ran.stderr);
+        assert_eq!(host.listing(false), before, "{command}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_was_not_done_is_not_undone() {
+    let who = Who::everybody()[0];
+    // Another file, or a link that leads nowhere, is in the place of a directory.
+    for place in ["srv/usr", "srv/usr/bin", "srv/etc", "srv/var"] {
+        for is_link in [false, true] {
+            let host = host_for(who);
+            let path = host.place(place);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            if is_link {
+                symlink("/nowhere", &path).expect("a link");
+            } else {
+                fs::write(&path, "").expect("a file");
+            }
+            host.give_to_run_user(&host.place("srv"));
+            let before = host.listing(false);
+            let ran = host.install(who, SHELLS[0], &["--binary", &host.real_binary().display().to_string()]);
+            assert_eq!(ran.code, Some(1), "{place}: {}{}", ran.stdout, ran.stderr);
+            assert!(ran.stderr.contains("` is not a directory; "), "{place}: {}", ran.stderr);
+            assert!(!ran.stderr.contains("failed to undo"), "{place}: {}", ran.stderr);
+            assert_eq!(host.listing(false), before, "{place}: {}", ran.stderr);
+        }
+    }
+    // A removal that is refused leaves the hook in Gitea.
+    let host = host_for(who);
+    host.install(who, SHELLS[0], &["--binary", &host.real_binary().display().to_string()]).succeeded();
+    for broken in ["x = [", "nonsense = 1\n"] {
+        let config = host.place("srv/etc/config.toml");
+        fs::write(&config, broken).expect("written");
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).expect("permissions");
+        refused(
+            &host,
+            &["--uninstall", "--purge", "--yes"],
+            1,
+            "failed to check whether the hook is in Gitea",
+        );
+        let ran = host.install(who, SHELLS[1], &["--uninstall", "--purge", "--yes"]);
+        assert!(!ran.stderr.contains("failed to undo"), "{broken}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn upgrade_replaces_only_the_binary() {
     for (who, shell) in Who::everybody().iter().zip(SHELLS) {
         let host = host_for(*who);
@@ -223,7 +284,8 @@ fn binary_that_rejects_the_configuration_is_rolled_back() {
 
     // If the previous binary did not accept the configuration either, install.sh does not restore
     // it.
-    fs::write(host.place("srv/etc/config.toml"), "nonsense = 1\n").expect("written");
+    let config = format!("nonsense = 1\nstate_dir = {:?}\n", host.text("srv/var/state"));
+    fs::write(host.place("srv/etc/config.toml"), config).expect("written");
     let ran = host.install(who, SHELLS[1], &["--binary", &host.stand_in("three/gitea-lightstep", "three")]);
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     assert!(

@@ -43,12 +43,19 @@ pub(super) struct Actors {
 }
 
 impl Actors {
+    pub fn new(user: &RunUser) -> Self {
+        Self { user: user.clone(), groups: Vec::new(), is_root: geteuid().is_root() }
+    }
+
+    /// Finds the groups of Gitea's user, which decide what it may change.
+    ///
     /// # Errors
-    /// If the groups of Gitea's user cannot be determined.
-    pub fn new(user: &RunUser) -> anyhow::Result<Self> {
-        let is_root = geteuid().is_root();
-        let groups = user.name().filter(|_| is_root).map(groups_of).transpose()?.unwrap_or_default();
-        Ok(Self { user: user.clone(), groups, is_root })
+    /// If they cannot be determined.
+    pub fn find_groups(&mut self) -> anyhow::Result<()> {
+        if let Some(name) = self.user.name().filter(|_| self.is_root) {
+            self.groups = groups_of(name)?;
+        }
+        Ok(())
     }
 
     pub fn user(&self) -> &RunUser {

@@ -72,14 +72,14 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub fn new(user: &RunUser) -> anyhow::Result<Self> {
-        Ok(Self {
-            actors: Actors::new(user)?,
-            doing: "start".into(),
+    pub fn new(user: &RunUser) -> Self {
+        Self {
+            actors: Actors::new(user),
+            doing: format!("find the groups of `{user}`"),
             undo: Vec::new(),
             kept: Vec::new(),
             last: Vec::new(),
-        })
+        }
     }
 
     /// Records how to undo the next step.
@@ -95,7 +95,10 @@ impl Changes {
     /// Passes a fault point, and fails if a signal has asked this run to stop.
     pub fn pass(&self, step: Step, path: &Path) -> anyhow::Result<()> {
         fault::point(step, path).with_context(|| self.failed())?;
-        stop_if_asked()
+        match stop_asked() {
+            Some(stopped) => Err(stopped.into()),
+            None => Ok(()),
+        }
     }
 
     /// Returns the beginning of an error about the current step.
@@ -147,6 +150,7 @@ impl Changes {
             self.make_dir(parent)?;
         }
         self.doing = format!("create the directory `{}`", text::path(dir));
+        check_absent(dir)?;
         let actor = self.actors.writer_of(dir)?;
         self.note_dir(actor, dir);
         self.run(actor, Step::MakeDir, dir, || fs::DirBuilder::new().mode(0o755).create(dir))
@@ -159,6 +163,7 @@ impl Changes {
         let parent = dir.parent().unwrap_or(dir);
         self.make_dir(parent)?;
         self.doing = format!("create the directory `{}`", text::path(dir));
+        check_absent(dir)?;
         let actor = self.actors.writer_of(parent)?;
         let temporary = beside(dir, "new");
         self.note_dir(actor, &temporary);
@@ -328,13 +333,10 @@ impl Changes {
     }
 }
 
-/// Fails if a signal has asked this run to stop. A signal from the terminal also ends a program that
-/// the run has started, so the failure of a program is believed only after this.
-pub(super) fn stop_if_asked() -> anyhow::Result<()> {
-    match signals::stop() {
-        Some(signal) => Err(Stopped(signal).into()),
-        None => Ok(()),
-    }
+/// Returns the signal that has asked this run to stop. From a terminal it also ends the programs that
+/// the run has started, so their failures mean nothing then.
+pub(super) fn stop_asked() -> Option<Stopped> {
+    signals::stop().map(Stopped)
 }
 
 /// Returns the temporary name of this run for the file at `path`.
@@ -353,6 +355,14 @@ fn is_running(pid: u32) -> bool {
 
 pub(super) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
+}
+
+/// Checks that nothing is in the place of a new directory.
+fn check_absent(dir: &Path) -> anyhow::Result<()> {
+    if exists(dir) {
+        bail!("`{}` is not a directory; remove it, or choose another path", text::path(dir));
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

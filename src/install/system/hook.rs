@@ -11,11 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{
-    SystemRun,
-    actors::Actor,
-    changes::{exists, stop_if_asked},
-};
+use super::{SystemRun, actors::Actor, changes::exists};
 use crate::sys::{child, fault::Step};
 
 impl SystemRun<'_> {
@@ -30,15 +26,14 @@ impl SystemRun<'_> {
         command
     }
 
-    /// Returns true if Gitea contains anything that `uninstall` would remove.
-    fn is_hooked(&mut self, options: &[OsString]) -> anyhow::Result<bool> {
+    /// Returns true if Gitea contains anything that `uninstall` with these flags would remove.
+    fn is_hooked(&mut self, options: &[OsString], flags: &[&str]) -> anyhow::Result<bool> {
         const FAILED: &str = "failed to check whether the hook is in Gitea; see the error above, or skip the \
                               hook with --no-hook";
         self.changes.doing = "check whether the hook is in Gitea".into();
         self.changes.pass(Step::Program, Path::new("uninstall"))?;
-        let mut command = self.hook(options, &["uninstall", "--dry-run", "--json"]);
+        let mut command = self.hook(options, &[&["uninstall", "--dry-run", "--json"], flags].concat());
         let output = command.stderr(Stdio::inherit()).output().context(FAILED)?;
-        stop_if_asked()?;
         let json: Value = serde_json::from_slice(&output.stdout).context(FAILED)?;
         let is_changed = |key: &str| {
             let changed = &json[key]["changed"];
@@ -61,7 +56,7 @@ impl SystemRun<'_> {
             self.console.say(answer)?;
         }
         if !output.status.success() {
-            stop_if_asked()?;
+            self.changes.pass(Step::Program, Path::new(words[0]))?;
             if answer.is_empty() {
                 bail!(
                     "the hook could not be {verb} Gitea; see the error above, or skip the hook with --no-hook"
@@ -92,7 +87,7 @@ impl SystemRun<'_> {
             self.has_found |= !status.success();
             return Ok(());
         }
-        if !self.is_hooked(options)? {
+        if !self.is_hooked(options, &[])? {
             self.note_hook(options, "uninstall");
         }
         self.run_hook(options, &["install"], "put into")
@@ -100,18 +95,13 @@ impl SystemRun<'_> {
 
     pub fn take_hook(&mut self) -> anyhow::Result<()> {
         let Some(options) = &self.plan.hook else { return Ok(()) };
-        if self.is_hooked(options)? && !self.plan.is_dry_run {
+        // A run that was killed has purged the state before it removed the configuration.
+        let purge = if self.plan.is_purge && exists(&self.plan.config) { &["--purge"][..] } else { &[] };
+        if self.is_hooked(options, purge)? && !self.plan.is_dry_run {
             self.note_hook(options, "install");
         }
-        let is_purge = self.plan.is_purge && exists(&self.plan.config);
-        let flags = [
-            // A run that was killed has purged the state before it removed the configuration.
-            (is_purge, "--purge"),
-            (is_purge && self.plan.is_confirmed, "--yes"),
-            (self.plan.is_dry_run, "--dry-run"),
-        ];
-        let flags = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag);
-        let words: Vec<&str> = ["uninstall"].into_iter().chain(flags).collect();
-        self.run_hook(options, &words, "removed from")
+        let confirmed = if self.plan.is_confirmed && !purge.is_empty() { &["--yes"][..] } else { &[] };
+        let dry_run = if self.plan.is_dry_run { &["--dry-run"][..] } else { &[] };
+        self.run_hook(options, &[&["uninstall"], purge, confirmed, dry_run].concat(), "removed from")
     }
 }

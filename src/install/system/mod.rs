@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::{
     actors::Actor,
-    changes::{Changes, Stopped, exists, stop_if_asked},
+    changes::{Changes, Stopped, exists, stop_asked},
     timer::TimerPlace,
 };
 use super::{RunUser, check, dirfd, run};
@@ -134,20 +134,14 @@ impl<'a> SystemRun<'a> {
         work: fn(&mut Self) -> anyhow::Result<()>,
     ) -> SystemOutcome {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        let changes = match Changes::new(&plan.run_user) {
-            Ok(changes) => changes,
-            Err(err) => {
-                console.tell(&format!("{err:#}"));
-                return SystemOutcome::NeedsAttention;
-            }
-        };
+        let changes = Changes::new(&plan.run_user);
         let timer = TimerPlace::find(plan, changes.actors.is_root());
         let mut run = Self { plan, console, changes, timer, has_found: false };
-        match work(&mut run) {
+        match run.changes.actors.find_groups().and_then(|()| work(&mut run)) {
             Ok(()) if run.has_found => SystemOutcome::NeedsAttention,
             Ok(()) => SystemOutcome::Done,
             Err(err) => {
-                let stopped = err.downcast_ref::<Stopped>().copied();
+                let stopped = err.downcast_ref::<Stopped>().copied().or_else(stop_asked);
                 match stopped {
                     Some(stopped) => {
                         console.tell(&format!("{stopped} while trying to {}", run.changes.doing));
@@ -212,7 +206,7 @@ impl<'a> SystemRun<'a> {
         }
         self.changes.sweep(&installed)?;
         let had_check = how == "replaced" && self.check(&installed).is_ok_and(|(accepts, _)| accepts);
-        stop_if_asked()?;
+        self.changes.pass(Step::Program, &installed)?;
         if how != "unchanged" {
             let staged = self.changes.stage(&installed, 0o755, None, &bytes)?;
             self.changes.place(&staged)?;
@@ -317,7 +311,7 @@ impl<'a> SystemRun<'a> {
         self.changes.doing = format!("check `{config}`");
         self.changes.pass(Step::Program, &installed)?;
         let version = run(self.changes.actors.command(&installed).arg("--version"), PATIENCE);
-        stop_if_asked()?;
+        self.changes.pass(Step::Program, &installed)?;
         if !version.is_ok_and(|output| output.is_success) {
             self.console.tell(&format!(
                 "{0} cannot run `{1}`: its file system is mounted noexec, or {0} may not enter a directory \
@@ -328,9 +322,8 @@ impl<'a> SystemRun<'a> {
             ));
             return Ok(false);
         }
-        let checked = self.check(&installed);
-        stop_if_asked()?;
-        let (accepts, answer) = checked.with_context(|| self.changes.failed())?;
+        let (accepts, answer) = self.check(&installed).with_context(|| self.changes.failed())?;
+        self.changes.pass(Step::Program, &installed)?;
         if !accepts && had_check {
             bail!("the new binary rejects `{config}`, which the old binary accepted:\n{answer}");
         }

@@ -11,11 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use bstr::ByteSlice as _;
 
-use super::{
-    SAFE_PATH, SystemPlan, SystemRun,
-    actors::Actor,
-    changes::{exists, stop_if_asked},
-};
+use super::{SAFE_PATH, SystemPlan, SystemRun, actors::Actor, changes::exists};
 use crate::{
     install::{command::sh_quoted, dirfd},
     sys::fault::Step,
@@ -336,10 +332,7 @@ impl SystemRun<'_> {
     fn systemctl(&mut self, doing: &str, args: &[&str]) -> anyhow::Result<()> {
         self.changes.doing = doing.into();
         self.changes.pass(Step::Program, Path::new("systemctl"))?;
-        systemctl(args).or_else(|err| {
-            stop_if_asked()?;
-            Err(err).with_context(|| self.changes.failed())
-        })
+        systemctl(args).with_context(|| self.changes.failed())
     }
 }
 
