@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::Sandbox;
+use crate::support::{BINARY, Sandbox};
 
 #[test]
 fn log_shows_each_decision_and_filters() {
@@ -280,4 +280,21 @@ fn usage_errors_exit_with_2_and_help_fits_80_columns() {
         }
     }
     assert_eq!(sandbox.binary(&["statsu"]).code, Some(2));
+}
+
+#[test]
+fn commands_that_the_demo_proposes_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    for (args, at_least) in [(&["demo"][..], 2), (&["demo", "--keep"], 3)] {
+        let mut demo = sandbox.command(BINARY, &sandbox.path(""));
+        let ran = sandbox.run(demo.args(args), b"");
+        let (_, steps) = ran.succeeded().stdout.split_once("Next steps\n").expect("the next steps");
+        let commands: Vec<&str> = steps.lines().filter_map(|line| line.strip_prefix("     ")).collect();
+        assert!(commands.len() >= at_least, "{steps}");
+        for command in commands.iter().filter(|command| !command.ends_with("--keep")) {
+            let mut sh = sandbox.command("sh", &sandbox.path(""));
+            let ran = sandbox.run(sh.args(["-c", command]), b"");
+            assert_ne!(ran.succeeded().stdout, "", "{command}");
+        }
+    }
 }

@@ -257,11 +257,27 @@ fn timer_of_root_is_reported_by_a_removal_that_cannot_remove_it() {
         let ran = image.install(GIT, &[&git[..], &["--uninstall"]].concat());
         assert_eq!(ran.code, Some(1), "{dir}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains("still runs this binary; remove it as root"), "{dir}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("cannot be read"), "{dir}: {}", ran.stderr);
         // It does not run the binary of another installation.
         let other = ["--no-hook", "--prefix", "/home/git/usr2", "--config", "/home/git/config.toml"];
         image.install(GIT, &[&other[..], &state].concat()).succeeded();
         image.install(GIT, &[&other[..], &["--uninstall"]].concat()).succeeded();
     }
+}
+
+#[test]
+fn crontab_that_cannot_be_read_is_mentioned_by_a_removal() {
+    assert_root();
+    let image = Image::new();
+    image.dir("etc/crontabs", 0, 0o755);
+    image.dir("home/git", GIT, 0o755);
+    let options = ["--no-hook", "--prefix", "/home/git/usr", "--config", "/home/git/config.toml"];
+    let options = [&options[..], &["--state-dir", "/home/git/state"]].concat();
+    image.install(GIT, &options).succeeded();
+    image.install(0, &[&options[..], &["--timer", "--run-user", "git"]].concat()).succeeded();
+    let ran = image.install(GIT, &[&options[..], &["--uninstall"]].concat());
+    let note = "`/etc/crontabs/git` cannot be read, and may still run this binary; as root, install.sh";
+    assert!(ran.succeeded().stderr.contains(note), "{}", ran.stderr);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod receiver;
 mod sandbox;
 mod timing;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use arrival::{Arrival, arrivals};
@@ -206,7 +206,7 @@ impl Demo<'_> {
         if is_empty {
             self.terminal.message("   nothing: the hook did not run, or could not write");
         }
-        self.terminal.message("`gitea-lightstep demo --keep` keeps all files for inspection");
+        self.terminal.message(format_args!("`{} demo --keep` keeps all files for inspection", program()));
         Ok(())
     }
 
@@ -237,25 +237,25 @@ impl Demo<'_> {
     }
 }
 
-/// Suggests further commands. `log` and `status` need a configuration, and the demo's is removed
-/// unless `--keep` was given.
+/// Suggests further commands, each as it can be pasted. `log` and `status` need a configuration, and
+/// the demo's is removed unless `--keep` was given.
 fn further(is_kept: bool, sandbox: &Sandbox, terminal: &Terminal) -> anyhow::Result<()> {
     terminal.say(format_args!("\n{}", terminal.bold("Next steps")))?;
-    let file = if is_kept {
-        terminal.say(format_args!("   cd {}", sandbox.dir().display()))?;
-        "config.toml"
+    let program = program();
+    let config = text::shell(&sandbox.dir().join("config.toml"));
+    let suggest = |what: &str, command: String| terminal.say(format_args!("   {what}\n     {command}"));
+    if is_kept {
+        suggest("every decision and every delivery", format!("{program} --config {config} log"))?;
+        suggest("the state of each destination", format!("{program} --config {config} status"))?;
     } else {
-        terminal
-            .say(format_args!("   {:<45} the same, but keep all files", "gitea-lightstep demo --keep"))?;
-        "FILE"
-    };
-    for (command, what) in [
-        ("log", "every decision and every delivery"),
-        ("status", "the backlog and the state of each destination"),
-    ] {
-        let command = format!("gitea-lightstep --config {file} {command}");
-        terminal.say(format_args!("   {command:<45} {what}"))?;
+        suggest("the same, but keep all files", format!("{program} demo --keep"))?;
     }
-    terminal.say(format_args!("   {:<45} all commands", "gitea-lightstep --help"))?;
+    suggest("all commands", format!("{program} --help"))?;
     Ok(())
+}
+
+/// Returns this program as the user called it. `cargo run` calls one that is not in `PATH`.
+fn program() -> String {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    if called.components().nth(1).is_some() { text::shell(&called) } else { "gitea-lightstep".into() }
 }

@@ -63,6 +63,7 @@ pub(super) enum TimerPlace {
 /// Where root installs the timer by default.
 const SYSTEMD_DIR: &str = "/etc/systemd/system";
 const CRON_FILE: &str = "/etc/cron.d/gitea-lightstep";
+const CRONTABS: &str = "/etc/crontabs";
 
 impl TimerPlace {
     pub fn find(plan: &SystemPlan, is_root: bool) -> Self {
@@ -77,8 +78,8 @@ impl TimerPlace {
             Self::Units(SYSTEMD_DIR.into(), true)
         } else if is_dir("/etc/cron.d") {
             Self::CronFile(CRON_FILE.into())
-        } else if let Some(name) = plan.run_user.name().filter(|_| is_dir("/etc/crontabs")) {
-            Self::Crontab(Path::new("/etc/crontabs").join(name))
+        } else if let Some(name) = plan.run_user.name().filter(|_| is_dir(CRONTABS)) {
+            Self::Crontab(Path::new(CRONTABS).join(name))
         } else {
             Self::None
         }
@@ -224,6 +225,15 @@ impl SystemRun<'_> {
                     text::path(&file)
                 ));
             }
+        }
+        // It is closed to others, even to the user whose crontab it is.
+        let crontab = self.plan.run_user.name().map(|name| Path::new(CRONTABS).join(name));
+        if let Some(file) = crontab.filter(|file| exists(file) && dirfd::read_file(file, MAX_FILE).is_err()) {
+            self.console.tell(&format!(
+                "note: `{}` cannot be read, and may still run this binary; as root, install.sh --uninstall \
+                 --no-hook removes that",
+                text::path(&file)
+            ));
         }
     }
 
