@@ -126,6 +126,21 @@ fn spool_without_a_destination_is_capped_by_a_push() {
 }
 
 #[test]
+fn bytes_without_a_destination_are_capped_by_a_push() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[spool]\nbytes = \"4KiB\"\n");
+    pushes(&sandbox, 9);
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(sandbox.state().join("outbox/unassigned/new")).expect("the outbox");
+        // The deliverer may remove a file at any moment.
+        files.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum()
+    };
+    wait_until("the spool is capped", || bytes() <= 4 << 10);
+    let is_dropped = |delivery: &serde_json::Value| delivery["outcome"] == "dropped";
+    wait_until("the journal says so", || sandbox.deliveries().iter().any(is_dropped));
+}
+
+#[test]
 fn capture_left_without_a_destination_is_decided_by_the_next_push() {
     let sandbox = Sandbox::new();
     // A file in place of the directory prevents all writes to the outbox.

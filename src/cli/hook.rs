@@ -235,16 +235,14 @@ impl RunningHook {
 }
 
 /// Returns true if a delivery has work to do. Without a destination, it decides captures that were
-/// left, and merges and caps what waits. The latter is worth a process each time that `merge_at`
-/// more files wait.
+/// left, and merges and caps what waits.
 fn has_work(config: &Config, state: &State, marked: usize) -> bool {
     if state.inbox().list().is_ok_and(|names| !names.is_empty()) {
         return true;
     }
     if config.destinations.is_empty() {
-        let waiting = state.outbox(UNASSIGNED).count().unwrap_or(0);
-        let is_over = waiting as u64 > config.spool.files;
-        return marked > 0 && (is_over || waiting.is_multiple_of(config.merge_at));
+        let unassigned = state.outbox(UNASSIGNED);
+        return marked > 0 && cap::is_due(&unassigned, config.spool, config.merge_at).unwrap_or(true);
     }
     let waits =
         |destination: &Destination| state.outbox(&destination.name).is_empty().is_ok_and(|empty| !empty);

@@ -190,6 +190,16 @@ fn may_be_more_than_a_change(captured: &Captured) -> bool {
         || push.updates().iter().any(|update| matches!(update.ref_name().kind(), RefKind::Tag(_)))
 }
 
+/// Returns true if an outbox that nothing is sent from is over its cap, or has files to merge. The
+/// latter is worth a process each time that `merge_at` more files wait.
+///
+/// # Errors
+/// If a file cannot be examined.
+pub fn is_due(outbox: &Outbox, cap: SpoolCap, merge_at: usize) -> Result<bool, StateError> {
+    let weight = outbox.weight()?;
+    Ok(Excess::of(weight, cap).is_some() || weight.files.is_multiple_of(merge_at as u64))
+}
+
 /// Number of files and bytes to be freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Excess {
