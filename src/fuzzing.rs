@@ -18,7 +18,7 @@ use crate::{
     config::{self, Config, ServiceRule},
     delivery::retry,
     dns::{self, message::Question},
-    facts::{self, VersionTag, tickets},
+    facts::{self, TagNames, tickets},
     glob, golden,
     install::ini::Ini,
     marker::{Signal, Traceparent},
@@ -259,7 +259,7 @@ fn hosts(data: &[u8]) {
 fn version_tag(data: &[u8]) {
     let (tag, given) = halves(data);
     let (tag, given) = (text_of(tag), text_of(given));
-    let Some(parsed) = VersionTag::parse(tag) else { return };
+    let Some(parsed) = TagNames::default().parse(tag) else { return };
     assert!(tag.ends_with(&parsed.version().to_string()));
     let rule = ServiceRule {
         repository: "bank/pay".into(),
@@ -269,6 +269,7 @@ fn version_tag(data: &[u8]) {
         owner: None,
         links: Vec::new(),
         version: None,
+        tags: Vec::new(),
         line: 1,
     };
     let config = Config { services: vec![rule], ..Config::default() };

@@ -194,6 +194,10 @@ impl ConfigReader<'_> {
                 .iter()
                 .map(|pattern| pattern.to_lowercase())
                 .collect(),
+            no_services: file
+                .policy
+                .no_services
+                .map(|words| words.iter().map(|word| word.to_ascii_lowercase()).collect()),
             emails: file.people.emails.unwrap_or_default(),
             spool: SpoolCap {
                 files: file.spool.files.unwrap_or(spool.files),

@@ -12,6 +12,7 @@ mod reader;
 mod resolved;
 mod service;
 mod shipped;
+mod tag_pattern;
 mod target;
 mod units;
 
@@ -25,5 +26,6 @@ pub use resolved::{
 };
 pub use service::{ServiceFile, own_services, service_rules};
 pub use shipped::Shipped;
+pub use tag_pattern::TagPattern;
 pub use target::{Compression, Http, Otlp, Protocol, RenderScript, Spans, Target};
 pub use units::{duration, duration_text, size_text};

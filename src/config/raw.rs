@@ -129,6 +129,7 @@ pub(super) enum HeaderFile {
 pub(super) struct PolicyFile {
     pub scripts: Option<PathBuf>,
     pub repository_services: Vec<String>,
+    pub no_services: Option<Vec<String>>,
     pub limits: LimitsFile,
 }
 

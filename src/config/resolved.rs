@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::{link::LinkTemplate, target::Target};
+use super::{link::LinkTemplate, tag_pattern::TagPattern, target::Target};
 use crate::secret::SecretSource;
 
 /// Default state directory.
@@ -40,6 +40,9 @@ pub struct Config {
     /// Wildcard patterns over `owner/name`, in lower case, for the repositories that may define
     /// services in a file of their own.
     pub repository_services: Vec<String>,
+    /// Words before a version in a tag that are not services, in lower case. `None` stands for the
+    /// built-in list.
+    pub no_services: Option<Vec<String>>,
     /// Treatment of email addresses.
     pub emails: Emails,
     /// Maximum size of each queue.
@@ -66,6 +69,7 @@ impl Default for Config {
             limits: Limits::default(),
             services: Vec::new(),
             repository_services: Vec::new(),
+            no_services: None,
             emails: Emails::default(),
             spool: SpoolCap::default(),
             merge_at: 64,
@@ -192,6 +196,8 @@ pub struct ServiceRule {
     pub links: Vec<(String, LinkTemplate)>,
     /// Source of the version if no tag determines it. `None` if the rule does not set one.
     pub version: Option<VersionRule>,
+    /// Patterns of its version tags. Without any, the usual forms count.
+    pub tags: Vec<TagPattern>,
     /// Line of the file that names the service.
     pub line: usize,
 }

@@ -11,6 +11,7 @@ use super::{
     problem::ConfigProblem,
     reader::ConfigReader,
     resolved::{EnvironmentRule, ServiceRule, VersionRule},
+    tag_pattern::TagPattern,
 };
 use crate::{glob, text};
 
@@ -43,6 +44,15 @@ pub struct ServiceFile {
     #[serde(default)]
     links: BTreeMap<Spanned<String>, Spanned<String>>,
     version: Option<Spanned<VersionFile>>,
+    tags: Option<Spanned<TagPatterns>>,
+}
+
+/// One pattern for tags or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a pattern such as \"checkout-v{version}\", or an array of them")]
+enum TagPatterns {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// One pattern or several.
@@ -169,7 +179,30 @@ impl ConfigReader<'_> {
             owner: file.owner.map(Spanned::into_inner),
             links,
             version: file.version.as_ref().and_then(|version| self.version(version)),
+            tags: file.tags.as_ref().map(|tags| self.tags(tags)).unwrap_or_default(),
         }
+    }
+
+    fn tags(&mut self, tags: &Spanned<TagPatterns>) -> Vec<TagPattern> {
+        let patterns = match tags.get_ref() {
+            TagPatterns::One(pattern) => std::slice::from_ref(pattern),
+            TagPatterns::Many(patterns) => patterns,
+        };
+        if patterns.len() > MAX_PATTERNS {
+            let found = patterns.len();
+            self.complain(
+                tags,
+                format!("the service has {found} tags, the limit is {MAX_PATTERNS}; remove some"),
+            );
+        }
+        let mut read = Vec::new();
+        for pattern in patterns.iter().take(MAX_PATTERNS) {
+            match TagPattern::parse(pattern) {
+                Ok(pattern) => read.push(pattern),
+                Err(why) => self.complain(tags, format!("`{}`: {why}", text::line(pattern))),
+            }
+        }
+        read
     }
 
     fn version(&mut self, version: &Spanned<VersionFile>) -> Option<VersionRule> {

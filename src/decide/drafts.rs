@@ -53,8 +53,11 @@ impl Decider<'_> {
         let update = facts.update();
         let tag = facts.version_tag();
         let kind = partial.kind.unwrap_or(if tag.is_some() { Kind::Release } else { Kind::Change });
+        if kind != Kind::Change && matches!(facts.commit_id(), Ok(None)) {
+            return Ok(Plan::Nothing("the tag points to a tree or a file, not a commit".into()));
+        }
         let is_deployment = matches!(kind, Kind::Deployment | Kind::Rollback);
-        let of_tag = || tag.as_ref().and_then(|tag| tag.service().map(ToString::to_string));
+        let of_tag = || tag.and_then(|tag| tag.service().map(ToString::to_string));
         let named = partial.service.clone().or_else(of_tag);
         let is_named = named.is_some();
         let environment = partial.environment.as_deref().filter(|_| is_deployment);

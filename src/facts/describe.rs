@@ -9,7 +9,7 @@ use bstr::{BString, ByteSlice as _};
 use gix::revwalk::Graph;
 
 use super::{
-    FactError, Facts, Repository, VersionTag,
+    FactError, Facts, Repository, TagNames, VersionTag,
     ancestry::Time,
     range::MAX_VISITED,
     repository::{FIND, gix_id, own_id, spent_on},
@@ -104,13 +104,13 @@ impl Facts {
         let read = || {
             let Some(commit) = self.commit_id()? else { return Ok(None) };
             let repository = self.repository()?;
+            let names = self.tag_names();
             let is_ours = |tag: &VersionTag| tag.service().is_none_or(|named| named == service);
-            let version = |tag: &str| VersionTag::parse(tag).filter(is_ours).map(|tag| tag.version().clone());
+            let version = |tag: &str| names.parse(tag).filter(is_ours).map(VersionTag::into_rank);
             match repository.describe(commit, version)? {
                 // Try versions first, because a moving tag such as `prod` must not hide them.
-                None => repository.describe(commit, |tag| {
-                    VersionTag::parse(tag).is_none_or(|tag| is_ours(&tag)).then_some(())
-                }),
+                None => repository
+                    .describe(commit, |tag| names.parse(tag).is_none_or(|tag| is_ours(&tag)).then_some(())),
                 found => Ok(found),
             }
         };
@@ -191,7 +191,8 @@ impl Repository {
     }
 
     /// Returns the version that a tag gives to `commit` itself. A tag of `service` wins over a tag
-    /// without a service, then the highest version wins. Tags of other services are ignored.
+    /// without a service, a final version over a pre-release, and then the highest version wins. Tags
+    /// of other services are ignored.
     ///
     /// # Errors
     /// Returns an error if the tags cannot be listed.
@@ -199,22 +200,27 @@ impl Repository {
         &self,
         commit: ObjectId,
         service: &str,
+        names: &TagNames,
     ) -> Result<Option<VersionTag>, FactError> {
-        let releases = self.releases.get_or_init(|| self.read_releases());
+        let mut known = self.releases.borrow_mut();
+        let releases = match &mut *known {
+            Some((of, releases)) if of == names => releases,
+            known => &mut known.insert((names.clone(), self.read_releases(names))).1,
+        };
         let releases = releases.as_ref().map_err(FactError::clone)?;
         let of_commit = releases.get(&gix_id(commit)).into_iter().flatten();
         let of_service = of_commit.filter(|tag| tag.service().is_none_or(|named| named == service));
-        Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.version())).cloned())
+        Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.rank())).cloned())
     }
 
     /// Reads the version tags of all commits. They are read once, because a push of many refs needs
     /// them for each ref.
-    fn read_releases(&self) -> Result<Releases, FactError> {
+    fn read_releases(&self, names: &TagNames) -> Result<Releases, FactError> {
         let failed = |err: &gix::Error| self.failed("failed to read a tag", err);
         let mut releases = Releases::new();
         for reference in self.tags()?.into_iter().take(MAX_TAGS) {
             let Ok(reference) = reference.map_err(|err| failed(&err)) else { continue };
-            let tag = reference.name.shorten().to_str().ok().and_then(VersionTag::parse);
+            let tag = reference.name.shorten().to_str().ok().and_then(|tag| names.parse(tag));
             if let Some(tag) = tag
                 && let Some(id) = self.tagged(&reference)
             {

@@ -18,6 +18,7 @@ mod paths;
 mod pull_request;
 mod range;
 mod range_summary;
+mod release_version;
 mod repository;
 mod second_look;
 mod trees;
@@ -43,7 +44,7 @@ pub use paths::ChangedPaths;
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
 pub use range_summary::RangeSummary;
 pub use repository::Repository;
-pub use version::VersionTag;
+pub use version::{TagNames, TaggedService, VersionTag, is_version};
 pub use walk::WalkLimit;
 
 use crate::{
@@ -76,6 +77,8 @@ pub struct Facts {
     on_default_branch: OnceCell<Option<bool>>,
     files: RefCell<Files>,
     brought: RefCell<Vec<(ObjectId, Rc<Brought>)>>,
+    tag_names: OnceCell<TagNames>,
+    version_tag: OnceCell<Option<VersionTag>>,
 }
 
 impl Facts {
@@ -101,6 +104,8 @@ impl Facts {
             on_default_branch: OnceCell::new(),
             files: RefCell::default(),
             brought: RefCell::default(),
+            tag_names: OnceCell::new(),
+            version_tag: OnceCell::new(),
         }
     }
 
@@ -165,12 +170,32 @@ impl Facts {
         Ok(*self.on_default_branch.get_or_init(|| is_on_it))
     }
 
-    /// Returns the version in the name of the updated tag, `None` for any other ref.
-    pub fn version_tag(&self) -> Option<VersionTag> {
+    /// Sets how the version tags of the repository are named. The first call counts; without any,
+    /// the text before a version is the service.
+    pub fn name_tags(&self, names: TagNames) {
+        let _ = self.tag_names.set(names);
+    }
+
+    fn tag_names(&self) -> &TagNames {
+        self.tag_names.get_or_init(TagNames::default)
+    }
+
+    /// Returns the text before the version in the name of the updated tag, if it is not a service of
+    /// the repository.
+    pub fn unknown_tag_prefix(&self) -> Option<&str> {
         match self.update().ref_name().kind() {
-            RefKind::Tag(tag) => VersionTag::parse(tag.to_str().ok()?),
+            RefKind::Tag(tag) => self.tag_names().unknown_prefix(tag.to_str().ok()?),
             RefKind::Branch(_) | RefKind::Other => None,
         }
+    }
+
+    /// Returns the version in the name of the updated tag, `None` for any other ref.
+    pub fn version_tag(&self) -> Option<&VersionTag> {
+        let read = || match self.update().ref_name().kind() {
+            RefKind::Tag(tag) => self.tag_names().parse(tag.to_str().ok()?),
+            RefKind::Branch(_) | RefKind::Other => None,
+        };
+        self.version_tag.get_or_init(read).as_ref()
     }
 
     /// Returns the object that the new id leads to through annotated tags.
@@ -335,7 +360,7 @@ impl Facts {
     /// Returns an error if the tags cannot be listed.
     pub fn release_of(&self, service: &str) -> Result<Option<VersionTag>, FactError> {
         let commit = self.commit_id()?;
-        commit.map_or(Ok(None), |commit| self.repository()?.release_of(commit, service))
+        commit.map_or(Ok(None), |commit| self.repository()?.release_of(commit, service, self.tag_names()))
     }
 
     /// Returns the nearest version of the same service in the new commit's history, except the one
@@ -344,7 +369,7 @@ impl Facts {
     /// # Errors
     /// Returns an error if the tags or the history cannot be read.
     pub fn previous_version(&self) -> Result<Option<VersionTag>, FactError> {
-        Ok(self.previous()?.and_then(|found| VersionTag::parse(&found.tag)))
+        Ok(self.previous()?.and_then(|found| self.tag_names().parse(&found.tag)))
     }
 
     /// Returns the commits since the previous version, or the whole history if there is none. The
@@ -368,7 +393,7 @@ impl Facts {
     /// # Errors
     /// Returns an error if the tags or the history cannot be read.
     pub fn previous_release(&self) -> Result<Option<(VersionTag, ObjectId)>, FactError> {
-        Ok(self.previous()?.and_then(|found| Some((VersionTag::parse(&found.tag)?, found.tagged))))
+        Ok(self.previous()?.and_then(|found| Some((self.tag_names().parse(&found.tag)?, found.tagged))))
     }
 
     /// Returns the tag of the previous version.
@@ -376,15 +401,15 @@ impl Facts {
         let read = || {
             let Some(commit) = self.commit_id()? else { return Ok(None) };
             let own = self.version_tag();
-            let service = own.as_ref().and_then(VersionTag::service);
-            let may_be_early = own.as_ref().is_some_and(VersionTag::is_prerelease);
+            let service = own.and_then(VersionTag::service);
+            let may_be_early = own.is_some_and(VersionTag::is_prerelease);
             let rank = |tag: &str| {
-                let tag = VersionTag::parse(tag).filter(|tag| {
+                let tag = self.tag_names().parse(tag).filter(|tag| {
                     tag.service() == service
                         && (may_be_early || !tag.is_prerelease())
-                        && own.as_ref().is_none_or(|own| own.version() != tag.version())
+                        && own.is_none_or(|own| own.version() != tag.version())
                 })?;
-                Some(tag.version().clone())
+                Some(tag.into_rank())
             };
             self.repository()?.describe(commit, rank)
         };

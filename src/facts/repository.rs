@@ -16,7 +16,7 @@ use gix::{
 };
 
 use super::{
-    FactError, PeeledObject,
+    FactError, PeeledObject, TagNames,
     commit::{self, Commit},
     describe::Releases,
     layout::{self, Layout},
@@ -46,7 +46,7 @@ pub struct Repository {
     pub(super) objects: gix::odb::Handle,
     default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<PeeledObject>>>,
-    pub(super) releases: OnceCell<Result<Releases, FactError>>,
+    pub(super) releases: RefCell<Option<(TagNames, Result<Releases, FactError>)>>,
     commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
     /// The object database, reopened after an object was not found.
     pub(super) again: OnceCell<Result<gix::odb::Handle, FactError>>,
@@ -79,7 +79,7 @@ impl Repository {
             again: OnceCell::new(),
             default_branch: OnceCell::new(),
             targets: RefCell::default(),
-            releases: OnceCell::new(),
+            releases: RefCell::default(),
             commit_graph: OnceCell::new(),
             trouble: RefCell::default(),
             allowance: RefCell::new(Allowance::new(u64::MAX, Deadline::never())),

@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::is_of;
 use crate::{
     config::{Config, ServiceRule},
-    facts::{Facts, VersionTag},
+    facts::{Facts, is_version},
     glob::is_match,
     push::{RepositoryIdentity, Update},
     text,
@@ -80,9 +80,12 @@ struct Folded {
 impl Folded {
     fn of(name: &str) -> Self {
         let mut name = plain(name);
-        // Back ends show the name `payments@9.9.9` as a version of payments.
-        while let Some(service) = VersionTag::parse(&name).and_then(|tag| tag.service().map(plain)) {
-            name = service;
+        // Back ends show the names `payments@9.9.9` and `payments/v9.9.9` as a version of payments.
+        while let Some((before, version)) = name.rsplit_once(['/', '@'])
+            && !before.is_empty()
+            && is_version(version)
+        {
+            name = plain(before);
         }
         if let Some((before, _)) = name.split_once('@') {
             name = plain(before);

@@ -9,8 +9,8 @@ use std::rc::Rc;
 pub use claim::{is_key_of_name, is_said_by_push, refusal};
 
 use crate::{
-    config::{Config, EnvironmentRule, LinkTemplate, ServiceRule, VersionRule, own_services},
-    facts::{FactError, Facts},
+    config::{Config, EnvironmentRule, LinkTemplate, ServiceRule, TagPattern, VersionRule, own_services},
+    facts::{FactError, Facts, TagNames, TaggedService},
     glob::is_match,
     push::{RepositoryIdentity, Update},
     text::{self, Hinted},
@@ -31,6 +31,7 @@ pub struct Service {
     paths: Vec<String>,
     environments: Vec<EnvironmentRule>,
     version: Option<VersionRule>,
+    tags: Vec<TagPattern>,
 }
 
 /// The services of a repository at one commit.
@@ -47,7 +48,25 @@ impl Services {
     /// the repository's file can only add to them.
     ///
     /// Rules of the repository are ignored if the site assigns the name to another repository.
+    ///
+    /// The version tags of the update are read by these services from now on.
     pub fn of(config: &Config, facts: &Facts) -> Self {
+        let services = Self::read(config, facts);
+        facts.name_tags(services.tag_names(config));
+        services
+    }
+
+    /// Returns how the version tags of the repository are named.
+    pub fn tag_names(&self, config: &Config) -> TagNames {
+        let tagged = |service: &Rc<Service>| TaggedService {
+            name: service.name.clone(),
+            patterns: service.tags.clone(),
+            paths: service.paths.clone(),
+        };
+        TagNames { services: self.list.iter().map(tagged).collect(), no_services: config.no_services.clone() }
+    }
+
+    fn read(config: &Config, facts: &Facts) -> Self {
         let repository = &facts.push().source().repository;
         let mut services = Self::default();
         for rule in config.services.iter().filter(|rule| is_of(rule, repository)) {
@@ -102,6 +121,7 @@ impl Services {
         } else {
             known.paths.extend_from_slice(&rule.paths);
         }
+        known.tags.extend_from_slice(&rule.tags);
         known.owner = known.owner.take().or_else(|| rule.owner.clone());
         known.version = known.version.take().or_else(|| rule.version.clone());
         if known.environments.is_empty() {
@@ -195,6 +215,7 @@ impl Service {
             paths: rule.paths.clone(),
             environments: rule.environments.clone(),
             version: rule.version.clone(),
+            tags: rule.tags.clone(),
         }
     }
 

@@ -63,7 +63,7 @@ expect.why = "who knows"
 
 [[test]]
 name = "the guard refuses"
-update.tag = "secret/v1.0.0"
+update.tag = "checkout/v1.0.0-secret"
 expect.outcome = "refused"
 expect.by = "site.rhai"
 expect.why = "it stays secret"
@@ -88,8 +88,7 @@ markers = []
 /// Creates a sandbox with the policy and its tests.
 pub fn shop() -> Sandbox {
     let sandbox = Sandbox::new();
-    let guard =
-        r#"fn guard(marker, update) { if marker.service == "secret" { return refuse("it stays secret"); } }"#;
+    let guard = r#"fn guard(marker, update) { if marker.version == "1.0.0-secret" { return refuse("it stays secret"); } }"#;
     sandbox.write("scripts/site.rhai", guard);
     sandbox.write("scripts/acme/shop.rhai", SHOP);
     sandbox.write("scripts/acme/shop.test.toml", FAILING);

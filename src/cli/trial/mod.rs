@@ -4,6 +4,7 @@
 mod compare;
 mod report;
 mod table;
+mod tags;
 
 use std::{
     io,
@@ -24,9 +25,10 @@ use super::{
 use crate::{
     config::Config,
     decide::{Budget, Decider, InMemoryHistory, Verdict},
-    facts::{self, History, Past, Repository},
+    facts::{self, Facts, History, Past, Repository},
     policy::ScriptLocations,
-    push::{self, Push, PushId, Source},
+    push::{self, Push, PushId, RefKind, Source},
+    service::Services,
     text,
 };
 
@@ -116,7 +118,19 @@ impl TrialInputs<'_> {
             account.add(past, &verdict)?;
             Ok(verdict.markers.len())
         })?;
-        account.end(&self.source.repository, &self.history)
+        account.end(&self.source.repository, &self.history, self.hint_about_tags())
+    }
+
+    /// Returns a line about tags that are not read as versions.
+    fn hint_about_tags(&self) -> Option<String> {
+        let tag = |past: &Past| match past.update.ref_name().kind() {
+            RefKind::Tag(tag) => Some(tag.to_string()),
+            RefKind::Branch(_) | RefKind::Other => None,
+        };
+        let tags: Vec<String> = self.history.past.iter().filter_map(tag).collect();
+        let newest = self.push(self.history.past.last()?);
+        let facts = Facts::new(Rc::new(newest), 0, Ok(self.repository.clone()));
+        tags::hint(&tags, &Services::of(self.config, &facts).tag_names(self.config))
     }
 
     fn compare(

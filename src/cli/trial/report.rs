@@ -162,7 +162,12 @@ impl<'a> TrialReport<'a> {
     }
 
     /// Prints the report. The ending is `Found` if the policy failed on any push.
-    pub fn end(self, repository: &RepositoryIdentity, history: &History) -> anyhow::Result<Completion> {
+    pub fn end(
+        self,
+        repository: &RepositoryIdentity,
+        history: &History,
+        hint: Option<String>,
+    ) -> anyhow::Result<Completion> {
         let ending = if self.tally.failed == 0 { Completion::Done } else { Completion::Found };
         if self.json {
             let summary = serde_json::json!({ "repository": repository.full_name(), "summary": self.tally });
@@ -192,6 +197,9 @@ impl<'a> TrialReport<'a> {
             told[told.len().min(MAX_TOLD)..].iter().map(|(_, seen)| seen.times).sum::<usize>() + self.others;
         if untold > 0 {
             self.terminal.say(format_args!("{untold:>6}  for other reasons; -v lists each"))?;
+        }
+        if let Some(hint) = hint {
+            self.terminal.say(format_args!("\n{hint}"))?;
         }
         self.terminal.say(format_args!("\n{UNKNOWN}"))?;
         Ok(ending)

@@ -37,7 +37,7 @@ pub(super) use version::VersionView;
 const MAX_LIST: usize = 1000;
 
 /// Properties that the built-in policy reads, of `update` and of `push`.
-const OFTEN_READ: [&str; 11] = [
+const OFTEN_READ: [&str; 12] = [
     "branch",
     "deploys",
     "environments",
@@ -48,6 +48,7 @@ const OFTEN_READ: [&str; 11] = [
     "options",
     "push",
     "tag",
+    "unknown_service",
     "version",
 ];
 

@@ -14,7 +14,7 @@ use super::{
     string_map::StringMap,
 };
 use crate::{
-    facts::{Commit, FactError, Facts, Range, tickets},
+    facts::{Commit, FactError, Facts, Range, VersionTag, tickets},
     policy::UpdateContext,
     push::{ObjectId, RefKind},
     service::Services,
@@ -160,13 +160,29 @@ impl View for UpdateView {
         word(
             "version",
             TEXT,
-            "the version that a tag names: `1.2.3` for `v1.2.3`, `1.2.3`, `checkout/v1.2.3`, `checkout@1.2.3`",
+            "the version that a tag names: `1.2.3` for `v1.2.3`, `checkout-v1.2.3`, `checkout/1.2.3` and \
+             `@acme/checkout@1.2.3`; docs/services.md lists the forms",
             r#"update.version == "1.3.0""#,
             |u| Ok(maybe(u.0.version_tag().map(|tag| tag.version().to_string()))),
         ),
         word("service", TEXT, "the service in a version tag", r#"update.service == "checkout""#, |u| {
             Ok(maybe(u.0.version_tag().and_then(|tag| tag.service().map(ToString::to_string))))
         }),
+        word(
+            "unknown_service",
+            TEXT,
+            "the text before the version in a tag, if it is not a service of the repository; `version` is `()` \
+             then",
+            "update.unknown_service == ()",
+            |u| Ok(maybe(u.0.unknown_tag_prefix().map(ToString::to_string))),
+        ),
+        word(
+            "is_prerelease",
+            Type::Bool,
+            "true if `version` is a pre-release, such as `1.2.3-rc.1` and `1.2.3rc1`",
+            "!update.is_prerelease",
+            |u| Ok(u.0.version_tag().is_some_and(VersionTag::is_prerelease).into()),
+        ),
         word("deploys", Type::Bool, "true if there are any `environments`", "!update.deploys", |u| {
             Ok((!u.1.environments_of(u.0.update()).is_empty()).into())
         }),
