@@ -20,7 +20,7 @@ fn log_shows_each_decision_and_filters() {
     };
     let change = format!("marked    acme/shop refs/heads/main | change shop {commit} (built-in.rhai:43)");
     let release = "marked    acme/shop refs/tags/checkout/v1.0.0 | release checkout 1.0.0 (built-in.rhai:43)";
-    let skip = "skipped   acme/shop refs/heads/topic: not the default branch (built-in.rhai:48)";
+    let skip = "skipped   acme/shop refs/heads/topic: not the default branch (built-in.rhai:51)";
     assert_eq!(lines(&[]), [&*change, release, skip]);
     assert_eq!(lines(&["--kind", "release"]), [release]);
     assert_eq!(lines(&["--service", "shop"]), [&*change]);

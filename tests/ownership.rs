@@ -54,7 +54,6 @@ fn tag_cannot_mark_a_service_of_another_repository() {
         "Payments@9.9.9",
         "PAYMENTS/9.9.9",
         "payments@1.2.3@9.9.9",
-        "payments@/v9.9.9",
         "payments/v1.2.3/v9.9.9",
         "payments./9.9.9",
         "bank/payments@9.9.9",
