@@ -266,6 +266,7 @@ fn version_tag(data: &[u8]) {
         paths: Vec::new(),
         name: given.into(),
         environments: Vec::new(),
+        namespace: None,
         owner: None,
         links: Vec::new(),
         version: None,

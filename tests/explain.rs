@@ -289,7 +289,8 @@ fn long_journal_is_searched_in_little_memory() {
         .path();
     let own = fs::read_to_string(&journal).expect("text");
     // Surround our entries with 20 MB of another repository's and with invalid JSON.
-    let others = own.replace("acme/shop", "acme/other") + "{\"time\":\"2026-";
+    let others = own.replace("acme/shop", "acme/other").replace("\"repository_id\":", "\"repository_id\":1");
+    let others = others + "{\"time\":\"2026-";
     let others = (others + "\n").repeat(8_000);
     fs::write(&journal, format!("{others}{own}{others}")).expect("written");
     let mut command = sandbox.command("bash", &sandbox.path(""));

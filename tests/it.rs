@@ -55,6 +55,7 @@ mod policy; // policies from files: decide, enrich, guard, layers, errors
 mod power_cut; // states of the disk after a power cut
 mod progress; // the progress bar
 mod queue; // queue list, show, retry and drop
+mod repositories; // names of a repository, namespaces, forks, submodules
 mod rests; // files in an outbox never replace each other
 mod secrets; // tokens are read once per delivery and never shown
 mod services; // versions, environments, links, a repository's own file

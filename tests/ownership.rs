@@ -178,6 +178,7 @@ fn site_script_can_mark_any_service() {
 #[test]
 fn repository_with_the_name_of_a_service_cannot_mark_it() {
     let mut sandbox = sandbox_with("");
+    sandbox.rename("git/acme/payments.git");
     for (nth, name) in ["payments", "Payments", "PAYMENTS"].iter().enumerate() {
         sandbox.set("GITEA_REPO_NAME", name);
         sandbox.commit(name, &[]);

@@ -188,6 +188,7 @@ impl ConfigReader<'_> {
                 memory: file.policy.limits.memory.map_or(limits.memory, |text| self.memory(&text)),
             },
             services: file.service.into_iter().filter_map(|service| self.service(service)).collect(),
+            namespace: file.namespace.and_then(|text| self.namespace(&text)).unwrap_or_default(),
             repository_services: file
                 .policy
                 .repository_services

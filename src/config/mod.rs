@@ -6,6 +6,7 @@ mod http;
 mod lightstep;
 mod link;
 mod load;
+mod namespace;
 mod problem;
 mod raw;
 mod reader;
@@ -19,6 +20,7 @@ mod units;
 pub use destination::is_loopback;
 pub use link::{LinkTemplate, Placeholder};
 pub use load::{SYSTEM_FILE, find, is_default_state_of_another, load, state_dir_meant, state_dir_of_broken};
+pub use namespace::Namespace;
 pub use problem::ConfigProblem;
 pub use resolved::{
     Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, HeaderValue, INBOX,

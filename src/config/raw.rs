@@ -19,6 +19,7 @@ use crate::{marker::Kind, secret::SecretSource};
 pub(super) struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     pub public_url: Option<Spanned<String>>,
+    pub namespace: Option<Spanned<String>>,
     pub lightstep: Option<Spanned<LightstepFile>>,
     pub destination: Vec<DestinationFile>,
     pub policy: PolicyFile,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::{link::LinkTemplate, tag_pattern::TagPattern, target::Target};
+use super::{link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern, target::Target};
 use crate::secret::SecretSource;
 
 /// Default state directory.
@@ -37,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// Services, and the repositories and paths that belong to them.
     pub services: Vec<ServiceRule>,
+    /// `service.namespace` of services that do not set their own.
+    pub namespace: Namespace,
     /// Wildcard patterns over `owner/name`, in lower case, for the repositories that may define
     /// services in a file of their own.
     pub repository_services: Vec<String>,
@@ -68,6 +70,7 @@ impl Default for Config {
             scripts: None,
             limits: Limits::default(),
             services: Vec::new(),
+            namespace: Namespace::default(),
             repository_services: Vec::new(),
             no_services: None,
             emails: Emails::default(),
@@ -194,6 +197,8 @@ pub struct ServiceRule {
     pub owner: Option<String>,
     /// Links, with their names.
     pub links: Vec<(String, LinkTemplate)>,
+    /// `service.namespace`. `None` if the rule does not set one.
+    pub namespace: Option<Namespace>,
     /// Source of the version if no tag determines it. `None` if the rule does not set one.
     pub version: Option<VersionRule>,
     /// Patterns of its version tags. Without any, the usual forms count.

@@ -41,6 +41,7 @@ pub struct ServiceFile {
     #[serde(default)]
     environments: BTreeMap<Spanned<String>, RefPatterns>,
     owner: Option<Spanned<String>>,
+    namespace: Option<Spanned<String>>,
     #[serde(default)]
     links: BTreeMap<Spanned<String>, Spanned<String>>,
     version: Option<Spanned<VersionFile>>,
@@ -177,6 +178,7 @@ impl ConfigReader<'_> {
             name: file.name.into_inner(),
             environments,
             owner: file.owner.map(Spanned::into_inner),
+            namespace: file.namespace.as_ref().and_then(|text| self.namespace(text)),
             links,
             version: file.version.as_ref().and_then(|version| self.version(version)),
             tags: file.tags.as_ref().map(|tags| self.tags(tags)).unwrap_or_default(),

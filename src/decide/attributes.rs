@@ -17,6 +17,8 @@ const MAX_REF_NAME: usize = 1024;
 pub(super) struct Site<'a> {
     /// Base URL of Gitea, if the configuration sets one.
     pub public_url: Option<&'a str>,
+    /// `service.namespace`, if there is one.
+    pub namespace: Option<&'a str>,
     /// The layers of the policy, with their abbreviated hashes.
     pub policy: &'a [String],
     /// Treatment of mail addresses.
@@ -33,6 +35,7 @@ pub(super) fn of(facts: &Facts, site: Site<'_>) -> Vec<(&'static str, Value)> {
         vec![(name::PROVIDER, "gitea".into()), (name::TRANSPORT, source.transport.as_str().into())];
     let mut add = |name, value: Option<Value>| attributes.extend(value.map(|value| (name, value)));
 
+    add(name::SERVICE_NAMESPACE, site.namespace.map(Value::from));
     add(name::REPOSITORY_ID, source.repository.id.map(Value::Int));
     let ref_type = match update.ref_name().kind() {
         RefKind::Branch(_) => Some("branch"),

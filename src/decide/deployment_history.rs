@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashMap};
 
 use super::AddressKey;
 use crate::{
-    push::{ObjectId, PushId, RepositoryIdentity},
+    push::{ObjectId, PushId, Source},
     sys::time::Timestamp,
 };
 
@@ -17,15 +17,13 @@ pub struct DeploymentTarget {
 }
 
 impl DeploymentTarget {
-    /// Creates the key of an environment. It holds Gitea's repository id, which survives a rename.
-    /// Outside Gitea it holds the repository's full name in lower case.
-    pub fn new(repository: &RepositoryIdentity, service: &str, environment: &str) -> Self {
-        let repository =
-            repository.id.map_or_else(|| repository.full_name().to_lowercase(), |id| id.to_string());
+    /// Creates the key of an environment, to which the repository of `source` deploys.
+    pub fn new(source: &Source, service: &str, environment: &str) -> Self {
+        let repository = source.repository_key();
         Self { repository, service: service.into(), environment: environment.into() }
     }
 
-    /// Returns the repository's id, or its name if it has no id.
+    /// Returns the [key](Source::repository_key) of the repository.
     pub fn repository(&self) -> &str {
         &self.repository
     }

@@ -74,7 +74,9 @@ impl Decider<'_> {
             is_of_release: is_of_release && draft.version == version,
             asked: if draft.kind == measured { asked } else { draft.kind },
         };
-        let mut marker = build(draft, &update_context.facts, self.site(policy), context);
+        let repository = &self.push.source().repository;
+        let namespace = service::namespace(self.config, context.service, repository);
+        let mut marker = build(draft, &update_context.facts, self.site(policy, namespace), context);
         if let Some(is_on_it) = on_default_branch {
             marker.attributes.insert(name::ON_DEFAULT_BRANCH.into(), Value::Bool(is_on_it));
         }
@@ -137,11 +139,12 @@ impl Decider<'_> {
         self.config.destinations.iter().any(|to| to.target.takes(Kind::Change, Signal::Traces))
     }
 
-    fn site<'p>(&'p self, policy: &'p Policy) -> Site<'p> {
+    fn site<'p>(&'p self, policy: &'p Policy, namespace: Option<&'p str>) -> Site<'p> {
         // Reading the key creates it if it is missing, so read it only when addresses are hashed.
         let key = (self.config.emails == Emails::Hashed).then(|| self.memory.address_key()).flatten();
         let addresses = Addresses::of(self.config.emails, key);
-        Site { public_url: self.config.public_url.as_deref(), policy: policy.stamps(), addresses }
+        let public_url = self.config.public_url.as_deref();
+        Site { public_url, namespace, policy: policy.stamps(), addresses }
     }
 }
 
@@ -157,7 +160,7 @@ fn deployed(marker: &Marker, facts: &Facts) -> Option<(DeploymentTarget, Deploye
         return None;
     }
     let push = facts.push();
-    let place = DeploymentTarget::new(&push.source().repository, &marker.service, environment);
+    let place = DeploymentTarget::new(push.source(), &marker.service, environment);
     let commit = facts.commit_id().ok().flatten()?;
     let version = marker.version.clone();
     Some((place, Deployed { push: push.id(), time: push.time(), commit, version }))

@@ -34,10 +34,11 @@ use crate::{
     config::Config,
     facts::{FactError, Facts, Repository},
     marker::Kind,
-    policy::{Decision, Mark, Policy, PolicyError, ScriptLocations, Trace, UpdateContext},
+    policy::{Decision, Level, Mark, Policy, PolicyError, ScriptLocations, Trace, UpdateContext},
     push::Push,
     service::Services,
     sys::time::Deadline,
+    text,
     work::Allowance,
 };
 
@@ -198,6 +199,22 @@ impl<'a> Decider<'a> {
         Some(verdict)
     }
 
+    /// Returns why the repository marks nothing, if it is a fork that neither a `[[service]]` nor a
+    /// script names. A fork has the name, the tags and the branches of the first repository.
+    fn fork(&self, policy: &Policy) -> Option<String> {
+        let parent = self.repository.as_ref().ok()?.parent()?;
+        let name = self.push.source().repository.full_name();
+        let is_named = self.config.services.iter().any(|rule| rule.repository == name.to_lowercase())
+            || policy.origins().any(|origin| matches!(origin.level, Level::Repository | Level::HookPage));
+        (!is_named).then(|| {
+            format!(
+                "a fork of {} marks nothing; to change that, add a [[service]] with repository = \"{}\"",
+                text::line(parent),
+                text::line(name)
+            )
+        })
+    }
+
     fn is_rehearsal(&self, index: usize) -> bool {
         self.push.updates()[index].ref_name().as_bstr().starts_with(REHEARSAL.as_bytes())
     }
@@ -271,6 +288,9 @@ impl<'a> Decider<'a> {
             Ok(policy) => policy,
             Err(err) => return Err(EarlyEnd::Failed(err.into())),
         };
+        if let Some(why) = self.fork(policy) {
+            return Ok(Verdict::without(index, Outcome::Skipped(why)));
+        }
         let services = Rc::new(Services::of(self.config, facts));
         let update_context = UpdateContext { facts: facts.clone(), services };
         let asking = DecideRequest { policy, update_context, budget, deadline };

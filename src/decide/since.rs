@@ -45,7 +45,7 @@ impl Decider<'_> {
         let Planned { draft, service, is_named, .. } = planned;
         let facts = &update_context.facts;
         let Some(environment) = draft.environment.clone() else { return Ok(None) };
-        let place = DeploymentTarget::new(&facts.push().source().repository, &draft.service, &environment);
+        let place = DeploymentTarget::new(facts.push().source(), &draft.service, &environment);
         // If the history cannot be read, the marker is still made, without its range.
         let mut unknown =
             |err: &FactError| troubles.push(format!("the deployment's commits are unknown: {err}"));

@@ -90,11 +90,12 @@ impl Layout {
     }
 
     /// Checks the files that gix opens when it looks up objects. Opening a FIFO among them could
-    /// block forever.
+    /// block forever. Returns the object directories, the own one first, then those that the
+    /// repository borrows from.
     ///
     /// # Errors
     /// Returns an error if one of them is not a regular file, or is too large.
-    pub fn check_objects(&self) -> Result<(), FactError> {
+    pub fn check_objects(&self) -> Result<Vec<PathBuf>, FactError> {
         let mut dirs = vec![self.objects.clone()];
         let mut next = 0;
         while let Some(dir) = dirs.get(next).cloned() {
@@ -117,7 +118,7 @@ impl Layout {
                 dirs.push(dir);
             }
         }
-        Ok(())
+        Ok(dirs)
     }
 
     /// Checks the files of the commit-graph, which gix opens without checking.

@@ -56,14 +56,15 @@ impl Repository {
     }
 
     /// Returns the repository's name from the URL of the remote `origin`: the last two parts of the
-    /// path.
+    /// path, in lower case as in Gitea's directories.
     pub fn origin(&self) -> Option<push::RepositoryIdentity> {
         let address = self.layout.origin.as_ref()?.to_str().ok()?.trim_end_matches('/');
         let path = address.strip_suffix(".git").unwrap_or(address);
         let (rest, name) = path.rsplit_once('/')?;
         // `git@host:owner/name`, and `ssh://host/owner/name`.
         let owner = rest.rsplit(['/', ':']).next().filter(|owner| !owner.is_empty())?;
-        (!name.is_empty()).then(|| push::RepositoryIdentity::named(Some(owner.to_string()), name.to_string()))
+        (!name.is_empty())
+            .then(|| push::RepositoryIdentity::named(Some(owner.to_lowercase()), name.to_lowercase()))
     }
 
     /// Returns the annotated tags that lead to a commit, by the ids of the tag objects, which are

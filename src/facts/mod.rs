@@ -10,6 +10,7 @@ mod commit_range;
 mod describe;
 mod error;
 mod file;
+mod fork;
 mod history;
 mod layout;
 mod lookup;

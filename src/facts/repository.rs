@@ -19,6 +19,7 @@ use super::{
     FactError, PeeledObject, TagNames,
     commit::{self, Commit},
     describe::Releases,
+    fork,
     layout::{self, Layout},
 };
 use crate::{
@@ -44,6 +45,7 @@ const REMEMBERED: usize = 4096;
 pub struct Repository {
     pub(super) layout: Layout,
     pub(super) objects: gix::odb::Handle,
+    parent: Option<String>,
     default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<PeeledObject>>>,
     pub(super) releases: RefCell<Option<(TagNames, Result<Releases, FactError>)>>,
@@ -69,11 +71,12 @@ impl Repository {
         let dir = dir.as_path();
         let what = format!("failed to open the repository `{}`", dir.display());
         let layout = Layout::of(dir).map_err(|err| err.in_context(&what))?;
-        layout.check_objects().map_err(|err| {
+        let object_dirs = layout.check_objects().map_err(|err| {
             err.in_context(format_args!("failed to open the repository `{}`", dir.display()))
         })?;
         let objects = open_objects(&layout).map_err(|err| err.in_context(&what))?;
         Ok(Self {
+            parent: fork::parent(&layout, &object_dirs),
             layout,
             objects,
             again: OnceCell::new(),
@@ -84,6 +87,11 @@ impl Repository {
             trouble: RefCell::default(),
             allowance: RefCell::new(Allowance::new(u64::MAX, Deadline::never())),
         })
+    }
+
+    /// Returns the full name of the repository that this one is a fork of.
+    pub fn parent(&self) -> Option<&str> {
+        self.parent.as_deref()
     }
 
     /// Sets the allowance for reads from now on. The default is unlimited.

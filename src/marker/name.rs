@@ -4,6 +4,7 @@
 //! docs/attributes.md lists all names, and a test compares it with this file.
 
 pub const SERVICE_NAME: &str = "service.name";
+pub const SERVICE_NAMESPACE: &str = "service.namespace";
 pub const SERVICE_VERSION: &str = "service.version";
 pub const ENVIRONMENT: &str = "deployment.environment.name";
 pub const DEPLOYMENT_ID: &str = "deployment.id";

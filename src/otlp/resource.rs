@@ -17,6 +17,7 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ServiceKey<'a> {
     service: &'a str,
+    namespace: Option<&'a str>,
     version: &'a str,
     environment: Option<&'a str>,
 }
@@ -29,6 +30,7 @@ pub(super) fn by_service<'a>(markers: &[&'a Marker]) -> Vec<(ServiceKey<'a>, Vec
     for marker in markers {
         let key = ServiceKey {
             service: &marker.service,
+            namespace: namespace(marker),
             version: &marker.version,
             environment: marker.environment.as_deref(),
         };
@@ -44,8 +46,17 @@ pub(super) fn by_service<'a>(markers: &[&'a Marker]) -> Vec<(ServiceKey<'a>, Vec
 pub(super) fn resource(key: ServiceKey<'_>) -> Resource {
     let mut attributes =
         vec![text(name::SERVICE_NAME, key.service), text(name::SERVICE_VERSION, key.version)];
+    attributes.extend(key.namespace.map(|namespace| text(name::SERVICE_NAMESPACE, namespace)));
     attributes.extend(key.environment.map(|environment| text(name::ENVIRONMENT, environment)));
     Resource { attributes, ..Resource::default() }
+}
+
+/// Returns the namespace of a marker's service. A script may have set or removed it.
+fn namespace(marker: &Marker) -> Option<&str> {
+    match marker.attributes.get(name::SERVICE_NAMESPACE) {
+        Some(Value::Text(namespace)) if !namespace.is_empty() => Some(namespace),
+        _ => None,
+    }
 }
 
 pub(super) fn scope() -> InstrumentationScope {
@@ -68,8 +79,14 @@ pub(super) fn attributes(marker: &Marker) -> Vec<KeyValue> {
 }
 
 /// Attributes that are made from a marker's own fields.
-const OWN: [&str; 5] =
-    [name::KIND, name::EVENT_NAME, name::SERVICE_NAME, name::SERVICE_VERSION, name::ENVIRONMENT];
+const OWN: [&str; 6] = [
+    name::KIND,
+    name::EVENT_NAME,
+    name::SERVICE_NAME,
+    name::SERVICE_NAMESPACE,
+    name::SERVICE_VERSION,
+    name::ENVIRONMENT,
+];
 
 pub(super) fn text(key: &str, value: &str) -> KeyValue {
     key_value(key, AnyValue { value: Some(any_value::Value::StringValue(value.into())) })

@@ -80,6 +80,13 @@ impl RepositoryIdentity {
         Self { owner, name, id: None, is_wiki }
     }
 
+    /// Returns true if owner or name are the same but for their case. Both owners must be known.
+    fn has_a_name_of(&self, other: &Self) -> bool {
+        let (Some(owner), Some(other_owner)) = (&self.owner, &other.owner) else { return false };
+        owner.to_lowercase() == other_owner.to_lowercase()
+            || self.name.to_lowercase() == other.name.to_lowercase()
+    }
+
     /// Returns `owner/name`, or only the name if the owner is unknown.
     pub fn full_name(&self) -> String {
         match &self.owner {
@@ -163,6 +170,15 @@ impl Source {
         }
     }
 
+    /// Returns what identifies the repository, whatever its name is: Gitea's id, or outside of Gitea
+    /// the directory.
+    pub fn repository_key(&self) -> String {
+        match self.repository.id {
+            Some(id) => id.to_string(),
+            None => self.git_dir.as_path().to_string_lossy().into_owned(),
+        }
+    }
+
     /// Reads the source of a push from the environment and the working directory.
     pub fn read(env: &Environment<'_>, working_dir: &Path) -> Self {
         let git_dir = GitDir::resolve(env.raw("GIT_DIR").as_deref(), working_dir);
@@ -194,7 +210,11 @@ fn repository(env: &Environment<'_>, git_dir: &GitDir) -> RepositoryIdentity {
         Some(said) => said == "true",
         None => named.is_wiki,
     };
-    RepositoryIdentity { id: env.id("GITEA_REPO_ID"), is_wiki, ..named }
+    // Over SSH, Gitea passes on the names as the client typed them: in any case, or from before a
+    // rename. Its directory is always `OWNER/NAME.git` with the present names in lower case.
+    let of_dir = RepositoryIdentity::of_dir(git_dir);
+    let names = if of_dir.has_a_name_of(&named) { of_dir } else { named };
+    RepositoryIdentity { id: env.id("GITEA_REPO_ID"), is_wiki, ..names }
 }
 
 fn transport(env: &Environment<'_>) -> Transport {

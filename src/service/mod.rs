@@ -9,7 +9,9 @@ use std::rc::Rc;
 pub use claim::{is_key_of_name, is_said_by_push, refusal};
 
 use crate::{
-    config::{Config, EnvironmentRule, LinkTemplate, ServiceRule, TagPattern, VersionRule, own_services},
+    config::{
+        Config, EnvironmentRule, LinkTemplate, Namespace, ServiceRule, TagPattern, VersionRule, own_services,
+    },
     facts::{FactError, Facts, TagNames, TaggedService},
     glob::is_match,
     push::{RepositoryIdentity, Update},
@@ -28,6 +30,7 @@ pub struct Service {
     pub owner: Option<String>,
     /// Links by name, such as a dashboard.
     pub links: Vec<(String, LinkTemplate)>,
+    namespace: Option<Namespace>,
     paths: Vec<String>,
     environments: Vec<EnvironmentRule>,
     version: Option<VersionRule>,
@@ -123,6 +126,7 @@ impl Services {
         }
         known.tags.extend_from_slice(&rule.tags);
         known.owner = known.owner.take().or_else(|| rule.owner.clone());
+        known.namespace = known.namespace.take().or_else(|| rule.namespace.clone());
         known.version = known.version.take().or_else(|| rule.version.clone());
         if known.environments.is_empty() {
             known.environments.clone_from(&rule.environments);
@@ -212,6 +216,7 @@ impl Service {
             name: rule.name.clone(),
             owner: rule.owner.clone(),
             links: rule.links.clone(),
+            namespace: rule.namespace.clone(),
             paths: rule.paths.clone(),
             environments: rule.environments.clone(),
             version: rule.version.clone(),
@@ -299,6 +304,15 @@ pub fn version_of(
     let of_rule = rule.and_then(|rule| known(rule.version(facts)));
     let of_commit = || facts.commit_id().ok().flatten().unwrap_or(facts.update().raw_new_id()).to_string();
     Version { name: of_rule.unwrap_or_else(of_commit), is_of_release: false }
+}
+
+/// Returns the `service.namespace` of a service, `None` if it has none.
+pub fn namespace<'a>(
+    config: &'a Config,
+    rule: Option<&'a Service>,
+    repository: &'a RepositoryIdentity,
+) -> Option<&'a str> {
+    rule.and_then(|rule| rule.namespace.as_ref()).unwrap_or(&config.namespace).of(repository)
 }
 
 /// Returns true if a `[[service]]` rule applies to the repository.

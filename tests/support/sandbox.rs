@@ -80,6 +80,14 @@ impl Sandbox {
         self.path("git/acme/shop.git")
     }
 
+    /// Moves the bare repository, as Gitea does for a rename. [`Self::bare`] is its old path.
+    pub fn rename(&self, name: &str) {
+        let to = self.path(name);
+        fs::create_dir_all(to.parent().expect("a parent")).expect("a directory");
+        fs::rename(self.bare(), &to).expect("renamed");
+        self.git(&["remote", "set-url", "origin", &to.display().to_string()]);
+    }
+
     /// Returns the path of the state directory.
     pub fn state(&self) -> PathBuf {
         self.path("state")

@@ -3,6 +3,7 @@
 
 mod history;
 mod json;
+mod names;
 mod nothing;
 mod query;
 mod replay;
@@ -15,6 +16,7 @@ use clap::Args;
 
 use self::{
     history::Story,
+    names::RepositoryNames,
     query::Wanted,
     replay::{Replay, ReplayError},
     report::ExplainReport,
@@ -39,7 +41,7 @@ const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// OWNER/NAME or the path of a repository
+    /// Present or former OWNER/NAME, or the path of a repository
     #[arg(value_name = "REPO")]
     repository: String,
     /// Ref, branch, tag or (abbreviated) commit id (default: the latest update)
@@ -67,7 +69,8 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
     let state = State::at(&config.state_dir);
     let meant = Meant::of(args)?;
     let open = meant.git_dir.as_ref().and_then(|dir| facts::Repository::open(dir).ok());
-    let mut wanted = Wanted { repository: meant.name.clone(), rev: args.rev.clone(), objects: Vec::new() };
+    let repository = RepositoryNames::find(&state.journal(), &meant.name, meant.git_dir.as_ref())?;
+    let mut wanted = Wanted { repository, rev: args.rev.clone(), objects: Vec::new() };
     let commit = match (&open, wanted.digits()) {
         (Some(repository), Some(digits)) => repository.commit_of(&digits)?,
         _ => None,
@@ -99,7 +102,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
             .map(|(story, replayed)| json::ExplanationJson::of(story, replayed.as_ref()))
             .collect();
         let answer = serde_json::json!({
-            "repository": meant.name,
+            "repository": wanted.repository.newest(),
             "rev": args.rev,
             "matches": found.matches.max(told.len()),
             "came_with": came_with,

@@ -2,6 +2,7 @@
 
 use super::{
     Meant,
+    names::RepositoryNames,
     query::{SearchResult, Wanted},
     report::{heading, when},
 };
@@ -27,11 +28,11 @@ pub(super) fn tell(
     json: bool,
     terminal: &Terminal,
 ) -> anyhow::Result<Completion> {
-    let waiting = captures_of(state, &meant.name)?;
+    let waiting = captures_of(state, &wanted.repository)?;
     let causes = causes(meant, wanted, found, &waiting);
     if json {
         let answer = serde_json::json!({
-            "repository": meant.name,
+            "repository": wanted.repository.newest(),
             "rev": wanted.rev,
             "matches": 0,
             "updates": [],
@@ -44,7 +45,7 @@ pub(super) fn tell(
         terminal.json(serde_json::to_string_pretty(&answer)?)?;
         return Ok(Completion::Found);
     }
-    let repository = text::line(&meant.name);
+    let repository = text::line(wanted.repository.newest());
     terminal.answer(format_args!("no matching update in {repository}: {}", wanted.meanings().join(", ")))?;
     terminal.answer(format_args!(
         "  searched {}, which has {}",
@@ -89,7 +90,7 @@ fn causes(meant: &Meant, wanted: &Wanted, found: &SearchResult, waiting: &[Strin
         }
     }
     if found.decisions == 0 {
-        if !meant.name.contains('/') {
+        if !wanted.repository.newest().contains('/') {
             causes.push("the owner is not known: name the repository as OWNER/NAME".to_string());
         }
         causes.push(
@@ -123,13 +124,13 @@ fn causes(meant: &Meant, wanted: &Wanted, found: &SearchResult, waiting: &[Strin
 }
 
 /// Returns the IDs of the repository's pushes that are not decided yet.
-fn captures_of(state: &State, repository: &str) -> anyhow::Result<Vec<String>> {
+fn captures_of(state: &State, repository: &RepositoryNames) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::new();
     state.each_entry(&[QueuePlace::Inbox, QueuePlace::Failed, QueuePlace::Dead], |entry| {
         if entry.is_capture()
             && let Ok(Glance::Push { repository: theirs, .. }) =
                 contents::glance(&state.path_of(&entry), true)
-            && theirs.eq_ignore_ascii_case(repository)
+            && repository.has(&theirs)
         {
             ids.push(entry.id().to_string());
         }

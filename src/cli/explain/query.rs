@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use bstr::Finder;
 
+use super::names::{ForeignPushes, HEAD, RepositoryNames};
 use crate::{
     push::{ObjectId, PushId},
     state::{
@@ -18,13 +19,10 @@ use crate::{
 /// Minimum number of digits of an abbreviated commit ID.
 const MIN_DIGITS: usize = 4;
 
-/// Number of bytes at the start of a line that contain its record type, which follows the time.
-const HEAD: usize = 80;
-
 /// A query for updates of one repository: those that match `rev`, or the latest if `rev` is `None`.
 pub(super) struct Wanted {
-    /// Name of the repository (`owner/name`), in any case.
-    pub repository: String,
+    /// The repository.
+    pub repository: RepositoryNames,
     /// Full ref name, short name of a branch or tag, or first digits of a commit ID.
     pub rev: Option<String>,
     /// Other objects that count as a match: the annotated tags of the commit.
@@ -81,7 +79,7 @@ impl Wanted {
     }
 
     fn is_it(&self, decision: &DecisionRecord<'_>) -> bool {
-        if !decision.repository.eq_ignore_ascii_case(&self.repository) {
+        if !self.repository.has(&decision.repository) {
             return false;
         }
         let Some(rev) = &self.rev else { return true };
@@ -101,6 +99,7 @@ impl Wanted {
     /// If the journal cannot be read.
     pub fn find(&self, journal: &Journal, most: usize) -> anyhow::Result<SearchResult> {
         let sieve = DecisionFilter::of(self);
+        let mut foreign = ForeignPushes::new(&self.repository);
         let mut found = SearchResult::default();
         // Parsed after the search, because each matching line replaces the one before.
         let mut newest: Option<(String, Vec<u8>)> = None;
@@ -108,7 +107,8 @@ impl Wanted {
             if found.begins.is_none() {
                 found.begins = JournalEntry::read(line).map(|entry| entry.time);
             }
-            if !sieve.is_of_repository(line) {
+            foreign.note(line);
+            if !sieve.is_of_repository(line) || foreign.has_decision(line) {
                 return Ok(());
             }
             found.decisions += 1;
@@ -127,7 +127,7 @@ impl Wanted {
         })?;
         found.newest = newest.and_then(|(file, line)| hit(&file, &line)).filter(|hit| {
             // A damaged line may have passed the byte filter.
-            hit.decision.repository.eq_ignore_ascii_case(&self.repository)
+            self.repository.has(&hit.decision.repository)
         });
         if self.rev.is_none() {
             let newest = found.newest.clone();
@@ -147,9 +147,11 @@ impl Wanted {
         mut brought: impl FnMut(&DecisionRecord<'_>) -> bool,
     ) -> anyhow::Result<Option<Hit>> {
         let sieve = DecisionFilter::of(self);
+        let mut foreign = ForeignPushes::new(&self.repository);
         let mut first = None;
         journal.each_line("", |file, line| {
-            if first.is_none() && sieve.is_of_repository(line) {
+            foreign.note(line);
+            if first.is_none() && sieve.is_of_repository(line) && !foreign.has_decision(line) {
                 first = hit(file, line).filter(|hit| hit.time >= since && brought(&hit.decision));
             }
             Ok(())
@@ -189,8 +191,8 @@ fn hit(file: &str, line: &[u8]) -> Option<Hit> {
 struct DecisionFilter {
     record: Finder<'static>,
     key: Finder<'static>,
-    /// The repository's name as a JSON string, without the opening quote.
-    name: Vec<u8>,
+    /// The repository's names as JSON strings, without the opening quotes.
+    names: Vec<Vec<u8>>,
     words: Vec<Finder<'static>>,
 }
 
@@ -204,7 +206,7 @@ impl DecisionFilter {
         Self {
             record: Finder::new(b"\"record\":\"decision\""),
             key: Finder::new(b"\"repository\":\""),
-            name: json(&wanted.repository).into_bytes().split_off(1),
+            names: wanted.repository.all().iter().map(|name| json(name).into_bytes().split_off(1)).collect(),
             words: words.map(|word| finder(&word)).collect(),
         }
     }
@@ -213,7 +215,10 @@ impl DecisionFilter {
         self.record.find(&line[..line.len().min(HEAD)]).is_some()
             && self.key.find(line).is_some_and(|at| {
                 let value = &line[at + self.key.needle().len()..];
-                value.get(..self.name.len()).is_some_and(|value| value.eq_ignore_ascii_case(&self.name))
+                let begins_with = |name: &Vec<u8>| {
+                    value.get(..name.len()).is_some_and(|value| value.eq_ignore_ascii_case(name))
+                };
+                self.names.iter().any(begins_with)
             })
     }
 

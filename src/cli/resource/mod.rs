@@ -15,7 +15,7 @@ use crate::{
     facts::{Facts, Repository},
     marker::{Kind, SpanId, TraceId, Traceparent, name},
     push::{self, ObjectId, Push, PushId, RefKind, RefName, Source, Update},
-    service::{OWN_FILE, Services, version_of},
+    service::{self, OWN_FILE, Services, version_of},
     sys::time,
     text,
 };
@@ -86,8 +86,10 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
         (name::SERVICE_NAME, service),
         (name::SERVICE_VERSION, version.name),
         (name::HEAD_REVISION, commit.to_string()),
-        (name::REPOSITORY, names.name),
+        (name::REPOSITORY, names.name.clone()),
     ];
+    let namespace = service::namespace(&config, rule, &names).map(ToString::to_string);
+    attributes.extend(namespace.map(|namespace| (name::SERVICE_NAMESPACE, namespace)));
     attributes.extend(args.environment.clone().map(|environment| (name::ENVIRONMENT, environment)));
     let identity = Identity { attributes, traceparent: Traceparent { trace_id, span_id } };
     let format = if args.json { Format::Json } else { args.format };

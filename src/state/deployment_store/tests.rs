@@ -1,5 +1,12 @@
 use super::*;
-use crate::push::RepositoryIdentity;
+use crate::push::{GitDir, RepositoryIdentity, Source};
+
+/// Returns the source of pushes to a repository outside of Gitea.
+fn source(dir: &str) -> Source {
+    let git_dir = GitDir::resolve(Some(dir.as_ref()), Path::new("/srv"));
+    let repository = RepositoryIdentity::of_dir(&git_dir);
+    Source::unknown(git_dir, repository)
+}
 
 fn deployed(push: PushId, version: &str) -> Deployed {
     let commit = "9d59409acf479dfa0df1aa568182e43e43df8bbe".parse().expect("an id");
@@ -10,8 +17,9 @@ fn deployed(push: PushId, version: &str) -> Deployed {
 fn last_deployment_is_the_newest_before_the_push() {
     let dir = tempfile::tempdir().expect("a directory");
     let memory = DeploymentStore::at(dir.path());
-    let repository = RepositoryIdentity::of_full_name("Acme/Shop");
-    let place = DeploymentTarget::new(&repository, "pay", "production");
+    let mut pushed = source("acme/shop.git");
+    pushed.repository.id = Some(7);
+    let place = DeploymentTarget::new(&pushed, "pay", "production");
     let pushes: Vec<PushId> = (0..40).map(|nth| PushId::at(Timestamp::constant(nth, 0))).collect();
     // Decided in another order than captured, and one of them twice.
     for at in [1, 0, 2, 2] {
@@ -22,9 +30,11 @@ fn last_deployment_is_the_newest_before_the_push() {
     assert_eq!(version(pushes[0]), None);
     assert_eq!(version(pushes[2]).as_deref(), Some("1"));
     assert_eq!(version(pushes[3]).as_deref(), Some("2"));
-    let other = DeploymentTarget::new(&repository, "pay", "staging");
+    let other = DeploymentTarget::new(&pushed, "pay", "staging");
     assert!(memory.last_deployment(&other, pushes[3]).is_none());
-    let same = DeploymentTarget::new(&RepositoryIdentity::of_full_name("acme/shop"), "pay", "production");
+    let mut renamed = source("bank/till.git");
+    renamed.repository.id = Some(7);
+    let same = DeploymentTarget::new(&renamed, "pay", "production");
     assert!(memory.last_deployment(&same, pushes[3]).is_some());
     for push in &pushes {
         memory.remember(&[(place.clone(), deployed(*push, "n"))]).expect("stored");
@@ -36,7 +46,7 @@ fn last_deployment_is_the_newest_before_the_push() {
 fn surplus_is_removed_from_the_largest_repository() {
     let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
     let name = |repository: &str, environment: String| {
-        file_name(&DeploymentTarget::new(&RepositoryIdentity::of_full_name(repository), "pay", &environment))
+        file_name(&DeploymentTarget::new(&source(repository), "pay", &environment))
     };
     let kept: Vec<String> = (0..3).map(|n| name("acme/pay", format!("e{n}"))).collect();
     let flood: Vec<String> = (0..100).map(|n| name("evil/x", format!("e{n}"))).collect();

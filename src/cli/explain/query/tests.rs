@@ -1,7 +1,8 @@
 use super::*;
 
 fn wanted(repository: &str, rev: Option<&str>) -> Wanted {
-    Wanted { repository: repository.into(), rev: rev.map(ToString::to_string), objects: Vec::new() }
+    let repository = RepositoryNames::only(repository);
+    Wanted { repository, rev: rev.map(ToString::to_string), objects: Vec::new() }
 }
 
 fn line(repository: &str, ref_name: &str, new: &str) -> Vec<u8> {

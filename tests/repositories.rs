@@ -1,0 +1,290 @@
+//! Which repository a push belongs to, whatever name was typed, and which service that is.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, recorder::Recorder};
+
+/// Returns the newest marker without a destination.
+#[track_caller]
+fn newest(sandbox: &Sandbox) -> Value {
+    sandbox.waiting("unassigned").pop().expect("a marker")
+}
+
+#[test]
+fn names_as_typed_are_one_repository_with_one_history() {
+    let mut sandbox = Sandbox::new();
+    sandbox.configure(
+        "[[service]]\nrepository = \"Acme/Casey\"\nname = \"till\"\n\
+         [[service]]\nrepository = \"bank/*\"\nname = \"payments\"\n",
+    );
+    sandbox.rename("git/acme/casey.git");
+    sandbox.set("GITEA_REPO_ID", "7");
+    for (nth, (owner, name)) in [
+        ("acme", "Casey"),
+        ("Acme", "casey"),
+        ("acme", "old-name"),
+        ("ACME", "CASEY.wiki"),
+        ("old-owner", "casey"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        sandbox.set("GITEA_REPO_USER_NAME", owner);
+        sandbox.set("GITEA_REPO_NAME", name);
+        sandbox.set("GITEA_REPO_IS_WIKI", "false");
+        sandbox.commit(&format!("Change {nth}"), &[]);
+        sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+        let deployment = newest(&sandbox);
+        assert_eq!(deployment["service"], "till", "{owner}/{name}");
+        let decision = sandbox.decisions().pop().expect("a decision");
+        assert_eq!(decision["repository"], "acme/casey", "{owner}/{name}");
+        // It continues the deployment before, so the range holds one commit.
+        let range = &deployment["attributes"]["gitea_lightstep.range.commits"];
+        assert_eq!(range.as_i64(), (nth > 0).then_some(1), "{owner}/{name}: {deployment}");
+    }
+}
+
+#[test]
+fn rename_and_transfer_keep_the_history_of_deployments() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("GITEA_REPO_ID", "7");
+    sandbox.configure("[[service]]\nrepository = \"*/*\"\nname = \"till\"\n");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+    sandbox.rename("git/bank/till.git");
+    sandbox.set("GITEA_REPO_USER_NAME", "bank");
+    sandbox.set("GITEA_REPO_NAME", "till");
+    sandbox.commit("Two", &[]);
+    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+    assert_eq!(newest(&sandbox)["attributes"]["gitea_lightstep.range.commits"], 1);
+}
+
+#[test]
+fn repository_outside_of_gitea_is_its_directory() {
+    let mut sandbox = Sandbox::new();
+    sandbox.unset("GITEA_");
+    sandbox.configure("[[service]]\nrepository = \"*\"\nname = \"till\"\n");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+    // Another repository of the same name.
+    sandbox
+        .git_in(&sandbox.path(""), &["clone", "-q", "--mirror", "git/acme/shop.git", "other/acme/shop.git"]);
+    sandbox.git_in(&sandbox.path("other/acme/shop.git"), &["config", "receive.advertisePushOptions", "true"]);
+    sandbox.git_in(&sandbox.path("other/acme/shop.git"), &["config", "--remove-section", "remote.origin"]);
+    std::fs::remove_dir_all(sandbox.path("other/acme/shop.git/hooks")).expect("removed");
+    std::os::unix::fs::symlink(sandbox.bare().join("hooks"), sandbox.path("other/acme/shop.git/hooks"))
+        .expect("a link");
+    sandbox.git(&["remote", "set-url", "origin", &sandbox.path("other/acme/shop.git").display().to_string()]);
+    sandbox.commit("Two", &[]);
+    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+    assert_eq!(newest(&sandbox)["attributes"]["gitea_lightstep.range.relation"], "first_deployment");
+}
+
+#[test]
+fn explain_finds_a_repository_by_present_and_former_names_and_by_path() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("GITEA_REPO_ID", "7");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    sandbox.rename("git/bank/till.git");
+    sandbox.set("GITEA_REPO_USER_NAME", "bank");
+    sandbox.set("GITEA_REPO_NAME", "till");
+    sandbox.push(&["main:refs/heads/two"]).succeeded();
+    let path = sandbox.path("git/bank/till.git").display().to_string();
+    std::os::unix::fs::symlink(&path, sandbox.path("link.git")).expect("a link");
+    let link = sandbox.path("link.git").display().to_string();
+    for repository in ["acme/shop", "ACME/Shop", "bank/till", "Bank/TILL.git", &path, &link] {
+        for branch in ["main", "two"] {
+            let explained = sandbox.binary(&["explain", repository, branch]);
+            let update = format!("refs/heads/{branch}");
+            assert!(explained.succeeded().stdout.contains(&update), "{repository}: {}", explained.stdout);
+        }
+        let json = sandbox.binary(&["explain", repository, "--json"]);
+        let json: Value = serde_json::from_str(&json.succeeded().stdout).expect("JSON");
+        assert_eq!(json["repository"], "bank/till", "{repository}");
+    }
+    // Another repository gets the old name.
+    sandbox.git_in(&sandbox.path(""), &["clone", "-q", "--mirror", "git/bank/till.git", "git/acme/shop.git"]);
+    sandbox.git_in(&sandbox.bare(), &["config", "--remove-section", "remote.origin"]);
+    std::fs::remove_dir_all(sandbox.bare().join("hooks")).expect("removed");
+    std::os::unix::fs::symlink(sandbox.path("git/bank/till.git/hooks"), sandbox.bare().join("hooks"))
+        .expect("a link");
+    sandbox.git(&["remote", "set-url", "origin", &sandbox.bare().display().to_string()]);
+    sandbox.set("GITEA_REPO_USER_NAME", "acme");
+    sandbox.set("GITEA_REPO_NAME", "shop");
+    sandbox.set("GITEA_REPO_ID", "8");
+    sandbox.push(&["main:refs/heads/three"]).succeeded();
+    let found = |repository: &str, branch: &str| sandbox.binary(&["explain", repository, branch]).code;
+    assert_eq!([found("acme/shop", "three"), found("acme/shop", "main")], [Some(0), Some(1)]);
+    assert_eq!([found("bank/till", "three"), found("bank/till", "main")], [Some(1), Some(0)]);
+}
+
+#[test]
+fn explain_finds_a_plain_repository_by_its_directory() {
+    let mut sandbox = Sandbox::new();
+    sandbox.unset("GITEA_");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    for repository in ["shop", "acme/shop", "git/acme/shop.git", &sandbox.bare().display().to_string()] {
+        let explained = sandbox.binary(&["explain", repository]);
+        assert!(
+            explained.succeeded().stdout.contains("refs/heads/main"),
+            "{repository}: {}",
+            explained.stdout
+        );
+    }
+}
+
+/// Pushes a change and returns the attributes of the resource that it is delivered with.
+fn resource(sandbox: &Sandbox, recorder: &Recorder) -> BTreeMap<String, String> {
+    let before = recorder.requests().len();
+    sandbox.commit("A change", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let request = recorder.wait_for(before + 1).remove(before);
+    let json: Value = serde_json::from_slice(&request.body).expect("JSON");
+    let attributes = json["resourceLogs"][0]["resource"]["attributes"].as_array().expect("attributes");
+    let text = |value: &Value| value.as_str().expect("text").to_string();
+    let pair = |attribute: &Value| (text(&attribute["key"]), text(&attribute["value"]["stringValue"]));
+    attributes.iter().map(pair).collect()
+}
+
+#[test]
+fn namespace_is_the_owner_or_what_the_configuration_says() {
+    let recorder = Recorder::start([]);
+    let sandbox = Sandbox::new();
+    let services = "[[service]]\nrepository = \"acme/shop\"\nname = \"till\"\n";
+    for (site, service, expected) in [
+        ("", "", Some("acme")),
+        ("namespace = \"owner\"", "", Some("acme")),
+        ("namespace = \"none\"", "", None),
+        ("namespace = \"retail\"", "", Some("retail")),
+        ("namespace = \"none\"", "namespace = \"owner\"", Some("acme")),
+        ("", "namespace = \"till team\"", Some("till team")),
+        ("", "namespace = \"none\"", None),
+    ] {
+        sandbox.deliver_to(
+            &recorder.endpoint(),
+            &format!("protocol = \"http/json\"\ncompression = \"none\"\n{services}{service}\n"),
+        );
+        let config = std::fs::read_to_string(sandbox.path("config.toml")).expect("the configuration");
+        sandbox.write("config.toml", format!("{site}\n{config}"));
+        let found = resource(&sandbox, &recorder);
+        assert_eq!(found.get("service.namespace").map(String::as_str), expected, "{site} {service}");
+        // A build reports the same.
+        let printed = sandbox.binary(&["resource", "git/acme/shop.git", "main", "--json"]);
+        let printed: Value = serde_json::from_str(&printed.succeeded().stdout).expect("JSON");
+        assert_eq!(printed["attributes"]["service.namespace"].as_str(), expected, "{printed}");
+    }
+    for (text, why) in
+        [("\" \"", "`namespace` is empty"), ("\"a\\u200bb\"", "visible characters"), ("7", "string")]
+    {
+        sandbox.configure(services);
+        let config = std::fs::read_to_string(sandbox.path("config.toml")).expect("the configuration");
+        sandbox.write("config.toml", format!("namespace = {text}\n{config}"));
+        let checked = sandbox.binary(&["check"]);
+        let said = format!("{}{}", checked.stdout, checked.stderr);
+        assert!(checked.code == Some(1) && said.contains(why) && said.contains("config.toml:1:"), "{said}");
+    }
+}
+
+/// Forks the bare repository as Gitea does, with these additional arguments of `git clone`, and makes
+/// the clone push to it.
+fn fork(sandbox: &mut Sandbox, args: &[&str]) {
+    std::fs::create_dir_all(sandbox.path("git/casey")).expect("a directory");
+    let (parent, fork) = (sandbox.bare(), sandbox.path("git/casey/shop.git"));
+    let path = |path: &std::path::Path| path.display().to_string();
+    sandbox.git_in(
+        &sandbox.path(""),
+        &[&["clone", "-q", "--bare"], args, &[&path(&parent), &path(&fork)]].concat(),
+    );
+    sandbox.git_in(&fork, &["config", "receive.advertisePushOptions", "true"]);
+    std::fs::remove_dir_all(fork.join("hooks")).expect("removed");
+    std::os::unix::fs::symlink(parent.join("hooks"), fork.join("hooks")).expect("a link");
+    sandbox.git(&["remote", "set-url", "origin", &path(&fork)]);
+    sandbox.set("GITEA_REPO_USER_NAME", "casey");
+    sandbox.set("GITEA_REPO_ID", "43");
+}
+
+#[test]
+fn fork_marks_nothing_unless_it_is_named() {
+    for args in [&[][..], &["--shared"], &["--single-branch", "--branch", "main"]] {
+        let mut sandbox = Sandbox::new();
+        sandbox.commit("One", &[]);
+        sandbox.push(&["main"]).succeeded();
+        fork(&mut sandbox, args);
+        let count = sandbox.waiting("unassigned").len();
+        // A pattern for all repositories of an owner does not name this one.
+        sandbox.configure("[[service]]\nrepository = \"casey/*\"\nname = \"till\"\n");
+        sandbox.commit("Two", &[]);
+        sandbox.git(&["tag", "v1.0.0"]);
+        sandbox.push(&["-o", "deploy=production", "main", "v1.0.0"]).succeeded();
+        assert_eq!(sandbox.waiting("unassigned").len(), count, "{args:?}");
+        for decision in sandbox.decisions().iter().rev().take(2) {
+            assert_eq!(decision["outcome"], "skipped");
+            assert_eq!(
+                decision["why"],
+                "a fork of acme/shop marks nothing; to change that, add a [[service]] with repository = \
+                 \"casey/shop\"",
+                "{args:?}"
+            );
+        }
+        let explained = sandbox.binary(&["explain", "casey/shop", "v1.0.0"]);
+        assert!(explained.succeeded().stdout.contains("a fork of acme/shop"), "{}", explained.stdout);
+        sandbox.configure("[[service]]\nrepository = \"Casey/Shop\"\nname = \"till\"\n");
+        sandbox.commit("Three", &[]);
+        sandbox.push(&["main"]).succeeded();
+        assert_eq!(newest(&sandbox)["service"], "till", "{args:?}");
+        // A script of the repository names it too.
+        sandbox.configure("[policy]\nscripts = \"scripts\"\n");
+        sandbox.write(
+            "scripts/casey/shop.rhai",
+            "fn enrich(marker, update) { marker.service = \"kasse\"; marker }",
+        );
+        sandbox.commit("Four", &[]);
+        sandbox.push(&["main"]).succeeded();
+        assert_eq!(newest(&sandbox)["service"], "kasse", "{args:?}");
+    }
+}
+
+#[test]
+fn fork_of_a_renamed_repository_is_still_a_fork() {
+    let mut sandbox = Sandbox::new();
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    fork(&mut sandbox, &[]);
+    let count = sandbox.waiting("unassigned").len();
+    std::fs::remove_file(sandbox.path("git/casey/shop.git/hooks")).expect("removed");
+    std::fs::rename(sandbox.bare().join("hooks"), sandbox.path("git/casey/shop.git/hooks")).expect("moved");
+    std::fs::rename(sandbox.bare(), sandbox.path("git/acme/till.git")).expect("renamed");
+    sandbox.commit("Two", &[]);
+    sandbox.push(&["main"]).succeeded();
+    assert_eq!(sandbox.waiting("unassigned").len(), count);
+}
+
+#[test]
+fn clone_from_elsewhere_is_no_fork() {
+    for origin in [
+        "https://git.example.org/acme/shop.git",
+        "git@git.example.org:acme/shop.git",
+        "file:///srv/shop.git",
+        "/srv/git/acme/shop.git",
+        "../acme/other.git",
+        "HERE",
+        "ROOT/casey/a.txt",
+    ] {
+        let mut sandbox = Sandbox::new();
+        sandbox.commit("One", &[]);
+        sandbox.push(&["main"]).succeeded();
+        fork(&mut sandbox, &[]);
+        let count = sandbox.waiting("unassigned").len();
+        let bare = sandbox.path("git/casey/shop.git");
+        let root = sandbox.path("git").display().to_string();
+        let origin = origin.replace("HERE", &bare.display().to_string()).replace("ROOT", &root);
+        sandbox.git_in(&bare, &["config", "remote.origin.url", &origin]);
+        sandbox.commit("Two", &[]);
+        sandbox.push(&["main"]).succeeded();
+        assert_eq!(sandbox.waiting("unassigned").len(), count + 1, "{origin}");
+    }
+}
