@@ -8,14 +8,12 @@ use std::{
     io::{self, ErrorKind, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Once,
     time::Duration,
 };
 
-use rustix::{
-    fs::{OFlags, fcntl_getfl, fcntl_setfl},
-    process::{DumpableBehavior, Resource, Rlimit, getegid, geteuid, set_dumpable_behavior, setrlimit},
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getegid, geteuid, set_dumpable_behavior, setrlimit,
 };
 use serde::{Deserialize, Deserializer, de};
 
@@ -194,36 +192,17 @@ fn exposed(path: &Path, at: &Metadata) -> Option<String> {
 
 /// Runs a command and returns its output. The time limit is needed because a command may block
 /// forever on a network or on a password prompt, while the caller holds an outbox's lock or keeps a
-/// push waiting. Returns as soon as the command itself exits, even if a process that it left behind
-/// still holds the pipe open.
+/// push waiting.
 fn run(words: &[String], time: Duration) -> io::Result<String> {
     let (program, args) = words.split_first().ok_or_else(|| missing("the command is empty"))?;
-    let mut child = child::command(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut stdout = child.stdout.take().ok_or_else(|| missing("the command has no output"))?;
-    let flags = fcntl_getfl(&stdout)?;
-    fcntl_setfl(&stdout, flags | OFlags::NONBLOCK)?;
-    let mut printed = Vec::new();
-    let read = || {
-        let more = (&mut stdout).take(MAX_SECRET + 1 - printed.len() as u64).read_to_end(&mut printed);
-        match more {
-            Err(err) if err.kind() != ErrorKind::WouldBlock => Err(err),
-            // Report this before the exit status. A command whose output is not read to the end
-            // fails, and its status would hide the cause.
-            _ if printed.len() as u64 > MAX_SECRET => Err(too_large()),
-            _ => Ok(()),
-        }
-    };
-    match child::wait_while(&mut child, Deadline::after(time), read)? {
+    let mut command = child::command(program);
+    let ran = child::output(command.args(args), Deadline::after(time), MAX_SECRET);
+    match ran.map_err(|err| if err.kind() == ErrorKind::InvalidData { too_large() } else { err })? {
         None => Err(io::Error::new(ErrorKind::TimedOut, format!("the command timed out after {time:?}"))),
-        Some(status) if !status.success() => {
+        Some((status, _)) if !status.success() => {
             Err(io::Error::other(format!("the command failed with {status}")))
         }
-        Some(_) => String::from_utf8(printed)
+        Some((_, printed)) => String::from_utf8(printed)
             .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the secret is not valid UTF-8")),
     }
 }

@@ -3,7 +3,7 @@
 //! Work is counted in units of about ten nanoseconds, so the same input stops at the same place on
 //! every machine. A deadline may stop it earlier.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use crate::sys::time::Deadline;
 
@@ -59,6 +59,11 @@ impl Allowance {
     /// If the time is used up.
     pub fn look(&self) -> Result<(), Spent> {
         if self.deadline.is_over() { Err(Spent::Time) } else { Ok(()) }
+    }
+
+    /// Returns the time until the deadline, for callers that wait for another process.
+    pub fn time_left(&self) -> Duration {
+        self.deadline.left()
     }
 
     /// Returns the number of units that were spent.

@@ -210,7 +210,8 @@ fn arrives(back_end: &BackEnd, section: &str) {
         let resource = resource.expect("a resource");
         assert_eq!(text(resource, "service.name"), "shop", "{heading}");
         assert_eq!(text(resource, "service.version"), commit, "{heading}");
-        resource.attributes.len() == 3 && text(resource, "deployment.environment.name") == "production"
+        assert_eq!(text(resource, "service.namespace"), "acme", "{heading}");
+        resource.attributes.len() == 4 && text(resource, "deployment.environment.name") == "production"
     };
     let (mut logs, mut traces) = (0, 0);
     for request in &requests {

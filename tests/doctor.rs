@@ -72,6 +72,22 @@ fn hook_problems_are_reported() {
     mode(&format!("{hooks}/post-receive.d"), 0o755);
     well();
 
+    let config = clinic.host.bare().join("config");
+    let before = fs::read_to_string(&config).expect("the configuration");
+    for (extension, why) in [
+        ("refStorage = sqlite", "`extensions.refStorage` is `sqlite`, expected `files` or `reftable`"),
+        ("objectFormat = sha512", "`extensions.objectFormat` is `sha512`"),
+    ] {
+        fs::write(
+            &config,
+            format!("{before}[core]\nrepositoryFormatVersion = 1\n[extensions]\n{extension}\n"),
+        )
+        .expect("the configuration");
+        clinic.finds("hooks", why, &["--no-push"]);
+    }
+    fs::write(&config, before).expect("the configuration");
+    well();
+
     clinic.program(&format!("{hooks}/post-receive.d/zz-known"), "cat >/dev/null");
     clinic.finds("hooks", "acme/shop.git/hooks/post-receive.d/zz-known", &["--no-push"]);
     assert_eq!(clinic.findings(&["--no-push", "--expected", "zz-known"]), []);

@@ -185,7 +185,7 @@ fn changed_paths_match_git() {
             let changed = facts(&sandbox, "refs/heads/main", old, new).changed_paths().expect("readable");
             let listed = sandbox.git(&["diff-tree", "-r", "--no-renames", "--name-only", "-z", old, new]);
             let expected: BTreeSet<&str> = listed.split_terminator('\0').collect();
-            let found: BTreeSet<String> = changed.paths.iter().map(ToString::to_string).collect();
+            let found: BTreeSet<String> = changed.paths.iter().map(|path| path.path.to_string()).collect();
             assert_eq!(found, expected.iter().map(ToString::to_string).collect(), "{old} {new}");
             assert!(!changed.is_truncated);
         }
@@ -238,7 +238,7 @@ fn changed_paths_of_random_trees_match_git() {
             let changed = facts(&sandbox, "refs/heads/b", old, new).changed_paths().expect("readable");
             let diff = ["diff-tree", "-r", "--no-renames", "--name-only", "-z", old, new];
             let listed = sandbox.git_in(&sandbox.bare(), &diff);
-            let found: Vec<String> = changed.paths.iter().map(ToString::to_string).collect();
+            let found: Vec<String> = changed.paths.iter().map(|path| path.path.to_string()).collect();
             // The paths must also be in the same order.
             assert_eq!(found, listed.split_terminator('\0').collect::<Vec<_>>(), "{format}: {old} {new}");
             assert!(!changed.is_truncated);

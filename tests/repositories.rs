@@ -288,3 +288,169 @@ fn clone_from_elsewhere_is_no_fork() {
         assert_eq!(sandbox.waiting("unassigned").len(), count + 1, "{origin}");
     }
 }
+
+#[test]
+fn submodules_links_and_replaced_directories_are_changes_below_them() {
+    let sandbox = Sandbox::new();
+    let service = |name: &str, path: &str| {
+        format!("[[service]]\nrepository = \"*/*\"\nname = \"{name}\"\npaths = [\"{path}\"]\n")
+    };
+    sandbox.configure(
+        &[
+            service("checkout", "services/checkout/**"),
+            service("source", "services/checkout/src/*.rs"),
+            service("any", "services/*/**"),
+            service("search", "services/search/**"),
+        ]
+        .concat(),
+    );
+    sandbox.commit("Begin", &[("README", "1")]);
+    sandbox.push(&["main"]).succeeded();
+    let marked = |what: &str| {
+        let before = sandbox.waiting("unassigned").len();
+        sandbox.git(&["commit", "-q", "-m", what]);
+        sandbox.push(&["main"]).succeeded();
+        let mut services: Vec<String> = sandbox.waiting("unassigned")[before..]
+            .iter()
+            .map(|marker| marker["service"].as_str().expect("text").to_string())
+            .collect();
+        services.sort();
+        services
+    };
+    let module = |id: &str| format!("160000,{},services/checkout", id.repeat(40));
+    let below = ["any", "checkout", "source"];
+    sandbox.git(&["update-index", "--add", "--cacheinfo", &module("1")]);
+    assert_eq!(marked("Add a submodule"), below);
+    sandbox.git(&["update-index", "--cacheinfo", &module("2")]);
+    assert_eq!(marked("Bump the submodule"), below);
+    sandbox.git(&["rm", "-q", "--cached", "services/checkout"]);
+    std::fs::create_dir_all(sandbox.path("clone/services")).expect("a directory");
+    std::os::unix::fs::symlink("../elsewhere", sandbox.path("clone/services/checkout")).expect("a link");
+    sandbox.git(&["add", "services"]);
+    assert_eq!(marked("A link in its place"), below);
+    std::fs::remove_file(sandbox.path("clone/services/checkout")).expect("removed");
+    std::os::unix::fs::symlink("../other", sandbox.path("clone/services/checkout")).expect("a link");
+    sandbox.git(&["add", "services"]);
+    assert_eq!(marked("Another target"), below);
+    std::fs::remove_file(sandbox.path("clone/services/checkout")).expect("removed");
+    sandbox.write("clone/services/checkout/src/pay.rs", "1");
+    sandbox.git(&["add", "-A", "services"]);
+    assert_eq!(marked("A directory in its place"), below);
+    std::fs::remove_dir_all(sandbox.path("clone/services/checkout")).expect("removed");
+    sandbox.write("clone/services/checkout", "moved");
+    sandbox.git(&["add", "-A", "services"]);
+    assert_eq!(marked("A file in its place"), below);
+    // A plain file is nothing but itself.
+    sandbox.write("clone/services/checkout", "moved again");
+    sandbox.git(&["add", "-A", "services"]);
+    assert_eq!(marked("The file"), [""; 0]);
+}
+
+#[test]
+fn scripts_match_submodules_as_directories() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[policy]\nscripts = \"scripts\"\n");
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"fn decide(update) {
+    let paths = update.changed_paths;
+    skip(`${paths.any("services/checkout/**")} ${paths.all("services/**")} ${paths.any("services/search/**")} `
+        + `${paths.all("**/*.md")} ${paths.any("**/*.md")} ${paths.without("services/checkout/**").len()}`)
+}"#,
+    );
+    sandbox.commit("Begin", &[("README", "1")]);
+    sandbox.push(&["main"]).succeeded();
+    let module = format!("160000,{},services/checkout", "1".repeat(40));
+    sandbox.git(&["update-index", "--add", "--cacheinfo", &module]);
+    sandbox.git(&["commit", "-q", "-m", "Add a submodule"]);
+    sandbox.push(&["main"]).succeeded();
+    assert_eq!(sandbox.decisions().pop().expect("a decision")["why"], "true true false false false 0");
+}
+
+#[test]
+fn first_branch_of_an_empty_repository_is_the_default_branch() {
+    for (refs, marked) in [
+        (&["main:master"][..], &["master"][..]),
+        (&["main:trunk", "main:topic"], &["trunk"]),
+        // HEAD names the second one.
+        (&["main:topic", "main"], &["main"]),
+        (&["main:refs/tags/nightly", "main:refs/notes/x", "main:develop"], &["develop"]),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.make_empty();
+        sandbox.git_in(&sandbox.bare(), &["symbolic-ref", "HEAD", "refs/heads/main"]);
+        sandbox.commit("One", &[]);
+        sandbox.push(refs).succeeded();
+        let decisions = sandbox.decisions();
+        let marked_refs: Vec<&str> = decisions
+            .iter()
+            .filter(|decision| decision["outcome"] == "marked")
+            .map(|decision| decision["ref"].as_str().expect("a ref").rsplit('/').next().expect("a name"))
+            .collect();
+        assert_eq!(marked_refs, marked, "{refs:?}");
+        // It is the first only once. Gitea has moved HEAD by now, but if it did not, nothing is guessed.
+        sandbox.push(&["main:refs/heads/later"]).succeeded();
+        assert_eq!(
+            sandbox.decisions().pop().expect("a decision")["why"],
+            "not the default branch",
+            "{refs:?}"
+        );
+    }
+}
+
+/// Replaces the bare repository by one with reftables, which has the same hooks.
+fn with_reftables(sandbox: &Sandbox) {
+    let old = sandbox.path("git/acme/old.git");
+    std::fs::rename(sandbox.bare(), &old).expect("renamed");
+    sandbox.git_in(
+        &sandbox.path(""),
+        &["init", "-q", "--bare", "--ref-format=reftable", "-b", "main", "git/acme/shop.git"],
+    );
+    sandbox.git_in(&sandbox.bare(), &["config", "receive.advertisePushOptions", "true"]);
+    std::fs::remove_dir_all(sandbox.bare().join("hooks")).expect("removed");
+    std::fs::rename(old.join("hooks"), sandbox.bare().join("hooks")).expect("renamed");
+}
+
+#[test]
+fn reftable_repository_is_decided_like_any_other() {
+    let mut sandbox = Sandbox::new();
+    with_reftables(&sandbox);
+    sandbox.set("GITEA_REPO_ID", "7");
+    sandbox.configure("[[service]]\nrepository = \"*/*\"\nname = \"till\"\nversion = \"describe\"\n");
+    sandbox.commit("One", &[]);
+    sandbox.git(&["tag", "-a", "-m", "One", "v1.0.0"]);
+    sandbox.push(&["main", "v1.0.0"]).succeeded();
+    let what = |marker: &Value| {
+        ["kind", "service", "version"].map(|key| marker[key].as_str().expect("text").to_string()).join(" ")
+    };
+    let said: Vec<String> = sandbox.waiting("unassigned").iter().map(what).collect();
+    assert_eq!(said, ["change till v1.0.0", "release till 1.0.0"]);
+    let two = sandbox.commit("Two", &[]);
+    sandbox.push(&["-o", "deploy=prod", "main:refs/heads/env"]).succeeded();
+    assert_eq!(what(&newest(&sandbox)), format!("deployment till v1.0.0-1-g{}", &two[..12]));
+    sandbox.push(&["main:refs/heads/topic"]).succeeded();
+    assert_eq!(sandbox.decisions().pop().expect("a decision")["why"], "not the default branch");
+    // The other commands read it too.
+    for args in [
+        &["try", "git/acme/shop.git"][..],
+        &["explain", "git/acme/shop.git", "v1.0.0"],
+        &["resource", "git/acme/shop.git", "main"],
+        &["resource", "git/acme/shop.git", "v1.0.0"],
+        &["resource", "git/acme/shop.git"],
+    ] {
+        sandbox.binary(args).succeeded();
+    }
+    let resource = sandbox.binary(&["resource", "git/acme/shop.git", "v1.0.0"]).succeeded().stdout.clone();
+    assert!(resource.contains("service.version=1.0.0"), "{resource}");
+    let nothing = sandbox.binary(&["resource", "git/acme/shop.git", "nothing"]);
+    assert!(nothing.stderr.contains("is not a branch, a tag or a unique prefix"), "{}", nothing.stderr);
+}
+
+#[test]
+fn first_branch_of_an_empty_reftable_repository_is_the_default_branch() {
+    let sandbox = Sandbox::new();
+    with_reftables(&sandbox);
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main:master"]).succeeded();
+    assert_eq!(sandbox.decisions().pop().expect("a decision")["outcome"], "marked");
+}

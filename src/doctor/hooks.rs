@@ -154,6 +154,10 @@ impl Covering<'_> {
                          start after their path changes"),
                 "change the owner of each to Gitea's user, with `chown`".into(),
             ),
+            Oddity::Format(why) => (
+                format!("{why}; pushes to it cannot be decided"),
+                "update gitea-lightstep and git; a newer git changed the format of the repository".into(),
+            ),
             Oddity::Unseen(why) => (why.clone(), "let Gitea's user read it, so that it can be covered".into()),
         };
         check.found(format!("{what}: {}", self.some(paths)), fix);

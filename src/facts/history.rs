@@ -1,7 +1,7 @@
 //! Reconstructs past pushes from a repository's commits and tags.
 
 use bstr::{BStr, BString, ByteSlice as _};
-use gix::{error::ResultExt as _, revwalk::Graph};
+use gix::revwalk::Graph;
 
 use super::{
     FactError, Repository, WalkLimit,
@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     push::{ObjectId, RefName, Update},
-    sys::fault::{self, Step},
     sys::time::Timestamp,
 };
 
@@ -86,12 +85,11 @@ impl Repository {
 
     /// Walks a branch by first parents, and returns its newest `last` commits, oldest first.
     fn walk(&self, ref_name: &RefName, last: usize) -> Result<BranchWalk, FactError> {
-        let failed = |err: &gix::Error| {
-            self.failed(format_args!("failed to walk the history of `{}`", ref_name.to_text()), err)
-        };
-        let tip = self.layout.refs()?.try_find(ref_name.as_bstr()).map_err(|err| failed(&err))?.ok_or_else(
-            || FactError::new(format!("there is no `{}` in this repository", ref_name.to_text())),
-        )?;
+        let what = format!("failed to walk the history of `{}`", ref_name.to_text());
+        let failed = |err: &gix::Error| self.failed(&what, err);
+        let tip = self.find_ref(ref_name.as_bstr(), &what)?.ok_or_else(|| {
+            FactError::new(format!("there is no `{}` in this repository", ref_name.to_text()))
+        })?;
         let tip = tip
             .target
             .try_id()
@@ -130,16 +128,6 @@ impl Repository {
         }
         walked.past.reverse();
         Ok(walked)
-    }
-
-    /// Returns the tip of the default branch, `None` if there is no such branch.
-    pub(super) fn default_branch_tip(&self) -> Result<Option<ObjectId>, FactError> {
-        let Some(branch) = self.default_branch()? else { return Ok(None) };
-        let Some(name) = RefName::new(&[b"refs/heads/", branch.as_bytes()].concat()) else { return Ok(None) };
-        let found = self.layout.refs()?.try_find(name.as_bstr());
-        let found =
-            found.map_err(|err| self.failed(format_args!("failed to read `{}`", name.to_text()), &err))?;
-        found.and_then(|tip| tip.target.try_id().map(own_id)).transpose()
     }
 
     /// Returns true if `commit` is in the history of `tip`, or `None` if the walk ended before it
@@ -181,13 +169,7 @@ impl Repository {
     /// Returns the refs of all tags, ordered by name. A ref that cannot be read is an error in the
     /// list.
     pub(super) fn tags(&self) -> Result<Vec<Result<gix::refs::Reference, gix::Error>>, FactError> {
-        let refs = self.layout.refs().map_err(|err| self.noted(err))?;
-        let list = || {
-            fault::point(Step::List, &self.layout.dir.join("refs/tags")).or_error()?;
-            let refs = refs.iter()?;
-            Ok(refs.prefixed(b"refs/tags/".try_into()?).or_error()?.collect())
-        };
-        list().map_err(|err| self.failed("failed to list the tags", &err))
+        self.refs_below("refs/tags/", "failed to list the tags")
     }
 
     /// Returns the time of the tagger or the committer of the object, or 1970 if unknown.

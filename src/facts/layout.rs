@@ -54,6 +54,8 @@ pub(super) struct Layout {
     pub has_commit_graph: bool,
     /// True if the multi-pack index may be used (`core.multiPackIndex`).
     pub has_multi_pack_index: bool,
+    /// True if refs are stored as reftables (`extensions.refStorage`), which gix cannot read.
+    pub has_reftables: bool,
     /// URL of the remote `origin`.
     pub origin: Option<BString>,
 }
@@ -75,6 +77,7 @@ impl Layout {
             hash: hash(&config)?,
             has_commit_graph: is_on(&config, "core.commitGraph")?,
             has_multi_pack_index: is_on(&config, "core.multiPackIndex")?,
+            has_reftables: has_reftables(&config)?,
             origin: config.string("remote.origin.url").map(|url| url.to_vec().into()),
             common,
         })
@@ -242,6 +245,20 @@ fn hash(config: &File) -> Result<gix::hash::Kind, FactError> {
             Err(FactError::new("`extensions.objectFormat` needs `core.repositoryFormatVersion` to be 1"))
         }
         _ => Err(FactError::new(format!("`core.repositoryFormatVersion` is {version}, expected 0 or 1"))),
+    }
+}
+
+/// Returns true if the refs are stored as reftables, false if they are files.
+fn has_reftables(config: &File) -> Result<bool, FactError> {
+    let Some(format) = config.string("extensions.refStorage") else { return Ok(false) };
+    // The name may be followed by `://` and a path (git-config(1)).
+    match format.split_str("://").next().unwrap_or_default() {
+        b"files" => Ok(false),
+        b"reftable" => Ok(true),
+        _ => Err(FactError::new(format!(
+            "`extensions.refStorage` is `{}`, expected `files` or `reftable`",
+            crate::text::line(&*format)
+        ))),
     }
 }
 

@@ -17,13 +17,10 @@ impl Repository {
     /// Returns an error if nothing has that name, or if it cannot be read.
     pub fn resolve(&self, rev: &str) -> Result<(Option<RefName>, ObjectId), FactError> {
         let shown = crate::text::line(rev);
-        let failed = |err: &gix::Error| self.failed(format_args!("failed to look for `{shown}`"), err);
-        let refs = self.layout.refs()?;
         let mut name = rev.as_bytes().to_vec();
         for _ in 0..MAX_NAMES {
-            // A string that is not a valid ref name may still be an abbreviated id.
-            let Ok(partial) = <&gix::refs::PartialNameRef>::try_from(name.as_bstr()) else { break };
-            let Some(found) = refs.try_find(partial).map_err(|err| failed(&err))? else { break };
+            let what = format!("failed to look for `{shown}`");
+            let Some(found) = self.find_ref(name.as_bstr(), &what)? else { break };
             if let Some(id) = found.target.try_id() {
                 return Ok((RefName::new(found.name.as_bstr()), own_id(id)?));
             }

@@ -7,6 +7,7 @@
 mod ancestry;
 mod commit;
 mod commit_range;
+mod default_branch;
 mod describe;
 mod error;
 mod file;
@@ -19,6 +20,7 @@ mod paths;
 mod pull_request;
 mod range;
 mod range_summary;
+mod refs;
 mod release_version;
 mod repository;
 mod second_look;
@@ -41,7 +43,7 @@ pub use describe::Description;
 pub use error::FactError;
 pub use history::{CACHE, History, Past};
 pub use message::{Conventional, tickets};
-pub use paths::ChangedPaths;
+pub use paths::{ChangedPath, ChangedPaths};
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
 pub use range_summary::RangeSummary;
 pub use repository::Repository;
@@ -140,35 +142,6 @@ impl Facts {
     /// Returns the update.
     pub fn update(&self) -> &Update {
         &self.push.updates()[self.index]
-    }
-
-    /// Returns true if the updated ref is the branch that `HEAD` points to.
-    pub fn is_default_branch(&self) -> Result<bool, FactError> {
-        let RefKind::Branch(branch) = self.update().ref_name().kind() else {
-            return Ok(false);
-        };
-        Ok(self.repository()?.default_branch()? == Some(branch))
-    }
-
-    /// Returns true if the default branch contains the commit now. Returns `None` if the walk ended
-    /// before it found out, or if there is no such branch.
-    ///
-    /// # Errors
-    /// Returns an error if the history cannot be read, or if time is up.
-    pub fn is_on_default_branch(&self, patience: WalkLimit) -> Result<Option<bool>, FactError> {
-        if let Some(known) = self.on_default_branch.get() {
-            return Ok(*known);
-        }
-        let repository = self.repository()?;
-        let is_on_it = if self.is_default_branch()? {
-            Some(true)
-        } else {
-            match (self.commit_id()?, repository.default_branch_tip()?) {
-                (Some(commit), Some(tip)) => repository.is_ancestor(commit, tip, patience)?,
-                _ => None,
-            }
-        };
-        Ok(*self.on_default_branch.get_or_init(|| is_on_it))
     }
 
     /// Sets how the version tags of the repository are named. The first call counts; without any,
@@ -300,8 +273,9 @@ impl Facts {
         let repository = self.repository()?;
         let globs = Globs::new(paths);
         let mut matcher = globs.matcher();
-        for path in &changed.paths {
+        for ChangedPath { path, may_be_directory } in &changed.paths {
             match matcher.matches_within(path, &repository.allowance()) {
+                Ok(false) if *may_be_directory && matcher.goes_on(b"/") => return Ok(true),
                 Ok(false) => {}
                 Ok(true) | Err(Spent::Work) => return Ok(true),
                 Err(spent) => return Err(repository::spent_on(spent, "matching the changed paths")),

@@ -5,7 +5,7 @@ use bstr::BString;
 use super::{
     Commit, FactError, Repository,
     repository::gix_id,
-    trees::{PathVisitor, VisitResult},
+    trees::{ChangedFile, PathVisitor, VisitResult},
 };
 use crate::{
     glob::{Globs, Matcher, Position},
@@ -20,10 +20,19 @@ const MAX_BYTES: usize = 4 << 20;
 /// The paths in which two commits differ. Renames are not detected: a moved file is two paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangedPaths {
-    /// The paths, as bytes, in tree order.
-    pub paths: Vec<BString>,
+    /// The paths, in tree order.
+    pub paths: Vec<ChangedPath>,
     /// True if paths may be missing, because the list is full or not all trees could be read.
     pub is_truncated: bool,
+}
+
+/// A path in which two commits differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedPath {
+    /// The path, as bytes.
+    pub path: BString,
+    /// True if it is or was a submodule or a symbolic link. Everything below it may have changed.
+    pub may_be_directory: bool,
 }
 
 impl Repository {
@@ -84,7 +93,7 @@ impl Repository {
 
 /// Collects every path.
 struct List {
-    paths: Vec<BString>,
+    paths: Vec<ChangedPath>,
     bytes: usize,
     work: u64,
     is_full: bool,
@@ -97,14 +106,15 @@ impl PathVisitor for List {
         Some(())
     }
 
-    fn look(&mut self, (): &(), _name: &[u8], path: &[u8]) -> VisitResult {
+    fn look(&mut self, (): &(), _name: &[u8], file: ChangedFile<'_>) -> VisitResult {
+        let ChangedFile { path, may_be_directory } = file;
         if self.paths.len() == MAX_PATHS || self.bytes + path.len() > MAX_BYTES {
             self.is_full = true;
             return VisitResult::Enough;
         }
         self.bytes += path.len();
         self.work += 1 + path.len() as u64 / 16;
-        self.paths.push(path.into());
+        self.paths.push(ChangedPath { path: path.into(), may_be_directory });
         VisitResult::Noted
     }
 
@@ -131,9 +141,10 @@ impl PathVisitor for Search<'_> {
         (self.matcher.goes_on(name) && self.matcher.goes_on(b"/")).then(|| self.matcher.position().clone())
     }
 
-    fn look(&mut self, at: &Position, name: &[u8], _path: &[u8]) -> VisitResult {
+    fn look(&mut self, at: &Position, name: &[u8], file: ChangedFile<'_>) -> VisitResult {
         self.matcher.go_to(at);
-        self.is_found = self.matcher.goes_on(name) && self.matcher.is_at_end();
+        self.is_found = self.matcher.goes_on(name)
+            && (self.matcher.is_at_end() || file.may_be_directory && self.matcher.goes_on(b"/"));
         if self.is_found { VisitResult::Enough } else { VisitResult::Nothing }
     }
 

@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
 };
 
-use bstr::{BStr, BString, ByteSlice as _};
+use bstr::BString;
 use gix::{
     commitgraph::Graph,
     objs::{Exists as _, FindExt as _},
@@ -46,7 +46,7 @@ pub struct Repository {
     pub(super) layout: Layout,
     pub(super) objects: gix::odb::Handle,
     parent: Option<String>,
-    default_branch: OnceCell<Result<Option<BString>, FactError>>,
+    pub(super) default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<PeeledObject>>>,
     pub(super) releases: RefCell<Option<(TagNames, Result<Releases, FactError>)>>,
     commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
@@ -87,6 +87,21 @@ impl Repository {
             trouble: RefCell::default(),
             allowance: RefCell::new(Allowance::new(u64::MAX, Deadline::never())),
         })
+    }
+
+    /// Returns why pushes to the repository in `dir` cannot be decided, if its format or its HEAD
+    /// cannot be read.
+    pub fn flaw(dir: &Path) -> Option<String> {
+        let has_reftables = match Layout::of(dir) {
+            Err(err) => return Some(err.to_string()),
+            Ok(layout) => layout.has_reftables,
+        };
+        // git reads reftables, so it is worth a try.
+        let repository = has_reftables.then(|| Self::open(&GitDir::resolve(None, dir)))?;
+        repository
+            .and_then(|repository| repository.default_branch().map(|_| ()))
+            .err()
+            .map(|err| err.to_string())
     }
 
     /// Returns the full name of the repository that this one is a fork of.
@@ -171,28 +186,6 @@ impl Repository {
     pub fn with_cache(mut self, bytes: usize) -> Self {
         self.objects.set_object_cache(move || Box::new(MemoryCappedHashmap::new(bytes)));
         self
-    }
-
-    /// Returns the short name of the branch that `HEAD` points to, `None` if it does not point to a
-    /// branch.
-    pub fn default_branch(&self) -> Result<Option<&BStr>, FactError> {
-        // Read only HEAD. The commit of the branch is not needed.
-        let read = || {
-            let head = self.layout.head().map_err(|err| self.noted(err))?;
-            // Every repository has a HEAD. If it is missing, the repository is not mounted, was
-            // moved, or is half deleted.
-            let head =
-                head.ok_or_else(|| self.noted(FactError::system("failed to read HEAD: it is missing")))?;
-            let name = head.strip_prefix(b"ref:").map(<[u8]>::trim_ascii);
-            if name.is_none() && gix::ObjectId::from_hex(head.trim_ascii()).is_err() {
-                return Err(FactError::new("failed to read HEAD: it names neither a ref nor a commit"));
-            }
-            Ok(name.and_then(|name| name.strip_prefix(b"refs/heads/")).map(BString::from))
-        };
-        match self.default_branch.get_or_init(read) {
-            Ok(branch) => Ok(branch.as_ref().map(|branch| branch.as_bstr())),
-            Err(err) => Err(err.clone()),
-        }
     }
 
     /// Returns the object that `id` leads to through annotated tags.

@@ -33,13 +33,22 @@ pub(super) trait PathVisitor {
 
     /// Processes a file that was changed, added or removed. Symbolic links and submodules are
     /// files.
-    fn look(&mut self, at: &Self::At, name: &[u8], path: &[u8]) -> VisitResult;
+    fn look(&mut self, at: &Self::At, name: &[u8], file: ChangedFile<'_>) -> VisitResult;
 
     /// Returns the units of work since the last call.
     fn work(&mut self) -> u64;
 
     /// Returns the heap size of the state, in bytes.
     fn size(at: &Self::At) -> usize;
+}
+
+/// A file that was changed, added or removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChangedFile<'f> {
+    pub path: &'f [u8],
+    /// True if it is or was a submodule or a symbolic link. Files that the tree does not list may
+    /// have changed below it.
+    pub may_be_directory: bool,
 }
 
 /// Result of processing a file.
@@ -184,7 +193,9 @@ impl<I: PathVisitor> TreeWalk<'_, I> {
                 }
                 continue;
             }
-            match self.interest.look(&level.at, entry.name, &self.path) {
+            let is_or_was_link = [&old, &new].into_iter().flatten().any(TreeEntry::is_link);
+            let file = ChangedFile { path: &self.path, may_be_directory: is_or_was_link };
+            match self.interest.look(&level.at, entry.name, file) {
                 VisitResult::Nothing => {}
                 VisitResult::Noted => level.is_of_interest = true,
                 VisitResult::Enough => return Ok(()),
@@ -263,6 +274,11 @@ impl<A> ComparedDir<A> {
 impl TreeEntry<'_> {
     fn is_tree(&self) -> bool {
         self.mode == 0o40_000
+    }
+
+    /// Returns true for a submodule and a symbolic link.
+    fn is_link(&self) -> bool {
+        matches!(self.mode, 0o160_000 | 0o120_000)
     }
 
     /// Compares two entries in git's order, which sorts directories as if their names ended in a

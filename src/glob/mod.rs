@@ -245,6 +245,16 @@ impl Matcher<'_> {
         self.now.0.iter().any(|at| matches!(self.globs.tokens[*at as usize], Token::End))
     }
 
+    /// Takes the text consumed so far as a directory. Returns true if every path below it matches.
+    pub fn matches_all_below(&mut self) -> bool {
+        let tokens = &self.globs.tokens;
+        let takes_all = |at: &u32| {
+            let at = *at as usize;
+            matches!(tokens.get(at..at + 2), Some([Token::Everything, Token::End]))
+        };
+        self.goes_on(b"/") && self.now.0.iter().any(takes_all)
+    }
+
     fn read(&mut self, byte: u8) {
         self.step += 1;
         self.next.0.clear();

@@ -300,7 +300,7 @@ fn new_marker(block: &mut TomlTable<'_>, marker: &ActualMarker, found: &ActualUp
 
 /// Returns true for attributes that only a script can set.
 fn is_of_script(key: &str) -> bool {
-    !["vcs.", "user.", "gitea_lightstep."].iter().any(|prefix| key.starts_with(prefix))
+    !["service.", "vcs.", "user.", "gitea_lightstep."].iter().any(|prefix| key.starts_with(prefix))
 }
 
 fn attribute(value: &marker::Value, text: impl Fn(&str) -> String) -> Value {

@@ -309,8 +309,8 @@ impl<'a> Exporter<'a> {
                 None => commit.parents.first().copied(),
             };
             let facts = self.look(base, Some(commit.id))?;
-            for path in facts.changed_paths()?.paths.iter().take(MAX_PATHS) {
-                let Ok(path) = std::str::from_utf8(path) else { continue };
+            for changed in facts.changed_paths()?.paths.iter().take(MAX_PATHS) {
+                let Ok(path) = std::str::from_utf8(&changed.path) else { continue };
                 let content = self.content(&facts.file(path), path, commit.id);
                 let was_there = !matches!(facts.file_before(path), Ok(None));
                 if !there.contains(path) && (was_there || content.is_none()) && is_free(&there, path) {

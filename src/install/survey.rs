@@ -11,6 +11,7 @@ use super::{
     tree::Walking,
     wrapper::{HOOKS, NAME, POST_RECEIVE},
 };
+use crate::facts::Repository;
 
 /// Hooks that Gitea installs. Each runs the files in the directory of its name with the suffix
 /// `.d`.
@@ -44,6 +45,8 @@ pub enum Oddity {
     Loose,
     /// It belongs to this user ID instead of Gitea's user.
     Owner(u32),
+    /// The repository's format cannot be read, for this reason.
+    Format(String),
     /// It could not be inspected, for this reason.
     Unseen(String),
 }
@@ -88,6 +91,9 @@ pub fn survey(place: &RepositoriesRoot, walking: &Walking) -> Result<Survey, Obs
 
 impl Survey {
     fn look_at(&mut self, repository: &OpenDir) -> Result<(), Obstacle> {
+        if let Some(why) = Repository::flaw(repository.path()) {
+            self.odd(Oddity::Format(why), repository.path().to_path_buf());
+        }
         let Some(hooks) = repository.sub(HOOKS)? else {
             self.without_delegate += 1;
             return Ok(());

@@ -15,7 +15,11 @@ use super::{
     engine::{Library, ScriptEngine},
     sizes::{MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT},
 };
-use crate::{config::Limits, facts::ChangedPaths, sys::time::Deadline};
+use crate::{
+    config::Limits,
+    facts::{ChangedPath, ChangedPaths},
+    sys::time::Deadline,
+};
 
 /// Time limit of a call, and the excess allowed for a debug build on a busy machine.
 const TIME: Duration = Duration::from_millis(30);
@@ -77,7 +81,9 @@ fn no_native_function_runs_much_longer_than_the_limit() {
     let array: Array = (0..MAX_ENTRIES as i64).rev().map(Dynamic::from).collect();
     let map: Map =
         (0..MAX_PROPERTIES as i64).map(|nth| (format!("p{nth}").into(), Dynamic::from(nth))).collect();
-    let paths = (0..10_000).map(|nth| format!("{}{nth}", "a/a".repeat(100)).into()).collect();
+    let path =
+        |nth| ChangedPath { path: format!("{}{nth}", "a/a".repeat(100)).into(), may_be_directory: true };
+    let paths = (0..10_000).map(path).collect();
     let paths = PathsView::new(Rc::new(ChangedPaths { paths, is_truncated: false }));
     for call in calls {
         let source = format!("fn go(t, s, a, m, p) {{ loop {{ try {{ {call} }} catch {{}} }} }}");

@@ -8,12 +8,14 @@
 
 use std::{
     ffi::OsString,
-    io,
+    io::{self, Read as _},
     path::Path,
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::sys::time::Deadline;
 
@@ -54,6 +56,39 @@ pub fn withhold_descriptors() {
 /// Returns the allow-listed variables of this process's environment.
 fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     ALLOWED.into_iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+}
+
+/// Runs a program and returns its exit status and what it printed to standard output. Returns `None`
+/// if it was killed at the deadline. Returns as soon as the program itself exits, even if a process
+/// that it left behind still holds the pipe open.
+///
+/// # Errors
+/// If it cannot be run. The error has the kind `InvalidData` if it printed more than `limit` bytes.
+pub fn output(
+    command: &mut Command,
+    deadline: Deadline,
+    limit: u64,
+) -> io::Result<Option<(ExitStatus, Vec<u8>)>> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut stdout = child.stdout.take().ok_or_else(|| io::Error::other("it has no standard output"))?;
+    let flags = fcntl_getfl(&stdout)?;
+    fcntl_setfl(&stdout, flags | OFlags::NONBLOCK)?;
+    let mut printed = Vec::new();
+    let read = || {
+        let more = (&mut stdout).take(limit + 1 - printed.len() as u64).read_to_end(&mut printed);
+        match more {
+            Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
+            // Report this before the exit status. A program whose output is not read to the end
+            // fails, and its status would hide the cause.
+            _ if printed.len() as u64 > limit => {
+                let why = format!("it printed more than {limit} bytes");
+                Err(io::Error::new(io::ErrorKind::InvalidData, why))
+            }
+            _ => Ok(()),
+        }
+    };
+    let status = wait_while(&mut child, deadline, read)?;
+    Ok(status.map(|status| (status, printed)))
 }
 
 /// Waits for a child process. Returns `None` if it was killed at the deadline.

@@ -56,6 +56,10 @@ impl Sandbox {
         let format = format!("--object-format={format}");
         sandbox.git_in(&sandbox.path(""), &["init", "-q", "--bare", &format, "git/acme/shop.git"]);
         sandbox.git_in(&sandbox.bare(), &["config", "receive.advertisePushOptions", "true"]);
+        // The first branch of an empty repository is its default branch. The tests are about others.
+        let tree = sandbox.git_in(&sandbox.bare(), &["mktree"]);
+        let root = sandbox.git_in(&sandbox.bare(), &["commit-tree", "-m", "Older", &tree]);
+        sandbox.git_in(&sandbox.bare(), &["update-ref", "refs/heads/older", &root]);
         sandbox.git_in(&sandbox.path(""), &["init", "-q", &format, "clone"]);
         sandbox.git(&["remote", "add", "origin", &sandbox.bare().display().to_string()]);
         sandbox.executable("git/acme/shop.git/hooks/post-receive", DELEGATE);
@@ -78,6 +82,11 @@ impl Sandbox {
     /// Returns the path of the bare repository.
     pub fn bare(&self) -> PathBuf {
         self.path("git/acme/shop.git")
+    }
+
+    /// Removes the branch that the bare repository has from the start.
+    pub fn make_empty(&self) {
+        self.git_in(&self.bare(), &["update-ref", "-d", "refs/heads/older"]);
     }
 
     /// Moves the bare repository, as Gitea does for a rename. [`Self::bare`] is its old path.

@@ -3,14 +3,17 @@
 
 use std::rc::Rc;
 
-use bstr::{BString, ByteSlice as _};
+use bstr::ByteSlice as _;
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::{
     property::{ApiFunction, Property, Type, View, list, mistake, number, word},
     text::globs,
 };
-use crate::{facts::ChangedPaths, policy::meter};
+use crate::{
+    facts::{ChangedPath, ChangedPaths},
+    policy::meter,
+};
 
 /// The changed paths, as seen by a script.
 #[derive(Clone)]
@@ -24,7 +27,7 @@ impl PathsView {
         ctx: &NativeCallContext<'_>,
         pattern: &str,
         (wanted, most): (bool, usize),
-    ) -> Result<Vec<&BString>, Box<EvalAltResult>> {
+    ) -> Result<Vec<&ChangedPath>, Box<EvalAltResult>> {
         let globs = globs(pattern)?;
         let mut matcher = globs.matcher();
         let mut found = Vec::new();
@@ -32,7 +35,10 @@ impl PathsView {
             if found.len() == most {
                 break;
             }
-            if meter::matches(ctx, &mut matcher, path)? == wanted {
+            // A submodule in `services/checkout` matches `services/checkout/**`.
+            let is_match = meter::matches(ctx, &mut matcher, &path.path)?
+                || path.may_be_directory && matcher.matches_all_below();
+            if is_match == wanted {
                 found.push(path);
             }
         }
@@ -41,7 +47,7 @@ impl PathsView {
 
     /// Returns the work of one pass over all paths.
     fn work(&self) -> u64 {
-        let bytes: usize = self.0.paths.iter().map(|path| path.len()).sum();
+        let bytes: usize = self.0.paths.iter().map(|path| path.path.len()).sum();
         (self.0.paths.len() * 4 + bytes / 16) as u64
     }
 
@@ -50,7 +56,7 @@ impl PathsView {
     }
 
     fn texts(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.paths.iter().map(|path| path.to_str_lossy().into_owned())
+        self.0.paths.iter().map(text)
     }
 
     /// Returns the directories at `depth`, without duplicates. At depth 2,
@@ -74,10 +80,14 @@ impl PathsView {
 
     fn at(&self, index: i64) -> Result<Dynamic, Box<EvalAltResult>> {
         let path = usize::try_from(index).ok().and_then(|index| self.0.paths.get(index));
-        path.map(|path| path.to_str_lossy().into_owned().into()).ok_or_else(|| {
+        path.map(|path| text(path).into()).ok_or_else(|| {
             mistake(format!("path {index} does not exist, the list has {}", self.0.paths.len()))
         })
     }
+}
+
+fn text(path: &ChangedPath) -> String {
+    path.path.to_str_lossy().into_owned()
 }
 
 /// Iterates over the paths in a `for` loop.
@@ -87,7 +97,7 @@ impl IntoIterator for PathsView {
 
     fn into_iter(self) -> Self::IntoIter {
         let paths = self.0.clone();
-        Box::new((0..paths.paths.len()).map(move |index| paths.paths[index].to_str_lossy().as_ref().into()))
+        Box::new((0..paths.paths.len()).map(move |index| text(&paths.paths[index]).into()))
     }
 }
 
@@ -129,7 +139,9 @@ impl View for PathsView {
             register: |engine, name| {
                 engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, path: &str| {
                     meter::charge(&ctx, paths.work())?;
-                    Ok::<_, Box<EvalAltResult>>(paths.0.paths.iter().any(|known| known == path.as_bytes()))
+                    Ok::<_, Box<EvalAltResult>>(
+                        paths.0.paths.iter().any(|known| known.path == path.as_bytes()),
+                    )
                 });
             },
         },
@@ -166,7 +178,7 @@ impl View for PathsView {
             register: |engine, name| {
                 engine.register_fn(name, |ctx: NativeCallContext<'_>, paths: &mut Self, pattern: &str| {
                     let found = paths.matching(&ctx, pattern, (true, usize::MAX))?;
-                    Ok::<_, Box<EvalAltResult>>(list(found, |path| path.to_str_lossy().into_owned().into()))
+                    Ok::<_, Box<EvalAltResult>>(list(found, |path| text(path).into()))
                 });
             },
         },
