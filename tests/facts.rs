@@ -434,7 +434,10 @@ fn files_are_read_at_the_old_and_the_new_commit() {
         assert_eq!(before("deploy/values.yaml").as_deref(), Some("tag: 1\n"));
         assert_eq!((file("gone"), before("gone").as_deref()), (None, Some("x")));
         assert_eq!(file("a/b/c").as_deref(), Some(""));
-        for nothing in ["", "/", "deploy", "deploy/", "link", "a/b/c/d", "../x", "/etc/passwd", "a//b"] {
+        assert_eq!(file("link").as_deref(), Some("tag: 2\n"));
+        for nothing in
+            ["", "/", "deploy", "deploy/", "link/", "link/a", "a/b/c/d", "../x", "/etc/passwd", "a//b"]
+        {
             assert_eq!(file(nothing), None, "{nothing:?}");
         }
         let why = update.file("large").expect_err("too large").to_string();

@@ -68,5 +68,6 @@ mod trial; // the try subcommand
 mod tutorial; // the commands of docs/tutorial.md
 mod ulimits; // a hook under low limits, with any signal and any clock
 mod undecided; // pushes that cannot be decided immediately
+mod version_files; // versions in files of every format
 mod version_tags; // version tags as release tools write them
 mod wire; // encodings, headers, paths and retries on the wire

@@ -1,4 +1,5 @@
-//! Reads the text of a file at a commit.
+//! Reads the text of a file at a commit. Symbolic links are followed as long as they stay inside the
+//! tree.
 
 use std::rc::Rc;
 
@@ -10,48 +11,112 @@ use super::{
     repository::{gix_id, own_id},
     trees,
 };
-use crate::push::ObjectId;
+use crate::{push::ObjectId, text};
 
 /// Maximum size of a file that is read, in bytes. It is also the limit for strings in scripts.
 pub const MAX_FILE: usize = 256 << 10;
 
+/// Maximum number of symbolic links on the way to a file.
+const MAX_LINKS: usize = 8;
+
+/// Maximum length of the target of a symbolic link, in bytes. It is Linux's own limit.
+const MAX_TARGET: u64 = 4096;
+
+/// File types in a tree.
+const KIND: u32 = 0o170_000;
+const TREE: u32 = 0o040_000;
+const FILE: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
+
 impl Repository {
     /// Returns the text of the file at `path` in a commit. Invalid UTF-8 becomes U+FFFD. Returns
-    /// `None` if there is nothing at `path`, or a directory, a symbolic link or a submodule.
+    /// `None` if there is nothing at `path`, or a directory, a submodule or a symbolic link to
+    /// nothing.
     ///
     /// # Errors
-    /// Returns an error if the file is larger than [`MAX_FILE`], or if an object is missing or
-    /// broken.
+    /// Returns an error if the file is larger than [`MAX_FILE`], if a symbolic link leaves the
+    /// repository or leads through too many others, or if an object is missing or broken.
     pub(super) fn file(&self, commit: ObjectId, path: &str) -> Result<Option<Rc<str>>, FactError> {
-        let mut mode = 0o040_000;
-        let mut id = gix_id(self.commit(commit)?.tree);
-        for name in path.as_bytes().split_str("/") {
-            if mode != 0o040_000 {
-                return Ok(None);
-            }
-            let tree = self.object(own_id(&id)?)?;
-            let Some((found, next)) = trees::find(&tree.data, name, self.hash().len_in_bytes()) else {
-                return Ok(None);
-            };
-            mode = found;
-            id = gix::ObjectId::from_bytes_or_panic(next);
-        }
-        if mode & 0o170_000 != 0o100_000 {
-            return Ok(None);
-        }
-        let failed = |err: &gix::Error| {
-            let path = crate::text::line(path);
-            self.failed(format_args!("failed to read `{path}` at {commit}"), err)
-        };
+        let Some(id) = self.find_file(commit, path)? else { return Ok(None) };
         // Check the size before the content is unpacked.
-        let size = self.objects.header(id).map_err(|err| failed(&err))?.size();
+        let size = self.size(id, commit, path)?;
         if size > MAX_FILE as u64 {
             return Err(FactError::new(format!(
                 "`{}` has {size} bytes, the limit is {MAX_FILE}",
-                crate::text::line(path)
+                text::line(path)
             )));
         }
         let blob = self.object(own_id(&id)?)?;
         Ok(Some(blob.data.to_str_lossy().into()))
     }
+
+    /// Returns the object of the file at `path`.
+    fn find_file(&self, commit: ObjectId, path: &str) -> Result<Option<gix::ObjectId>, FactError> {
+        let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..");
+        if !path.as_bytes().split_str("/").all(is_name) {
+            return Ok(None);
+        }
+        // The directories on the way, and the names that are still to be found, the next one last.
+        let mut dirs = vec![gix_id(self.commit(commit)?.tree)];
+        let mut names: Vec<Vec<u8>> = path.as_bytes().rsplit_str("/").map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(name) = names.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    dirs.pop();
+                    if dirs.is_empty() {
+                        return Err(broken_link(path, "leads out of the repository"));
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(dir) = dirs.last() else { return Ok(None) };
+            let tree = self.object(own_id(dir)?)?;
+            let Some((mode, found)) = trees::find(&tree.data, &name, self.hash().len_in_bytes()) else {
+                return Ok(None);
+            };
+            let id = gix::ObjectId::from_bytes_or_panic(found);
+            match mode & KIND {
+                TREE => dirs.push(id),
+                FILE => return Ok(names.is_empty().then_some(id)),
+                LINK => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(broken_link(path, &format!("leads through more than {MAX_LINKS} links")));
+                    }
+                    if self.size(id, commit, path)? > MAX_TARGET {
+                        return Err(broken_link(
+                            path,
+                            &format!("has a target of more than {MAX_TARGET} bytes"),
+                        ));
+                    }
+                    let target = self.object(own_id(&id)?)?.data;
+                    if target.starts_with(b"/") {
+                        let target = text::line(&target);
+                        return Err(broken_link(path, &format!("has the absolute target `{target}`")));
+                    }
+                    names.extend(target.rsplit_str("/").map(<[u8]>::to_vec));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn size(&self, id: gix::ObjectId, commit: ObjectId, path: &str) -> Result<u64, FactError> {
+        let header = self.objects.header(id).map_err(|err| {
+            let path = text::line(path);
+            self.failed(format_args!("failed to read `{path}` at {commit}"), &err)
+        })?;
+        Ok(header.size())
+    }
+}
+
+fn broken_link(path: &str, why: &str) -> FactError {
+    let path = text::line(path);
+    FactError::new(format!(
+        "cannot read `{path}`: a symbolic link on its path {why}; use a link to a file of the repository"
+    ))
 }

@@ -284,10 +284,12 @@ impl Facts {
         Ok(false)
     }
 
-    /// Returns the text of a file at the new commit, `None` if there is no such file.
+    /// Returns the text of a file at the new commit, `None` if there is no such file. Symbolic links
+    /// inside the repository are followed.
     ///
     /// # Errors
-    /// Returns an error if the file is larger than 256 KiB, or cannot be read.
+    /// Returns an error if the file is larger than 256 KiB, if a link leaves the repository, or if
+    /// the file cannot be read.
     pub fn file(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
         self.file_at(self.commit_id()?, path)
     }

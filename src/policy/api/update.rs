@@ -259,7 +259,8 @@ impl View for UpdateView {
             takes: &[("path", Type::Text)],
             gives: TEXT,
             about: "Returns the text of a file at the new commit; `()` if it does not exist. The file may \
-                    have at most 256 KiB.",
+                    have at most 256 KiB. Symbolic links inside the repository are followed; one that \
+                    leads out of it is an error.",
             example: r#"update.file("deploy/values.yaml").contains("tag: 1.3.0")"#,
             register: |engine, name| {
                 engine.register_fn(name, |update: &mut Self, path: &str| text(update.0.file(path)));
