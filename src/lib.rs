@@ -29,6 +29,7 @@
 #![deny(unsafe_code)]
 
 // The leaves, which import only each other.
+mod document;
 mod glob;
 mod mask;
 mod secret;

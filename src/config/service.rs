@@ -13,7 +13,10 @@ use super::{
     resolved::{EnvironmentRule, ServiceRule, VersionRule},
     tag_pattern::TagPattern,
 };
-use crate::{glob, text};
+use crate::{
+    document::{DocumentFormat, EXTENSIONS, MAX_KEY},
+    glob, text,
+};
 
 /// Maximum number of services in a repository's own file.
 const MAX_OWN: usize = 64;
@@ -223,11 +226,31 @@ impl ConfigReader<'_> {
                     self.complain(version, message);
                     return None;
                 }
+                if let Some(flaw) = key.as_deref().and_then(|key| flaw_of_key(file, key)) {
+                    self.complain(version, flaw);
+                    return None;
+                }
                 VersionRule::File { path: file.clone(), key: key.clone() }
             }
         };
         Some(rule)
     }
+}
+
+/// Returns why a version file cannot have this key.
+fn flaw_of_key(file: &str, key: &str) -> Option<String> {
+    let parts = key.split('.').count();
+    if DocumentFormat::of(file).is_none() {
+        let file = text::line(file);
+        return Some(format!(
+            "`{file}` has no keys, its first line is the version; remove `key`, or name a file with keys: \
+             {EXTENSIONS}"
+        ));
+    }
+    if key.trim().is_empty() {
+        return Some("`key` is empty; remove it, or write it like \"image.tag\"".into());
+    }
+    (parts > MAX_KEY).then(|| format!("`key` has {parts} parts, the limit is {MAX_KEY}"))
 }
 
 /// Resolves services from a file other than the configuration. A service without `repository`

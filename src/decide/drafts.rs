@@ -106,7 +106,9 @@ impl Decider<'_> {
         });
         let mut planned = Vec::with_capacity(meant.len());
         for (name, service) in meant {
-            let known = version_of(facts, &name, service.as_deref(), is_deployment, troubles);
+            // A version from the script makes the service's rule superfluous, with its problems.
+            let rule = service.as_deref().filter(|_| partial.version.is_none());
+            let known = version_of(facts, &name, rule, is_deployment, troubles);
             let version = partial.version.clone().unwrap_or_else(|| known.name.clone());
             planned.push(Planned {
                 is_of_release: known.is_of_release && known.name == version,

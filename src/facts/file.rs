@@ -7,14 +7,14 @@ use bstr::ByteSlice as _;
 use gix::odb::HeaderExt as _;
 
 use super::{
-    FactError, Repository,
-    repository::{gix_id, own_id},
+    FactError, Facts, Repository,
+    repository::{gix_id, own_id, spent_on},
     trees,
 };
-use crate::{push::ObjectId, text};
+use crate::{document, push::ObjectId, text};
 
-/// Maximum size of a file that is read, in bytes. It is also the limit for strings in scripts.
-pub const MAX_FILE: usize = 256 << 10;
+/// Maximum size of a file that is read, in bytes. It is also the limit for documents.
+pub const MAX_FILE: usize = document::MAX_SIZE;
 
 /// Maximum number of symbolic links on the way to a file.
 const MAX_LINKS: usize = 8;
@@ -27,6 +27,23 @@ const KIND: u32 = 0o170_000;
 const TREE: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
+
+/// Cost of parsing a byte of a file, in units of work. YAML is the slowest format.
+const PARSE: u64 = 16;
+
+impl Facts {
+    /// Returns the text of a file like [`Facts::file`], for a caller that parses it. Spends the work
+    /// of parsing.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or if time is up.
+    pub fn file_to_parse(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        let Some(content) = self.file(path)? else { return Ok(None) };
+        let spent = self.repository()?.spend(PARSE * content.len() as u64);
+        spent.map_err(|spent| spent_on(spent, "parsing version files"))?;
+        Ok(Some(content))
+    }
+}
 
 impl Repository {
     /// Returns the text of the file at `path` in a commit. Invalid UTF-8 becomes U+FFFD. Returns

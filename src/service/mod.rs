@@ -2,7 +2,7 @@
 //! file. Also determines each service's version, and the environments that a ref deploys to.
 
 mod claim;
-pub(crate) mod file_version;
+pub(crate) mod version_file;
 
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use crate::{
     push::{RepositoryIdentity, Update},
     text::{self, Hinted},
 };
+use version_file::VersionFileError;
 
 /// File in which a repository defines its own services, read at the pushed commit.
 pub const OWN_FILE: &str = ".gitea/lightstep.toml";
@@ -248,19 +249,25 @@ impl Service {
             }
             Some(VersionRule::Option(key)) => {
                 let said = facts.push().source().options.get(key).map(str::trim);
-                Ok(said.filter(|said| !said.is_empty()).map(file_version::shown))
+                Ok(said.filter(|said| !said.is_empty()).map(version_file::shown))
             }
             Some(VersionRule::File { path, key }) => {
-                let Some(content) = facts.file(path)? else {
+                let Some(content) = facts.file_to_parse(path)? else {
                     return Err(FactError::new(format!(
                         "cannot read the version of `{}`: there is no `{path}` at this commit",
                         self.name
                     )));
                 };
-                let version = file_version::read(path, key.as_deref(), &content).map_err(|why| {
-                    FactError::new(format!("cannot read the version of `{}` from `{path}`: {why}", self.name))
-                })?;
-                Ok(Some(version))
+                let other = |path: &str| facts.file_to_parse(path);
+                version_file::read(path, key.as_deref(), &content, &other).map(Some).map_err(
+                    |why| match why {
+                        VersionFileError::Unread(err) => err,
+                        why => FactError::new(format!(
+                            "cannot read the version of `{}` from `{path}`: {why}",
+                            self.name
+                        )),
+                    },
+                )
             }
         }
     }
@@ -301,7 +308,12 @@ pub fn version_of(
     if let Some(name) = of_release {
         return Version { name, is_of_release: true };
     }
-    let of_rule = rule.and_then(|rule| known(rule.version(facts)));
+    let of_rule = rule.and_then(|rule| {
+        rule.version(facts).unwrap_or_else(|err| {
+            troubles.push(format!("{err}; the commit ID is used instead"));
+            None
+        })
+    });
     let of_commit = || facts.commit_id().ok().flatten().unwrap_or(facts.update().raw_new_id()).to_string();
     Version { name: of_rule.unwrap_or_else(of_commit), is_of_release: false }
 }
