@@ -52,6 +52,7 @@ mod ownership; // services that belong to one repository
 mod people; // attribution, mail addresses and their keyed hashes
 mod picture; // docs/push.svg, drawn from a real push
 mod policy; // policies from files: decide, enrich, guard, layers, errors
+mod policy_documents; // documents that policies parse
 mod power_cut; // states of the disk after a power cut
 mod progress; // the progress bar
 mod queue; // queue list, show, retry and drop

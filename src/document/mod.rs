@@ -58,6 +58,18 @@ impl DocumentFormat {
             _ => None,
         }
     }
+
+    /// Returns the name of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Toml => "TOML",
+            Self::Yaml => "YAML",
+            Self::Xml => "XML",
+            Self::Properties => "properties",
+            Self::Ini => "INI",
+        }
+    }
 }
 
 /// A text that is not a document of its format.

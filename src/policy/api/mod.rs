@@ -3,6 +3,7 @@
 
 mod answers;
 mod commit;
+mod documents;
 mod marker;
 mod marker_property;
 mod missing;
@@ -18,6 +19,7 @@ mod version;
 use rhai::Engine;
 
 pub(super) use answers::{MarkAnswer, RefuseAnswer, SkipAnswer};
+pub(super) use documents::value_of;
 pub(super) use marker::MarkerView;
 pub(super) use marker_property::{MarkerProperty, attributes, to_dynamic, unknown_kind};
 pub(super) use missing::missing;
@@ -82,7 +84,10 @@ pub fn objects() -> Vec<ApiObject> {
 
 /// Returns all functions that are not methods.
 pub fn functions() -> Vec<&'static ApiFunction> {
-    [answers::FUNCTIONS, text::FUNCTIONS, version::FUNCTIONS, time::FUNCTIONS].into_iter().flatten().collect()
+    [answers::FUNCTIONS, text::FUNCTIONS, documents::FUNCTIONS, version::FUNCTIONS, time::FUNCTIONS]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Registers the part of the API that the built-in policy uses: the properties of `update` and
@@ -116,6 +121,7 @@ pub(super) fn register_all(engine: &mut Engine) {
     text::register(engine);
     for functions in [
         text::FUNCTIONS,
+        documents::FUNCTIONS,
         version::FUNCTIONS,
         time::FUNCTIONS,
         update::UpdateView::METHODS,

@@ -1,16 +1,19 @@
 //! Converts values between Rhai and JSON.
 
-use rhai::Dynamic;
+use rhai::{Dynamic, EvalAltResult};
 
 use super::{
     super::{
-        api::{TimeView, VersionView},
+        api::{TimeView, VersionView, value_of},
         sizes::MAX_DEPTH,
     },
     outgoing_marker::AttributesView,
     secret_template::SecretTemplate,
 };
-use crate::text::Hinted;
+use crate::{
+    document::{self, DocumentFormat},
+    text::Hinted,
+};
 
 /// Maximum size of a body, in bytes.
 pub(super) const MAX_BODY: usize = 1 << 20;
@@ -133,29 +136,20 @@ fn plain(value: &Dynamic) -> Option<serde_json::Value> {
 
 /// Reads JSON and writes it again. Used by the fuzz targets.
 pub(crate) fn json_of_bytes(text: &str) {
-    let value = read(text);
-    if !value.is_unit() {
+    if let Ok(value) = read(text)
+        && !value.is_unit()
+    {
         let _ = write(&value);
     }
 }
 
 /// Parses JSON into a script's value. Returns `()` if the text is not valid JSON.
-pub(super) fn read(text: &str) -> Dynamic {
-    serde_json::from_str(text).map_or(Dynamic::UNIT, held)
-}
-
-fn held(value: serde_json::Value) -> Dynamic {
-    match value {
-        serde_json::Value::Null => Dynamic::UNIT,
-        serde_json::Value::Bool(flag) => flag.into(),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(number) => number.into(),
-            None => number.as_f64().unwrap_or_default().into(),
-        },
-        serde_json::Value::String(text) => text.into(),
-        serde_json::Value::Array(entries) => entries.into_iter().map(held).collect::<rhai::Array>().into(),
-        serde_json::Value::Object(entries) => {
-            entries.into_iter().map(|(name, value)| (name.into(), held(value))).collect::<rhai::Map>().into()
-        }
+///
+/// # Errors
+/// If the value exceeds the limits of values.
+pub(super) fn read(text: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    match document::read(DocumentFormat::Json, text) {
+        Ok(node) => value_of(&node, |_| Ok(())),
+        Err(_) => Ok(Dynamic::UNIT),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use rhai::Dynamic;
-
 use super::{
     super::api::{Property, Type, View, word},
     json,
@@ -32,7 +30,7 @@ impl View for ReplyView {
             "the body parsed as JSON, `()` if it is not JSON; reading a missing property is an error, so \
              check with `in` first",
             r#""ok" in answer.json && answer.json.ok"#,
-            |a| Ok::<Dynamic, _>(json::read(&a.0.1)),
+            |a| json::read(&a.0.1),
         ),
     ];
 }
