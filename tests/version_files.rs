@@ -565,3 +565,22 @@ fn keys_of_files_without_keys_are_refused() {
         assert_eq!(sandbox.binary(&["check"]).code, Some(0), "{file}");
     }
 }
+
+#[test]
+fn many_large_files_do_not_hold_up_a_push() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[policy]\nrepository_services = [\"acme/*\"]\n[policy.limits]\ntime = \"250ms\"\n");
+    let mut own = String::new();
+    for n in 0..64 {
+        own.push_str(&format!(
+            "[[service]]\nname = \"s{n}\"\nversion = {{ file = \"f{n}.yaml\", key = \"z\" }}\n"
+        ));
+        let content = format!("# {n}\n{}", "- a: [b, c, {d: e}]\n".repeat(13_000));
+        sandbox.write(&format!("clone/f{n}.yaml"), content);
+    }
+    sandbox.write("clone/.gitea/lightstep.toml", own);
+    sandbox.commit("Large", &[]);
+    let ran = sandbox.push(&["main"]);
+    ran.succeeded();
+    assert!(ran.took < std::time::Duration::from_secs(10), "{:?}", ran.took);
+}
