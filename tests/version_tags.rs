@@ -76,6 +76,8 @@ fn forms_of_release_tools_need_no_configuration() {
         ("deploy/production/1.2.3", "release shop 1.2.3"),
         ("debian/1.2.3-1", "release shop 1.2.3-1"),
         ("upstream/1.2.3", "release shop 1.2.3"),
+        ("deploy-prod-1.2.3", "release shop 1.2.3"),
+        ("hotfix_release/v1.2.5", "release shop 1.2.5"),
     ] {
         assert_eq!(pushed(&sandbox, &[], &[tag]), [expected], "{tag}");
     }

@@ -168,10 +168,12 @@ impl TagNames {
         if let Some(known) = self.named(prefix) {
             return Some(Some(known.name.clone()));
         }
-        let is_no_service = |part: &&&str| match &self.no_services {
-            Some(words) => words.contains(&part.to_ascii_lowercase()),
-            None => is_word(part, &NO_SERVICES),
+        let is_listed = |word: &str| match &self.no_services {
+            Some(words) => words.contains(&word.to_ascii_lowercase()),
+            None => is_word(word, &NO_SERVICES),
         };
+        // As in `deploy-prod-1.2.3`.
+        let is_no_service = |part: &&&str| is_listed(part) || part.split(['-', '_']).all(is_listed);
         // As in `release/checkout/v1.2.3`.
         let named = parts.iter().take_while(is_no_service).count();
         if named == parts.len() {
