@@ -451,3 +451,71 @@ fn files_are_read_at_the_old_and_the_new_commit() {
         assert_eq!(first.file_before("gone").expect("readable"), None, "a root commit has no parent");
     }
 }
+
+/// The tags of each round, one per this many commits.
+const COMMITS_PER_TAG: u32 = 6;
+
+#[test]
+fn descriptions_in_random_histories_match_git() {
+    let mut random = Random(20_261_129);
+    let (mut compared, mut with_tags) = (0, 0);
+    for round in 0..24 {
+        let sandbox = Sandbox::with_object_format(if round % 4 == 3 { "sha256" } else { "sha1" });
+        let length = 30 + random.below(120);
+        let breadth = 2 + random.below(12);
+        let is_skewed = round % 3 == 2;
+        let mut stream = String::new();
+        for commit in 0..length {
+            // Some commits have the same time.
+            let minutes = if is_skewed { random.below(2880) } else { commit / 3 };
+            let second = 1_700_000_000 + 60 * u64::from(minutes);
+            stream.push_str(&format!(
+                "commit refs/heads/b\nmark :{}\ncommitter A <a@x> {second} +0000\ndata 1\nx\n",
+                commit + 1
+            ));
+            let mut parents = BTreeSet::new();
+            for _ in 0..[1, 1, 1, 2, 2, 3][random.below(6) as usize] {
+                if commit > 0 {
+                    parents.insert(commit - random.below(commit.min(breadth)));
+                }
+            }
+            for (nth, parent) in parents.iter().rev().enumerate() {
+                stream.push_str(&format!("{} :{parent}\n", if nth == 0 { "from" } else { "merge" }));
+            }
+            if commit == 0 {
+                stream.push_str("deleteall\n");
+            }
+        }
+        for nth in 0..length / COMMITS_PER_TAG {
+            let commit = 1 + random.below(length);
+            if random.below(3) == 0 {
+                stream.push_str(&format!("reset refs/tags/light-{nth}\nfrom :{commit}\n\n"));
+            } else {
+                let second = 1_700_000_000 + 60 * u64::from(random.below(100));
+                stream.push_str(&format!(
+                    "tag t{}-{nth}\nfrom :{commit}\ntagger A <a@x> {second} +0000\ndata 1\nx\n",
+                    random.below(9)
+                ));
+            }
+        }
+        let mut import = sandbox.command("git", &sandbox.bare());
+        sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+        if round % 2 == 1 {
+            sandbox.git_in(&sandbox.bare(), &["pack-refs", "--all"]);
+        }
+        if round % 5 == 4 {
+            sandbox.git_in(&sandbox.bare(), &["commit-graph", "write", "--reachable"]);
+        }
+        let listed = sandbox.git_in(&sandbox.bare(), &["rev-list", "b"]);
+        for id in listed.lines().step_by(3) {
+            let mut git = sandbox.command("git", &sandbox.bare());
+            let git = sandbox.run(git.args(["describe", "--tags", "--abbrev=12", id]), b"");
+            let git = (git.code == Some(0)).then(|| git.stdout.trim_end().to_string());
+            let ours = facts(&sandbox, "refs/heads/b", "", id).describe().expect("readable");
+            assert_eq!(ours.map(|found| found.to_string()), git, "round {round}, {id}");
+            compared += 1;
+            with_tags += usize::from(git.is_some());
+        }
+    }
+    assert!(compared > 400 && with_tags > 350, "{compared}, {with_tags}");
+}

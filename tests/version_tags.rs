@@ -285,3 +285,31 @@ fn recognised_in(list: &Path, names: &[&str]) -> BTreeSet<String> {
     let name = |decision: &Value| decision["ref"].as_str().expect("a ref")["refs/tags/".len()..].to_string();
     decisions.iter().filter(|decision| decision["outcome"] == "marked").map(name).collect()
 }
+
+#[test]
+fn every_tag_of_a_repository_with_many_counts() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("Release", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let mut refs = String::new();
+    for nth in 0..30_000 {
+        refs.push_str(&format!("create refs/tags/build-{nth} {commit}\n"));
+    }
+    refs.push_str(&format!("create refs/tags/v1.2.3 {commit}\n"));
+    let mut git = sandbox.command("git", &sandbox.bare());
+    sandbox.run(git.args(["update-ref", "--stdin"]), refs.as_bytes()).succeeded();
+    for is_packed in [false, true] {
+        if is_packed {
+            sandbox.git_in(&sandbox.bare(), &["pack-refs", "--all"]);
+        }
+        let branch = format!("main:refs/heads/env-{is_packed}");
+        sandbox.push(&["-o", "deploy=prod", &branch]).succeeded();
+        sandbox.wait_for_deliverers_to_end();
+        let marker = sandbox.waiting("unassigned").pop().expect("a marker");
+        assert_eq!(
+            (&marker["kind"], &marker["version"]),
+            (&"deployment".into(), &"1.2.3".into()),
+            "{is_packed}"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! The default branch of a repository, and whether an update is on it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use bstr::{BStr, BString, ByteSlice as _};
 
@@ -37,9 +37,16 @@ impl Facts {
             return Ok(false);
         }
         let created: HashSet<&BStr> = created().collect();
-        let there = self.repository()?.refs_below("refs/heads/", "failed to list the branches")?;
-        let names = || there.iter().flatten().map(|branch| branch.name.shorten());
-        Ok(names().any(|name| name == own) && names().all(|name| name != default && created.contains(name)))
+        let (mut is_there, mut has_others) = (false, false);
+        self.repository()?.each_ref("refs/heads/", "failed to list the branches", &mut |branch| {
+            if let Ok(branch) = branch {
+                let name = branch.name.shorten();
+                is_there |= name == own;
+                has_others |= name == default || !created.contains(name);
+            }
+            Ok(if has_others { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(is_there && !has_others)
     }
 
     /// Returns true if the default branch contains the commit now. Returns `None` if the walk ended

@@ -1,11 +1,11 @@
 //! Finds the nearest tag in a commit's history, as `git describe --tags` does.
 
 use std::{
+    cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     fmt,
 };
 
-use bstr::{BString, ByteSlice as _};
 use gix::revwalk::Graph;
 
 use super::{
@@ -18,9 +18,6 @@ use crate::{push::ObjectId, text, work::Spent};
 
 /// Maximum number of tags that are compared, the same as in git (git-describe(1), `--candidates`).
 const MAX_CANDIDATES: usize = 10;
-
-/// Maximum number of a repository's tags that are read.
-const MAX_TAGS: usize = 20_000;
 
 /// Length of the abbreviated commit id in a description, in digits.
 const SHORT: usize = 12;
@@ -51,18 +48,16 @@ impl fmt::Display for Description {
 /// Cached descriptions, by service name.
 pub(super) type OfServices = HashMap<String, Result<Option<Description>, FactError>>;
 
-/// Tags by the commit they lead to: the short name with its rank.
-type Tags<R> = HashMap<gix::ObjectId, (R, BString)>;
-
-/// Version tags, by the commit they lead to.
-pub(super) type Releases = HashMap<gix::ObjectId, Vec<VersionTag>>;
-
 /// A tag that the walk has met.
 struct Candidate {
-    tag: BString,
+    tag: String,
     tagged: gix::ObjectId,
     distance: usize,
 }
+
+/// Commits that the walk has met but not visited: the newest first, and of equal age the one that
+/// was met first.
+type DescribeQueue = BinaryHeap<(Time, Reverse<usize>, gix::ObjectId)>;
 
 /// Reason for the early end of a walk.
 enum DescribeError {
@@ -122,17 +117,17 @@ impl Facts {
 
 impl Repository {
     /// Returns the tag nearest to `commit`, by number of commits, among the tags that have a rank.
-    /// If several tags lead to one commit, the highest rank wins. Returns `None` if the newest
-    /// [`MAX_VISITED`] commits have no such tag.
+    /// If several tags lead to one commit, the highest rank wins, and then git's choice. Returns
+    /// `None` if the newest [`MAX_VISITED`] commits have no such tag.
     pub(super) fn describe<R: Ord>(
         &self,
         commit: ObjectId,
         rank: impl Fn(&str) -> Option<R>,
     ) -> Result<Option<Description>, FactError> {
         let failed = |err: &gix::Error| self.failed(format_args!("failed to describe {commit}"), err);
-        let tags = self.versions(rank)?;
-        if tags.is_empty() {
-            return Ok(None);
+        let tags = self.tag_list()?;
+        if !tags.names().any(|name| rank(name).is_some()) {
+            return tags.nothing_found();
         }
         let cache = self.commit_graph()?;
         let mut graph = Graph::<Reached>::new(&self.objects, cache);
@@ -142,37 +137,52 @@ impl Repository {
             .and_then(|commit| commit.committer_timestamp())
             .map_err(|err| failed(&err))?;
         graph.insert(start, Reached { is_queued: true, ..Reached::default() });
-        let mut queue: BinaryHeap<(Time, gix::ObjectId)> = BinaryHeap::from([(time, start)]);
+        let mut queue = DescribeQueue::from([(time, Reverse(0), start)]);
+        let mut met = 1;
         let mut candidates: Vec<Candidate> = Vec::new();
+        // Once a tag is met that is not compared any more, only the nearest one is measured to the end.
+        let mut chosen = None;
         for visited in 0..MAX_VISITED {
-            let Some((_, id)) = queue.pop() else { break };
+            let Some((.., id)) = queue.pop() else { break };
             let mut reached = graph.get(&id).copied().unwrap_or_default();
-            if let Some((_, tag)) = tags.get(&id)
-                && candidates.len() < MAX_CANDIDATES
-            {
-                reached.by |= 1 << candidates.len();
-                // The commits visited so far are newer than the tag, so they are not in its
-                // history. With skewed clocks the distance may be too large.
-                candidates.push(Candidate { tag: tag.clone(), tagged: id, distance: visited });
+            let tag = if chosen.is_none() { self.best_tag(tags.of_commit(&id), &rank)? } else { None };
+            match tag {
+                Some(tag) if candidates.len() < MAX_CANDIDATES => {
+                    reached.by |= 1 << candidates.len();
+                    // The commits visited so far are newer than the tag, so they are not in its
+                    // history. With skewed clocks the distance may be too large, as in git.
+                    candidates.push(Candidate { tag, tagged: id, distance: visited });
+                }
+                Some(_) => chosen = nearest(&candidates),
+                None => {}
             }
-            for (bit, candidate) in candidates.iter_mut().enumerate() {
-                candidate.distance += usize::from(reached.by & (1 << bit) == 0);
+            for (nth, candidate) in candidates.iter_mut().enumerate() {
+                let is_measured = chosen.is_none_or(|chosen| chosen == nth);
+                candidate.distance += usize::from(is_measured && reached.by & (1 << nth) == 0);
             }
-            let all = (1u16 << candidates.len()) - 1;
-            // All queued commits are in the history of every candidate, so they change no distance.
-            let is_settled = !candidates.is_empty()
-                && queue.iter().all(|(_, id)| graph.get(id).is_some_and(|waiting| waiting.by == all));
-            if is_settled && reached.by == all {
+            // All commits that are left are in the history of the nearest tag, so its distance is
+            // final, and that of any other tag can only grow.
+            let is_in_history = |nth: usize| {
+                let is_in = |reached: &Reached| reached.by & (1 << nth) != 0;
+                is_in(&reached) && queue.iter().all(|(.., id)| graph.get(id).is_some_and(is_in))
+            };
+            if chosen.or_else(|| nearest(&candidates)).is_some_and(is_in_history) {
                 break;
             }
             graph
                 .insert_parents_with_lookup::<DescribeError>(&id, &mut |parent, commit, known| {
                     self.spend(FIND)?;
-                    let known = known.copied().unwrap_or_default();
-                    if !known.is_queued {
-                        queue.push((commit.committer_timestamp()?, parent));
+                    let mut state = known.as_deref().copied().unwrap_or_default();
+                    if !state.is_queued {
+                        queue.push((commit.committer_timestamp()?, Reverse(met), parent));
+                        met += 1;
                     }
-                    Ok(Reached { by: known.by | reached.by, is_queued: true })
+                    state = Reached { by: state.by | reached.by, is_queued: true };
+                    // The result counts only for a commit that is not in the graph yet.
+                    if let Some(known) = known {
+                        *known = state;
+                    }
+                    Ok(state)
                 })
                 .and_then(|()| Ok(self.allowance().look()?))
                 .map_err(|ended| match ended {
@@ -180,14 +190,11 @@ impl Repository {
                     DescribeError::Spent(spent) => spent_on(spent, &format!("describing {commit}")),
                 })?;
         }
-        // If two are equally near, the one that was met first wins, which is the newer one.
-        let nearest = candidates.into_iter().min_by_key(|candidate| candidate.distance);
-        let describe = |candidate: Candidate| {
-            let tagged = own_id(&candidate.tagged)?;
-            let tag = text::name(&candidate.tag, super::commit::MAX_NAME);
-            Ok(Description { tag, distance: candidate.distance, tagged, commit })
-        };
-        nearest.map(describe).transpose()
+        let Some(nearest) = chosen.or_else(|| nearest(&candidates)) else { return tags.nothing_found() };
+        let candidate = candidates.swap_remove(nearest);
+        let tagged = own_id(&candidate.tagged)?;
+        let tag = text::name(candidate.tag.as_bytes(), super::commit::MAX_NAME);
+        Ok(Some(Description { tag, distance: candidate.distance, tagged, commit }))
     }
 
     /// Returns the version that a tag gives to `commit` itself. A tag of `service` wins over a tag
@@ -202,57 +209,17 @@ impl Repository {
         service: &str,
         names: &TagNames,
     ) -> Result<Option<VersionTag>, FactError> {
-        let mut known = self.releases.borrow_mut();
-        let releases = match &mut *known {
-            Some((of, releases)) if of == names => releases,
-            known => &mut known.insert((names.clone(), self.read_releases(names))).1,
-        };
-        let releases = releases.as_ref().map_err(FactError::clone)?;
-        let of_commit = releases.get(&gix_id(commit)).into_iter().flatten();
+        let tags = self.tag_list()?;
+        let of_commit = tags.of_commit(&gix_id(commit)).iter().filter_map(|tag| names.parse(tag.name()));
         let of_service = of_commit.filter(|tag| tag.service().is_none_or(|named| named == service));
-        Ok(of_service.max_by_key(|tag| (tag.service().is_some(), tag.rank())).cloned())
+        let best = of_service
+            .max_by(|a, b| (a.service().is_some(), a.rank()).cmp(&(b.service().is_some(), b.rank())));
+        best.map_or_else(|| tags.nothing_found(), |tag| Ok(Some(tag)))
     }
+}
 
-    /// Reads the version tags of all commits. They are read once, because a push of many refs needs
-    /// them for each ref.
-    fn read_releases(&self, names: &TagNames) -> Result<Releases, FactError> {
-        let failed = |err: &gix::Error| self.failed("failed to read a tag", err);
-        let mut releases = Releases::new();
-        for reference in self.tags()?.into_iter().take(MAX_TAGS) {
-            let Ok(reference) = reference.map_err(|err| failed(&err)) else { continue };
-            let tag = reference.name.shorten().to_str().ok().and_then(|tag| names.parse(tag));
-            if let Some(tag) = tag
-                && let Some(id) = self.tagged(&reference)
-            {
-                releases.entry(id).or_default().push(tag);
-            }
-        }
-        Ok(releases)
-    }
-
-    /// Returns the commit that a tag leads to, or `None` if it cannot be read.
-    fn tagged(&self, reference: &gix::refs::Reference) -> Option<gix::ObjectId> {
-        // `packed-refs` records the peeled id of an annotated tag.
-        reference.peeled.or_else(|| {
-            let target = self.target(own_id(reference.target.try_id()?).ok()?).ok()?;
-            target.commit.as_ref().map(|commit| gix_id(commit.id))
-        })
-    }
-
-    /// Returns the highest-ranked tag of each commit.
-    fn versions<R: Ord>(&self, rank: impl Fn(&str) -> Option<R>) -> Result<Tags<R>, FactError> {
-        let mut tags = Tags::new();
-        for reference in self.tags()?.into_iter().take(MAX_TAGS) {
-            let Ok(reference) = reference.map_err(|err| self.failed("failed to read a tag", &err)) else {
-                continue;
-            };
-            let name = reference.name.shorten().to_owned();
-            let Some(rank) = name.to_str().ok().and_then(&rank) else { continue };
-            let Some(id) = self.tagged(&reference) else { continue };
-            if tags.get(&id).is_none_or(|(known, _)| rank > *known) {
-                tags.insert(id, (rank, name));
-            }
-        }
-        Ok(tags)
-    }
+/// Returns the nearest candidate. Of two that are equally near, the one that was met first wins,
+/// which is the newer one.
+fn nearest(candidates: &[Candidate]) -> Option<usize> {
+    (0..candidates.len()).min_by_key(|nth| candidates[*nth].distance)
 }

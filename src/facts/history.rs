@@ -1,5 +1,7 @@
 //! Reconstructs past pushes from a repository's commits and tags.
 
+use std::ops::ControlFlow;
+
 use bstr::{BStr, BString, ByteSlice as _};
 use gix::revwalk::Graph;
 
@@ -151,25 +153,20 @@ impl Repository {
 
     /// Returns the creation of every tag, ordered by name.
     pub(super) fn created_tags(&self) -> Result<Vec<Past>, FactError> {
-        let failed = |err: &gix::Error| self.failed("failed to list the tags", err);
+        let what = "failed to list the tags";
         let mut tags = Vec::new();
-        for tag in self.tags()? {
-            let tag = tag.map_err(|err| failed(&err))?;
+        self.each_ref("refs/tags/", what, &mut |tag| {
+            let tag = tag.map_err(|err| self.failed(what, &err))?;
             // Skip symbolic refs. A push cannot create one.
-            let Some(id) = tag.target.try_id().map(own_id).transpose()? else { continue };
-            let update =
-                RefName::new(tag.name.as_bstr()).and_then(|name| Update::new(name, ObjectId::null(id), id));
-            if let Some(update) = update {
+            if let Some(id) = tag.target.try_id().map(own_id).transpose()?
+                && let Some(name) = RefName::new(tag.name.as_bstr())
+                && let Some(update) = Update::new(name, ObjectId::null(id), id)
+            {
                 tags.push(Past { update, time: self.time_of(id) });
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(tags)
-    }
-
-    /// Returns the refs of all tags, ordered by name. A ref that cannot be read is an error in the
-    /// list.
-    pub(super) fn tags(&self) -> Result<Vec<Result<gix::refs::Reference, gix::Error>>, FactError> {
-        self.refs_below("refs/tags/", "failed to list the tags")
     }
 
     /// Returns the time of the tagger or the committer of the object, or 1970 if unknown.

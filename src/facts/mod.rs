@@ -24,6 +24,7 @@ mod refs;
 mod release_version;
 mod repository;
 mod second_look;
+mod tags;
 mod trees;
 mod version;
 mod walk;

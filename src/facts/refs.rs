@@ -1,5 +1,7 @@
 //! Reads refs: from files with gix, from reftables with git.
 
+use std::ops::ControlFlow;
+
 use bstr::{BStr, BString, ByteSlice as _};
 use gix::{
     error::ResultExt as _,
@@ -22,8 +24,8 @@ const TIME: std::time::Duration = std::time::Duration::from_secs(5);
 /// Maximum size of a list of refs, in bytes. A million refs take 100 MB.
 const MAX_LIST: u64 = 256 << 20;
 
-/// A list of refs. A ref that cannot be read is an error in the list.
-type RefList = Vec<Result<Reference, gix::Error>>;
+/// Takes a ref, or the error of one that cannot be read. Ends the list with `Break`.
+type TakeRef<'a> = dyn FnMut(Result<Reference, gix::Error>) -> Result<ControlFlow<()>, FactError> + 'a;
 
 /// Where git looks for a ref with a partial name, in this order (gitrevisions(7)).
 const PLACES: [&str; 5] = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
@@ -39,19 +41,28 @@ impl Repository {
         self.layout.refs()?.try_find(partial).map_err(|err| self.failed(what, &err))
     }
 
-    /// Returns all refs whose names begin with `prefix`, ordered by name. `what` is for the error
-    /// message.
-    pub(super) fn refs_below(&self, prefix: &str, what: &str) -> Result<RefList, FactError> {
+    /// Calls `take` for each ref whose name begins with `prefix`, ordered by name. `what` is for the
+    /// error message.
+    pub(super) fn each_ref(&self, prefix: &str, what: &str, take: &mut TakeRef<'_>) -> Result<(), FactError> {
         if self.layout.has_reftables {
-            return Ok(self.list_reftables(&[prefix], what)?.into_iter().map(Ok).collect());
+            for reference in self.list_reftables(&[prefix], what)? {
+                if take(Ok(reference))?.is_break() {
+                    break;
+                }
+            }
+            return Ok(());
         }
         let refs = self.layout.refs().map_err(|err| self.noted(err))?;
-        let list = || {
-            fault::point(Step::List, &self.layout.dir.join(prefix)).or_error()?;
-            let refs = refs.iter()?;
-            Ok(refs.prefixed(prefix.as_bytes().try_into()?).or_error()?.collect())
-        };
-        list().map_err(|err: gix::Error| self.failed(what, &err))
+        let failed = |err: &gix::Error| self.failed(what, err);
+        fault::point(Step::List, &self.layout.dir.join(prefix)).or_error().map_err(|err| failed(&err))?;
+        let refs = refs.iter().map_err(|err| failed(&err))?;
+        let prefix = prefix.as_bytes().try_into().map_err(|err| failed(&err))?;
+        for reference in refs.prefixed(prefix).or_error().map_err(|err| failed(&err))? {
+            if take(reference)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the full name of the ref that HEAD points to, `None` if HEAD is detached.

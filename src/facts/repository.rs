@@ -16,11 +16,11 @@ use gix::{
 };
 
 use super::{
-    FactError, PeeledObject, TagNames,
+    FactError, PeeledObject,
     commit::{self, Commit},
-    describe::Releases,
     fork,
     layout::{self, Layout},
+    tags::TagList,
 };
 use crate::{
     push::{GitDir, ObjectId},
@@ -48,7 +48,7 @@ pub struct Repository {
     parent: Option<String>,
     pub(super) default_branch: OnceCell<Result<Option<BString>, FactError>>,
     targets: RefCell<HashMap<ObjectId, Rc<PeeledObject>>>,
-    pub(super) releases: RefCell<Option<(TagNames, Result<Releases, FactError>)>>,
+    pub(super) tag_list: RefCell<Option<Rc<TagList>>>,
     commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
     /// The object database, reopened after an object was not found.
     pub(super) again: OnceCell<Result<gix::odb::Handle, FactError>>,
@@ -82,7 +82,7 @@ impl Repository {
             again: OnceCell::new(),
             default_branch: OnceCell::new(),
             targets: RefCell::default(),
-            releases: RefCell::default(),
+            tag_list: RefCell::default(),
             commit_graph: OnceCell::new(),
             trouble: RefCell::default(),
             allowance: RefCell::new(Allowance::new(u64::MAX, Deadline::never())),
