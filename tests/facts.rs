@@ -519,3 +519,37 @@ fn descriptions_in_random_histories_match_git() {
     }
     assert!(compared > 400 && with_tags > 350, "{compared}, {with_tags}");
 }
+
+#[test]
+fn broken_commit_graph_is_ignored_as_in_git() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.commit("First", &[]);
+    for nth in 0..20 {
+        sandbox.commit(&nth.to_string(), &[]);
+    }
+    let last = sandbox.commit("Last", &[]);
+    publish(&sandbox, true);
+    let graph = sandbox.bare().join("objects/info/commit-graph");
+    let whole = fs::read(&graph).expect("a commit-graph");
+    let mut flipped = whole.clone();
+    flipped[..8].fill(0xff);
+    for (what, broken) in [
+        ("empty", &[][..]),
+        ("cut", &whole[..whole.len() / 2]),
+        ("no header", &flipped),
+        ("one byte", &[b'C']),
+    ] {
+        fs::remove_file(&graph).expect("removed");
+        fs::write(&graph, broken).expect("written");
+        let facts = facts(&sandbox, "refs/heads/main", &first, &last);
+        let range = facts.range().unwrap_or_else(|err| panic!("{what}: {err}"));
+        assert_eq!((range.count, range.is_fast_forward), (21, true), "{what}");
+        assert_eq!(facts.describe().expect(what), None);
+    }
+    // A chain whose files are gone.
+    fs::remove_file(&graph).expect("removed");
+    let chain = sandbox.bare().join("objects/info/commit-graphs");
+    fs::create_dir_all(&chain).expect("a directory");
+    fs::write(chain.join("commit-graph-chain"), format!("{}\n", "1".repeat(40))).expect("written");
+    assert_eq!(facts(&sandbox, "refs/heads/main", &first, &last).range().expect("a range").count, 21);
+}

@@ -274,22 +274,34 @@ impl Repository {
     }
 
     /// Returns the commit-graph, if it exists and the configuration allows it. It is opened once.
+    /// Like git, this ignores one that is broken, for example empty after a power cut: it holds nothing
+    /// that the commits do not say.
+    ///
+    /// # Errors
+    /// Returns an error if the system refused to read it.
     pub(super) fn commit_graph(&self) -> Result<Option<&Graph>, FactError> {
         let open = || {
-            if !self.layout.has_commit_graph {
-                return Ok(None);
-            }
             self.layout.check_commit_graph().map_err(|err| self.noted(err))?;
             let info = self.layout.objects.join("info");
             fault::point(Step::Open, &info)
                 .map_err(|err| self.noted(FactError::from_io("failed to open the commit-graph", &err)))?;
-            match Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)) {
-                Err(err) if err.is_not_found() => Ok(None),
-                Err(err) => Err(self.failed("failed to open the commit-graph", &err)),
-                Ok(graph) => Ok(Some(graph)),
+            Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)).map_err(|err| {
+                if err.is_not_found() {
+                    return FactError::new("there is no commit-graph");
+                }
+                self.failed("failed to open the commit-graph", &err)
+            })
+        };
+        let open_if_usable = || {
+            if !self.layout.has_commit_graph {
+                return Ok(None);
+            }
+            match open() {
+                Err(err) if !err.is_of_system() => Ok(None),
+                opened => opened.map(Some),
             }
         };
-        match self.commit_graph.get_or_init(open) {
+        match self.commit_graph.get_or_init(open_if_usable) {
             Ok(graph) => Ok(graph.as_ref()),
             Err(err) => Err(err.clone()),
         }
