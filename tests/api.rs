@@ -87,7 +87,7 @@ fn every_example_holds_for_the_branch_or_the_tag() {
             })
             .collect();
         let script = format!(
-            "fn decide(update) {{ mark(#{{ kind: \"deployment\", service: \"shop\", environment: \"prod\", \
+            "fn decide(update) {{ mark(#{{ kind: \"deployment\", service: update.branch ?? \"shop\", environment: \"prod\", \
              version: update.commit_id, attributes: #{{ \"acme.team\": \"pay\" }} }}) }}\n\
              fn enrich(marker, update) {{\n{results}marker\n}}"
         );

@@ -18,9 +18,9 @@ fn log_shows_each_decision_and_filters() {
         // Each line starts with a time of 19 characters and a space.
         text.lines().map(|line| line[20..].to_string()).collect()
     };
-    let change = format!("marked    acme/shop refs/heads/main | change shop {commit} (built-in.rhai:43)");
-    let release = "marked    acme/shop refs/tags/checkout/v1.0.0 | release checkout 1.0.0 (built-in.rhai:43)";
-    let skip = "skipped   acme/shop refs/heads/topic: not the default branch (built-in.rhai:51)";
+    let change = format!("marked    acme/shop refs/heads/main | change shop {commit} (built-in.rhai:45)");
+    let release = "marked    acme/shop refs/tags/checkout/v1.0.0 | release checkout 1.0.0 (built-in.rhai:45)";
+    let skip = "skipped   acme/shop refs/heads/topic: not the default branch (built-in.rhai:56)";
     assert_eq!(lines(&[]), [&*change, release, skip]);
     assert_eq!(lines(&["--kind", "release"]), [release]);
     assert_eq!(lines(&["--service", "shop"]), [&*change]);
@@ -96,7 +96,7 @@ fn check_reports_configuration_errors() {
     for (config, why) in [
         (
             "stat_dir = \"x\"\n".to_string(),
-            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `namespace`, `lightstep`, `destination`, `policy`, `service`, `spool`, `delivery`, `status`, `people`, `reply`; did you mean `state_dir`?",
+            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `namespace`, `environments`, `lightstep`, `destination`, `policy`, `service`, `spool`, `delivery`, `status`, `people`, `reply`; did you mean `state_dir`?",
         ),
         (
             format!("{otlp}endpoint = \"collector:4318\"\n"),

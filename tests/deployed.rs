@@ -188,6 +188,7 @@ fn there_and_back(ground: &Ground, spool: &Spool<'_>, fault: &str) -> (Push, Pus
         stdin: format!("{from} {to} refs/heads/go\n"),
         deploy: Some("prod"),
         markers: BTreeSet::from([key(pusher, "deployment", "prod", "go", to)]),
+        deployed: Vec::new(),
     };
     let (there, back) = (make("there", old, new), make("back", new, old));
     spool.hook(&there, "").was_a_good_hook();

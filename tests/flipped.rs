@@ -96,7 +96,7 @@ fn bit_flip_in_the_inbox_creates_no_marker() {
         fs::remove_dir_all(spool.state().join("dead")).expect("remove the dead letters");
     }
     fs::write(spool.state().join("inbox").join(&name), &content).expect("a file");
-    assert_eq!(deliver(&spool).len(), 4, "the undamaged file is delivered");
+    assert_eq!(deliver(&spool).len(), 3, "the undamaged file is delivered");
 }
 
 #[test]
@@ -161,32 +161,32 @@ fn delivery_finishes_whatever_a_file_header_claims() {
     let odd: Vec<(String, usize, bool)> = vec![
         (format!("{}\n", header("0")), 0, true),
         (header("0"), 0, true),
-        (format!("{}\n{all}\n", header("0")), 4, false),
-        (format!("{}\n{all}\n", header("3")), 4, false),
-        (format!("{}\n{all}\n", header("5")), 4, true),
-        (format!("{}\n{all}\n", header("18446744073709551615")), 4, true),
+        (format!("{}\n{all}\n", header("0")), 3, false),
+        (format!("{}\n{all}\n", header("2")), 3, false),
+        (format!("{}\n{all}\n", header("4")), 3, true),
+        (format!("{}\n{all}\n", header("18446744073709551615")), 3, true),
         (format!("{}\n{all}\n", header("18446744073709551616")), 0, true),
         (format!("{}\n{all}\n", header("-1")), 0, true),
         (format!("{}\n{all}\n", header("1e2")), 0, true),
         (format!("{}\n{all}\n", header("\"4\"")), 0, true),
-        (format!("{}\n\n{all}\n\n\n", header("4")), 4, false),
-        (format!("{}\n \t\n\r\n{all}\n", header("4")), 4, false),
-        (format!("{}\n{all}\n{all}\n", header("8")), 4, false),
+        (format!("{}\n\n{all}\n\n\n", header("3")), 3, false),
+        (format!("{}\n \t\n\r\n{all}\n", header("3")), 3, false),
+        (format!("{}\n{all}\n{all}\n", header("6")), 3, false),
         (format!("{}\n{one}\n{one}\n", header("1")), 1, false),
-        (format!("{}\n{all}\ngarbage\n", header("4")), 4, true),
-        (format!("{}\n{all}\n{{\"id\":", header("4")), 4, true),
-        (format!("{}\n{all}\n\0\0\0\0\0\0", header("4")), 4, true),
-        (format!("{}\n{one}\n{}", header("4"), &lines[1][..40]), 1, true),
-        (format!("{}\n", header("4")), 0, true),
+        (format!("{}\n{all}\ngarbage\n", header("3")), 3, true),
+        (format!("{}\n{all}\n{{\"id\":", header("3")), 3, true),
+        (format!("{}\n{all}\n\0\0\0\0\0\0", header("3")), 3, true),
+        (format!("{}\n{one}\n{}", header("3"), &lines[1][..40]), 1, true),
+        (format!("{}\n", header("3")), 0, true),
         (String::new(), 0, true),
         ("\n".into(), 0, true),
         ("\n\n\n".into(), 0, true),
         ("\0".repeat(4096), 0, true),
-        (format!("{{\"format\":2,\"markers\":4}}\n{all}\n"), 0, true),
-        (format!("{{\"format\":3,\"markers\":4}}\n{all}\n"), 0, true),
-        (format!("{{\"format\":4,\"markers\":4}}\n{all}\n"), 0, true),
-        (format!("{{\"format\":0,\"markers\":4}}\n{all}\n"), 0, true),
-        (format!("{{\"format\":1,\"markers\":4,\"only\":\"metrics\"}}\n{all}\n"), 0, true),
+        (format!("{{\"format\":2,\"markers\":3}}\n{all}\n"), 0, true),
+        (format!("{{\"format\":3,\"markers\":3}}\n{all}\n"), 0, true),
+        (format!("{{\"format\":4,\"markers\":3}}\n{all}\n"), 0, true),
+        (format!("{{\"format\":0,\"markers\":3}}\n{all}\n"), 0, true),
+        (format!("{{\"format\":1,\"markers\":3,\"only\":\"metrics\"}}\n{all}\n"), 0, true),
         ("[]\n".into(), 0, true),
         (all.clone(), 0, true),
     ];

@@ -18,6 +18,7 @@ mod crash; // a process that dies at any step loses nothing
 mod deaths; // policies that kill their process
 mod delivery; // isolation of bad markers and broken destinations
 mod deployed; // the deployment history
+mod deployment_cases; // deployments as people ask for them
 mod destinations; // kind = "http": the shipped shapes, retries, dead letters
 mod detached; // the background process keeps nothing of the push open
 mod doctor; // every finding, and no false ones

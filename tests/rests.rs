@@ -24,7 +24,7 @@ impl<'a> Twice<'a> {
     /// Decides a push and keeps only its two spans, then decides it again into two files. With
     /// `others` in the first file, the second one is not written yet.
     fn new(ground: &'a Ground, backend: &'a Backend, name: &str, others: usize) -> Self {
-        let (spool, push) = (ground.spool(name, backend), ground.typical(0));
+        let (spool, push) = (ground.spool(name, backend), ground.of_two_services(0));
         spool.hook(&push, "").was_a_good_hook();
         let files = spool.files(OUTBOX);
         let (whole, text) = files.first_key_value().expect("the push waits");

@@ -32,7 +32,7 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
     if more > 0 {
         lines.push(format!("and {}", text::count(more, "more marker")));
     }
-    lines.extend(settled.foreign.iter().take(MAX_LINES).map(|why| format!("no marker: {why}")));
+    lines.extend(settled.replies.iter().take(MAX_LINES).cloned());
     if let Some(first) = settled.failed.first() {
         let at =
             first.at().map(|at| format!(": {}", place(at, config.scripts.as_deref()))).unwrap_or_default();

@@ -169,6 +169,7 @@ impl ConfigReader<'_> {
                 "`merge_at` must be 2 or more; it is the number of small files to merge into one",
             );
         }
+        let environments = file.environments.map(|names| self.environments(&names));
         let limits = Limits::default();
         let spool = SpoolCap::default();
         let delivery = Delivery::default();
@@ -176,6 +177,7 @@ impl ConfigReader<'_> {
             path: Some(std::path::absolute(self.path).unwrap_or_else(|_| self.path.into())),
             state_dir: file.state_dir.map_or(default.state_dir, |state| dir.join(state)),
             public_url: file.public_url.and_then(|url| self.url(&url)),
+            environments: environments.clone(),
             destinations,
             lightstep_api,
             scripts: match file.policy.scripts {
@@ -187,7 +189,11 @@ impl ConfigReader<'_> {
                 time: file.policy.limits.time.map_or(limits.time, |text| text.0),
                 memory: file.policy.limits.memory.map_or(limits.memory, |text| self.memory(&text)),
             },
-            services: file.service.into_iter().filter_map(|service| self.service(service)).collect(),
+            services: file
+                .service
+                .into_iter()
+                .filter_map(|service| self.service(service, environments.as_deref()))
+                .collect(),
             namespace: file.namespace.and_then(|text| self.namespace(&text)).unwrap_or_default(),
             repository_services: file
                 .policy
@@ -222,6 +228,21 @@ impl ConfigReader<'_> {
                 }),
             },
         }
+    }
+
+    /// Resolves the closed list of environments.
+    fn environments(&mut self, names: &Spanned<Vec<Spanned<String>>>) -> Vec<String> {
+        if names.get_ref().is_empty() {
+            self.complain(
+                names,
+                "`environments` is empty, so nothing could be deployed; name the environments, or remove the key \
+                 to allow any",
+            );
+        }
+        for name in names.get_ref().iter().filter(|name| name.get_ref().trim().is_empty()) {
+            self.complain(name, "an environment needs a name");
+        }
+        names.get_ref().iter().map(|name| name.get_ref().trim().to_string()).collect()
     }
 
     fn memory(&mut self, text: &Spanned<SizeText>) -> u64 {

@@ -20,6 +20,7 @@ pub(super) struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     pub public_url: Option<Spanned<String>>,
     pub namespace: Option<Spanned<String>>,
+    pub environments: Option<Spanned<Vec<Spanned<String>>>>,
     pub lightstep: Option<Spanned<LightstepFile>>,
     pub destination: Vec<DestinationFile>,
     pub policy: PolicyFile,

@@ -27,6 +27,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Public URL of Gitea for links. The default is `GITEA_ROOT_URL`.
     pub public_url: Option<String>,
+    /// Environments that exist at this site. `None` if any name is an environment.
+    pub environments: Option<Vec<String>>,
     /// Destinations that markers are sent to.
     pub destinations: Vec<Destination>,
     /// Lightstep project that `connect` sets up, if configured.
@@ -65,6 +67,7 @@ impl Default for Config {
             path: None,
             state_dir: DEFAULT_STATE_DIR.into(),
             public_url: None,
+            environments: None,
             destinations: Vec::new(),
             lightstep_api: None,
             scripts: None,

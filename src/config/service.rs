@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     document::{DocumentFormat, EXTENSIONS, MAX_KEY},
-    glob, text,
+    glob,
+    text::{self, Hinted},
 };
 
 /// Maximum number of services in a repository's own file.
@@ -101,8 +102,9 @@ struct VersionInOption {
 }
 
 impl ConfigReader<'_> {
-    /// Resolves a `[[service]]` of the configuration.
-    pub fn service(&mut self, file: ServiceFile) -> Option<ServiceRule> {
+    /// Resolves a `[[service]]` of the configuration. Its environments must be among `known`, if
+    /// the site has a closed list.
+    pub fn service(&mut self, file: ServiceFile, known: Option<&[String]>) -> Option<ServiceRule> {
         let Some(repository) = file.repository.as_ref().map(|pattern| pattern.get_ref().to_lowercase())
         else {
             self.complain(&file.name, "a service needs `repository`, such as \"acme/shop\" or \"acme/*\"");
@@ -110,6 +112,14 @@ impl ConfigReader<'_> {
         };
         if let (Some(flaw), Some(pattern)) = (glob::flaw(&repository), &file.repository) {
             self.complain(pattern, flaw);
+        }
+        if let Some(known) = known {
+            let is_known = |name: &str| known.iter().any(|known| known == name);
+            for name in file.environments.keys().filter(|name| !is_known(name.get_ref().trim())) {
+                let message = format!("`environments` of the site does not list `{}`", name.get_ref());
+                let known = known.iter().map(String::as_str);
+                self.complain(name, Hinted::unknown(message, name.get_ref(), known));
+            }
         }
         Some(self.rule(file, repository))
     }
@@ -153,7 +163,7 @@ impl ConfigReader<'_> {
             if let Some(flaw) = refs.iter().take(MAX_PATTERNS).find_map(|pattern| glob::flaw(pattern)) {
                 self.complain(&name, flaw);
             }
-            environments.push(EnvironmentRule { name: name.into_inner(), refs });
+            environments.push(EnvironmentRule { name: name.get_ref().trim().to_string(), refs });
         }
         let mut links = Vec::new();
         for (name, link) in file.links.into_iter().take(MAX_LINKS) {

@@ -1,6 +1,9 @@
 //! Builds a marker from a finished draft and the facts of its update.
 
-use super::attributes::{self, Site};
+use super::{
+    attributes::{self, Site},
+    options::TRACEPARENT,
+};
 use crate::{
     config::Placeholder,
     facts::Facts,
@@ -108,12 +111,12 @@ fn add_service(marker: &mut Marker, service: &Service, repository: &str, commit:
 /// Duplicates and invalid contexts are left out. At most `MAX_TRACEPARENTS` are returned.
 fn traceparents(facts: &Facts) -> Vec<Traceparent> {
     let options = facts.push().source().options.iter();
-    let options = options.filter(|(key, _)| *key == "traceparent").map(|(_, value)| value.to_string());
+    let options = options.filter(|(key, _)| *key == TRACEPARENT).map(|(_, value)| value.to_string());
     let mut said: Vec<String> = options.collect();
     if let Ok(target) = facts.target() {
         let of_tag = target.tag.iter().flat_map(|tag| &tag.trailers);
         let of_commit = target.commit.iter().flat_map(|commit| &commit.trailers);
-        let named = of_tag.chain(of_commit).filter(|(key, _)| key.eq_ignore_ascii_case("traceparent"));
+        let named = of_tag.chain(of_commit).filter(|(key, _)| key.eq_ignore_ascii_case(TRACEPARENT));
         said.extend(named.map(|(_, value)| value.clone()));
     }
     let mut given = Vec::new();

@@ -6,7 +6,7 @@ use super::{
     attributes::Site,
     build::{MarkerContext, build},
     drafts::Planned,
-    interval,
+    interval, is_deployment, options,
     people::Addresses,
 };
 use crate::{
@@ -27,6 +27,8 @@ pub(super) enum MarkerOutcome {
     /// The service belongs to another repository. `by` is the rule that renamed the service after
     /// `decide`, if one did.
     Foreign { by: Option<Rule>, why: String },
+    /// A script gave the marker an environment that does not exist at this site.
+    UnknownEnvironment(String),
     /// No marker is needed, because the service did not change since its last deployment there.
     PassedOver(String),
 }
@@ -66,6 +68,9 @@ impl Decider<'_> {
         if let Some(why) = self.foreign(&draft, named_by, &update_context.facts) {
             return Ok(MarkerOutcome::Foreign { by: renamed, why });
         }
+        if let Some(why) = self.unknown_environment(draft.environment.as_deref()) {
+            return Ok(MarkerOutcome::UnknownEnvironment(why));
+        }
         let on_default_branch = self.on_default_branch(&draft, update_context, *budget, troubles)?;
         // `enrich` may have changed the marker's service, version or kind.
         let context = MarkerContext {
@@ -82,6 +87,11 @@ impl Decider<'_> {
         }
         let deployed = deployed(&marker, &update_context.facts);
         Ok(MarkerOutcome::Made(Box::new(marker), deployed))
+    }
+
+    /// Returns why the environment does not exist, if the site has a closed list.
+    pub(super) fn unknown_environment(&self, environment: Option<&str>) -> Option<String> {
+        options::unknown_environment(self.config.environments.as_deref(), environment?)
     }
 
     /// Returns why this repository may not mark the draft's service, if it may not: the service
@@ -146,10 +156,6 @@ impl Decider<'_> {
         let public_url = self.config.public_url.as_deref();
         Site { public_url, namespace, policy: policy.stamps(), addresses }
     }
-}
-
-fn is_deployment(kind: Kind) -> bool {
-    matches!(kind, Kind::Deployment | Kind::Rollback)
 }
 
 /// Returns the marker's entry for the deployment history. `None` if the marker is not a deployment,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The push option that names the service of a deployment.
-const SERVICE: &str = "deploy.service";
+pub(super) const SERVICE: &str = "deploy.service";
 
 /// A marker that is planned but not yet enriched by the policy.
 pub(super) struct Planned {

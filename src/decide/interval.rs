@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::options::{FINISHED, ID, STARTED, STATUS};
 use crate::{
     marker::{Attributes, Interval, Value, name},
     policy::Draft,
@@ -9,15 +10,6 @@ use crate::{
     sys::time::Timestamp,
     text,
 };
-
-/// Push option for the start of the deployment: RFC 3339, or seconds since 1970.
-const STARTED: &str = "deploy.started";
-/// Push option for its end, in the same formats. Defaults to the time of the push.
-const FINISHED: &str = "deploy.finished";
-/// Push option for `deployment.id`.
-const ID: &str = "deploy.id";
-/// Push option for `deployment.status`.
-const STATUS: &str = "deploy.status";
 
 /// Maximum duration of a deployment, and maximum time between its end and the push. A larger value
 /// in a push option is taken for a mistake.

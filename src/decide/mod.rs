@@ -12,7 +12,9 @@ mod draft_marker;
 mod drafts;
 mod failure;
 mod interval;
+mod options;
 mod people;
+mod push_deployments;
 mod since;
 mod verdict;
 
@@ -24,10 +26,11 @@ use std::{
 
 pub use deployment_history::{Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory};
 use draft_marker::MarkerOutcome;
-use drafts::Plan;
+use drafts::{Plan, Planned};
 use failure::EarlyEnd;
 pub use failure::{Cause, Failure};
 pub use people::AddressKey;
+use push_deployments::{DeploymentKey, PushDeployments, Unmarked};
 pub use verdict::{Made, Outcome, Verdict};
 
 use crate::{
@@ -82,6 +85,8 @@ pub struct Decider<'a> {
     branch_wanted_for: OnceCell<Vec<Kind>>,
     /// Remaining work of [`WORK_OF_PUSH`].
     work: Cell<u64>,
+    /// The deployments of all updates of the push, or why they could not be read.
+    deployments: OnceCell<Result<PushDeployments, Failure>>,
 }
 
 impl<'a> Decider<'a> {
@@ -114,6 +119,7 @@ impl<'a> Decider<'a> {
             walked: Cell::default(),
             branch_wanted_for: OnceCell::new(),
             work: Cell::new(WORK_OF_PUSH),
+            deployments: OnceCell::new(),
         }
     }
 
@@ -140,6 +146,7 @@ impl<'a> Decider<'a> {
             walked: Cell::default(),
             branch_wanted_for: OnceCell::new(),
             work: Cell::new(WORK_OF_PUSH),
+            deployments: OnceCell::new(),
         })
     }
 
@@ -162,6 +169,7 @@ impl<'a> Decider<'a> {
         );
         self.work.set(WORK_OF_PUSH);
         self.walked.set(Duration::ZERO);
+        self.deployments = OnceCell::new();
         self.push = Rc::new(push);
     }
 
@@ -296,17 +304,23 @@ impl<'a> Decider<'a> {
         let asking = DecideRequest { policy, update_context, budget, deadline };
         let update_context = &asking.update_context;
         let mut verdict = Verdict::without(index, Outcome::Marked);
+        let options = &self.push.source().options;
+        let complaints = options::complaints(options, |key| policy.reads_key(key));
+        complaints.iter().for_each(|complaint| verdict.reply(complaint.clone()));
+        let mut troubles: Vec<String> = complaints;
         let marks = match policy.decide(update_context, deadline, trace)? {
             Decision::Skip { by, why } => {
-                return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), ..verdict });
+                let missing = in_one(troubles);
+                return Ok(Verdict { by: Some(by), outcome: Outcome::Skipped(why), missing, ..verdict });
             }
             Decision::Marks(marks) => marks,
         };
-        let mut troubles: Vec<String> =
-            update_context.services.trouble().map(ToString::to_string).into_iter().collect();
+        troubles.extend(update_context.services.trouble().map(ToString::to_string));
         let (mut passed_over, mut misnamed) = (None, None);
-        let mut nth = 0;
-        verdict.foreign.extend(update_context.services.refusal().map(ToString::to_string));
+        let (mut nth, mut deployments) = (0, Vec::new());
+        if let Some(why) = update_context.services.refusal() {
+            verdict.reply(format!("no marker: {why}"));
+        }
         for Mark { level, by, partial } in marks {
             let planned = match self.plan(partial, level, update_context, &mut troubles)? {
                 Plan::Drafts(planned) => planned,
@@ -315,11 +329,27 @@ impl<'a> Decider<'a> {
                     continue;
                 }
                 Plan::Misnamed(why) => {
+                    verdict.reply(format!("no deployment: {why}"));
                     misnamed.get_or_insert(why);
                     continue;
                 }
             };
             for planned in planned {
+                if is_deployment(planned.draft.kind) {
+                    let unmarked = self.unmarked(&planned, &deployments, facts, budget)?;
+                    deployments.push((planned.draft.service.clone(), planned.draft.environment.clone()));
+                    match unmarked {
+                        Some(Unmarked::Repeated(why)) => {
+                            passed_over.get_or_insert(why);
+                            continue;
+                        }
+                        Some(Unmarked::Refused(why)) => {
+                            verdict.refuse(by.clone(), "deployment", why);
+                            continue;
+                        }
+                        None => {}
+                    }
+                }
                 trace.turn_to_marker(nth);
                 match self.make(planned, &asking, trace, &mut troubles)? {
                     MarkerOutcome::Made(marker, deployed) => {
@@ -330,12 +360,9 @@ impl<'a> Decider<'a> {
                         verdict.outcome = Outcome::Refused(why);
                     }
                     MarkerOutcome::Foreign { by: renamed, why } => {
-                        verdict.by = Some(renamed.unwrap_or_else(|| by.clone()));
-                        verdict.outcome = Outcome::Refused(why.clone());
-                        if !verdict.foreign.contains(&why) {
-                            verdict.foreign.push(why);
-                        }
+                        verdict.refuse(renamed.unwrap_or_else(|| by.clone()), "marker", why);
                     }
+                    MarkerOutcome::UnknownEnvironment(why) => verdict.refuse(by.clone(), "marker", why),
                     MarkerOutcome::PassedOver(why) => {
                         passed_over.get_or_insert(why);
                         continue;
@@ -356,6 +383,38 @@ impl<'a> Decider<'a> {
         verdict.missing = in_one(troubles);
         Ok(verdict)
     }
+
+    /// Returns why a planned deployment is not marked: its environment is not one, the push options
+    /// contradict each other, or another deployment of the push takes its place. `before` are the
+    /// earlier deployments of the update.
+    fn unmarked(
+        &self,
+        planned: &Planned,
+        before: &[DeploymentKey],
+        facts: &Facts,
+        budget: Budget,
+    ) -> Result<Option<Unmarked>, EarlyEnd> {
+        let options = &self.push.source().options;
+        let environment = planned.draft.environment.as_deref();
+        let refusal = self
+            .unknown_environment(environment)
+            .or_else(|| environment.and_then(|environment| options::refusal(options, environment)));
+        match refusal {
+            Some(why) => Ok(Some(Unmarked::Refused(why))),
+            // The only update of a push needs no other update to be read.
+            None if self.push.updates().len() == 1 => {
+                let key = (planned.draft.service.clone(), planned.draft.environment.clone());
+                let repeated = || Unmarked::Repeated("the policy asked for the deployment twice".into());
+                Ok(before.contains(&key).then(repeated))
+            }
+            None => self.rival(planned, before.len(), facts, budget),
+        }
+    }
+}
+
+/// Returns true for the kinds that change what runs in an environment.
+fn is_deployment(kind: Kind) -> bool {
+    matches!(kind, Kind::Deployment | Kind::Rollback)
 }
 
 /// An update that is being decided, with its limits.

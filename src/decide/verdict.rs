@@ -22,8 +22,8 @@ pub struct Verdict {
     pub missing: Option<FactError>,
     /// Steps of each policy layer. Empty unless the decider is traced.
     pub steps: Vec<TraceStep>,
-    /// Messages for the pusher about services that belong to another repository.
-    pub foreign: Vec<String>,
+    /// Lines for the pusher about what is not marked, each once.
+    pub replies: Vec<String>,
 }
 
 /// A marker, and the rule that asked for it.
@@ -77,6 +77,20 @@ impl Verdict {
         Self::without(update, Outcome::Failed(failure))
     }
 
+    /// Adds a line for the pusher.
+    pub(super) fn reply(&mut self, line: String) {
+        if !self.replies.contains(&line) {
+            self.replies.push(line);
+        }
+    }
+
+    /// Records that a marker is refused, and why, also for the pusher.
+    pub(super) fn refuse(&mut self, by: Rule, what: &str, why: String) {
+        self.reply(format!("no {what}: {why}"));
+        self.by = Some(by);
+        self.outcome = Outcome::Refused(why);
+    }
+
     pub(super) fn without(update: usize, outcome: Outcome) -> Self {
         Self {
             update,
@@ -85,7 +99,7 @@ impl Verdict {
             markers: Vec::new(),
             missing: None,
             steps: Vec::new(),
-            foreign: Vec::new(),
+            replies: Vec::new(),
         }
     }
 }

@@ -55,6 +55,7 @@ impl PolicyFunction {
 pub(super) struct Layer {
     origin: Origin,
     script: Script,
+    text: String,
 }
 
 impl Layer {
@@ -62,7 +63,7 @@ impl Layer {
     pub fn read(engine: &ScriptEngine, level: Level, path: &Path) -> Result<Self, PolicyError> {
         let source = ScriptSource::read(path)?;
         let origin = Origin { level, file: Some(source.name.clone()), hash: source.hash };
-        Ok(Self { origin, script: Script::compile(engine, source.name, &source.text)? })
+        Ok(Self { origin, script: Script::compile(engine, source.name, &source.text)?, text: source.text })
     }
 
     /// Checks that the script defines at least one of the policy's functions.
@@ -86,6 +87,16 @@ impl Layer {
         &self.script
     }
 
+    /// Returns true if the script reads this key of a map, as `map.key` or as `"key"`. Layers that
+    /// are not files read only keys of ours.
+    pub fn reads_key(&self, key: &str) -> bool {
+        let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let after = |text: &str, word: &str| {
+            text.match_indices(word).any(|(at, _)| text.get(at + word.len()..).is_some_and(is_end))
+        };
+        self.text.contains(&format!("\"{key}\"")) || after(&self.text, &format!(".{key}"))
+    }
+
     pub fn defines(&self, function: PolicyFunction) -> bool {
         self.script.defines(function.as_str())
     }
@@ -104,7 +115,8 @@ impl Layer {
 /// Compiles the built-in layer.
 pub(super) fn built_in(engine: &ScriptEngine) -> Result<Layer, PolicyError> {
     let origin = Origin { level: Level::BuiltIn, file: None, hash: ScriptHash::of(BUILT_IN.as_bytes()) };
-    Ok(Layer { origin, script: Script::compile(engine, BUILT_IN_NAME.to_string(), BUILT_IN)? })
+    let script = Script::compile(engine, BUILT_IN_NAME.to_string(), BUILT_IN)?;
+    Ok(Layer { origin, script, text: String::new() })
 }
 
 /// Returns the scripts that apply to `repository`, from the site's to that of the hook page.

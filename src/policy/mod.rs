@@ -170,6 +170,12 @@ impl Policy {
         Ok(CheckedScript { findings, without_a_say: layer.needs_a_say().err(), imports: imported })
     }
 
+    /// Returns true if a script of the policy reads this key of a map, such as a push option.
+    /// Imported scripts are not searched.
+    pub fn reads_key(&self, key: &str) -> bool {
+        self.layers.iter().any(|layer| layer.reads_key(key))
+    }
+
     /// Limits the process while scripts run. Keep the guard alive for as long as the values that
     /// the scripts return.
     pub fn confine(&self) -> Confined {

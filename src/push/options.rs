@@ -26,11 +26,16 @@ impl PushOptions {
 
     /// Returns the value of `key`. If the key was given more than once, the last value wins.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.iter().rev().find(|(known, _)| *known == key).map(|(_, value)| value)
     }
 
-    /// Returns the options in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    /// Returns all values of `key`, in order.
+    pub fn values<'a>(&'a self, key: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
+        self.iter().filter(move |(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// Returns the options in order, without the white space around keys and values.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.trim(), value.trim()))
     }
 }

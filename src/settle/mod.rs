@@ -39,9 +39,8 @@ pub struct Settled {
     pub marked: usize,
     /// The errors of the first few updates on which the policy failed.
     pub failed: Vec<Failure>,
-    /// Messages about services that the policy named and that belong to other repositories, each
-    /// once. Only the first few are kept.
-    pub foreign: Vec<String>,
+    /// Lines for the pusher about what is not marked, each once. Only the first few are kept.
+    pub replies: Vec<String>,
     /// True if updates are left to be decided. The capture stays where it is.
     pub is_left: bool,
     /// The error by which the system kept the rest from being decided.
@@ -306,9 +305,9 @@ impl Settled {
         self.marked += verdict.markers.len();
         let room = MAX_HANDED_BACK.saturating_sub(self.markers.len());
         self.markers.extend(verdict.markers.into_iter().map(|made| made.marker).take(room));
-        for why in verdict.foreign {
-            if self.foreign.len() < MAX_HANDED_BACK && !self.foreign.contains(&why) {
-                self.foreign.push(why);
+        for line in verdict.replies {
+            if self.replies.len() < MAX_HANDED_BACK && !self.replies.contains(&line) {
+                self.replies.push(line);
             }
         }
         if let Outcome::Failed(failure) = verdict.outcome

@@ -125,6 +125,13 @@ impl Sandbox {
         fs::write(self.path("config.toml"), text + more).expect("the configuration");
     }
 
+    /// Writes the configuration like [`Self::configure`], with top-level keys before it.
+    pub fn configure_first(&self, top_level: &str, more: &str) {
+        self.configure(more);
+        let text = fs::read_to_string(self.path("config.toml")).expect("the configuration");
+        fs::write(self.path("config.toml"), format!("{top_level}\n{text}")).expect("the configuration");
+    }
+
     /// Configures one OTLP destination, followed by `more`.
     pub fn deliver_to(&self, endpoint: &str, more: &str) {
         self.configure(&format!(

@@ -39,6 +39,8 @@ pub struct Push {
     pub stdin: String,
     pub deploy: Option<&'static str>,
     pub markers: BTreeSet<Key>,
+    /// The refs that the push would deploy, each with its commit.
+    pub deployed: Vec<(String, String)>,
 }
 
 /// The result of a process.
@@ -71,8 +73,20 @@ impl Ground {
     /// Returns a push to the default branch with a version tag and a deployment.
     pub fn typical(&self, nth: usize) -> Push {
         let mut push = Push::by(nth, Some("prod"));
-        push.update(&self.commits[0], &self.commits[1], &self.commits[1], "refs/heads/main");
+        push.update(&self.commits[0], &self.commits[5], &self.commits[5], "refs/heads/main");
         push.update(ZERO, &self.tag, &self.commits[5], &format!("refs/tags/v1.{nth}.0"));
+        push
+    }
+
+    /// Returns a push that deploys two services, one by the branch and one by the tag that names it.
+    pub fn of_two_services(&self, nth: usize) -> Push {
+        let mut push = Push::by(nth, None);
+        push.update(&self.commits[0], &self.commits[5], &self.commits[5], "refs/heads/main");
+        push.update(ZERO, &self.tag, &self.commits[5], "refs/tags/checkout/v1.0.0");
+        push.deploy = Some("prod");
+        for short in ["main", "checkout/v1.0.0"] {
+            push.markers.insert(key(&push.pusher, "deployment", "prod", short, &self.commits[5]));
+        }
         push
     }
 
@@ -132,7 +146,13 @@ impl Ground {
 
 impl Push {
     fn by(nth: usize, deploy: Option<&'static str>) -> Self {
-        Self { pusher: format!("pusher-{nth}"), stdin: String::new(), deploy, markers: BTreeSet::new() }
+        Self {
+            pusher: format!("pusher-{nth}"),
+            stdin: String::new(),
+            deploy,
+            markers: BTreeSet::new(),
+            deployed: Vec::new(),
+        }
     }
 
     fn update(&mut self, old: &str, new: &str, commit: &str, ref_name: &str) {
@@ -149,7 +169,21 @@ impl Push {
             return;
         }
         self.markers.extend(kind.map(|kind| key(&self.pusher, kind, "", short, commit)));
-        self.markers.extend(self.deploy.map(|to| key(&self.pusher, "deployment", to, short, commit)));
+        let Some(to) = self.deploy else { return };
+        // One commit of the push is deployed, and by the best of its refs.
+        self.deployed.push((short.to_string(), commit.to_string()));
+        let version = |short: &str| -> Vec<u32> {
+            let numbers = short.strip_prefix('v').into_iter().flat_map(|version| version.split('.'));
+            numbers.filter_map(|number| number.parse().ok()).collect()
+        };
+        let first_of_equals = self.deployed.iter().rev();
+        let best = first_of_equals.max_by_key(|(short, _)| (version(short), short == "main"));
+        self.markers.retain(|key| !key.contains(" deployment "));
+        if let Some((short, commit)) = best
+            && self.deployed.iter().all(|(_, other)| other == commit)
+        {
+            self.markers.insert(key(&self.pusher, "deployment", to, short, commit));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{query::Hit, scripts::LoadedScripts};
 use crate::{
     marker::MarkerId,
-    push::PushId,
+    push::{PushId, RefName, Update},
     state::{
         State, contents,
         journal::{DeliveryRecord, JournalEntry, PushRecord, Queue, Record, Sent, Trouble},
@@ -20,6 +20,9 @@ use crate::{
 /// Maximum number of records of each kind kept for one update.
 const MAX_KEPT: usize = 200;
 
+/// Maximum number of updates kept of a push. Deployments of larger pushes are not compared.
+const MAX_UPDATES: usize = 20_000;
+
 /// Maximum number of IDs searched for by their bytes. With more, every delivery record is parsed.
 const MAX_NEEDLES: usize = 64;
 
@@ -29,6 +32,10 @@ pub(super) struct Story {
     pub hit: Hit,
     /// The push, or `None` if the journal has no record of it.
     pub push: Option<PushRecord<'static>>,
+    /// All updates of the push in the order of the journal, which is that of the push.
+    pub updates: Vec<Update>,
+    /// Refs of `updates`, because a push that was decided again is in the journal twice.
+    refs: HashSet<RefName>,
     /// Deliveries that name one of the update's markers.
     pub sent: Vec<(Timestamp, DeliveryRecord<'static>)>,
     /// Requests to each destination that failed after the decision and before the last marker was
@@ -73,6 +80,8 @@ impl Story {
         Self {
             hit,
             push: None,
+            updates: Vec::new(),
+            refs: HashSet::new(),
             sent: Vec::new(),
             retries: BTreeMap::new(),
             acts: Vec::new(),
@@ -113,6 +122,16 @@ impl Story {
         match &entry.record {
             Record::Push(push) if push.push == self.push_id() && time <= self.hit.time => {
                 self.push = Some((**push).clone());
+            }
+            Record::Decision(decision) if decision.push == self.push_id() => {
+                let update = RefName::new(decision.ref_name.as_bytes())
+                    .and_then(|name| Update::new(name, decision.old_id, decision.new_id));
+                if let Some(update) = update
+                    && self.updates.len() < MAX_UPDATES
+                    && self.refs.insert(update.ref_name().clone())
+                {
+                    self.updates.push(update);
+                }
             }
             Record::Delivery(delivery)
                 if delivery.outcome == Sent::Retried && delivery.markers.is_empty() =>

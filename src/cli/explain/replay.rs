@@ -78,10 +78,13 @@ pub(super) fn decide(
         .and_then(|name| Update::new(name, decision.old_id, decision.new_id))
         .ok_or(ReplayError::InvalidUpdate)?;
     let captured = known.map_or(story.hit.time, |push| push.captured);
-    let push = Push::new(decision.push, captured, source, vec![update]);
+    // Deployments depend on the other updates of the push.
+    let at = story.updates.iter().position(|known| *known == update);
+    let (index, updates) = at.map_or_else(|| (0, vec![update]), |at| (at, story.updates.clone()));
+    let push = Push::new(decision.push, captured, source, updates);
     let hook_page = known.and_then(|push| push.hook_page.as_deref()).map(PathBuf::from);
     let decider = Decider::new(config, push, hook_page, memory).traced();
-    let verdict = decider.decide(0, Budget::Update).ok_or(ReplayError::NoDecision)?;
+    let verdict = decider.decide(index, Budget::Update).ok_or(ReplayError::NoDecision)?;
     let scripts = decider.policy().map(LoadedScripts::of).unwrap_or_default();
     let is_same_policy = story.scripts().map(|then| then == scripts);
     Ok(Replay { scripts, is_same_policy, verdict })

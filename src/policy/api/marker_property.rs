@@ -139,10 +139,11 @@ pub(in crate::policy) fn unknown_kind(name: &str) -> String {
 
 fn name_of(word: &str, value: Dynamic) -> Result<String, String> {
     let name = text::name(text_of(word, value, MAX_NAME)?.as_bytes(), MAX_NAME);
-    if name.trim().is_empty() {
+    let name = name.trim();
+    if name.is_empty() {
         return Err(format!("`{word}` is empty; leave it out or give it a name"));
     }
-    Ok(name)
+    Ok(name.to_string())
 }
 
 fn names_of(word: &str, value: Dynamic) -> Result<Vec<String>, String> {

@@ -68,7 +68,8 @@ impl View for PushView {
         word(
             "options",
             Type::Object("texts"),
-            "the options of `git push -o key=value`, by key; anyone who may push can set them",
+            "the options of `git push -o key=value`, by key and without white space around them; anyone who may \
+             push can set them",
             r#"update.push.options.deploy == "prod""#,
             |p| Ok(Dynamic::from(StringMap::of(p.source().options.iter()))),
         ),

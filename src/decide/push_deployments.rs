@@ -1,0 +1,226 @@
+//! Finds the deployments that a push asks for with all of its updates, so that an environment of a
+//! service gets at most one of them.
+//!
+//! Updates are decided one at a time, and perhaps by several processes. What is found here depends
+//! on the whole push only, so each of them gets the same answer. The other updates are read when the
+//! first deployment of a push with several updates is decided, and never for other pushes.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    rc::Rc,
+    time::Duration,
+};
+
+use super::{Budget, Decider, EarlyEnd, Failure, drafts::Plan, drafts::Planned, is_deployment};
+use crate::{
+    facts::{Facts, VersionTag},
+    policy::{Decision, Policy, Trace, UpdateContext},
+    push::ObjectId,
+    service::Services,
+    sys::time::Deadline,
+    text,
+};
+
+/// Maximum number of updates of a push that may contain deployments. Reading more than that takes
+/// longer than a deployment is worth: such a push copies a repository.
+const MAX_UPDATES: usize = 10_000;
+
+/// Maximum time for reading the updates of a push in the background.
+const READING: Duration = Duration::from_secs(15);
+
+/// The deployments of a push, by service and environment.
+#[derive(Debug, Default)]
+pub(super) struct PushDeployments(HashMap<DeploymentKey, Rivals>);
+
+/// A service, and the environment that it is deployed to.
+pub(super) type DeploymentKey = (String, Option<String>);
+
+/// The deployments of one environment of a service.
+#[derive(Debug)]
+struct Rivals {
+    commit: ObjectId,
+    /// True if there is another commit than `commit`.
+    are_several: bool,
+    best: Contender,
+}
+
+/// One of several deployments to an environment.
+#[derive(Debug)]
+struct Contender {
+    update: usize,
+    /// Position among the deployments of its update.
+    nth: usize,
+    tag: Option<VersionTag>,
+    is_named: bool,
+    is_of_release: bool,
+    is_default_branch: bool,
+}
+
+impl Contender {
+    /// Returns true if this deployment is marked and not `other`. A version tag knows the version
+    /// best, and of several the one that counts for the commit elsewhere, too.
+    fn is_better_than(&self, other: &Self) -> bool {
+        fn rank(of: &Contender) -> impl Ord + '_ {
+            let tag = of.tag.as_ref().map(|tag| (tag.service().is_some(), tag.rank()));
+            (of.is_named, tag, of.is_of_release, of.is_default_branch)
+        }
+        rank(self) > rank(other)
+    }
+}
+
+/// A deployment that is not marked.
+pub(super) enum Unmarked {
+    /// Another mark of the push stands for it.
+    Repeated(String),
+    /// The push deploys several commits to the environment, or too many refs.
+    Refused(String),
+}
+
+impl PushDeployments {
+    fn add(&mut self, planned: Planned, commit: ObjectId, contender: Contender) {
+        match self.0.entry((planned.draft.service, planned.draft.environment)) {
+            Entry::Vacant(place) => {
+                place.insert(Rivals { commit, are_several: false, best: contender });
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.are_several |= known.commit != commit;
+                if contender.is_better_than(&known.best) {
+                    known.best = contender;
+                }
+            }
+        }
+    }
+}
+
+impl Decider<'_> {
+    /// Returns why a planned deployment is not marked, if another deployment of the push keeps it
+    /// from that. `nth` is its position among the deployments of the update.
+    ///
+    /// # Errors
+    /// If the other updates cannot be read in time.
+    pub(super) fn rival(
+        &self,
+        planned: &Planned,
+        nth: usize,
+        facts: &Facts,
+        budget: Budget,
+    ) -> Result<Option<Unmarked>, EarlyEnd> {
+        let updates = self.push.updates();
+        let draft = &planned.draft;
+        let place = match &draft.environment {
+            Some(environment) => format!("`{}` to `{}`", text::line(&draft.service), text::line(environment)),
+            None => format!("`{}`", text::line(&draft.service)),
+        };
+        if updates.len() > MAX_UPDATES {
+            return Ok(Some(Unmarked::Refused(format!(
+                "the push changes {}, and deployments are marked only for pushes of up to {MAX_UPDATES}; \
+                 push the ref to deploy alone",
+                text::count(updates.len(), "ref"),
+            ))));
+        }
+        let deployments = match self.deployments.get() {
+            Some(known) => known,
+            None => {
+                let read = match self.read_deployments(budget) {
+                    Err(EarlyEnd::OutOfTime(failure)) => return Err(EarlyEnd::OutOfTime(failure)),
+                    Err(EarlyEnd::Failed(failure)) => Err(failure),
+                    Ok(read) => Ok(read),
+                };
+                self.deployments.get_or_init(|| read)
+            }
+        };
+        let deployments = deployments.as_ref().map_err(|failure| EarlyEnd::Failed(failure.clone()))?;
+        let Some(rivals) = deployments.0.get(&(draft.service.clone(), draft.environment.clone())) else {
+            return Ok(None);
+        };
+        if rivals.are_several {
+            return Ok(Some(Unmarked::Refused(format!(
+                "the push deploys several commits of {place}, and only one of them can run there; push the \
+                 ref to deploy alone"
+            ))));
+        }
+        if (rivals.best.update, rivals.best.nth) == (facts.index(), nth) {
+            return Ok(None);
+        }
+        let by = updates.get(rivals.best.update).map(|update| update.ref_name().to_text());
+        Ok(Some(Unmarked::Repeated(format!(
+            "the deployment of {place} is marked once for the push, for {}",
+            text::line(by.unwrap_or_default())
+        ))))
+    }
+
+    /// Asks the policy for the deployments of each update. An update that the policy fails on has
+    /// none; it is reported when it is decided itself.
+    fn read_deployments(&self, budget: Budget) -> Result<PushDeployments, EarlyEnd> {
+        let mut found = PushDeployments::default();
+        let Ok(policy) = &self.policy else { return Ok(found) };
+        let end = match budget {
+            Budget::Push(deadline) => deadline,
+            Budget::Update => Deadline::after(READING),
+        };
+        let late =
+            || Failure::of_policy("reading the other updates of the push for deployments takes too long");
+        for index in 0..self.push.updates().len() {
+            if end.is_over() {
+                return Err(match budget {
+                    Budget::Push(_) => EarlyEnd::OutOfTime(late()),
+                    Budget::Update => EarlyEnd::Failed(late()),
+                });
+            }
+            self.allow(budget);
+            match self.add_deployments(index, policy, budget, &mut found) {
+                Err(EarlyEnd::OutOfTime(failure)) if matches!(budget, Budget::Push(_)) => {
+                    return Err(EarlyEnd::OutOfTime(failure));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.allow(budget);
+        Ok(found)
+    }
+
+    fn add_deployments(
+        &self,
+        index: usize,
+        policy: &Policy,
+        budget: Budget,
+        found: &mut PushDeployments,
+    ) -> Result<(), EarlyEnd> {
+        if self.is_rehearsal(index) {
+            return Ok(());
+        }
+        let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
+        let services = Rc::new(Services::of(self.config, &facts));
+        let update_context = UpdateContext { facts: facts.clone(), services };
+        let deadline = match budget {
+            Budget::Push(deadline) => deadline,
+            Budget::Update => Deadline::of_cpu(self.config.limits.time),
+        };
+        let Decision::Marks(marks) = policy.decide(&update_context, deadline, &mut Trace::off())? else {
+            return Ok(());
+        };
+        let mut nth = 0;
+        for mark in marks {
+            let Plan::Drafts(drafts) =
+                self.plan(mark.partial, mark.level, &update_context, &mut Vec::new())?
+            else {
+                continue;
+            };
+            for planned in drafts.into_iter().filter(|planned| is_deployment(planned.draft.kind)) {
+                let Ok(Some(commit)) = facts.commit_id() else { return Ok(()) };
+                let contender = Contender {
+                    update: index,
+                    nth,
+                    tag: facts.version_tag().cloned(),
+                    is_named: planned.is_named,
+                    is_of_release: planned.is_of_release,
+                    is_default_branch: facts.is_default_branch().unwrap_or(false),
+                };
+                nth += 1;
+                found.add(planned, commit, contender);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,461 @@
+//! Deployments as people ask for them: one push with several refs, push options as they are typed,
+//! old tags, odd clocks, imported history and forced pushes. All of it through the hook.
+
+use serde_json::Value;
+
+use crate::support::{Ran, Sandbox, wait_until};
+
+/// A push: the markers it added to the outbox, the decisions, and the lines for the pusher.
+struct Pushed {
+    markers: Vec<Value>,
+    decisions: Vec<Value>,
+    ran: Ran,
+}
+
+#[track_caller]
+fn push(sandbox: &Sandbox, args: &[&str]) -> Pushed {
+    let (before, decided) = (sandbox.waiting("unassigned").len(), sandbox.decisions().len());
+    let ran = sandbox.push(args);
+    ran.succeeded();
+    wait_until("the push is decided", || sandbox.files("inbox").is_empty());
+    Pushed {
+        markers: sandbox.waiting("unassigned").split_off(before),
+        decisions: sandbox.decisions().split_off(decided),
+        ran,
+    }
+}
+
+impl Pushed {
+    /// Returns each marker as kind, service, version, environment and ref, in sorted order. Commit
+    /// IDs become `COMMIT`.
+    fn said(&self) -> Vec<String> {
+        let is_id = |version: &str| version.len() == 40 && version.bytes().all(|b| b.is_ascii_hexdigit());
+        let describe = |marker: &Value| {
+            let version = text(&marker["version"]);
+            let version = if is_id(version) { "COMMIT" } else { version };
+            let environment = text(&marker["environment"]);
+            let environment =
+                if environment.is_empty() { String::new() } else { format!(" in {environment}") };
+            let (kind, service) = (text(&marker["kind"]), text(&marker["service"]));
+            format!("{kind} {service} {version}{environment} by {}", text(&marker["source"]["ref_name"]))
+        };
+        let mut said: Vec<String> = self.markers.iter().map(describe).collect();
+        said.sort();
+        said
+    }
+
+    #[track_caller]
+    fn only(&self, kind: &str) -> &Value {
+        let of_kind: Vec<_> = self.markers.iter().filter(|marker| marker["kind"] == kind).collect();
+        assert_eq!(of_kind.len(), 1, "{kind}: {:?}", self.said());
+        of_kind[0]
+    }
+
+    /// Returns the lines for the pusher that are not about a marker, without our name.
+    fn complaints(&self) -> Vec<&str> {
+        let lines = self.ran.remote().into_iter().filter_map(|line| line.strip_prefix("gitea-lightstep: "));
+        lines.filter(|line| !line.contains(", trace ")).collect()
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Configures services of the repository, each with these additional lines.
+fn services(sandbox: &Sandbox, before: &str, services: &[(&str, &str)]) {
+    let tables = services
+        .iter()
+        .map(|(name, more)| format!("[[service]]\nrepository = \"acme/*\"\nname = \"{name}\"\n{more}\n"));
+    sandbox.configure_first(before, &tables.collect::<String>());
+}
+
+const SEVERAL: &str = "no deployment: the push deploys several commits of `shop` to `prod`, and only one of them \
+                       can run there; push the ref to deploy alone";
+
+#[test]
+fn branch_and_release_tag_of_one_commit_are_one_deployment() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Release", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "v1.0.0"]);
+    assert_eq!(
+        pushed.said(),
+        [
+            "change shop COMMIT by main",
+            "deployment shop 1.0.0 in prod by v1.0.0",
+            "release shop 1.0.0 by v1.0.0"
+        ]
+    );
+    assert_eq!(pushed.complaints(), [""; 0]);
+    assert_eq!(
+        pushed.decisions.iter().map(|decision| text(&decision["outcome"])).collect::<Vec<_>>(),
+        ["marked", "marked"]
+    );
+    // `explain` decides with the whole push, too.
+    for name in ["main", "v1.0.0"] {
+        let explained = sandbox.binary(&["explain", "acme/shop", name]);
+        assert!(explained.succeeded().stdout.contains("and decides the same:"), "{}", explained.stdout);
+    }
+}
+
+#[test]
+fn equal_deployments_keep_the_best_version() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Release", &[]);
+    for (refs, expected) in [
+        (&["v1.0.0", "v1.1.0-rc.1", "v1.0.10", "v1.0.9"][..], "1.0.10 in prod by v1.0.10"),
+        (&["v2.0.0-rc.1", "latest"], "2.0.0-rc.1 in prod by v2.0.0-rc.1"),
+        // A service in the tag is more precise than none.
+        (&["topic-a", "topic-b"], "2.0.0 in prod by topic-a"),
+    ] {
+        for name in refs {
+            let prefix = if name.starts_with("topic") { "branch" } else { "tag" };
+            sandbox.git(&[prefix, name]);
+        }
+        if refs.contains(&"topic-a") {
+            sandbox.git(&["tag", "v2.0.0"]);
+            push(&sandbox, &["v2.0.0"]);
+        }
+        let pushed = push(&sandbox, &[&["-o", "deploy=prod"], refs].concat());
+        let deployments: Vec<_> = pushed.said().into_iter().filter(|said| said.starts_with("depl")).collect();
+        assert_eq!(deployments, [format!("deployment shop {expected}")], "{refs:?}");
+    }
+    // Annotated tags, also of tags, count by their commit.
+    sandbox.commit("Next", &[]);
+    sandbox.git(&["tag", "-a", "-m", "one", "v3.0.0"]);
+    sandbox.git(&["tag", "-a", "-m", "two", "signed-off", "v3.0.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "v3.0.0", "signed-off"]);
+    assert_eq!(
+        pushed.said(),
+        [
+            "change shop COMMIT by main",
+            "deployment shop 3.0.0 in prod by v3.0.0",
+            "release shop 3.0.0 by v3.0.0"
+        ]
+    );
+}
+
+#[test]
+fn several_commits_for_one_environment_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("First", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.commit("Second", &[]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "v1.0.0"]);
+    assert_eq!(pushed.said(), ["change shop COMMIT by main", "release shop 1.0.0 by v1.0.0"]);
+    assert_eq!(pushed.complaints(), [SEVERAL]);
+    for decision in &pushed.decisions {
+        assert_eq!((text(&decision["outcome"]), text(&decision["why"])), ("refused", &SEVERAL[15..]));
+    }
+    // `--all` pushes branches at different commits.
+    for branch in ["a", "b"] {
+        sandbox.git(&["checkout", "-q", "-b", branch, "main"]);
+        sandbox.commit(branch, &[]);
+    }
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "--all"]);
+    assert_eq!((pushed.said(), pushed.complaints()), (vec![], vec![SEVERAL]));
+    // The next push deploys: nothing of the refused ones is remembered.
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "a:refs/heads/c"]);
+    let marker = pushed.only("deployment");
+    assert_eq!(marker["attributes"]["gitea_lightstep.range.relation"], "first_deployment");
+}
+
+#[test]
+fn all_branches_at_one_commit_are_one_deployment() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("First", &[]);
+    for branch in ["a", "b", "z"] {
+        sandbox.git(&["branch", branch]);
+    }
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "--all"]);
+    assert_eq!(pushed.said(), ["change shop COMMIT by main", "deployment shop COMMIT in prod by main"]);
+    assert_eq!(pushed.complaints(), [""; 0]);
+}
+
+#[test]
+fn deletions_beside_a_deployment_do_not_count() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("First", &[]);
+    push(&sandbox, &["main", "main:refs/heads/old", "main:refs/heads/older"]);
+    sandbox.commit("Second", &[]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", ":old"]);
+    assert_eq!(pushed.said(), ["change shop COMMIT by main", "deployment shop COMMIT in prod by main"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", ":refs/heads/older", "main:refs/heads/next"]);
+    assert_eq!(pushed.said(), ["deployment shop COMMIT in prod by next"]);
+}
+
+#[test]
+fn services_of_one_push_are_deployed_separately() {
+    let sandbox = Sandbox::new();
+    let of = [("pay", "paths = [\"pay/**\"]"), ("web", "paths = [\"web/**\"]")];
+    services(&sandbox, "", &of);
+    sandbox.commit("Pay", &[("pay/a", "1")]);
+    sandbox.git(&["tag", "pay-v1.0.0"]);
+    sandbox.commit("Web", &[("web/a", "1")]);
+    sandbox.git(&["tag", "web-v1.0.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "pay-v1.0.0", "web-v1.0.0"]);
+    let deployments = |pushed: &Pushed| -> Vec<String> {
+        pushed.said().into_iter().filter(|said| said.starts_with("deployment")).collect()
+    };
+    assert_eq!(
+        deployments(&pushed),
+        ["deployment pay 1.0.0 in prod by pay-v1.0.0", "deployment web 1.0.0 in prod by web-v1.0.0"]
+    );
+    // The branch is at the tag of one of them; the other one gets its deployment from the branch.
+    sandbox.commit("Both", &[("web/a", "2"), ("pay/a", "2")]);
+    sandbox.git(&["tag", "web-v1.1.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "web-v1.1.0"]);
+    assert_eq!(
+        deployments(&pushed),
+        ["deployment pay COMMIT in prod by main", "deployment web 1.1.0 in prod by web-v1.1.0"]
+    );
+    // Only one service changed.
+    sandbox.commit("Pay again", &[("pay/a", "3")]);
+    sandbox.git(&["tag", "pay-v1.2.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "pay-v1.2.0"]);
+    assert_eq!(deployments(&pushed), ["deployment pay 1.2.0 in prod by pay-v1.2.0"]);
+    // The tag of one service at another commit than the branch.
+    sandbox.git(&["tag", "pay-v1.3.0"]);
+    sandbox.commit("Web again", &[("web/a", "3")]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "pay-v1.3.0"]);
+    assert_eq!(deployments(&pushed), ["deployment web COMMIT in prod by main"]);
+    assert_eq!(pushed.complaints(), [SEVERAL.replace("shop", "pay")]);
+}
+
+#[test]
+fn rules_by_ref_and_scripts_count_like_the_option() {
+    let sandbox = Sandbox::new();
+    services(&sandbox, "", &[("shop", "environments = { staging = \"main\", prod = [\"live\", \"v*\"] }")]);
+    sandbox.commit("First", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    let pushed = push(&sandbox, &["main", "main:refs/heads/live", "v1.0.0"]);
+    assert_eq!(
+        pushed.said(),
+        [
+            "change shop COMMIT by main",
+            "deployment shop 1.0.0 in prod by v1.0.0",
+            "deployment shop 1.0.0 in staging by main",
+            "release shop 1.0.0 by v1.0.0",
+        ]
+    );
+    sandbox.commit("Second", &[]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "main:refs/heads/live"]);
+    assert_eq!(pushed.said(), ["change shop COMMIT by main", "deployment shop COMMIT in prod by main"]);
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) { [mark(#{ kind: \"change\" }), mark(#{ kind: \"rollback\", environment: [\" lab \", \"lab\"] })] }",
+    );
+    sandbox.commit("First", &[]);
+    let pushed = push(&sandbox, &["main", "main:refs/heads/b"]);
+    assert_eq!(
+        pushed.said(),
+        ["change shop COMMIT by b", "change shop COMMIT by main", "rollback shop COMMIT in lab by main"]
+    );
+    let pushed = push(&sandbox, &["main:refs/heads/c"]);
+    assert_eq!(pushed.said(), ["change shop COMMIT by c", "rollback shop COMMIT in lab by c"]);
+}
+
+#[test]
+fn push_that_the_background_finishes_has_the_same_deployment() {
+    let mut sandbox = Sandbox::new();
+    let commit = sandbox.commit("First", &[]);
+    sandbox.push(&["main:refs/heads/other"]).succeeded();
+    // Reading 4,000 updates takes longer than this.
+    sandbox.configure("[policy.limits]\ntime = \"60ms\"\n");
+    let names = (0..4_000).map(|nth| format!("heads/b{nth}")).chain(["tags/v1.0.0".to_string()]);
+    let updates: String = names.map(|name| format!("{} {commit} refs/{name}\n", "0".repeat(40))).collect();
+    sandbox.set("GIT_PUSH_OPTION_COUNT", "1");
+    sandbox.set("GIT_PUSH_OPTION_0", "deploy=prod");
+    sandbox.hook(updates.as_bytes()).succeeded();
+    assert_eq!(sandbox.files("inbox").len(), 1, "the hook leaves the push");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    wait_until("the push is decided", || sandbox.files("inbox").is_empty());
+    let deployments: Vec<_> =
+        sandbox.waiting("unassigned").into_iter().filter(|marker| marker["kind"] == "deployment").collect();
+    assert_eq!(deployments.len(), 1, "{:?}", sandbox.troubles());
+    assert_eq!(deployments[0]["source"]["ref_name"], "v1.0.0");
+}
+
+#[test]
+fn thousands_of_refs_with_one_deployment_are_decided_at_once() {
+    let sandbox = Sandbox::new();
+    let commit = sandbox.commit("First", &[]);
+    sandbox.push(&["main:refs/heads/other"]).succeeded();
+    let update = |name: &str| format!("{} {commit} refs/{name}\n", "0".repeat(40));
+    let hook = |sandbox: &mut Sandbox, refs: &[String]| {
+        sandbox.set("GIT_PUSH_OPTION_COUNT", "1");
+        sandbox.set("GIT_PUSH_OPTION_0", "deploy=prod");
+        let ran = sandbox.hook(refs.concat().as_bytes());
+        ran.succeeded();
+        wait_until("the push is decided", || sandbox.files("inbox").is_empty());
+        ran
+    };
+    let mut sandbox = sandbox;
+    let mut refs: Vec<String> = (0..2_500).map(|nth| update(&format!("heads/b{nth}"))).collect();
+    refs.push(update("tags/v1.0.0"));
+    let ran = hook(&mut sandbox, &refs);
+    let deployments: Vec<_> =
+        sandbox.waiting("unassigned").into_iter().filter(|marker| marker["kind"] == "deployment").collect();
+    assert_eq!(deployments.len(), 1);
+    assert_eq!(deployments[0]["source"]["ref_name"], "v1.0.0");
+    assert!(ran.took.as_secs() < 20, "{:?}", ran.took);
+    // A push that copies a repository deploys nothing.
+    let refs: Vec<String> = (0..10_001).map(|nth| update(&format!("heads/c{nth}"))).collect();
+    let ran = hook(&mut sandbox, &refs);
+    assert_eq!(
+        ran.remote_or_own(),
+        ["gitea-lightstep: no deployment: the push changes 10001 refs, and deployments are marked only for \
+          pushes of up to 10000; push the ref to deploy alone"]
+    );
+}
+
+#[test]
+fn options_are_trimmed() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("First", &[]);
+    for (nth, option) in [
+        "deploy=Prod ",
+        "deploy= Prod",
+        "deploy=\u{a0}Prod\u{2003}",
+        " deploy =Prod\t",
+        "deploy=Prod\u{3000}",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let pushed = push(&sandbox, &["-o", option, &format!("HEAD:refs/heads/b{nth}")]);
+        assert_eq!(pushed.only("deployment")["environment"], "Prod", "{option:?}");
+        assert_eq!(pushed.complaints(), [""; 0]);
+    }
+}
+
+#[test]
+fn misspelt_options_are_told_to_the_pusher() {
+    let sandbox = Sandbox::new();
+    for (option, meant) in
+        [("Deploy=prod", "deploy"), ("deploi=prod", "deploy"), ("deploy.servce=shop", "deploy.service")]
+    {
+        sandbox.commit(option, &[]);
+        let pushed = push(&sandbox, &["-o", option, "main", "main:refs/heads/b"]);
+        assert_eq!(pushed.said(), ["change shop COMMIT by main"]);
+        let key = option.split('=').next().unwrap_or_default();
+        let complaint = format!("the push option `{key}` is unknown; did you mean `{meant}`?");
+        assert_eq!(pushed.complaints(), [&complaint]);
+        assert!(pushed.decisions.iter().any(|decision| decision["missing"] == *complaint), "in the journal");
+    }
+    // An option of the site's own script is not misspelt.
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn enrich(marker, update) { marker.attributes.of = update.push.options.deploys; marker }",
+    );
+    sandbox.commit("Last", &[]);
+    let pushed = push(&sandbox, &["-o", "deploys=7", "main"]);
+    assert_eq!(
+        (pushed.only("change")["attributes"]["of"].as_str(), pushed.complaints()),
+        (Some("7"), vec![])
+    );
+}
+
+#[test]
+fn option_without_a_value_costs_the_deployment_only() {
+    let sandbox = Sandbox::new();
+    for (options, complaint) in [
+        (
+            &["-o", "deploy"][..],
+            "no deployment: the push option `deploy` names no environment; push with -o deploy=ENV",
+        ),
+        (
+            &["-o", "deploy= "],
+            "no deployment: the push option `deploy` names no environment; push with -o deploy=ENV",
+        ),
+        (
+            &["-o", "deploy=prod", "-o", "deploy.service="],
+            "no deployment: the push option `deploy.service` names no service; push with -o deploy.service=NAME",
+        ),
+    ] {
+        sandbox.commit("Change", &[]);
+        let pushed = push(&sandbox, &[options, &["main", "main:refs/heads/topic"]].concat());
+        assert_eq!(
+            (pushed.said(), pushed.complaints()),
+            (vec!["change shop COMMIT by main".into()], vec![complaint])
+        );
+    }
+    assert_eq!(sandbox.files("failed"), [""; 0]);
+}
+
+#[test]
+fn different_values_of_one_option_are_refused() {
+    let sandbox = Sandbox::new();
+    let complaint = "no deployment: the push option `deploy` has two values, `staging` and `prod`; push once for each \
+                     environment";
+    for (options, complaints, deployments) in [
+        (&["-o", "deploy=staging", "-o", "deploy=prod"][..], &[complaint][..], &[][..]),
+        (&["-o", "deploy=prod", "-o", "deploy=prod "], &[], &["deployment shop COMMIT in prod by main"]),
+        (
+            &["-o", "deploy=prod", "-o", "deploy"],
+            &[
+                "no deployment: the push option `deploy` has two values, `prod` and nothing; push once for each \
+               environment",
+            ],
+            &[],
+        ),
+        (
+            &["-o", "deploy=prod", "-o", "deploy.service=a", "-o", "deploy.service=b"],
+            &["no deployment: the push option `deploy.service` has two values, `a` and `b`; give one"],
+            &[],
+        ),
+    ] {
+        sandbox.commit("Change", &[]);
+        let pushed = push(&sandbox, &[options, &["main"]].concat());
+        let expected: Vec<_> = ["change shop COMMIT by main"].iter().chain(deployments).collect();
+        assert_eq!(pushed.said().iter().collect::<Vec<_>>(), expected, "{options:?}");
+        assert_eq!(pushed.complaints(), complaints);
+    }
+}
+
+#[test]
+fn closed_list_of_environments_refuses_typos() {
+    let sandbox = Sandbox::new();
+    sandbox.configure_first("environments = [\"production\", \" staging \"]", "");
+    for (named, complaint) in [
+        ("prodution", "this site has no environment `prodution`; did you mean `production`?"),
+        ("Production", "this site has no environment `Production`; did you mean `production`?"),
+        ("moon", "this site has no environment `moon`, expected one of `production`, `staging`"),
+    ] {
+        sandbox.commit("Change", &[]);
+        let pushed = push(&sandbox, &["-o", &format!("deploy={named}"), "main"]);
+        assert_eq!(pushed.said(), ["change shop COMMIT by main"]);
+        assert_eq!(pushed.complaints(), [format!("no deployment: {complaint}")]);
+        assert_eq!(text(&pushed.decisions[0]["outcome"]), "refused");
+    }
+    let pushed = push(&sandbox, &["-o", "deploy=staging", "main:refs/heads/a"]);
+    assert_eq!(pushed.said(), ["deployment shop COMMIT in staging by a"]);
+    // A script can make no other environment either, in `decide` or in `enrich`.
+    for script in [
+        "fn decide(update) { mark(#{ kind: \"deployment\", environment: \"lab\" }) }",
+        "fn decide(update) { mark(#{ kind: \"deployment\", environment: \"staging\" }) }\n\
+         fn enrich(marker, update) { marker.environment = \"lab\"; marker }",
+    ] {
+        sandbox.write("scripts/site.rhai", script);
+        let pushed = push(&sandbox, &[&format!("+main:refs/heads/s{}", script.len())]);
+        assert_eq!(pushed.said(), [""; 0]);
+        assert_eq!(text(&pushed.decisions[0]["outcome"]), "refused");
+    }
+    services(
+        &sandbox,
+        "environments = [\"production\"]",
+        &[("shop", "environments = { prodution = \"main\" }")],
+    );
+    assert_eq!(
+        sandbox.problems(),
+        [format!(
+            "{}:10:18: `environments` of the site does not list `prodution`; did you mean `production`?",
+            sandbox.path("config.toml").display()
+        )]
+    );
+    sandbox.configure_first("environments = []", "");
+    let problems = sandbox.problems();
+    assert!(problems[0].contains("`environments` is empty"), "{problems:?}");
+}
