@@ -459,3 +459,166 @@ fn closed_list_of_environments_refuses_typos() {
     let problems = sandbox.problems();
     assert!(problems[0].contains("`environments` is empty"), "{problems:?}");
 }
+
+/// Creates an annotated tag with this tagger date, in git's format.
+fn annotated(sandbox: &mut Sandbox, tag: &str, date: &str) {
+    sandbox.set("GIT_COMMITTER_DATE", date);
+    sandbox.git(&["tag", "-a", "-m", tag, tag]);
+    sandbox.unset("GIT_COMMITTER_DATE");
+}
+
+/// Commits with this date as author and committer, in git's format.
+fn commit_at(sandbox: &mut Sandbox, message: &str, date: &str) -> String {
+    sandbox.set("GIT_COMMITTER_DATE", date);
+    sandbox.set("GIT_AUTHOR_DATE", date);
+    let id = sandbox.commit(message, &[]);
+    sandbox.unset("GIT_COMMITTER_DATE");
+    sandbox.unset("GIT_AUTHOR_DATE");
+    id
+}
+
+fn is_backfill(marker: &Value) -> bool {
+    marker["attributes"]["gitea_lightstep.backfill"] == true
+}
+
+fn time(marker: &Value) -> gitea_lightstep::internals::Timestamp {
+    text(&marker["time"]).parse().expect("a time")
+}
+
+/// Returns a date in git's format, this many seconds before now.
+fn ago(seconds: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    format!("{} +0000", now.as_secs() - seconds)
+}
+
+#[test]
+fn mirrored_tags_are_dated_by_themselves_and_summed_up() {
+    let mut sandbox = Sandbox::new();
+    for nth in 0..30 {
+        commit_at(&mut sandbox, "Old", &format!("{} +0200", 1_300_000_000 + nth * 1000));
+        sandbox.git(&["tag", &format!("v1.0.{nth}")]);
+    }
+    sandbox.commit("Today", &[]);
+    sandbox.git(&["tag", "v2.0.0"]);
+    let pushed = push(&sandbox, &["--mirror"]);
+    let old: Vec<_> = pushed.markers.iter().filter(|marker| is_backfill(marker)).collect();
+    assert_eq!((old.len(), pushed.markers.len()), (30, 32));
+    for marker in old {
+        let nth: i64 = text(&marker["version"]).trim_start_matches("1.0.").parse().expect("a number");
+        assert_eq!(
+            (text(&marker["kind"]), time(marker).as_second()),
+            ("release", 1_300_000_000 + nth * 1000)
+        );
+    }
+    let lines = pushed.ran.remote();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].starts_with("gitea-lightstep: change shop "), "{lines:?}");
+    assert!(lines[1].starts_with("gitea-lightstep: release shop 2.0.0, trace "), "{lines:?}");
+    assert_eq!(lines[2], "gitea-lightstep: 30 releases of old tags, each marked at the date of its tag");
+    assert_eq!(sandbox.troubles(), [""; 0]);
+}
+
+#[test]
+fn few_old_tags_have_a_line_each() {
+    let mut sandbox = Sandbox::new();
+    commit_at(&mut sandbox, "Old", "1300000000 +0000");
+    for nth in 0..10 {
+        sandbox.git(&["tag", &format!("v1.0.{nth}")]);
+    }
+    let pushed = push(&sandbox, &["--tags"]);
+    assert_eq!(pushed.markers.iter().filter(|marker| is_backfill(marker)).count(), 10);
+    let lines = pushed.ran.remote();
+    assert!(lines[0].starts_with("gitea-lightstep: release shop 1.0.0 of 2011-03-13, trace "), "{lines:?}");
+    assert_eq!((lines.len(), lines[3]), (4, "gitea-lightstep: and 7 more markers"));
+}
+
+#[test]
+fn dates_of_tags_are_believed_within_bounds() {
+    let mut sandbox = Sandbox::new();
+    sandbox.commit("Today", &[]);
+    let day = 86_400;
+    for (tag, date, is_old) in [
+        ("v1.0.0", "1300000000 +0000".to_string(), true),
+        ("v1.0.1", "1300000000 -1100".to_string(), true),
+        ("v1.1.0", ago(day + 600), true),
+        ("v1.2.0", ago(day - 600), false),
+        ("v1.3.0", ago(60), false),
+        ("v1.4.0", "@0 +0000".to_string(), false),
+        ("v1.5.0", "@86400 +0000".to_string(), false),
+        ("v1.6.0", "315532800 +0000".to_string(), false), // 1980
+        ("v1.7.0", "4070908800 +0000".to_string(), false), // 2099
+        ("v1.8.0", "473385600 +0000".to_string(), true),  // 1985
+    ] {
+        annotated(&mut sandbox, tag, &date);
+        let pushed = push(&sandbox, &[tag]);
+        let marker = pushed.only("release");
+        assert_eq!(is_backfill(marker), is_old, "{tag} {date}");
+        let seconds: i64 = date
+            .trim_start_matches('@')
+            .split(' ')
+            .next()
+            .and_then(|seconds| seconds.parse().ok())
+            .expect("seconds");
+        assert_eq!(time(marker).as_second() == seconds, is_old, "{tag} {date}");
+    }
+    // The date of the outermost tag counts, and then that of the commit.
+    annotated(&mut sandbox, "inner", "1300000000 +0000");
+    sandbox.git(&["tag", "-a", "-m", "outer", "v2.0.0", "inner"]);
+    assert!(!is_backfill(push(&sandbox, &["v2.0.0"]).only("release")));
+    let old = commit_at(&mut sandbox, "Old", "1300000000 +0000");
+    sandbox.git(&["tag", "v3.0.0", &old]);
+    assert!(is_backfill(push(&sandbox, &["v3.0.0"]).only("release")));
+    sandbox.git(&["tag", "-a", "-m", "today", "v3.1.0", &old]);
+    assert!(!is_backfill(push(&sandbox, &["v3.1.0"]).only("release")));
+    // A branch is never history.
+    assert!(!is_backfill(push(&sandbox, &["main"]).only("change")));
+    sandbox.configure("[policy]\nbackfill_after = \"36500d\"\n");
+    sandbox.git(&["tag", "v4.0.0", &old]);
+    assert!(!is_backfill(push(&sandbox, &["v4.0.0"]).only("release")));
+}
+
+#[test]
+fn deployment_of_an_old_tag_is_of_today() {
+    let mut sandbox = Sandbox::new();
+    commit_at(&mut sandbox, "Old", "1300000000 +0000");
+    sandbox.git(&["tag", "v1.0.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "v1.0.0"]);
+    let (release, deployment) = (pushed.only("release"), pushed.only("deployment"));
+    assert!(is_backfill(release) && !is_backfill(deployment), "{:?}", pushed.markers);
+    assert!(time(deployment).as_second() > 1_700_000_000);
+    // Only the deployment is remembered, and a backfilled release is not deployed by it.
+    commit_at(&mut sandbox, "Next", "1300001000 +0000");
+    sandbox.git(&["tag", "v1.1.0"]);
+    push(&sandbox, &["v1.1.0"]);
+    commit_at(&mut sandbox, "Last", "1300002000 +0000");
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main"]);
+    assert_eq!(pushed.only("deployment")["attributes"]["gitea_lightstep.range.commits"], 2);
+    // A script cannot make a release of today into history, or hide history.
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn enrich(marker, update) {
+             if update.version == \"1.2.0\" { marker.attributes.remove(\"gitea_lightstep.backfill\"); }
+             else { marker.attributes[\"gitea_lightstep.backfill\"] = true; }
+             marker
+         }",
+    );
+    sandbox.git(&["tag", "v1.2.0"]);
+    assert!(is_backfill(push(&sandbox, &["v1.2.0"]).only("release")));
+    sandbox.commit("Today", &[]);
+    sandbox.git(&["tag", "v1.3.0"]);
+    assert!(!is_backfill(push(&sandbox, &["v1.3.0"]).only("release")));
+}
+
+#[test]
+fn old_releases_are_delivered_however_old() {
+    let mut sandbox = Sandbox::new();
+    commit_at(&mut sandbox, "Old", "1300000000 +0000");
+    sandbox.git(&["tag", "v1.0.0"]);
+    let down = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    sandbox.deliver_to(&format!("http://{down}"), "");
+    sandbox.push(&["v1.0.0"]).succeeded();
+    let _ = sandbox.binary(&["deliver"]);
+    let _ = sandbox.binary(&["deliver"]);
+    assert_eq!(sandbox.waiting("collector").len(), 1, "{:?}", sandbox.files("dead"));
+    assert_eq!(sandbox.files("dead"), [""; 0]);
+}

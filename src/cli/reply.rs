@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Reply, ReplyTo},
     marker::{Kind, Marker},
     policy::Rule,
-    settle::Settled,
+    settle::{MAX_BACKFILLED, Settled},
     text,
 };
 
@@ -26,11 +26,16 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
     if reply.to_pusher == ReplyTo::Nothing {
         return Vec::new();
     }
-    let mut lines: Vec<_> =
-        settled.markers.iter().take(MAX_LINES).map(|marker| line(reply, marker)).collect();
-    let more = settled.marked.saturating_sub(lines.len());
+    let is_history = settled.backfilled > MAX_BACKFILLED;
+    let shown = settled.markers.iter().filter(|marker| !(is_history && marker.is_backfill()));
+    let mut lines: Vec<_> = shown.take(MAX_LINES).map(|marker| line(reply, marker)).collect();
+    let summed_up = if is_history { settled.backfilled } else { 0 };
+    let more = settled.marked.saturating_sub(lines.len() + summed_up);
     if more > 0 {
         lines.push(format!("and {}", text::count(more, "more marker")));
+    }
+    if is_history {
+        lines.push(format!("{summed_up} releases of old tags, each marked at the date of its tag"));
     }
     lines.extend(settled.replies.iter().take(MAX_LINES).cloned());
     if let Some(first) = settled.failed.first() {
@@ -69,6 +74,9 @@ fn line(reply: &Reply, marker: &Marker) -> String {
     if let Some(environment) = &marker.environment {
         let to = if matches!(marker.kind, Kind::Deployment) { "to" } else { "in" };
         line.push_str(&format!(" {to} {}", text::line(environment)));
+    }
+    if marker.is_backfill() {
+        line.push_str(&format!(" of {}", marker.time.strftime("%Y-%m-%d")));
     }
     let trace = marker.trace_id.to_string();
     match &reply.trace_link {

@@ -132,6 +132,7 @@ pub(super) struct PolicyFile {
     pub scripts: Option<PathBuf>,
     pub repository_services: Vec<String>,
     pub no_services: Option<Vec<String>>,
+    pub backfill_after: Option<DurationText>,
     pub limits: LimitsFile,
 }
 

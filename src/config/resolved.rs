@@ -47,6 +47,8 @@ pub struct Config {
     /// Words before a version in a tag that are not services, in lower case. `None` stands for the
     /// built-in list.
     pub no_services: Option<Vec<String>>,
+    /// Age from which a pushed tag is history: its release is dated by the tag, not by the push.
+    pub backfill_after: Duration,
     /// Treatment of email addresses.
     pub emails: Emails,
     /// Maximum size of each queue.
@@ -76,6 +78,7 @@ impl Default for Config {
             namespace: Namespace::default(),
             repository_services: Vec::new(),
             no_services: None,
+            backfill_after: Duration::from_secs(86_400),
             emails: Emails::default(),
             spool: SpoolCap::default(),
             merge_at: 64,

@@ -10,6 +10,7 @@ use crate::{
     marker::{Attributes, Interval, Kind, Marker, MarkerId, SpanId, TraceId, Traceparent, Value, name},
     policy::Draft,
     service::Service,
+    sys::time::Timestamp,
 };
 
 /// Time before and after a marker that a link to a graph covers, in milliseconds.
@@ -27,6 +28,8 @@ pub(super) struct MarkerContext<'a> {
     pub interval: Option<Interval>,
     /// True if the deployed version is a release of the service.
     pub is_of_release: bool,
+    /// Date of the old tag that the marker is a release of.
+    pub backfilled: Option<Timestamp>,
     /// The kind that the policy asked for. The id is computed from this kind, because a deployment
     /// may later turn out to be a rollback.
     pub asked: Kind,
@@ -48,6 +51,11 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
     let mut attributes: Attributes =
         attributes::of(facts, site).into_iter().map(|(key, value)| (key.into(), value)).collect();
     attributes.extend(draft.attributes);
+    if context.backfilled.is_some() {
+        attributes.insert(name::BACKFILL.into(), Value::Bool(true));
+    } else {
+        attributes.remove(name::BACKFILL);
+    }
     attributes.insert(name::POLICY.into(), Value::List(site.policy.to_vec()));
     let mut source = attributes::source(facts, site);
     // A policy may set the attributes of the source too, for example to hide the pusher.
@@ -64,7 +72,7 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
         service: draft.service,
         version: draft.version,
         environment: draft.environment,
-        time: push.time(),
+        time: context.backfilled.unwrap_or(push.time()),
         title: draft.title,
         trace_id,
         links: traceparents(facts),

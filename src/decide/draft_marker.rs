@@ -4,6 +4,7 @@
 use super::{
     Budget, DecideRequest, Decider, Deployed, DeploymentTarget, EarlyEnd, Failure,
     attributes::Site,
+    backfill,
     build::{MarkerContext, build},
     drafts::Planned,
     interval, is_deployment, options,
@@ -54,6 +55,10 @@ impl Decider<'_> {
         } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
             interval = self.since_first_commit(&planned, update_context, *budget)?;
         }
+        let after = self.config.backfill_after;
+        if backfill::date(&update_context.facts, planned.draft.kind, after).is_some() {
+            planned.draft.attributes.insert(name::BACKFILL.into(), Value::Bool(true));
+        }
         let Planned { draft, service, is_of_release, asked, mut named_by, .. } = planned;
         let (version, measured) = (draft.version.clone(), draft.kind);
         let (draft, renamed) = policy.enrich(draft, update_context, *deadline, trace)?;
@@ -76,6 +81,7 @@ impl Decider<'_> {
         let context = MarkerContext {
             service: service.as_deref().filter(|service| service.name == draft.service),
             interval,
+            backfilled: backfill::date(&update_context.facts, draft.kind, after),
             is_of_release: is_of_release && draft.version == version,
             asked: if draft.kind == measured { asked } else { draft.kind },
         };

@@ -6,6 +6,7 @@
 //! repository and the deployment history, and writes neither.
 
 mod attributes;
+mod backfill;
 mod build;
 mod deployment_history;
 mod draft_marker;

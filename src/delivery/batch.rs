@@ -131,7 +131,7 @@ impl Batch {
             // The age of a file counts from the time it was put back, if the administrator did
             // that.
             let has_waited = outbox.waits_since(&name).is_none_or(|since| is_over(since, give_up_after));
-            if has_waited && waiting.markers.iter().all(|marker| is_over(marker.time, give_up_after)) {
+            if has_waited && waiting.markers.iter().all(|marker| is_over(marker.captured(), give_up_after)) {
                 load.dead += waiting.markers.len();
                 let said = waiting.markers.first().and_then(|marker| health.alone.get(&marker.id));
                 let said =

@@ -33,7 +33,8 @@ pub struct Marker {
     /// `deployment.environment.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Time at which the push was captured. It does not depend on the time of delivery.
+    /// Time of the event: that at which the push was captured, or the date of an old tag. It does
+    /// not depend on the time of delivery.
     pub time: Timestamp,
     /// One line for people to read.
     pub title: String,
@@ -120,6 +121,16 @@ impl Marker {
         marker.source.take_from(&mut marker.attributes);
         marker.attributes.remove(name::MARKER_ID);
         Ok(marker)
+    }
+
+    /// Returns the time at which the push was captured.
+    pub fn captured(&self) -> Timestamp {
+        Some(self.time).filter(|_| !self.is_backfill()).or(self.push.time()).unwrap_or(self.time)
+    }
+
+    /// Returns true if the marker is a release of an old tag, which is dated by the tag.
+    pub fn is_backfill(&self) -> bool {
+        self.attributes.get(name::BACKFILL) == Some(&Value::Bool(true))
     }
 
     /// Returns the size of the marker's text, in bytes. Text is nearly all of a marker.

@@ -37,6 +37,9 @@ pub const DEPLOY_KEY_ID: &str = "gitea_lightstep.deploy_key.id";
 pub const ACTIONS_TASK_ID: &str = "gitea_lightstep.actions_task.id";
 pub const MERGED_BY: &str = "gitea_lightstep.merged_by";
 
+/// True for a release of an old tag, which is dated by the tag.
+pub const BACKFILL: &str = "gitea_lightstep.backfill";
+
 pub const COMMIT_TITLE: &str = "gitea_lightstep.commit.title";
 pub const COMMIT_TIME: &str = "gitea_lightstep.commit.time";
 pub const ON_DEFAULT_BRANCH: &str = "gitea_lightstep.commit.on_default_branch";

@@ -37,6 +37,8 @@ pub struct Settled {
     pub markers: Vec<Marker>,
     /// Number of all markers.
     pub marked: usize,
+    /// Number of markers that are releases of old tags.
+    pub backfilled: usize,
     /// The errors of the first few updates on which the policy failed.
     pub failed: Vec<Failure>,
     /// Lines for the pusher about what is not marked, each once. Only the first few are kept.
@@ -55,6 +57,9 @@ pub type OnPlaced<'a> = &'a (dyn Fn() + Sync);
 
 /// Maximum number of markers of one push that are returned for the reply.
 pub const MAX_HANDED_BACK: usize = 16;
+
+/// Maximum number of releases of old tags that are returned one by one.
+pub const MAX_BACKFILLED: usize = 10;
 
 /// The process that decides a captured push, and its limits.
 #[derive(Clone, Copy)]
@@ -303,8 +308,14 @@ impl<'a> Settlement<'a> {
 impl Settled {
     fn add(&mut self, verdict: Verdict) {
         self.marked += verdict.markers.len();
-        let room = MAX_HANDED_BACK.saturating_sub(self.markers.len());
-        self.markers.extend(verdict.markers.into_iter().map(|made| made.marker).take(room));
+        for marker in verdict.markers.into_iter().map(|made| made.marker) {
+            self.backfilled += usize::from(marker.is_backfill());
+            // Many old tags leave room for the events of today.
+            let is_one_of_many = marker.is_backfill() && self.backfilled > MAX_BACKFILLED;
+            if self.markers.len() < MAX_HANDED_BACK && !is_one_of_many {
+                self.markers.push(marker);
+            }
+        }
         for line in verdict.replies {
             if self.replies.len() < MAX_HANDED_BACK && !self.replies.contains(&line) {
                 self.replies.push(line);

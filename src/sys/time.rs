@@ -16,6 +16,15 @@ pub fn now() -> Timestamp {
         .unwrap_or_else(|_| if clock < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX })
 }
 
+/// Start of 1985, in seconds since 1970. Dates of commits and tags before it come from machines
+/// without a clock, which begin at 1970 or 1980.
+const FIRST_BELIEVED: i64 = 473_385_600;
+
+/// Returns true if a date in a repository is too early to be believed.
+pub fn is_absurd(date: Timestamp) -> bool {
+    date.as_second() < FIRST_BELIEVED
+}
+
 /// A time limit for work. It is measured on the monotonic clock or in processor time, so setting
 /// the wall clock has no effect.
 #[derive(Clone, Copy, Debug)]

@@ -79,9 +79,13 @@ impl View for OutgoingMarkerView {
         word("title", Type::Text, "the title, one line for people", r#"marker.title.contains("tax")"#, |m| {
             Ok(m.marker.title.clone().into())
         }),
-        word("time", Type::Object("time"), "the time of the push", "marker.time.year == 2026", |m| {
-            Ok(Dynamic::from(TimeView::new(m.marker.time)))
-        }),
+        word(
+            "time",
+            Type::Object("time"),
+            "the time of the push, or the date of an old tag",
+            "marker.time.year == 2026",
+            |m| Ok(Dynamic::from(TimeView::new(m.marker.time))),
+        ),
         word(
             "id",
             Type::Text,
