@@ -622,3 +622,158 @@ fn old_releases_are_delivered_however_old() {
     assert_eq!(sandbox.waiting("collector").len(), 1, "{:?}", sandbox.files("dead"));
     assert_eq!(sandbox.files("dead"), [""; 0]);
 }
+
+/// Returns how a marker says that its ref moved, and the number of commits that were taken out.
+fn moved(marker: &Value) -> (&str, Option<i64>) {
+    let attributes = &marker["attributes"];
+    (text(&attributes["gitea_lightstep.ref.update"]), attributes["gitea_lightstep.ref.removed"].as_i64())
+}
+
+#[test]
+fn rewound_branch_is_told_apart_from_a_first_push() {
+    let sandbox = Sandbox::new();
+    let ids: Vec<_> = (0..5).map(|nth| sandbox.commit(&format!("c{nth}"), &[])).collect();
+    let of = |id: &str| format!("+{id}:refs/heads/main");
+    for (id, expected) in [
+        (&ids[0], ("created", None)),
+        (&ids[1], ("fast_forward", None)),
+        (&ids[4], ("fast_forward", None)),
+        (&ids[1], ("rewound", Some(3))),
+        (&ids[2], ("fast_forward", None)),
+    ] {
+        let pushed = push(&sandbox, &[&of(id)]);
+        assert_eq!(moved(pushed.only("change")), expected, "{id}");
+    }
+    let pushed = push(&sandbox, &[&of(&ids[1])]);
+    assert_eq!(moved(pushed.only("change")), ("rewound", Some(1)));
+    let line = pushed.ran.remote()[0].to_string();
+    assert!(line.contains(&format!("change shop {} rewound by 1 commit, trace ", &ids[1][..12])), "{line}");
+    let log = sandbox.binary(&["log"]).stdout;
+    assert!(
+        log.lines().last().expect("a line").contains(&format!("{} rewound by 1 commit (", ids[1])),
+        "{log}"
+    );
+    let explained = sandbox.binary(&["explain", "acme/shop", "main"]).stdout;
+    assert!(explained.contains("rewound by 1 commit ("), "{explained}");
+}
+
+#[test]
+fn forced_pushes_count_the_commits_they_take_out() {
+    let sandbox = Sandbox::new();
+    let base = sandbox.commit("Base", &[]);
+    for nth in 0..4 {
+        sandbox.commit(&format!("Old {nth}"), &[]);
+    }
+    push(&sandbox, &["main"]);
+    sandbox.git(&["reset", "-q", "--hard", &base]);
+    sandbox.commit("New", &[]);
+    let pushed = push(&sandbox, &["-f", "main"]);
+    assert_eq!(moved(pushed.only("change")), ("forced", Some(4)));
+    assert!(pushed.ran.remote()[0].contains(" forced over 4 commits, trace "), "{:?}", pushed.ran.remote());
+    // An amended commit, a merge of the old one, and unrelated history.
+    sandbox.git(&["commit", "-q", "--amend", "--allow-empty", "-m", "Amended"]);
+    assert_eq!(moved(push(&sandbox, &["-f", "main"]).only("change")), ("forced", Some(1)));
+    sandbox.git(&["checkout", "-q", "-b", "topic", &base]);
+    sandbox.commit("Topic", &[]);
+    sandbox.git(&["merge", "-q", "--no-edit", "main"]);
+    assert_eq!(moved(push(&sandbox, &["topic:main"]).only("change")), ("fast_forward", None));
+    sandbox.git(&["checkout", "-q", "--orphan", "other"]);
+    sandbox.commit("Another root", &[]);
+    let pushed = push(&sandbox, &["-f", "-o", "deploy=prod", "other:main"]);
+    assert_eq!(moved(pushed.only("change")), ("forced", Some(4)), "base, topic, amended and the merge");
+    // The deployment knows it from the change beside it.
+    assert_eq!(moved(pushed.only("deployment")), ("forced", Some(4)));
+}
+
+#[test]
+fn moved_tags_and_scripts_know_the_movement_of_their_ref() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) { mark(#{ kind: if update.tag == () { \"change\" } else { \"release\" }, version: \"1\", \
+         attributes: #{ said: `${update.ref_update} ${update.removed_count}` } }) }",
+    );
+    let first = sandbox.commit("First", &[]);
+    sandbox.commit("Second", &[]);
+    let said = |pushed: &Pushed| -> Vec<String> {
+        pushed.markers.iter().map(|marker| text(&marker["attributes"]["said"]).to_string()).collect()
+    };
+    sandbox.git(&["tag", "-a", "-m", "one", "v1.0.0"]);
+    let pushed = push(&sandbox, &["main", "v1.0.0"]);
+    assert_eq!(said(&pushed), ["created 0", "created 0"]);
+    sandbox.git(&["tag", "-f", "-a", "-m", "two", "v1.0.0", &first]);
+    let pushed = push(&sandbox, &["-f", "v1.0.0", &format!("{first}:main")]);
+    assert_eq!(said(&pushed), ["rewound 1", "rewound 1"]);
+    assert_eq!(moved(pushed.only("release")), ("rewound", Some(1)));
+    // The same commit under a new tag object.
+    sandbox.git(&["tag", "-f", "-a", "-m", "three", "v1.0.0", &first]);
+    assert_eq!(moved(push(&sandbox, &["-f", "v1.0.0"]).only("release")), ("fast_forward", None));
+    let pushed = push(&sandbox, &[":v1.0.0"]);
+    assert_eq!((said(&pushed), moved(&pushed.markers[0])), (vec!["deleted ".to_string()], ("deleted", None)));
+}
+
+#[test]
+fn movement_is_unknown_where_history_ends() {
+    let sandbox = Sandbox::new();
+    let ids: Vec<_> = (0..4).map(|nth| sandbox.commit(&format!("c{nth}"), &[])).collect();
+    push(&sandbox, &["main"]);
+    sandbox.write("git/acme/shop.git/shallow", format!("{}\n", ids[3]));
+    let stdin = format!("{} {} refs/heads/main\n", ids[0], ids[3]);
+    sandbox.hook(stdin.as_bytes()).succeeded();
+    assert_eq!(moved(sandbox.waiting("unassigned").last().expect("a marker")), ("", None));
+    // The walk for one push is bounded, also if both ends are far apart.
+    let sandbox = Sandbox::new();
+    let base = sandbox.commit("Base", &[]);
+    let mut stream = String::from("feature done\n");
+    for (branch, from, count) in [("a", &base, 12_000), ("b", &base, 12_000)] {
+        for nth in 0..count {
+            let time = 1_700_000_000 + nth;
+            let from = if nth == 0 { format!("from {from}\n") } else { String::new() };
+            stream.push_str(&format!(
+                "commit refs/heads/{branch}\ncommitter A <a@example.org> {time} +0000\ndata 1\n{branch}\n{from}\n"
+            ));
+        }
+    }
+    stream.push_str("done\n");
+    let mut command = sandbox.command("git", &sandbox.bare());
+    let clone = sandbox.path("clone").display().to_string();
+    sandbox.git_in(&sandbox.bare(), &["fetch", "-q", &clone, "main:main"]);
+    sandbox.run(command.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+    let [a, b] = ["a", "b"].map(|branch| sandbox.git_in(&sandbox.bare(), &["rev-parse", branch]));
+    let ran = sandbox.hook(format!("{a} {b} refs/heads/main\n").as_bytes());
+    assert_eq!(moved(&sandbox.waiting("unassigned")[0]), ("", None));
+    assert!(ran.took.as_secs() < 10, "{:?}", ran.took);
+    let ran = sandbox.hook(format!("{a} {base} refs/heads/main\n").as_bytes());
+    assert_eq!(
+        moved(&sandbox.waiting("unassigned")[1]),
+        ("", None),
+        "the walk ends before the base: {ran:?}"
+    );
+}
+
+#[test]
+fn failed_deployment_reads_as_failed() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("First", &[]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "-o", "deploy.status=failed", "main:refs/heads/live"]);
+    let commit = text(&pushed.only("deployment")["version"]).to_string();
+    let line = pushed.ran.remote()[0].to_string();
+    assert!(
+        line.starts_with(&format!(
+            "gitea-lightstep: deployment shop {} to prod failed, trace ",
+            &commit[..12]
+        )),
+        "{line}"
+    );
+    let log = sandbox.binary(&["log"]).stdout;
+    assert!(log.contains(&format!("| deployment shop {commit} in prod failed (built-in.rhai:")), "{log}");
+    let explained = sandbox.binary(&["explain", "acme/shop", "live"]).stdout;
+    assert!(
+        explained.contains(&format!("deployment shop {commit} in prod failed (built-in.rhai:")),
+        "{explained}"
+    );
+    assert_eq!(pushed.decisions[0]["markers"][0]["remark"], "failed");
+    let pushed =
+        push(&sandbox, &["-o", "deploy=prod", "-o", "deploy.status= succeeded", "main:refs/heads/next"]);
+    assert!(!pushed.ran.remote()[0].contains("succeeded"), "{:?}", pushed.ran.remote());
+}

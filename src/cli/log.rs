@@ -131,6 +131,9 @@ fn of_decision(decision: &DecisionRecord<'_>) -> String {
         if let Some(environment) = &marker.environment {
             said.push_str(&format!(" in {}", text::line(&**environment)));
         }
+        if let Some(remark) = &marker.remark {
+            said.push_str(&format!(" {}", text::line(&**remark)));
+        }
         said.push_str(&format!(" ({})", text::line(&*marker.by)));
     }
     if !decision.why.is_empty() {

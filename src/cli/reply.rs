@@ -75,6 +75,9 @@ fn line(reply: &Reply, marker: &Marker) -> String {
         let to = if matches!(marker.kind, Kind::Deployment) { "to" } else { "in" };
         line.push_str(&format!(" {to} {}", text::line(environment)));
     }
+    if let Some(remark) = marker.remark() {
+        line.push_str(&format!(" {remark}"));
+    }
     if marker.is_backfill() {
         line.push_str(&format!(" of {}", marker.time.strftime("%Y-%m-%d")));
     }

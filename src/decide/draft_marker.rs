@@ -9,10 +9,11 @@ use super::{
     drafts::Planned,
     interval, is_deployment, options,
     people::Addresses,
+    since::{add, int},
 };
 use crate::{
     config::Emails,
-    facts::Facts,
+    facts::{Facts, RefUpdate},
     marker::{Kind, Marker, Signal, Value, name},
     policy::{Draft, Guarded, Level, Policy, Rule, Trace, UpdateContext},
     service,
@@ -55,6 +56,7 @@ impl Decider<'_> {
         } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
             interval = self.since_first_commit(&planned, update_context, *budget)?;
         }
+        self.add_ref_update(&mut planned.draft, &update_context.facts, *budget, troubles)?;
         let after = self.config.backfill_after;
         if backfill::date(&update_context.facts, planned.draft.kind, after).is_some() {
             planned.draft.attributes.insert(name::BACKFILL.into(), Value::Bool(true));
@@ -93,6 +95,38 @@ impl Decider<'_> {
         }
         let deployed = deployed(&marker, &update_context.facts);
         Ok(MarkerOutcome::Made(Box::new(marker), deployed))
+    }
+
+    /// Adds how the push moved the ref. A deployment is compared with what ran before, so history is
+    /// not walked for it.
+    fn add_ref_update(
+        &self,
+        draft: &mut Draft,
+        facts: &Facts,
+        budget: Budget,
+        troubles: &mut Vec<String>,
+    ) -> Result<(), EarlyEnd> {
+        let moved = match facts.known_ref_update() {
+            None if !is_deployment(draft.kind) => match self.walk(budget, |limit| facts.ref_update(limit)) {
+                Ok(moved) => moved,
+                Err(err) if err.is_out_of_time() => {
+                    return Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string())));
+                }
+                Err(err) => {
+                    troubles.push(format!("cannot tell if the push was forced: {err}"));
+                    None
+                }
+            },
+            known => known,
+        };
+        let Some(moved) = moved else { return Ok(()) };
+        add(draft, name::REF_UPDATE, moved.as_str().into());
+        if let (RefUpdate::Forced { .. } | RefUpdate::Rewound { .. }, Some(removed)) =
+            (moved, moved.removed())
+        {
+            add(draft, name::REF_REMOVED, int(removed));
+        }
+        Ok(())
     }
 
     /// Returns why the environment does not exist, if the site has a closed list.

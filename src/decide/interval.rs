@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::options::{FINISHED, ID, STARTED, STATUS};
 use crate::{
-    marker::{Attributes, Interval, Value, name},
+    marker::{Attributes, FAILED, Interval, Value, name},
     policy::Draft,
     push::Push,
     sys::time::Timestamp,
@@ -21,7 +21,7 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 const MAX_NAME: usize = 256;
 
 /// Values of `deployment.status` (semantic conventions 1.44).
-const STATUSES: [&str; 2] = ["succeeded", "failed"];
+const STATUSES: [&str; 2] = ["succeeded", FAILED];
 
 /// Returns the interval of the deployment that the push options give. Adds to `troubles` what is
 /// wrong with them.
@@ -76,7 +76,7 @@ pub(super) fn describe(draft: &mut Draft, push: &Push, troubles: &mut Vec<String
 /// Returns true if the marker's deployment failed. The previously deployed version is then still
 /// running.
 pub(super) fn has_failed(attributes: &Attributes) -> bool {
-    matches!(attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == "failed")
+    matches!(attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == FAILED)
 }
 
 fn time(said: &str) -> Option<Timestamp> {

@@ -233,10 +233,10 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
 }
 
 /// Adds an attribute, unless the policy has already set it.
-fn add(draft: &mut Draft, name: &'static str, value: Value) {
+pub(super) fn add(draft: &mut Draft, name: &'static str, value: Value) {
     draft.attributes.entry(name.into()).or_insert(value);
 }
 
-fn int(count: usize) -> Value {
+pub(super) fn int(count: usize) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }

@@ -74,7 +74,7 @@ impl<'r> Ancestry<'r> {
     /// Opens the commit-graph, unless the repository is shallow. The graph of a shallow clone does
     /// not record where the history is cut, and git does not read it either.
     pub fn of(repository: &'r Repository) -> Result<Self, FactError> {
-        let edge = repository.layout.shallow()?;
+        let edge = repository.layout.shallow().map_err(|err| repository.noted(err))?;
         let graph = if edge.is_empty() { repository.commit_graph()? } else { None };
         Ok(Self {
             repository,

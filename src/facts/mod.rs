@@ -20,6 +20,7 @@ mod paths;
 mod pull_request;
 mod range;
 mod range_summary;
+mod ref_update;
 mod refs;
 mod release_version;
 mod repository;
@@ -47,6 +48,7 @@ pub use message::{Conventional, tickets};
 pub use paths::{ChangedPath, ChangedPaths};
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
 pub use range_summary::RangeSummary;
+pub use ref_update::RefUpdate;
 pub use repository::Repository;
 pub use version::{TagNames, TaggedService, VersionTag, is_version};
 pub use walk::WalkLimit;
@@ -72,6 +74,7 @@ pub struct Facts {
     was_asked: Cell<bool>,
     target: OnceCell<Result<Rc<PeeledObject>, FactError>>,
     old_commit: OnceCell<Result<Option<ObjectId>, FactError>>,
+    ref_update: OnceCell<Option<RefUpdate>>,
     range: OnceCell<Result<Rc<Range>, FactError>>,
     paths: OnceCell<Result<Rc<ChangedPaths>, FactError>>,
     description: OnceCell<Result<Option<Description>, FactError>>,
@@ -99,6 +102,7 @@ impl Facts {
             was_asked: Cell::default(),
             target: OnceCell::new(),
             old_commit: OnceCell::new(),
+            ref_update: OnceCell::new(),
             range: OnceCell::new(),
             paths: OnceCell::new(),
             description: OnceCell::new(),

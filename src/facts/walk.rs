@@ -29,6 +29,8 @@ pub enum WalkLimit {
     Until(Deadline),
     /// Up to a number of visits. A walk that is not done by then returns a truncated result.
     Visits(usize),
+    /// Up to a number of visits, and until a deadline.
+    VisitsUntil(usize, Deadline),
 }
 
 const FROM_NEW: u8 = 1;
@@ -175,8 +177,10 @@ impl<'r> RangeWalk<'r> {
                 break;
             }
             match patience {
-                WalkLimit::Visits(most) if visits == most => break,
-                WalkLimit::Until(deadline) if visits % BETWEEN_LOOKS == 0 && deadline.is_over() => {
+                WalkLimit::Visits(most) | WalkLimit::VisitsUntil(most, _) if visits == most => break,
+                WalkLimit::Until(deadline) | WalkLimit::VisitsUntil(_, deadline)
+                    if visits % BETWEEN_LOOKS == 0 && deadline.is_over() =>
+                {
                     return Err(FactError::out_of_time(format!(
                         "walking the history ran out of time after {visits} commits"
                     )));

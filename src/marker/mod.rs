@@ -16,7 +16,10 @@ pub use source::MarkerSource;
 pub use traceparent::Traceparent;
 pub use value::{Attributes, Value};
 
-use crate::{push::PushId, sys::time::Timestamp};
+use crate::{push::PushId, sys::time::Timestamp, text};
+
+/// Value of `deployment.status` for a deployment that changed nothing.
+pub const FAILED: &str = "failed";
 
 /// An event in a service's history. A back end draws it as one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +134,30 @@ impl Marker {
     /// Returns true if the marker is a release of an old tag, which is dated by the tag.
     pub fn is_backfill(&self) -> bool {
         self.attributes.get(name::BACKFILL) == Some(&Value::Bool(true))
+    }
+
+    /// Returns what a reader must know besides the kind, service and version: the deployment failed,
+    /// or the push took commits out of the ref.
+    pub fn remark(&self) -> Option<String> {
+        let word_of = |key| match self.attributes.get(key) {
+            Some(Value::Text(word)) => Some(word.as_str()),
+            _ => None,
+        };
+        if matches!(self.kind, Kind::Deployment | Kind::Rollback) {
+            return (word_of(name::DEPLOYMENT_STATUS) == Some(FAILED)).then(|| FAILED.to_string());
+        }
+        let (is_rewound, word) = match word_of(name::REF_UPDATE)? {
+            "rewound" => (true, "rewound"),
+            "forced" => (false, "forced"),
+            _ => return None,
+        };
+        Some(match self.attributes.get(name::REF_REMOVED) {
+            Some(Value::Int(removed)) => {
+                let commits = text::count(usize::try_from(*removed).unwrap_or(0), "commit");
+                if is_rewound { format!("{word} by {commits}") } else { format!("{word} over {commits}") }
+            }
+            _ => word.to_string(),
+        })
     }
 
     /// Returns the size of the marker's text, in bytes. Text is nearly all of a marker.

@@ -37,6 +37,11 @@ pub const DEPLOY_KEY_ID: &str = "gitea_lightstep.deploy_key.id";
 pub const ACTIONS_TASK_ID: &str = "gitea_lightstep.actions_task.id";
 pub const MERGED_BY: &str = "gitea_lightstep.merged_by";
 
+/// Movement of the ref: `created`, `fast_forward`, `forced`, `rewound` or `deleted`.
+pub const REF_UPDATE: &str = "gitea_lightstep.ref.update";
+/// Number of commits that a forced push took out of the ref.
+pub const REF_REMOVED: &str = "gitea_lightstep.ref.removed";
+
 /// True for a release of an old tag, which is dated by the tag.
 pub const BACKFILL: &str = "gitea_lightstep.backfill";
 

@@ -183,6 +183,9 @@ pub struct Marked<'a> {
     /// `deployment.environment.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Cow<'a, str>>,
+    /// What else a reader must know: the deployment failed, or the push took commits out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<Cow<'a, str>>,
     /// ID of the trace of its commit.
     pub trace_id: TraceId,
     /// The place in the policy that asked for the marker, as `file:line`.
@@ -283,6 +286,7 @@ impl<'a> Marked<'a> {
             service: marker.service.as_str().into(),
             version: marker.version.as_str().into(),
             environment: marker.environment.as_deref().map(Cow::from),
+            remark: marker.remark().map(Cow::from),
             trace_id: marker.trace_id,
             by: by.into(),
         }

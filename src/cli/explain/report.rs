@@ -145,11 +145,13 @@ impl ExplainReport<'_> {
             .as_ref()
             .map(|name| format!(" in {}", text::line(&**name)))
             .unwrap_or_default();
+        let remark =
+            marker.remark.as_ref().map(|remark| format!(" {}", text::line(&**remark))).unwrap_or_default();
         let by = text::line(self.below(&marker.by));
         self.say(
             "marker",
             &format!(
-                "{} {} {}{environment} ({by})",
+                "{} {} {}{environment}{remark} ({by})",
                 marker.kind.as_str(),
                 text::line(&*marker.service),
                 text::line(&*marker.version)

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use bstr::ByteSlice as _;
-use rhai::{Dynamic, ImmutableString};
+use rhai::{Dynamic, EvalAltResult, ImmutableString};
 
 use super::{
     commit::{CommitView, PersonView, TagView},
@@ -14,7 +14,7 @@ use super::{
     string_map::StringMap,
 };
 use crate::{
-    facts::{Commit, FactError, Facts, Range, VersionTag, tickets},
+    facts::{Commit, FactError, Facts, MAX_VISITED, Range, RefUpdate, VersionTag, WalkLimit, tickets},
     policy::UpdateContext,
     push::{ObjectId, RefKind},
     service::Services,
@@ -27,6 +27,10 @@ pub(in crate::policy) struct UpdateView(Rc<Facts>, Rc<Services>);
 impl UpdateView {
     pub fn new(update_context: &UpdateContext) -> Self {
         Self(update_context.facts.clone(), update_context.services.clone())
+    }
+
+    fn ref_update(&self) -> Result<Option<RefUpdate>, Box<EvalAltResult>> {
+        fact(self.0.ref_update(WalkLimit::Visits(MAX_VISITED)))
     }
 
     /// Reads a property of the update's commit. Returns `()` for a tag of a tree or a blob.
@@ -91,6 +95,22 @@ impl View for UpdateView {
             "true for a forced push: the old commit is not in the history of the new one (walks history)",
             "!update.is_rewind",
             |u| Ok(fact(u.0.is_rewind())?.into()),
+        ),
+        word(
+            "ref_update",
+            TEXT,
+            "`created`, `fast_forward`, `forced`, `rewound` (the new commit is in the history of the old one) or \
+             `deleted`; `()` if that is unknown (walks history, at most 10,000 commits)",
+            r#"update.ref_update == if update.tag == () { "fast_forward" } else { "created" }"#,
+            |u| Ok(maybe(u.ref_update()?.map(|moved| moved.as_str().to_string()))),
+        ),
+        word(
+            "removed_count",
+            Type::Maybe(&Type::Int),
+            "the number of commits that the push took out of the ref, 0 unless it was forced or rewound; `()` if \
+             that is unknown (walks history, at most 10,000 commits)",
+            "update.removed_count == 0",
+            |u| Ok(u.ref_update()?.and_then(RefUpdate::removed).map_or(Dynamic::UNIT, number)),
         ),
         word(
             "is_default_branch",
