@@ -777,3 +777,186 @@ fn failed_deployment_reads_as_failed() {
         push(&sandbox, &["-o", "deploy=prod", "-o", "deploy.status= succeeded", "main:refs/heads/next"]);
     assert!(!pushed.ran.remote()[0].contains("succeeded"), "{:?}", pushed.ran.remote());
 }
+
+fn number(marker: &Value, name: &str) -> Option<i64> {
+    marker["attributes"][format!("gitea_lightstep.range.{name}")].as_i64()
+}
+
+fn list(marker: &Value, name: &str) -> Vec<String> {
+    let values = marker["attributes"][format!("gitea_lightstep.range.{name}")].as_array();
+    values.into_iter().flatten().map(|value| text(value).to_string()).collect()
+}
+
+fn first_commit(marker: &Value) -> &str {
+    text(&marker["attributes"]["gitea_lightstep.range.first_commit.id"])
+}
+
+/// Deploys `main` and returns the deployment.
+#[track_caller]
+fn deploy(sandbox: &Sandbox) -> Value {
+    push(sandbox, &["-o", "deploy=prod", "main"]).only("deployment").clone()
+}
+
+#[test]
+fn commits_with_impossible_clocks_have_no_lead_time() {
+    let mut sandbox = Sandbox::new();
+    let base = 1_790_000_000_u64;
+    commit_at(&mut sandbox, "Deployed", &format!("{base} +0000"));
+    deploy(&sandbox);
+    for date in ["@0 +0000", "@1 +1400", "4070908800 +0000"] {
+        commit_at(&mut sandbox, "Odd", date);
+        let marker = deploy(&sandbox);
+        let said = ["commits", "undated", "lead_time", "imported"].map(|name| number(&marker, name));
+        assert_eq!(said, [Some(1), Some(1), None, None], "{date}");
+        assert_eq!(first_commit(&marker), "");
+        assert_eq!(list(&marker, "authors"), ["Ann Author"], "the change has an author, whatever the date");
+    }
+    // Beside others, they are left out. The commit that runs may have a wrong clock itself.
+    let odd = ["@0 +0000", "4070908800 +0000", "300000000 +0000"];
+    commit_at(&mut sandbox, "Odd", odd[0]);
+    let good = commit_at(&mut sandbox, "Good", &ago(3600));
+    commit_at(&mut sandbox, "Odd", odd[1]);
+    commit_at(&mut sandbox, "Odd", odd[2]);
+    let marker = deploy(&sandbox);
+    assert_eq!((number(&marker, "commits"), number(&marker, "undated")), (Some(4), Some(3)));
+    assert_eq!(first_commit(&marker), good);
+    let lead_time = number(&marker, "lead_time").expect("a lead time");
+    assert!((3600..3700).contains(&lead_time), "{lead_time}");
+}
+
+#[test]
+fn clocks_are_believed_up_to_a_bound() {
+    let mut sandbox = Sandbox::new();
+    let (year, day) = (365 * 86_400, 86_400);
+    let deployed = 1_790_000_000_u64;
+    let now = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+        now.as_secs()
+    };
+    for (date, is_believed) in [
+        (deployed - year, true),
+        (deployed - year - 1, false),
+        (deployed - 30 * day, true),
+        (now() + day - 60, true),
+        (now() + day + 3600, false),
+    ] {
+        sandbox.git(&["checkout", "-q", "--orphan", "next"]);
+        commit_at(&mut sandbox, "Deployed", &format!("{deployed} +0000"));
+        sandbox.git(&["branch", "-M", "main"]);
+        push(&sandbox, &["-f", "-o", "deploy=prod", "main"]);
+        let id = commit_at(&mut sandbox, "Next", &format!("{date} +0000"));
+        let marker = deploy(&sandbox);
+        assert_eq!(
+            (first_commit(&marker) == id, number(&marker, "undated")),
+            (is_believed, (!is_believed).then_some(1))
+        );
+        assert!(number(&marker, "lead_time").is_none_or(|time| time >= 0), "{marker}");
+    }
+}
+
+/// Adds an unrelated history with commits of 2005 under a directory, as `git subtree add` does.
+fn add_subtree(sandbox: &mut Sandbox, dir: &str, from: &str) {
+    sandbox.git(&["merge", "-q", "-s", "ours", "--no-commit", "--allow-unrelated-histories", from]);
+    sandbox.git(&["read-tree", &format!("--prefix={dir}/"), "-u", from]);
+    sandbox.git(&["commit", "-q", "-m", &format!("Add '{dir}/' from {from}")]);
+}
+
+/// Creates a branch of an unrelated history by another author.
+fn vendor(sandbox: &mut Sandbox, branch: &str, commits: u64) {
+    sandbox.git(&["checkout", "-q", "--orphan", branch]);
+    sandbox.git(&["rm", "-rfq", "--ignore-unmatch", "."]);
+    sandbox.set("GIT_AUTHOR_NAME", "Vera Vendor");
+    for nth in 0..commits {
+        let message =
+            format!("VEN-{nth}: of {branch}\n\nReviewed-on: https://git.example.com/v/v/pulls/{nth}");
+        commit_at(sandbox, &message, &format!("{} +0000", 1_120_000_000 + nth));
+    }
+    sandbox.unset("GIT_AUTHOR_NAME");
+    sandbox.git(&["checkout", "-q", "main"]);
+}
+
+#[test]
+fn imported_history_is_counted_and_not_listed() {
+    let mut sandbox = Sandbox::new();
+    sandbox.commit("Deployed", &[("a", "1")]);
+    deploy(&sandbox);
+    vendor(&mut sandbox, "vendor", 20);
+    let first = sandbox.commit("ACME-1: own", &[("a", "2")]);
+    add_subtree(&mut sandbox, "vendor", "vendor");
+    let marker = deploy(&sandbox);
+    assert_eq!(
+        ["commits", "imported", "undated"].map(|name| number(&marker, name)),
+        [Some(2), Some(20), None]
+    );
+    assert_eq!(list(&marker, "authors"), ["Ann Author"]);
+    assert_eq!(
+        (list(&marker, "tickets"), list(&marker, "pull_requests")),
+        (vec!["ACME-1".to_string()], vec![])
+    );
+    assert_eq!(first_commit(&marker), first);
+    assert!(number(&marker, "lead_time").expect("a lead time") < 600);
+    // Two more, of which one has a branch of its own, together with a branch of ours.
+    vendor(&mut sandbox, "second", 3);
+    vendor(&mut sandbox, "third", 4);
+    sandbox.git(&["checkout", "-q", "-b", "third-b", "third~2"]);
+    sandbox.commit("Of the vendor, today", &[("v", "1")]);
+    sandbox.git(&["checkout", "-q", "third"]);
+    sandbox.git(&["merge", "-q", "--no-edit", "third-b"]);
+    sandbox.git(&["checkout", "-q", "-b", "topic", "main"]);
+    sandbox.commit("ACME-2: topic", &[("b", "1")]);
+    sandbox.git(&["checkout", "-q", "main"]);
+    add_subtree(&mut sandbox, "second", "second");
+    add_subtree(&mut sandbox, "third", "third");
+    sandbox.git(&["merge", "-q", "--no-edit", "topic"]);
+    let marker = deploy(&sandbox);
+    assert_eq!(["commits", "imported"].map(|name| number(&marker, name)), [Some(4), Some(9)]);
+    assert_eq!(list(&marker, "tickets"), ["ACME-2"]);
+    // A rollback takes the imports back, too.
+    let back = push(&sandbox, &["-f", "-o", "deploy=prod", "main~3:main"]);
+    let marker = back.only("rollback");
+    assert_eq!(["commits", "imported"].map(|name| number(marker, name)), [Some(4), Some(9)]);
+}
+
+#[test]
+fn unrelated_history_that_replaces_the_own_is_not_imported() {
+    let mut sandbox = Sandbox::new();
+    sandbox.commit("Deployed", &[("a", "1")]);
+    deploy(&sandbox);
+    vendor(&mut sandbox, "new", 3);
+    vendor(&mut sandbox, "vendor", 5);
+    sandbox.git(&["checkout", "-q", "new"]);
+    add_subtree(&mut sandbox, "vendor", "vendor");
+    let pushed = push(&sandbox, &["-f", "-o", "deploy=prod", "new:main"]);
+    let marker = pushed.only("deployment");
+    assert_eq!(text(&marker["attributes"]["gitea_lightstep.range.relation"]), "rewritten");
+    assert_eq!(["commits", "imported"].map(|name| number(marker, name)), [Some(4), Some(5)]);
+}
+
+#[test]
+fn imports_belong_to_the_services_that_get_them() {
+    let mut sandbox = Sandbox::new();
+    services(&sandbox, "", &[("pay", "paths = [\"pay/**\"]"), ("web", "paths = [\"web/**\"]")]);
+    sandbox.commit("Deployed", &[("pay/a", "1"), ("web/a", "1")]);
+    push(&sandbox, &["-o", "deploy=prod", "main"]);
+    vendor(&mut sandbox, "vendor", 6);
+    sandbox.git(&["checkout", "-q", "vendor"]);
+    sandbox.commit("A file", &[("lib", "1")]);
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.commit("Pay", &[("pay/a", "2")]);
+    add_subtree(&mut sandbox, "web/vendor", "vendor");
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main"]);
+    for (service, commits, imported) in [("pay", 1, None), ("web", 1, Some(7))] {
+        let marker = pushed.markers.iter().find(|m| m["kind"] == "deployment" && m["service"] == service);
+        let marker = marker.expect("a deployment");
+        assert_eq!(
+            ["commits", "imported"].map(|name| number(marker, name)),
+            [Some(commits), imported],
+            "{service}"
+        );
+        assert_eq!(
+            list(marker, "authors").len(),
+            usize::from(service == "pay"),
+            "a merge has no author: {marker}"
+        );
+    }
+}

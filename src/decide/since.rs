@@ -202,6 +202,11 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
     if brought.commits.len() < brought.count {
         add(draft, name::RANGE_READ, int(brought.commits.len()));
     }
+    for (name, count) in [(name::RANGE_IMPORTED, brought.imported), (name::RANGE_UNDATED, brought.undated)] {
+        if count > 0 {
+            add(draft, name, int(count));
+        }
+    }
     let contents = RangeSummary::of(&brought.commits);
     let ai_share = contents.ai_share();
     for (name, list) in [

@@ -6,7 +6,11 @@ use super::{
     Commit, FactError, Facts, MAX_COMMITS, Repository, WalkLimit,
     ancestry::{CommitNumber, Time},
 };
-use crate::{glob::Globs, push::ObjectId, sys::time::Timestamp};
+use crate::{
+    glob::Globs,
+    push::ObjectId,
+    sys::time::{Timestamp, is_absurd},
+};
 
 /// Maximum number of ranges that one update caches. Services of a repository seldom all run
 /// different commits.
@@ -17,6 +21,34 @@ const MAX_BROUGHT: usize = 16;
 /// A visit takes 1 to 17 bytes with a commit-graph. Without one it takes about 45 bytes (SHA-1) or
 /// 60 bytes (SHA-256), so a walk takes at most 300 MB.
 pub const MAX_VISITED_SINCE: usize = 5_000_000;
+
+/// Maximum time that a commit of a range may be older than the commit deployed before, in seconds. A
+/// branch may be that old when it is merged; an older date is taken for a wrong clock.
+const MAX_BEFORE: Time = 365 * 86_400;
+
+/// Maximum time that a commit may be ahead of the push, in seconds. Time zones can be wrong.
+const MAX_AHEAD: Time = 86_400;
+
+/// The dates of commits that are believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockBounds {
+    first: Time,
+    last: Time,
+}
+
+impl ClockBounds {
+    /// Returns the bounds for commits after one with the time `old`, pushed at `pushed`. A wrong
+    /// `old` does not count.
+    fn after(old: Time, pushed: Timestamp) -> Self {
+        let last = pushed.as_second().saturating_add(MAX_AHEAD);
+        Self { first: old.min(pushed.as_second()).saturating_sub(MAX_BEFORE), last }
+    }
+
+    fn believes(self, time: Time) -> bool {
+        let is_absurd = Timestamp::from_second(time).map_or(true, is_absurd);
+        !is_absurd && (self.first..=self.last).contains(&time)
+    }
+}
 
 /// Relation of the newly deployed commit to the one deployed before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +72,15 @@ pub enum Relation {
 pub struct Brought {
     /// Relation of the new commit to the old one.
     pub relation: Relation,
-    /// Number of commits that the new commit has and the old one does not. For
-    /// [`Relation::Behind`], the number of commits that are rolled back: those that the old one has
-    /// and the new one does not.
+    /// Number of commits that the new commit has and the old one does not, without
+    /// [`imported`](Self::imported) ones. For [`Relation::Behind`], the number of commits that are
+    /// rolled back: those that the old one has and the new one does not.
     pub count: usize,
+    /// Number of commits with a history that is unrelated to that of the repository. They are in no
+    /// other field.
+    pub imported: usize,
+    /// Number of the commits whose date cannot be believed.
+    pub undated: usize,
     /// True if the walk ended at its limit, so that `count` is a lower bound.
     pub is_truncated: bool,
     /// True if the walk reached the edge of a shallow clone, so that commits may be missing.
@@ -53,10 +90,11 @@ pub struct Brought {
     pub is_filtered: bool,
     /// True if the given paths are the same at both ends, so that the range holds nothing for them.
     pub is_untouched: bool,
-    /// The oldest of the commits by committer time. DORA's lead time starts there.
+    /// The oldest of the commits by committer time, among those whose date is believed. DORA's lead time starts there.
     pub first: Option<(ObjectId, Timestamp)>,
     /// The newest [`MAX_COMMITS`] of the commits, newest first.
     pub commits: Vec<Rc<Commit>>,
+    clocks: ClockBounds,
 }
 
 impl Brought {
@@ -65,12 +103,15 @@ impl Brought {
         Self {
             relation,
             count: 0,
+            imported: 0,
+            undated: 0,
             is_truncated: false,
             is_shallow: false,
             is_filtered: false,
             is_untouched: false,
             first: None,
             commits: Vec::new(),
+            clocks: ClockBounds { first: Time::MIN, last: Time::MAX },
         }
     }
 }
@@ -94,7 +135,9 @@ impl Facts {
             Some(brought) => brought,
             None => {
                 let new = self.deployed()?;
-                let brought = Rc::new(self.repository()?.brought_between(old, new, MAX_COMMITS, patience)?);
+                let pushed = self.push().time();
+                let brought = self.repository()?.brought_between(old, new, MAX_COMMITS, pushed, patience)?;
+                let brought = Rc::new(brought);
                 let mut remembered = self.brought.borrow_mut();
                 if !brought.is_truncated && remembered.len() < MAX_BROUGHT {
                     remembered.push((old, brought.clone()));
@@ -124,7 +167,7 @@ impl Facts {
                     Some(id) if repository.is_in_commit_graph(id)? => id,
                     _ => self.deployed()?,
                 };
-                Ok(Rc::new(repository.brought_between(old, new, 0, patience)?))
+                Ok(Rc::new(repository.brought_between(old, new, 0, self.push().time(), patience)?))
             }
         }
     }
@@ -141,7 +184,8 @@ impl Facts {
 }
 
 impl Repository {
-    /// Returns the range between two commits, with the newest `most` of its commits.
+    /// Returns the range between two commits, with the newest `most` of its commits. The new one was
+    /// pushed at `pushed`.
     ///
     /// # Errors
     /// Returns an error if time is up, if the new commit is missing, or if a commit on the way is
@@ -151,12 +195,13 @@ impl Repository {
         old: ObjectId,
         new: ObjectId,
         most: usize,
+        pushed: Timestamp,
         patience: WalkLimit,
     ) -> Result<Brought, FactError> {
         if old == new {
             return Ok(Brought::nothing(Relation::Same));
         }
-        let Some(walked) = self.walk_between(Some(old), new, patience)? else {
+        let Some(mut walked) = self.walk_between(Some(old), new, patience)? else {
             return Ok(Brought::nothing(Relation::Lost));
         };
         let relation = match (walked.new_has_old, walked.old_has_new) {
@@ -165,24 +210,36 @@ impl Repository {
             _ if walked.is_truncated => Relation::Unknown,
             _ => Relation::Diverged,
         };
-        let found = if relation == Relation::Behind { &walked.only_old } else { &walked.only_new };
+        let is_back = relation == Relation::Behind;
+        let mut found = std::mem::take(if is_back { &mut walked.only_old } else { &mut walked.only_new });
+        let tip = walked.old.filter(|_| is_back).unwrap_or(walked.new);
+        let imported = walked.imported(tip, &found, patience)?;
+        found.retain(|(_, number)| !imported.contains(number));
+        let old_time = walked.old.map(|old| walked.ancestry.time(old)).transpose()?;
+        let clocks = ClockBounds::after(old_time.unwrap_or(Time::MAX), pushed);
+        // The commits that a rollback takes back may be of any age.
+        let is_dated = |time: Time| is_back || clocks.believes(time);
         let first = |(time, number): &(Time, CommitNumber)| {
             Ok((walked.id(*number)?, Timestamp::from_second(*time).unwrap_or(Timestamp::UNIX_EPOCH)))
         };
+        let dated = found.iter().rev().filter(|(time, _)| is_dated(*time));
         Ok(Brought {
             relation,
             count: found.len(),
+            imported: imported.len(),
+            undated: found.iter().filter(|(time, _)| !is_dated(*time)).count(),
             is_truncated: walked.is_truncated,
             is_shallow: walked.is_shallow,
             is_filtered: false,
             is_untouched: false,
             // If several have the same second, the one that the walk met last is the oldest.
-            first: found.iter().rev().min_by_key(|(time, _)| *time).map(first).transpose()?,
+            first: dated.min_by_key(|(time, _)| *time).map(first).transpose()?,
             commits: found
                 .iter()
                 .take(most)
                 .map(|(_, number)| self.commit(walked.id(*number)?))
                 .collect::<Result<_, _>>()?,
+            clocks,
         })
     }
 
@@ -208,7 +265,7 @@ impl Repository {
         left.commits.clear();
         let globs = Globs::new(paths);
         for commit in &brought.commits {
-            if let WalkLimit::Until(deadline) = patience
+            if let WalkLimit::Until(deadline) | WalkLimit::VisitsUntil(_, deadline) = patience
                 && deadline.is_over()
             {
                 return Err(FactError::out_of_time("checking which paths the commits touch ran out of time"));
@@ -227,9 +284,17 @@ impl Repository {
             left.commits.clear();
         }
         let time = |commit: &Commit| commit.committer.time.unwrap_or(Timestamp::UNIX_EPOCH);
+        let is_dated = |time: &Timestamp| {
+            brought.relation == Relation::Behind || brought.clocks.believes(time.as_second())
+        };
         left.count = left.commits.len();
-        left.first =
-            left.commits.iter().rev().map(|commit| (commit.id, time(commit))).min_by_key(|(_, time)| *time);
+        left.undated = left.commits.iter().filter(|commit| !is_dated(&time(commit))).count();
+        let dated = left.commits.iter().rev().map(|commit| (commit.id, time(commit)));
+        left.first = dated.filter(|(_, time)| is_dated(time)).min_by_key(|(_, time)| *time);
+        // Imported history comes with a merge.
+        if !left.commits.iter().any(|commit| commit.parents.len() > 1) {
+            left.imported = 0;
+        }
         left.is_filtered = true;
         Ok(left)
     }

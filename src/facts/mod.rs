@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod fork;
 mod history;
+mod imported;
 mod layout;
 mod lookup;
 mod message;

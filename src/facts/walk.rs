@@ -92,7 +92,12 @@ struct RangeWalk<'r> {
 
 /// Result of a walk.
 pub(super) struct WalkResult<'r> {
-    ancestry: Ancestry<'r>,
+    pub(super) ancestry: Ancestry<'r>,
+    /// Numbers of the new commit and of the old one.
+    pub new: CommitNumber,
+    pub old: Option<CommitNumber>,
+    /// The commits without parents that only one end reaches.
+    pub roots: Vec<CommitNumber>,
     /// The commits that only the new commit reaches, with their times, in the order of the walk:
     /// newest first.
     pub only_new: Vec<(Time, CommitNumber)>,
@@ -170,6 +175,7 @@ impl<'r> RangeWalk<'r> {
         patience: WalkLimit,
     ) -> Result<WalkResult<'r>, FactError> {
         let (mut only_new, mut only_old) = (Vec::new(), Vec::new());
+        let mut roots = Vec::new();
         let mut parents = Vec::new();
         let mut visits = 0;
         while let Some((time, _)) = self.queue.peek() {
@@ -199,6 +205,9 @@ impl<'r> RangeWalk<'r> {
                 self.met_edge |= self.ancestry.met_edge;
                 self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));
                 self.lowest = self.lowest.min(generation);
+                if parents.is_empty() && !self.ancestry.met_edge {
+                    roots.push(number);
+                }
                 if from == FROM_NEW { &mut only_new } else { &mut only_old }.push((time, number));
             }
             for parent in parents.drain(..) {
@@ -208,7 +217,11 @@ impl<'r> RangeWalk<'r> {
         // Commits that seemed to belong to one end may have turned out to be common.
         only_new.retain(|(_, number)| self.flags.get(*number) & FROM_OLD == 0);
         only_old.retain(|(_, number)| self.flags.get(*number) & FROM_NEW == 0);
+        roots.retain(|number| self.flags.get(*number) & FROM_BOTH != FROM_BOTH);
         Ok(WalkResult {
+            new,
+            old,
+            roots,
             only_new,
             only_old,
             new_has_old: old.is_some_and(|old| self.flags.get(old) & FROM_NEW != 0),
