@@ -258,6 +258,34 @@ fn rules_by_ref_and_scripts_count_like_the_option() {
 }
 
 #[test]
+fn guard_chooses_among_equal_deployments() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn guard(marker, update) {
+             if marker.kind == \"deployment\" && update.branch != \"main\" { refuse(\"only main is deployed\") }
+         }",
+    );
+    sandbox.commit("First", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main", "v1.0.0"]);
+    assert_eq!(
+        pushed.said(),
+        [
+            "change shop COMMIT by main",
+            "deployment shop 1.0.0 in prod by main",
+            "release shop 1.0.0 by v1.0.0"
+        ]
+    );
+    // If the guard refuses all of them, the journal says why.
+    sandbox.git(&["tag", "v1.1.0"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", "main:refs/heads/topic", "v1.1.0"]);
+    assert_eq!(pushed.said(), ["release shop 1.1.0 by v1.1.0"]);
+    let outcomes: Vec<_> = pushed.decisions.iter().map(|decision| text(&decision["why"])).collect();
+    assert!(outcomes.contains(&"only main is deployed"), "{outcomes:?}");
+}
+
+#[test]
 fn push_that_the_background_finishes_has_the_same_deployment() {
     let mut sandbox = Sandbox::new();
     let commit = sandbox.commit("First", &[]);

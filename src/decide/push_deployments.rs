@@ -6,12 +6,18 @@
 //! first deployment of a push with several updates is decided, and never for other pushes.
 
 use std::{
+    cell::OnceCell,
     collections::{HashMap, hash_map::Entry},
     rc::Rc,
     time::Duration,
 };
 
-use super::{Budget, Decider, EarlyEnd, Failure, drafts::Plan, drafts::Planned, is_deployment};
+use super::{
+    Budget, DecideRequest, Decider, EarlyEnd, Failure,
+    draft_marker::MarkerOutcome,
+    drafts::{Plan, Planned},
+    is_deployment,
+};
 use crate::{
     facts::{Facts, VersionTag},
     policy::{Decision, Policy, Trace, UpdateContext},
@@ -24,6 +30,10 @@ use crate::{
 /// Maximum number of updates of a push that may contain deployments. Reading more than that takes
 /// longer than a deployment is worth: such a push copies a repository.
 const MAX_UPDATES: usize = 10_000;
+
+/// Maximum number of deployments of one commit for which the guards are asked. If they refuse all of
+/// these, the best one is decided, and refused.
+const MAX_GUARDED: usize = 64;
 
 /// Maximum time for reading the updates of a push in the background.
 const READING: Duration = Duration::from_secs(15);
@@ -41,7 +51,9 @@ struct Rivals {
     commit: ObjectId,
     /// True if there is another commit than `commit`.
     are_several: bool,
-    best: Contender,
+    contenders: Vec<Contender>,
+    /// Index of the contender that is marked.
+    winner: OnceCell<usize>,
 }
 
 /// One of several deployments to an environment.
@@ -57,14 +69,11 @@ struct Contender {
 }
 
 impl Contender {
-    /// Returns true if this deployment is marked and not `other`. A version tag knows the version
-    /// best, and of several the one that counts for the commit elsewhere, too.
-    fn is_better_than(&self, other: &Self) -> bool {
-        fn rank(of: &Contender) -> impl Ord + '_ {
-            let tag = of.tag.as_ref().map(|tag| (tag.service().is_some(), tag.rank()));
-            (of.is_named, tag, of.is_of_release, of.is_default_branch)
-        }
-        rank(self) > rank(other)
+    /// Returns the rank among the deployments of one commit. A version tag knows the version best,
+    /// and of several the one that counts for the commit elsewhere, too.
+    fn rank(&self) -> impl Ord + '_ {
+        let tag = self.tag.as_ref().map(|tag| (tag.service().is_some(), tag.rank()));
+        (self.is_named, tag, self.is_of_release, self.is_default_branch)
     }
 }
 
@@ -80,14 +89,13 @@ impl PushDeployments {
     fn add(&mut self, planned: Planned, commit: ObjectId, contender: Contender) {
         match self.0.entry((planned.draft.service, planned.draft.environment)) {
             Entry::Vacant(place) => {
-                place.insert(Rivals { commit, are_several: false, best: contender });
+                let contenders = vec![contender];
+                place.insert(Rivals { commit, are_several: false, contenders, winner: OnceCell::new() });
             }
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 known.are_several |= known.commit != commit;
-                if contender.is_better_than(&known.best) {
-                    known.best = contender;
-                }
+                known.contenders.push(contender);
             }
         }
     }
@@ -140,14 +148,62 @@ impl Decider<'_> {
                  ref to deploy alone"
             ))));
         }
-        if (rivals.best.update, rivals.best.nth) == (facts.index(), nth) {
+        let Some(winner) = self.winner(rivals, budget)? else { return Ok(None) };
+        if (winner.update, winner.nth) == (facts.index(), nth) {
             return Ok(None);
         }
-        let by = updates.get(rivals.best.update).map(|update| update.ref_name().to_text());
+        let by = updates.get(winner.update).map(|update| update.ref_name().to_text());
         Ok(Some(Unmarked::Repeated(format!(
             "the deployment of {place} is marked once for the push, for {}",
             text::line(by.unwrap_or_default())
         ))))
+    }
+
+    /// Returns the deployment that is marked: the best one that no guard refuses, or else the best.
+    fn winner<'r>(&self, rivals: &'r Rivals, budget: Budget) -> Result<Option<&'r Contender>, EarlyEnd> {
+        if let Some(known) = rivals.winner.get() {
+            return Ok(rivals.contenders.get(*known));
+        }
+        let mut order: Vec<usize> = (0..rivals.contenders.len()).collect();
+        // The sort is stable, so the first ref of the push comes first among equals.
+        order.sort_by(|a, b| {
+            let rank = |index: &usize| rivals.contenders.get(*index).map(Contender::rank);
+            rank(b).cmp(&rank(a))
+        });
+        let mut winner = order.first().copied();
+        if order.len() > 1 && self.policy.as_ref().is_ok_and(Policy::may_refuse) {
+            for index in order.into_iter().take(MAX_GUARDED) {
+                if let Some(contender) = rivals.contenders.get(index)
+                    && !self.is_refused(contender, budget)?
+                {
+                    winner = Some(index);
+                    break;
+                }
+            }
+            self.allow(budget);
+        }
+        Ok(winner.and_then(|winner| rivals.contenders.get(*rivals.winner.get_or_init(|| winner))))
+    }
+
+    /// Returns true if a guard refuses the deployment. One whose policy fails is not refused: it is
+    /// decided when the policy is mended.
+    fn is_refused(&self, contender: &Contender, budget: Budget) -> Result<bool, EarlyEnd> {
+        let Ok(policy) = &self.policy else { return Ok(false) };
+        self.allow(budget);
+        let is_in_hook = matches!(budget, Budget::Push(_));
+        let made =
+            self.deployments_of(contender.update, policy, budget).and_then(|(asking, planned)| match planned
+                .into_iter()
+                .nth(contender.nth)
+            {
+                Some(planned) => self.make(planned, &asking, &mut Trace::off(), &mut Vec::new()).map(Some),
+                None => Ok(None),
+            });
+        match made {
+            Ok(Some(MarkerOutcome::Refused { .. })) => Ok(true),
+            Err(EarlyEnd::OutOfTime(failure)) if is_in_hook => Err(EarlyEnd::OutOfTime(failure)),
+            Ok(_) | Err(_) => Ok(false),
+        }
     }
 
     /// Asks the policy for the deployments of each update. An update that the policy fails on has
@@ -190,37 +246,48 @@ impl Decider<'_> {
         if self.is_rehearsal(index) {
             return Ok(());
         }
+        let (asking, planned) = self.deployments_of(index, policy, budget)?;
+        let facts = &asking.update_context.facts;
+        for (nth, planned) in planned.into_iter().enumerate() {
+            let Ok(Some(commit)) = facts.commit_id() else { return Ok(()) };
+            let contender = Contender {
+                update: index,
+                nth,
+                tag: facts.version_tag().cloned(),
+                is_named: planned.is_named,
+                is_of_release: planned.is_of_release,
+                is_default_branch: facts.is_default_branch().unwrap_or(false),
+            };
+            found.add(planned, commit, contender);
+        }
+        Ok(())
+    }
+
+    /// Asks the policy for the deployments of one update.
+    fn deployments_of<'p>(
+        &self,
+        index: usize,
+        policy: &'p Policy,
+        budget: Budget,
+    ) -> Result<(DecideRequest<'p>, Vec<Planned>), EarlyEnd> {
         let facts = Rc::new(Facts::new(self.push.clone(), index, self.repository.clone()));
         let services = Rc::new(Services::of(self.config, &facts));
-        let update_context = UpdateContext { facts: facts.clone(), services };
         let deadline = match budget {
             Budget::Push(deadline) => deadline,
             Budget::Update => Deadline::of_cpu(self.config.limits.time),
         };
-        let Decision::Marks(marks) = policy.decide(&update_context, deadline, &mut Trace::off())? else {
-            return Ok(());
-        };
-        let mut nth = 0;
-        for mark in marks {
-            let Plan::Drafts(drafts) =
-                self.plan(mark.partial, mark.level, &update_context, &mut Vec::new())?
-            else {
-                continue;
-            };
-            for planned in drafts.into_iter().filter(|planned| is_deployment(planned.draft.kind)) {
-                let Ok(Some(commit)) = facts.commit_id() else { return Ok(()) };
-                let contender = Contender {
-                    update: index,
-                    nth,
-                    tag: facts.version_tag().cloned(),
-                    is_named: planned.is_named,
-                    is_of_release: planned.is_of_release,
-                    is_default_branch: facts.is_default_branch().unwrap_or(false),
-                };
-                nth += 1;
-                found.add(planned, commit, contender);
+        let update_context = UpdateContext { facts, services };
+        let asking = DecideRequest { policy, update_context, budget, deadline };
+        let mut deployments = Vec::new();
+        if let Decision::Marks(marks) = policy.decide(&asking.update_context, deadline, &mut Trace::off())? {
+            for mark in marks {
+                let planned = self.plan(mark.partial, mark.level, &asking.update_context, &mut Vec::new())?;
+                if let Plan::Drafts(drafts) = planned {
+                    deployments
+                        .extend(drafts.into_iter().filter(|planned| is_deployment(planned.draft.kind)));
+                }
             }
         }
-        Ok(())
+        Ok((asking, deployments))
     }
 }

@@ -170,6 +170,11 @@ impl Policy {
         Ok(CheckedScript { findings, without_a_say: layer.needs_a_say().err(), imports: imported })
     }
 
+    /// Returns true if a layer defines `guard`, so that a marker may be refused.
+    pub fn may_refuse(&self) -> bool {
+        self.layers.iter().any(|layer| layer.defines(PolicyFunction::Guard))
+    }
+
     /// Returns true if a script of the policy reads this key of a map, such as a push option.
     /// Imported scripts are not searched.
     pub fn reads_key(&self, key: &str) -> bool {
