@@ -988,3 +988,29 @@ fn imports_belong_to_the_services_that_get_them() {
         );
     }
 }
+
+#[test]
+fn mirror_of_a_repository_with_environments_deploys_nothing() {
+    let mut sandbox = Sandbox::new();
+    services(&sandbox, "", &[("shop", "environments = { prod = \"v*\" }")]);
+    for nth in 0..12 {
+        commit_at(&mut sandbox, "Old", &format!("{} +0000", 1_300_000_000 + nth * 1000));
+        sandbox.git(&["tag", &format!("v1.0.{nth}")]);
+    }
+    sandbox.git(&["branch", "gone"]);
+    push(&sandbox, &["gone"]);
+    sandbox.git(&["branch", "-D", "gone"]);
+    let pushed = push(&sandbox, &["--mirror"]);
+    assert_eq!(pushed.markers.iter().filter(|marker| is_backfill(marker)).count(), 12);
+    assert_eq!(pushed.said().iter().filter(|said| said.starts_with("deployment")).count(), 0);
+    assert_eq!(
+        pushed.complaints(),
+        ["12 releases of old tags, each marked at the date of its tag", SEVERAL],
+        "{:?}",
+        pushed.ran.remote()
+    );
+    // A tag alone is deployed today, however old it is.
+    sandbox.git(&["tag", "v1.1.0", "v1.0.3"]);
+    let pushed = push(&sandbox, &["v1.1.0"]);
+    assert!(is_backfill(pushed.only("release")) && !is_backfill(pushed.only("deployment")));
+}
