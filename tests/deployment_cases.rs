@@ -923,7 +923,7 @@ fn imported_history_is_counted_and_not_listed() {
     );
     assert_eq!(first_commit(&marker), first);
     assert!(number(&marker, "lead_time").expect("a lead time") < 600);
-    // Two more, of which one has a branch of its own, together with a branch of ours.
+    // Two more together with a branch of ours. One of them has its own branch.
     vendor(&mut sandbox, "second", 3);
     vendor(&mut sandbox, "third", 4);
     sandbox.git(&["checkout", "-q", "-b", "third-b", "third~2"]);

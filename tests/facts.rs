@@ -533,12 +533,9 @@ fn broken_commit_graph_is_ignored_as_in_git() {
     let whole = fs::read(&graph).expect("a commit-graph");
     let mut flipped = whole.clone();
     flipped[..8].fill(0xff);
-    for (what, broken) in [
-        ("empty", &[][..]),
-        ("cut", &whole[..whole.len() / 2]),
-        ("no header", &flipped),
-        ("one byte", &[b'C']),
-    ] {
+    for (what, broken) in
+        [("empty", &[][..]), ("cut", &whole[..whole.len() / 2]), ("no header", &flipped), ("one byte", b"C")]
+    {
         fs::remove_file(&graph).expect("removed");
         fs::write(&graph, broken).expect("written");
         let facts = facts(&sandbox, "refs/heads/main", &first, &last);

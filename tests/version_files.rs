@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::Sandbox;
 
-/// A version file in a directory of its own, with other files beside it.
+/// A version file in its own directory, with other files beside it.
 struct VersionCase {
     file: &'static str,
     key: Option<&'static str>,
@@ -142,7 +142,7 @@ fn maven_projects() {
             "! line 1, column 30: the element `project` has no end",
         ),
         case("pom.xml", "<project>\n<version>1</vers>\n</project>", "! line 2, column "),
-        case("pom.xml", "", "! line 1, column 1: there is no element"),
+        case("pom.xml", "", "! line 1, column 1: it has no element"),
         case("pom.xml", pom("<version/>"), "! it is empty"),
         case("pom.xml", pom("<version>1 2</version>"), "! it has white space"),
         case(
@@ -287,7 +287,7 @@ fn python_projects() {
         case(
             "setup.cfg",
             "version = 1\n[metadata]\n",
-            "! line 1, column 1: there is no section before this line",
+            "! line 1, column 1: this line is before the first section",
         ),
         case("setup.py", "from setuptools import setup\nsetup(version='1.2.3')\n", "! it has white space"),
         case("pyproject.toml", "[project]\nversion = \"3.1\"\n[tool.poetry]\nversion = \"9\"\n", "3.1"),

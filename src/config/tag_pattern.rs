@@ -6,7 +6,7 @@ const PLACE: &str = "{version}";
 /// Maximum length of a pattern, in bytes. A ref name has at most 255 of them between two slashes.
 const MAX_PATTERN: usize = 256;
 
-/// What the version tags of a service look like.
+/// A pattern for the version tags of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagPattern {
     before: String,

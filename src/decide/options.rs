@@ -1,5 +1,5 @@
 //! Checks the push options that ask for a deployment. A misspelt or contradictory option would
-//! otherwise be ignored, and the pusher would believe in a deployment that nobody recorded.
+//! otherwise be ignored, and the pusher would believe in a deployment that was not recorded.
 
 use super::drafts::SERVICE;
 use crate::{

@@ -121,7 +121,7 @@ pub(super) fn ini(document: &str) -> Result<Node, DocumentError> {
         }
         let flaw = |why: &str| DocumentError::at(document, offset, why);
         let entries = section.as_ref().and_then(|section| sections.get_mut(section));
-        let entries = entries.ok_or_else(|| flaw("there is no section before this line"))?;
+        let entries = entries.ok_or_else(|| flaw("this line is before the first section"))?;
         let (name, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
         let name = name.trim().to_lowercase();
         entries.insert(name.clone(), value.trim().to_string());

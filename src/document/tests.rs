@@ -34,7 +34,7 @@ fn ini_is_read_as_configparser_reads_it() {
     );
     assert_eq!(
         at(DocumentFormat::Ini, "\n a=1", "a"),
-        "! line 2, column 1: there is no section before this line"
+        "! line 2, column 1: this line is before the first section"
     );
 }
 
@@ -48,8 +48,8 @@ fn xml_becomes_maps() {
     assert_eq!([said("p.l"), said("p.l.@n"), said("p.e"), said("p.mix")], ["a", "1", "&&e;", "xy"]);
     assert_eq!(said("p.@m"), "nothing");
     for (document, why) in [
-        ("", "line 1, column 1: there is no element"),
-        ("text", "line 1, column 5: there is no element"),
+        ("", "line 1, column 1: it has no element"),
+        ("text", "line 1, column 5: it has no element"),
         ("<a>\n<b>", "line 2, column 4: the element `b` has no end"),
         ("<a></b>", "line 1, column 4: "),
         ("<a/><b/>", "there is more than one root element"),

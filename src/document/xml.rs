@@ -69,7 +69,7 @@ pub(super) fn read(document: &str) -> Result<Node, DocumentError> {
     }
     let root = open.pop().map(|document| document.children).unwrap_or_default();
     match root.values().next() {
-        None => flaw("there is no element"),
+        None => flaw("it has no element"),
         Some(first) if root.len() > 1 || matches!(first, Node::Repeated(_)) => {
             flaw("there is more than one root element")
         }

@@ -17,7 +17,7 @@ pub(super) fn parent(layout: &Layout, object_dirs: &[PathBuf]) -> Option<String>
     let borrowed = object_dirs.iter().skip(1).map(|objects| plain(objects));
     let borrowed = borrowed.filter_map(|objects| objects.parent().map(Path::to_path_buf));
     let origin = layout.origin.as_ref().map(|url| PathBuf::from(url.to_path_lossy()));
-    // Somebody may have put a clone of a repository from elsewhere into Gitea's directory.
+    // Gitea's directory may also hold a clone of a repository from elsewhere.
     let is_beside = |path: &PathBuf| path.is_absolute() && root(path) == root(&layout.dir);
     let mut candidates = borrowed.chain(origin.filter(is_beside));
     let parent =

@@ -73,7 +73,7 @@ impl WalkResult<'_> {
                 return Err(FactError::out_of_time("searching for imported history ran out of time"));
             }
             self.ancestry.parents(*number, &mut parents)?;
-            // What lies beyond the edge of a shallow clone is unknown.
+            // History beyond the edge of a shallow clone is unknown.
             let mut is_own = self.ancestry.met_edge;
             for parent in &parents {
                 match indexes.get(parent) {

@@ -27,7 +27,7 @@ const MAX_LIST: u64 = 256 << 20;
 /// Takes a ref, or the error of one that cannot be read. Ends the list with `Break`.
 type TakeRef<'a> = dyn FnMut(Result<Reference, gix::Error>) -> Result<ControlFlow<()>, FactError> + 'a;
 
-/// Where git looks for a ref with a partial name, in this order (gitrevisions(7)).
+/// Prefixes that git tries for a partial name, in this order (gitrevisions(7)).
 const PLACES: [&str; 5] = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
 
 impl Repository {

@@ -43,7 +43,7 @@ const PRE_RELEASES: [&str; 25] = [
 /// Words that begin the suffix of a correction to a final version.
 const CORRECTIONS: [&str; 10] = ["fix", "hotfix", "p", "patch", "pl", "post", "r", "rev", "sp", "update"];
 
-/// Words that make no difference.
+/// Words that do not change the order.
 const FINALS: [&str; 5] = ["final", "ga", "lts", "release", "stable"];
 
 /// The text of a version, without a leading `v`, and its place in the order.

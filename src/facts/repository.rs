@@ -287,7 +287,7 @@ impl Repository {
                 .map_err(|err| self.noted(FactError::from_io("failed to open the commit-graph", &err)))?;
             Graph::at(&info, self.layout.hash, Some(MAX_OBJECT)).map_err(|err| {
                 if err.is_not_found() {
-                    return FactError::new("there is no commit-graph");
+                    return FactError::new("the commit-graph does not exist");
                 }
                 self.failed("failed to open the commit-graph", &err)
             })

@@ -28,7 +28,7 @@ const TAG: u64 = 50;
 #[derive(Debug, Default)]
 pub(super) struct TagList {
     by_commit: HashMap<gix::ObjectId, Vec<KnownTag>>,
-    /// Why tags are missing.
+    /// The reason if tags are missing.
     missing: Option<FactError>,
 }
 
@@ -61,7 +61,7 @@ impl TagList {
     /// Returns `Ok(None)` if the list has all tags, so that what was looked for does not exist.
     ///
     /// # Errors
-    /// Says why tags are missing.
+    /// Returns an error if tags are missing.
     pub fn nothing_found<T>(&self) -> Result<Option<T>, FactError> {
         self.missing.clone().map_or(Ok(None), Err)
     }

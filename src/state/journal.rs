@@ -183,7 +183,7 @@ pub struct Marked<'a> {
     /// `deployment.environment.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Cow<'a, str>>,
-    /// What else a reader must know: the deployment failed, or the push took commits out.
+    /// A remark for readers: the deployment failed, or the push took commits out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<Cow<'a, str>>,
     /// ID of the trace of its commit.

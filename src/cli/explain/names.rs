@@ -29,7 +29,7 @@ pub(super) struct RepositoryNames {
     foreign: HashSet<Vec<u8>>,
 }
 
-/// What the record of a push says about the repository.
+/// The repository in the record of a push.
 #[derive(Debug, Deserialize)]
 struct PushHeader {
     repository: String,

@@ -29,7 +29,7 @@ pub(super) fn version<'n>(
     if node.get("workspace") != Some(&Node::Bool(true)) {
         return string_of(node, key).map(Some);
     }
-    // A package can be the root of its own workspace.
+    // A package and its workspace may share a file.
     if let Some(node) = document.at(INHERITED) {
         return string_of(node, INHERITED).map(Some);
     }
