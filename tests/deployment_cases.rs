@@ -177,11 +177,11 @@ fn all_branches_at_one_commit_are_one_deployment() {
 fn deletions_beside_a_deployment_do_not_count() {
     let sandbox = Sandbox::new();
     sandbox.commit("First", &[]);
-    push(&sandbox, &["main", "main:refs/heads/old", "main:refs/heads/older"]);
+    push(&sandbox, &["main", "main:refs/heads/old", "main:refs/heads/oldest"]);
     sandbox.commit("Second", &[]);
     let pushed = push(&sandbox, &["-o", "deploy=prod", "main", ":old"]);
     assert_eq!(pushed.said(), ["change shop COMMIT by main", "deployment shop COMMIT in prod by main"]);
-    let pushed = push(&sandbox, &["-o", "deploy=prod", ":refs/heads/older", "main:refs/heads/next"]);
+    let pushed = push(&sandbox, &["-o", "deploy=prod", ":refs/heads/oldest", "main:refs/heads/next"]);
     assert_eq!(pushed.said(), ["deployment shop COMMIT in prod by next"]);
 }
 
