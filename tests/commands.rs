@@ -1,6 +1,10 @@
 //! `status`, `log`, `check` and `deliver`: output, error messages and exit status.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
 
 use serde_json::Value;
 
@@ -15,12 +19,12 @@ fn log_shows_each_decision_and_filters() {
     let lines = |args: &[&str]| -> Vec<String> {
         let ran = sandbox.binary(&[&["log"], args].concat());
         let text = &ran.succeeded().stdout;
-        // Each line starts with a time of 19 characters and a space.
-        text.lines().map(|line| line[20..].to_string()).collect()
+        // Each line starts with a time, its offset and a space.
+        text.lines().map(|line| line["2026-11-22T10:00:00+00:00 ".len()..].to_string()).collect()
     };
-    let change = format!("marked    acme/shop refs/heads/main | change shop {commit} (built-in.rhai:45)");
-    let release = "marked    acme/shop refs/tags/checkout/v1.0.0 | release checkout 1.0.0 (built-in.rhai:45)";
-    let skip = "skipped   acme/shop refs/heads/topic: not the default branch (built-in.rhai:56)";
+    let change = format!("marked    acme/shop main by ann: change shop {}", &commit[..12]);
+    let release = "marked    acme/shop checkout/v1.0.0 by ann: release checkout 1.0.0";
+    let skip = "skipped   acme/shop topic by ann: not the default branch";
     assert_eq!(lines(&[]), [&*change, release, skip]);
     assert_eq!(lines(&["--kind", "release"]), [release]);
     assert_eq!(lines(&["--service", "shop"]), [&*change]);
@@ -30,6 +34,22 @@ fn log_shows_each_decision_and_filters() {
     assert_eq!(lines(&["--since", "1h"]).len(), 3);
     assert_eq!(lines(&["--until", "1h"]), [""; 0]);
     assert_eq!(lines(&["--since", "2020-01-01", "--until", "2020-01-02T00:00:00Z"]), [""; 0]);
+    assert_eq!(lines(&["--outcome", "skipped"]), [skip]);
+    assert_eq!(lines(&["--pusher", "Ann", "--last", "2"]), [release, skip]);
+    assert_eq!(lines(&["--pusher", "bo"]), [""; 0]);
+    assert_eq!(lines(&["--environment", "prod"]), [""; 0]);
+    assert_eq!(lines(&["--since", "yesterday", "--until", "now", "--utc"]).len(), 3);
+    let places = lines(&["-v", "--outcome", "marked"]);
+    assert_eq!(places[0], format!("{change} (built-in.rhai:45)"));
+    // A name that the journal does not have is most likely a slip.
+    for (args, hint) in [
+        (["--repo", "acme/shp"], "nothing about the repository `acme/shp`; did you mean `acme/shop`?"),
+        (["--service", "chekout"], "nothing about the service `chekout`; did you mean `checkout`?"),
+    ] {
+        let ran = sandbox.binary(&[&["log"][..], &args].concat());
+        assert_eq!(ran.succeeded().stdout, "");
+        assert!(ran.stderr.contains(hint), "{}", ran.stderr);
+    }
     let json = sandbox.binary(&["log", "--json", "--kind", "change"]);
     let entry: Value = serde_json::from_str(&json.succeeded().stdout).expect("one line of JSON");
     assert_eq!(entry["markers"][0]["version"], commit);
@@ -38,13 +58,54 @@ fn log_shows_each_decision_and_filters() {
         (["log", "--kind", "relase"], "expected change, release, deployment or rollback"),
         (
             ["log", "--since", "soon"],
-            "expected a time such as 2026-11-22T10:00:00Z, a date, or an age such as 2h",
+            "expected a time such as 2026-11-22T10:00:00Z, 2026-11-22, 10:24, yesterday, 2h or \"3 days ago\"",
         ),
     ] {
         let ran = sandbox.binary(&args);
         assert_eq!(ran.code, Some(2));
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
     }
+}
+
+/// The journal shows times that can be pasted into an option, with the same meaning in each zone.
+#[test]
+fn times_of_the_log_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    for (zone, offset) in [("UTC0", "+00:00"), ("<+0545>-5:45", "+05:45"), ("NST3:30", "-03:30")] {
+        let log = |args: &[&str]| {
+            let mut command = sandbox.command(BINARY, &sandbox.path(""));
+            command.env("TZ", zone).arg("log").args(args).arg("--config").arg(sandbox.path("config.toml"));
+            sandbox.run(&mut command, b"").succeeded().stdout.clone()
+        };
+        let shown = log(&[]);
+        let time = shown.split(' ').next().expect("a time");
+        assert!(time.ends_with(offset), "{zone}: {shown}");
+        assert_eq!(log(&["--since", time]), shown, "{zone}");
+        assert_eq!(log(&["--until", time]), "", "{zone}");
+        // Without an offset it is a time of the same zone.
+        assert_eq!(log(&["--since", &time[..19]]), shown, "{zone}");
+        assert_eq!(log(&["--until", &time[..19]]), "", "{zone}");
+        assert!(log(&["--utc"]).split(' ').next().expect("a time").ends_with("+00:00"));
+    }
+}
+
+#[test]
+fn log_follows_the_journal() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let mut command = sandbox.command(BINARY, &sandbox.path(""));
+    command.args(["log", "--follow", "--last", "1", "--config"]).arg(sandbox.path("config.toml"));
+    let mut following = command.stdout(Stdio::piped()).spawn().expect("started");
+    let mut lines = BufReader::new(following.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert!(next().contains(" marked    acme/shop main by ann: change shop "));
+    sandbox.push(&["main:refs/heads/topic"]).succeeded();
+    assert!(next().contains(" skipped   acme/shop topic by ann: not the default branch"));
+    following.kill().expect("killed");
+    following.wait().expect("ended");
 }
 
 #[test]

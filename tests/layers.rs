@@ -65,7 +65,7 @@ fn journal_and_marker_name_the_deciding_scripts() {
     assert_eq!(marker["time"], push["captured"]);
 
     let line = format!("push      acme/shop by ann (ssh): 1 update, decided by {}\n", stamps.join(", "));
-    assert_eq!(&sandbox.binary(&["log", "-v"]).succeeded().stdout[20..20 + line.len()], line);
+    assert_eq!(&sandbox.binary(&["log", "-v"]).succeeded().stdout[26..26 + line.len()], line);
     assert_eq!(sandbox.binary(&["log"]).succeeded().stdout.lines().count(), 1);
     let of = |repository| sandbox.binary(&["log", "--json", "--repo", repository]).succeeded().stdout.clone();
     assert_eq!(

@@ -262,9 +262,7 @@ fn attributes_on_the_wire_cannot_name_another_service() {
     );
     sandbox.commit("Begin", &[]);
     sandbox.push(&["main"]).succeeded();
-    sandbox.binary(&["deliver"]).succeeded();
-    sandbox.wait_for_deliverers_to_end();
-    let requests = recorder.requests();
+    let requests = recorder.wait_for(1);
     let body: Value = serde_json::from_slice(&requests[0].body).expect("JSON");
     assert!(!body.to_string().contains("other"), "{body}");
 }

@@ -19,6 +19,7 @@ mod place;
 mod progress;
 mod queue;
 mod reply;
+mod repository_names;
 mod resource;
 mod status;
 mod survive;
@@ -29,6 +30,7 @@ mod through_api;
 mod trial;
 mod uninstall;
 mod watch;
+mod when;
 
 use std::{
     ffi::OsString,

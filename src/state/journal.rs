@@ -1,17 +1,12 @@
 //! The append-only record of every decision and every delivery: one JSON object per line, one file
 //! per month.
 
-use std::{
-    borrow::Cow,
-    io::{BufReader, IoSlice},
-    path::PathBuf,
-};
+use std::{borrow::Cow, io::IoSlice, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use super::push_record::PushRecord;
 use super::{
-    contents,
     files::{self, StateError},
     gap, listing,
 };
@@ -22,16 +17,10 @@ use crate::{
     sys::time::{self, Timestamp},
 };
 
-/// Size of the buffer for reading, in bytes.
-const READ: usize = 64 << 10;
-
-/// Maximum number of bytes kept of a line. This program writes no longer ones.
-const MAX_LINE: usize = 1 << 20;
-
 /// The directory of the journal.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 /// The size of the journal.
@@ -374,54 +363,5 @@ impl Journal {
             Ok::<_, StateError>(())
         })?;
         Ok(size)
-    }
-
-    /// Calls `with` for every entry, oldest first. Returns the number of lines that it skipped
-    /// because they cannot be parsed, for example lines that a crash cut off.
-    ///
-    /// # Errors
-    /// If a file of the journal cannot be read, or `with` fails.
-    pub fn read(
-        &self,
-        mut with: impl FnMut(JournalEntry<'static>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<usize> {
-        let mut broken = 0;
-        self.each_line("", |_, line| match JournalEntry::read(line) {
-            Some(entry) => with(entry),
-            None => {
-                broken += 1;
-                Ok(())
-            }
-        })?;
-        Ok(broken)
-    }
-
-    /// Calls `with` for every line and the name of its file, oldest first, from the beginning of
-    /// the file named `from`. The lines are not parsed, so a caller can skip most of a long journal
-    /// quickly.
-    ///
-    /// # Errors
-    /// If a file of the journal cannot be read, or `with` fails.
-    pub fn each_line(
-        &self,
-        from: &str,
-        mut with: impl FnMut(&str, &[u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let names = listing::list(&self.dir)?;
-        for name in names.iter().filter(|name| name.ends_with(".jsonl") && name.as_str() >= from) {
-            let path = self.dir.join(name);
-            let mut reader = BufReader::with_capacity(READ, files::open(&path)?);
-            let mut line = Vec::new();
-            while contents::read_line(&mut reader, &mut line, MAX_LINE)
-                .map_err(|err| StateError::new("read", &path, err))?
-            {
-                // Two processes that append at once may both have ended a torn line.
-                if line.trim_ascii().is_empty() {
-                    continue;
-                }
-                with(name, &line)?;
-            }
-        }
-        Ok(())
     }
 }

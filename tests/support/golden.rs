@@ -65,7 +65,7 @@ fn next(rest: &str) -> (String, usize) {
     }
     // A time: 2026-11-22 10:00:00, or with a T and a fraction.
     if width == 10 && word.matches('-').count() == 2 {
-        let time = rest[width..].find(|c: char| !(c.is_ascii_digit() || "T:.Z ".contains(c)));
+        let time = rest[width..].find(|c: char| !(c.is_ascii_digit() || "T:.Z+ ".contains(c)));
         let whole = &rest[..time.map_or(rest.len(), |time| width + time)];
         return ("TIME".into(), whole.trim_end().len());
     }

@@ -200,7 +200,7 @@ impl Demo<'_> {
         let mut is_empty = true;
         self.sandbox.state().journal().read(|entry| {
             is_empty = false;
-            self.terminal.message(format_args!("   {}", log::line(&entry)));
+            self.terminal.message(format_args!("   {}", log::plain_line(&entry, self.terminal)));
             Ok(())
         })?;
         if is_empty {

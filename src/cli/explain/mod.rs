@@ -3,32 +3,26 @@
 
 mod history;
 mod json;
-mod names;
 mod nothing;
 mod query;
 mod replay;
 mod report;
 mod scripts;
 
-use std::path::Path;
-
 use clap::Args;
 
 use self::{
     history::Story,
-    names::RepositoryNames,
     query::Wanted,
     replay::{Replay, ReplayError},
     report::ExplainReport,
 };
-use super::{Common, Completion, terminal::Terminal};
-use crate::{
-    facts,
-    push::{self, GitDir},
-    state::State,
-    sys::time::Timestamp,
-    text,
+use super::{
+    Common, Completion,
+    repository_names::{MeantRepository, RepositoryNames},
+    terminal::Terminal,
 };
+use crate::{facts, push, state::State, sys::time::Timestamp, text};
 
 /// Default number of updates to explain.
 const LAST: usize = 5;
@@ -58,18 +52,12 @@ pub(super) struct ExplainArgs {
     json: bool,
 }
 
-/// The repository to explain, and its directory if the user gave a path.
-struct Meant {
-    name: String,
-    git_dir: Option<GitDir>,
-}
-
 pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = State::at(&config.state_dir);
-    let meant = Meant::of(args)?;
+    let meant = MeantRepository::of(&args.repository, args.named.as_ref())?;
     let open = meant.git_dir.as_ref().and_then(|dir| facts::Repository::open(dir).ok());
-    let repository = RepositoryNames::find(&state.journal(), &meant.name, meant.git_dir.as_ref())?;
+    let repository = RepositoryNames::find(&state.journal(), &meant)?;
     let mut wanted = Wanted { repository, rev: args.rev.clone(), objects: Vec::new() };
     let commit = match (&open, wanted.digits()) {
         (Some(repository), Some(digits)) => repository.commit_of(&digits)?,
@@ -149,22 +137,4 @@ fn first_with(
                 repository.brought(not_null(decision.old_id), new, commit).unwrap_or(false)
             })
     })
-}
-
-impl Meant {
-    /// Takes the argument as a path if it is an existing directory, and as a name otherwise.
-    fn of(args: &ExplainArgs) -> anyhow::Result<Self> {
-        let path = Path::new(&args.repository);
-        if path.is_dir() {
-            let git_dir = facts::Repository::locate(path)?;
-            let named = args.named.clone().unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
-            return Ok(Self { name: named.full_name(), git_dir: Some(git_dir) });
-        }
-        let name = args.repository.trim_end_matches('/');
-        let name = name.strip_suffix(".git").unwrap_or(name);
-        Ok(Self {
-            name: args.named.as_ref().map_or_else(|| name.to_string(), push::RepositoryIdentity::full_name),
-            git_dir: None,
-        })
-    }
 }

@@ -1,13 +1,15 @@
 //! The report of `explain` when no update matched: what was searched, and possible causes.
 
 use super::{
-    Meant,
-    names::RepositoryNames,
     query::{SearchResult, Wanted},
     report::{heading, when},
 };
 use crate::{
-    cli::{Completion, terminal::Terminal},
+    cli::{
+        Completion,
+        repository_names::{MeantRepository, RepositoryNames},
+        terminal::Terminal,
+    },
     state::{
         State,
         contents::{self, Glance},
@@ -22,7 +24,7 @@ const HOOK: &str = "hooks/post-receive.d/gitea-lightstep";
 /// Reports that nothing was found.
 pub(super) fn tell(
     state: &State,
-    meant: &Meant,
+    meant: &MeantRepository,
     wanted: &Wanted,
     found: &SearchResult,
     json: bool,
@@ -71,7 +73,7 @@ fn extent(found: &SearchResult, repository: &str) -> String {
     extent
 }
 
-fn causes(meant: &Meant, wanted: &Wanted, found: &SearchResult, waiting: &[String]) -> Vec<String> {
+fn causes(meant: &MeantRepository, wanted: &Wanted, found: &SearchResult, waiting: &[String]) -> Vec<String> {
     let mut causes = Vec::new();
     if !waiting.is_empty() {
         causes.push(format!(

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use bstr::Finder;
 
-use super::names::{ForeignPushes, HEAD, RepositoryNames};
 use crate::{
+    cli::repository_names::{ForeignPushes, HEAD, RepositoryNames},
     push::{ObjectId, PushId},
     state::{
         Journal,

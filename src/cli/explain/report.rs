@@ -6,7 +6,7 @@ use super::{
     scripts::LoadedScripts,
 };
 use crate::{
-    cli::{place::below, terminal::Terminal},
+    cli::{place::below, terminal::Terminal, when::local},
     config::{Config, INBOX, UNASSIGNED},
     policy::PolicyFunction,
     push::ObjectId,
@@ -286,5 +286,5 @@ fn span(first: Timestamp, last: Timestamp) -> String {
 }
 
 pub(super) fn when(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    local(time)
 }

@@ -10,7 +10,7 @@ use super::{
     summary::{self, EntrySummary, QueueEntryJson},
 };
 use crate::{
-    cli::{Common, Completion, age::ago, terminal::Terminal},
+    cli::{Common, Completion, age::ago, terminal::Terminal, when::local},
     state::{
         State, contents,
         queue::{IdPrefix, QueueEntry, QueuePlace},
@@ -79,14 +79,14 @@ fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Resu
     say("id", &entry.id().to_string())?;
     say("where", &summary::place(entry))?;
     say("file", &text::line_of(path.as_os_str().as_encoded_bytes(), MAX_VALUE))?;
-    let when = |time: Timestamp| format!("{} ({})", time.strftime("%Y-%m-%d %H:%M:%S"), ago(time, now));
+    let when = |time: Timestamp| format!("{} ({})", local(time), ago(time, now));
     for (what, push) in [("push", entry.push()), ("last push", entry.last_push())] {
         let Some(push) = push else { continue };
         say(what, &push.to_string())?;
         push.time().map_or(Ok(()), |time| say("captured", &when(time)))?;
     }
     if let Some(alone) = entry.alone() {
-        let next = Timestamp::from_second(alone.until).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let next = Timestamp::from_second(alone.until).map(local);
         let next = next.unwrap_or_else(|_| "an unknown time".into());
         let tries = text::count(alone.tries as usize, "time");
         say(
@@ -109,7 +109,7 @@ fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Resu
         (entry.place, entry.push().and_then(|push| state.postponed().read(push)))
     {
         say("attempts", &postponed.attempts.to_string())?;
-        say("next", &postponed.next.strftime("%Y-%m-%d %H:%M:%S").to_string())?;
+        say("next", &local(postponed.next))?;
     }
     if entry.place == QueuePlace::Dead {
         match state.dead_letters().why(&entry.name) {

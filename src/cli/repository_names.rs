@@ -6,12 +6,14 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    path::Path,
 };
 
 use bstr::Finder;
 use serde::Deserialize;
 
 use crate::{
+    facts::Repository,
     push::{GitDir, PushId, RepositoryIdentity},
     state::Journal,
 };
@@ -19,7 +21,35 @@ use crate::{
 /// Number of bytes at the start of a line that contain its record type, which follows the time.
 pub(super) const HEAD: usize = 80;
 
-/// The repository that the user named.
+/// A repository as the user named it.
+pub(super) struct MeantRepository {
+    pub name: String,
+    /// Its directory, if the user gave a path.
+    pub git_dir: Option<GitDir>,
+}
+
+impl MeantRepository {
+    /// Takes a text as a path if it is an existing directory, and as a name otherwise. `named`
+    /// replaces the name.
+    ///
+    /// # Errors
+    /// If the directory is not a repository.
+    pub fn of(text: &str, named: Option<&RepositoryIdentity>) -> anyhow::Result<Self> {
+        let path = Path::new(text);
+        let git_dir = if path.is_dir() { Some(Repository::locate(path)?) } else { None };
+        let name = match (named, &git_dir) {
+            (Some(named), _) => named.full_name(),
+            (None, Some(dir)) => RepositoryIdentity::of_dir(dir).full_name(),
+            (None, None) => {
+                let name = text.trim_end_matches('/');
+                name.strip_suffix(".git").unwrap_or(name).to_string()
+            }
+        };
+        Ok(Self { name, git_dir })
+    }
+}
+
+/// All names of a repository.
 #[derive(Debug, Default)]
 pub(super) struct RepositoryNames {
     /// Its names in the journal, the newest last, each once if case is ignored. If the journal has
@@ -51,11 +81,20 @@ impl PushHeader {
 }
 
 impl RepositoryNames {
+    /// Looks for the repository that the user named.
+    ///
+    /// # Errors
+    /// If the text is a directory that is not a repository, or if the journal cannot be read.
+    pub fn meant(journal: &Journal, text: &str) -> anyhow::Result<Self> {
+        Self::find(journal, &MeantRepository::of(text, None)?)
+    }
+
     /// Looks for the repository in this directory, or with this name now or formerly.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn find(journal: &Journal, name: &str, git_dir: Option<&GitDir>) -> anyhow::Result<Self> {
+    pub fn find(journal: &Journal, meant: &MeantRepository) -> anyhow::Result<Self> {
+        let (name, git_dir) = (meant.name.as_str(), meant.git_dir.as_ref());
         // Thousands of records say the same, so each description is parsed once.
         let mut last_seen: HashMap<Vec<u8>, usize> = HashMap::new();
         let finder = DescriptionFinder::new();
