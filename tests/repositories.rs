@@ -21,15 +21,10 @@ fn names_as_typed_are_one_repository_with_one_history() {
     );
     sandbox.rename("git/acme/casey.git");
     sandbox.set("GITEA_REPO_ID", "7");
-    for (nth, (owner, name)) in [
-        ("acme", "Casey"),
-        ("Acme", "casey"),
-        ("acme", "old-name"),
-        ("ACME", "CASEY.wiki"),
-        ("old-owner", "casey"),
-    ]
-    .into_iter()
-    .enumerate()
+    for (nth, (owner, name)) in
+        [("acme", "Casey"), ("Acme", "casey"), ("acme", "old-name"), ("ACME", "CASEY.wiki")]
+            .into_iter()
+            .enumerate()
     {
         sandbox.set("GITEA_REPO_USER_NAME", owner);
         sandbox.set("GITEA_REPO_NAME", name);
@@ -44,6 +39,17 @@ fn names_as_typed_are_one_repository_with_one_history() {
         let range = &deployment["attributes"]["gitea_lightstep.range.commits"];
         assert_eq!(range.as_i64(), (nth > 0).then_some(1), "{owner}/{name}: {deployment}");
     }
+}
+
+#[test]
+fn owner_in_another_directory_keeps_the_name_that_gitea_says() {
+    let mut sandbox = Sandbox::new();
+    sandbox.rename("git/big-disk/shop.git");
+    std::os::unix::fs::symlink("big-disk", sandbox.path("git/acme-link")).expect("a link");
+    sandbox.set("GITEA_REPO_NAME", "Shop");
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    assert_eq!(sandbox.decisions().pop().expect("a decision")["repository"], "acme/shop");
 }
 
 #[test]

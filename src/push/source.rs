@@ -80,11 +80,15 @@ impl RepositoryIdentity {
         Self { owner, name, id: None, is_wiki }
     }
 
-    /// Returns true if owner or name are the same but for their case. Both owners must be known.
-    fn has_a_name_of(&self, other: &Self) -> bool {
-        let (Some(owner), Some(other_owner)) = (&self.owner, &other.owner) else { return false };
-        owner.to_lowercase() == other_owner.to_lowercase()
-            || self.name.to_lowercase() == other.name.to_lowercase()
+    fn in_lower_case(self) -> Self {
+        let owner = self.owner.map(|owner| owner.to_lowercase());
+        Self { owner, name: self.name.to_lowercase(), ..self }
+    }
+
+    /// Returns true if both owners are known, and the same but for their case.
+    fn has_owner_of(&self, other: &Self) -> bool {
+        let lower = |owner: &Option<String>| owner.as_deref().map(str::to_lowercase);
+        self.owner.is_some() && lower(&self.owner) == lower(&other.owner)
     }
 
     /// Returns `owner/name`, or only the name if the owner is unknown.
@@ -210,11 +214,17 @@ fn repository(env: &Environment<'_>, git_dir: &GitDir) -> RepositoryIdentity {
         Some(said) => said == "true",
         None => named.is_wiki,
     };
-    // Over SSH, Gitea passes on the names as the client typed them: in any case, or from before a
-    // rename. Its directory is always `OWNER/NAME.git` with the present names in lower case.
+    // Over SSH, Gitea passes on the name as the client typed it: in any case, or from before a rename.
+    // Its directory is `OWNER/NAME.git` with the present names in lower case, unless an administrator
+    // has put the owner's repositories elsewhere.
     let of_dir = RepositoryIdentity::of_dir(git_dir);
-    let names = if of_dir.has_a_name_of(&named) { of_dir } else { named };
-    RepositoryIdentity { id: env.id("GITEA_REPO_ID"), is_wiki, ..names }
+    let id = env.id("GITEA_REPO_ID");
+    let names = match id {
+        _ if of_dir.has_owner_of(&named) => of_dir,
+        Some(_) => named.in_lower_case(),
+        None => named,
+    };
+    RepositoryIdentity { id, is_wiki, ..names }
 }
 
 fn transport(env: &Environment<'_>) -> Transport {
