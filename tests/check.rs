@@ -133,3 +133,74 @@ fn definitions_for_editors_can_be_printed() {
     let written = fs::read_to_string(manifest_dir().join("docs/policy.d.rhai")).expect("the definitions");
     assert_eq!(ran.succeeded().stdout, written);
 }
+
+#[test]
+fn addresses_and_headers_that_are_most_likely_wrong_are_warned_of() {
+    let sandbox = Sandbox::new();
+    for (settings, warning) in [
+        (
+            "endpoint = \"http://127.0.0.1:4318/v1/logs\"",
+            Some(
+                "`endpoint` ends in `/v1/logs`, but the paths of OTLP are added to it; write `http://127.0.0.1:4318`",
+            ),
+        ),
+        ("endpoint = \"https://x.example.com/otlp/v1/traces/\"", Some("write `https://x.example.com/otlp`")),
+        ("endpoint = \"http://127.0.0.1:4317\"", Some("port 4317 is that of OTLP over gRPC")),
+        ("endpoint = \"http://[::1]:4317/otlp\"", Some("port 4317 is that of OTLP over gRPC")),
+        (
+            "endpoint = \"http://127.0.0.1:4318\"\nheaders = { x-scope = \"Basic%20MTIz\" }",
+            Some("the value of the header `x-scope` is percent-encoded"),
+        ),
+        (
+            "endpoint = \"http://127.0.0.1:4318\"\nheaders = { authorization = { file = \"token\" } }",
+            Some("the value of the header `authorization` is percent-encoded"),
+        ),
+        ("endpoint = \"http://127.0.0.1:4318\"\nheaders = { x-part = \"50%20\" }", None),
+        ("endpoint = \"http://127.0.0.1:4318/v1\"", None),
+        ("endpoint = \"http://[::1]\"", None),
+        ("endpoint = \"http://127.0.0.1:43170\"", None),
+    ] {
+        sandbox.write_secret("token", "Basic%20MTIzOmFiYw==");
+        sandbox.configure(&format!("[[destination]]\nname = \"a\"\nkind = \"otlp\"\n{settings}\n"));
+        let ran = check(&sandbox, &[]);
+        ran.succeeded();
+        match warning {
+            Some(warning) => {
+                assert!(ran.stderr.contains(warning), "{settings}: {}", ran.stderr);
+                assert_eq!(ran.stdout, "1 file checked, 1 warning\n");
+            }
+            None => {
+                assert_eq!((&*ran.stderr, &*ran.stdout), ("", "1 file checked, all is well\n"), "{settings}")
+            }
+        }
+        assert!(!ran.stderr.contains("MTIz"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn words_of_other_languages_are_explained() {
+    let sandbox = Sandbox::new();
+    for (script, why) in [
+        ("fn decide(update) { update.branch == 'main' }", "write text in double quotes: \"main\""),
+        (
+            "function decide(update) { true }",
+            "`function` has no meaning in Rhai; write `fn` to define a function",
+        ),
+        ("def decide(update) { true }", "`def` has no meaning in Rhai; write `fn` to define a function"),
+        ("fn decide(update) { update.tag != null }", "write `()` for a value that does not exist"),
+        ("fn decide(update) { update.tag != None }", "write `()` for a value that does not exist"),
+        ("fn decide(update) { update.tag != nil }", "write `()` for a value that does not exist"),
+        (
+            "fn decide(update) { True }",
+            "`True` has no meaning in Rhai; write `true` and `false` in lower case",
+        ),
+        ("fn decide(update) { var x = 1; true }", "`var` has no meaning in Rhai; write `let`"),
+        ("fn decide(update) { not update.is_deleted }", "write `!`"),
+    ] {
+        sandbox.write("site.rhai", script);
+        let ran = check(&sandbox, &["site.rhai"]);
+        assert_eq!(ran.code, Some(1), "{script}");
+        assert!(ran.stdout.contains(why), "{script}: {}", ran.stdout);
+        assert!(ran.stdout.contains("site.rhai:1:"), "{script}: {}", ran.stdout);
+    }
+}

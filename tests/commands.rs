@@ -165,7 +165,7 @@ fn check_reports_configuration_errors() {
         ),
         (
             format!("{otlp}endpoint = \"http://x\"\n{otlp}endpoint = \"http://y\"\n"),
-            ": two destinations are named `a`; give each its own name",
+            ":6:8: two destinations are named `a`; give each its own name",
         ),
         (
             "[[destination]]\nname = \"A b\"\nkind = \"otlp\"\nendpoint = \"http://x\"\n".into(),
@@ -221,6 +221,26 @@ fn check_reports_configuration_errors() {
             ":2:10: `memory` is 1MiB, but a script needs at least 16MiB",
         ),
         ("[[service]]\nrepository = \"a/*\"\nname = \"\"\n".into(), ":3:8: a service needs a name"),
+        (
+            "[destination]\nname = \"a\"\n".into(),
+            ":1:1: there can be several tables of this name, so write `[[destination]]` for each of them",
+        ),
+        (
+            "\n[ service ]\nname = \"a\"\n".into(),
+            ":2:1: there can be several tables of this name, so write `[[service]]` for each of them",
+        ),
+        (
+            format!("{otlp}endpoint = \"http://127.0.0.1:99999\"\n"),
+            ":4:12: the port `99999` is not a number from 1 to 65535",
+        ),
+        (
+            format!("{otlp}endpoint = \"http://[::1]:0/x\"\n"),
+            ":4:12: the port `0` is not a number from 1 to 65535",
+        ),
+        (
+            format!("{otlp}endpoint = \"https://host:http\"\n"),
+            ":4:12: the port `http` is not a number from 1 to 65535",
+        ),
     ] {
         sandbox.write("config.toml", &config);
         assert_eq!(

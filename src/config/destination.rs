@@ -17,6 +17,8 @@ use super::{
     target::{Logs, Otlp, Spans, Target},
 };
 
+use crate::text;
+
 /// Maximum length of a destination's name, which is also a directory name.
 const MAX_NAME: usize = 64;
 
@@ -177,6 +179,14 @@ impl ConfigReader<'_> {
                 url,
                 "expected a URL such as \"https://host:4318\", without user, query or fragment",
             );
+            return None;
+        }
+        let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        // The colons of an IPv6 address are in brackets.
+        let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+        if let Some(port) = port.filter(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            let port = text::line(port);
+            self.complain(url, format!("the port `{port}` is not a number from 1 to 65535"));
             return None;
         }
         Some(text.trim_end_matches('/').to_string())

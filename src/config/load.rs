@@ -2,7 +2,6 @@
 //! in it.
 
 use std::{
-    collections::HashSet,
     io,
     path::{Path, PathBuf},
 };
@@ -15,7 +14,7 @@ use super::{
     problem::ConfigProblem,
     raw::ConfigFile,
     reader::ConfigReader,
-    resolved::{Config, DEFAULT_STATE_DIR, Delivery, Limits, Reply, SpoolCap},
+    resolved::{Config, DEFAULT_STATE_DIR, Delivery, Destination, Limits, Reply, SpoolCap},
     units::{SizeText, size_text},
 };
 use crate::{
@@ -152,16 +151,15 @@ impl ConfigReader<'_> {
             lightstep_api = self.lightstep_api(lightstep.get_ref(), &dir);
             destinations.extend(self.lightstep(lightstep.into_inner(), span, &dir));
         }
-        for destination in file.destination {
-            destinations.extend(self.destination(destination, &dir));
-        }
-        let mut seen = HashSet::new();
-        for destination in &destinations {
-            if !seen.insert(destination.name.clone()) {
+        for file in file.destination {
+            let name = file.name.clone();
+            let Some(destination) = self.destination(file, &dir) else { continue };
+            if destinations.iter().any(|other: &Destination| other.name == destination.name) {
                 let message =
                     format!("two destinations are named `{}`; give each its own name", destination.name);
-                self.problems.push(ConfigProblem::with_file(self.path, message));
+                self.complain(&name, message);
             }
+            destinations.push(destination);
         }
         if let Some(merge_at) = file.spool.merge_at.as_ref().filter(|merge_at| *merge_at.get_ref() < 2) {
             self.complain(

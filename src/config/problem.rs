@@ -55,13 +55,26 @@ impl ConfigProblem {
     /// key or value.
     pub fn from_toml(path: &Path, source: &str, err: &toml::de::Error) -> Self {
         let message = err.message().trim().replace('\n', "; ");
-        let hint = meant(&message).map(text::did_you_mean);
-        let message = Hinted { message, hint };
+        let message = match err.span().and_then(|span| single_table(&message, source.get(span.start..)?)) {
+            Some(name) => {
+                format!("there can be several tables of this name, so write `[[{name}]]` for each of them")
+                    .into()
+            }
+            None => Hinted { hint: meant(&message).map(text::did_you_mean), message },
+        };
         match err.span() {
             Some(span) => Self::at(path, source, span, message),
             None => Self::with_file(path, message),
         }
     }
+}
+
+/// Returns the name of the table at the start of `source`, if serde's message says that an array of
+/// tables was expected.
+fn single_table<'a>(message: &str, source: &'a str) -> Option<&'a str> {
+    let line = source.lines().next()?;
+    let name = line.strip_prefix('[')?.split(']').next()?.trim();
+    (message == "invalid type: map, expected a sequence" && !name.starts_with('[')).then_some(name)
 }
 
 /// Finds the known name that is most similar to the unknown one. Parses serde's message "unknown

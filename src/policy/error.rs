@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
+use rhai::{EvalAltResult, LexError, ParseError, ParseErrorType, Position};
 use thiserror::Error;
 
 use super::{
@@ -81,7 +81,14 @@ impl ScriptError {
     /// Creates the error for a script `source` that does not compile.
     pub(super) fn from_parse(file: &str, source: &str, err: &ParseError) -> Self {
         let message = match err.err_type() {
-            ParseErrorType::VariableUndefined(name) => outside_of_functions(name, source),
+            ParseErrorType::VariableUndefined(name) => {
+                outside_of_functions(name, source).or_else(|| of_other_language(name))
+            }
+            ParseErrorType::Reserved(word) => of_other_language(word),
+            ParseErrorType::BadInput(LexError::MalformedChar(said)) => Some(format!(
+                "single quotes are for one character; write text in double quotes: \"{}\"",
+                text::line(said.trim_matches('\''))
+            )),
             _ => None,
         };
         let message = message.unwrap_or_else(|| text::line(err.err_type().to_string()));
@@ -240,6 +247,23 @@ fn outside_of_functions(name: &str, source: &str) -> Option<String> {
              write `global::{name}`"
         )
     })
+}
+
+/// Explains a word of another language.
+fn of_other_language(word: &str) -> Option<String> {
+    let rhai = match word.to_ascii_lowercase().as_str() {
+        "null" | "nil" | "none" | "undefined" => "`()` for a value that does not exist",
+        "function" | "func" | "def" | "sub" => "`fn` to define a function",
+        "true" | "false" => "`true` and `false` in lower case",
+        "elif" | "elsif" | "elseif" => "`else if`",
+        "and" => "`&&`",
+        "or" => "`||`",
+        "not" => "`!`",
+        "var" => "`let`",
+        "match" | "case" => "`switch`",
+        _ => return None,
+    };
+    Some(format!("`{}` has no meaning in Rhai; write {rhai}", text::line(word)))
 }
 
 /// Explains an unknown property: read from a script's own map, or assigned where nothing can be

@@ -1,6 +1,7 @@
 //! `check`: checks the configuration and every script, and reports problems with positions and
 //! fixes.
 
+mod endpoints;
 mod problem;
 mod scripts;
 
@@ -124,6 +125,7 @@ impl Findings {
                         self.problems.push(problem.fixed_by("run this as Gitea's user"));
                     }
                 }
+                self.warnings.extend(config.destinations.iter().flat_map(endpoints::warnings));
                 self.trusted(&config);
                 self.services(&config);
                 self.renders(&config);
@@ -139,12 +141,18 @@ impl Findings {
     fn secrets(&mut self, config: &Config) {
         for destination in &config.destinations {
             for (what, source) in destination.secrets() {
-                if let Err(err) = source.read(config.delivery.timeout) {
-                    let message = format!(
-                        "destination `{}`: failed to read the secret for `{what}` from {source}: {err}",
-                        destination.name
-                    );
-                    self.problems.push(Problem::with(self.checked.first().cloned(), message));
+                match source.read(config.delivery.timeout) {
+                    Ok(secret) if endpoints::is_percent_encoded(secret.expose()) => {
+                        self.warnings.push(endpoints::percent_encoded(&destination.name, what));
+                    }
+                    Ok(_) => {}
+                    Err(err) => {
+                        let message = format!(
+                            "destination `{}`: failed to read the secret for `{what}` from {source}: {err}",
+                            destination.name
+                        );
+                        self.problems.push(Problem::with(self.checked.first().cloned(), message));
+                    }
                 }
             }
         }
@@ -276,9 +284,12 @@ impl Findings {
                 terminal.message(format_args!("warning: {warning}"));
             }
             let checked = text::count(self.checked.len(), "file");
-            match self.problems.len() {
-                0 => terminal.say(format_args!("{checked} checked, all is well"))?,
-                n => terminal.say(format_args!("{checked} checked, {} found", text::count(n, "problem")))?,
+            match (self.problems.len(), self.warnings.len()) {
+                (0, 0) => terminal.say(format_args!("{checked} checked, all is well"))?,
+                (0, n) => terminal.say(format_args!("{checked} checked, {}", text::count(n, "warning")))?,
+                (n, _) => {
+                    terminal.say(format_args!("{checked} checked, {} found", text::count(n, "problem")))?
+                }
             }
         }
         Ok(if self.problems.is_empty() { Completion::Done } else { Completion::Found })
