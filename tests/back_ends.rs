@@ -238,10 +238,10 @@ fn arrives(back_end: &BackEnd, section: &str) {
 }
 
 #[test]
-fn destination_without_logs_gets_all_markers_as_spans_by_default() {
+fn destination_without_logs_gets_the_spans_it_asks_for() {
     for (more, kinds) in [
-        ("logs = \"none\"\n", &["gitea_lightstep.change", "gitea_lightstep.deployment"][..]),
-        ("logs = \"none\"\nspans = \"deployments\"\n", &["gitea_lightstep.deployment"]),
+        ("logs = \"none\"\n", &["gitea_lightstep.deployment"][..]),
+        ("logs = \"none\"\nspans = \"all\"\n", &["gitea_lightstep.change", "gitea_lightstep.deployment"]),
     ] {
         let server = Recorder::start([]);
         let sandbox = Sandbox::new();

@@ -4,6 +4,7 @@
 mod support;
 
 mod api; // every example in the scripting reference is true
+mod back_end_rules; // lengths, kinds, parents and severities, as back ends check them
 mod back_ends; // the configurations in docs/back-ends.md
 mod bad_input; // failures around a push, which always succeeds
 mod bounded; // endless and blocking files

@@ -79,7 +79,7 @@ fn repeated_decision_does_not_replace_files_in_delivery() {
     let (ground, backend) = (Ground::new(), Backend::start());
     let (spool, push) = (ground.spool("on-its-way", &backend), ground.typical(0));
     // Killed after its markers were written and before its capture was removed.
-    let died = (1..50).find(|step| {
+    let died = (1..100).find(|step| {
         let is_killed = spool.hook(&push, &format!("kill@{step}")).is_killed();
         assert!(is_killed, "the hook ended before the capture and the markers existed together");
         let is_it = (spool.files("inbox").len(), spool.files(OUTBOX).len()) == (1, 1);

@@ -14,7 +14,7 @@ use super::{
     raw::{DestinationFile, DestinationKind, HeaderFile, LightstepFile, Region},
     reader::ConfigReader,
     resolved::{Destination, HeaderValue, INBOX, UNASSIGNED},
-    target::{Logs, Otlp, Spans, Target},
+    target::{Logs, Otlp, SpanRole, Spans, Target},
 };
 
 use crate::text;
@@ -62,6 +62,7 @@ impl ConfigReader<'_> {
             compression: file.compression.unwrap_or_default(),
             logs: Logs::All,
             spans: file.spans.unwrap_or_default(),
+            span_role: SpanRole::Server,
         });
         let headers = vec![("lightstep-access-token".into(), token)];
         Some(Destination { name: "lightstep".into(), headers, ca_file, proxy, insecure: is_insecure, target })
@@ -93,8 +94,7 @@ impl ConfigReader<'_> {
         let target = match file.kind.get_ref() {
             DestinationKind::Otlp => {
                 let logs = file.logs.map(Spanned::into_inner).unwrap_or_default();
-                let usual = if logs == Logs::None { Spans::All } else { Spans::default() };
-                let spans = file.spans.map_or(usual, Spanned::into_inner);
+                let spans = file.spans.map(Spanned::into_inner).unwrap_or_default();
                 if (logs, spans) == (Logs::None, Spans::None) {
                     let message = "with `logs` and `spans` both \"none\" this destination gets nothing; \
                                    remove one of them";
@@ -107,6 +107,7 @@ impl ConfigReader<'_> {
                     compression: file.compression.map(Spanned::into_inner).unwrap_or_default(),
                     logs,
                     spans,
+                    span_role: SpanRole::Internal,
                 })
             }
             DestinationKind::Http => Target::Http(self.http(&file, &endpoint, dir)?),

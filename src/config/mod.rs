@@ -29,5 +29,5 @@ pub use resolved::{
 pub use service::{ServiceFile, own_services, service_rules};
 pub use shipped::Shipped;
 pub use tag_pattern::TagPattern;
-pub use target::{Compression, Http, Otlp, Protocol, RenderScript, Spans, Target};
+pub use target::{Compression, Http, Otlp, Protocol, RenderScript, SpanRole, Spans, Target};
 pub use units::{duration, duration_text, size_text};

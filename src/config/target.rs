@@ -84,6 +84,8 @@ pub struct Otlp {
     pub logs: Logs,
     /// Markers to send as spans as well.
     pub spans: Spans,
+    /// Kind of the spans.
+    pub span_role: SpanRole,
 }
 
 impl Otlp {
@@ -95,8 +97,7 @@ impl Otlp {
         }
     }
 
-    /// Returns the signal in which the destination gets every marker: logs if it takes them, else
-    /// traces.
+    /// Returns the signal to test the destination with: logs if it takes them, else traces.
     pub fn first_signal(&self) -> Signal {
         match self.logs {
             Logs::All => Signal::Logs,
@@ -193,11 +194,21 @@ pub enum Logs {
     /// All markers.
     #[default]
     All,
-    /// None. All markers are then sent as spans, unless `spans` is set.
+    /// None.
     None,
 }
 
-/// The markers to send as root spans as well. Lightstep derives its deployment markers from spans.
+/// The kind of spans, in OpenTelemetry's sense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpanRole {
+    /// `INTERNAL`. Back ends do not count such a span as a request to the service.
+    #[default]
+    Internal,
+    /// `SERVER`. Lightstep looks for versions only in spans that enter a service.
+    Server,
+}
+
+/// The markers to send as spans as well. Lightstep derives its deployment markers from spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spans {

@@ -63,8 +63,7 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
     // A tag may point to a tree and have no commit. Use the tag's own id then.
     let commit_id = facts.commit_id().ok().flatten().unwrap_or(update.raw_new_id());
     let trace_id = TraceId::of(commit_id);
-    let is_deployment = matches!(draft.kind, Kind::Deployment | Kind::Rollback);
-    let parent = (is_deployment && context.is_of_release)
+    let parent = (draft.kind.is_deployment() && context.is_of_release)
         .then(|| SpanId::of_commit(trace_id, &draft.service, Kind::Release));
     let mut marker = Marker {
         id,

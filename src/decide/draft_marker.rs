@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Emails,
     facts::{Facts, RefUpdate},
-    marker::{Kind, Marker, Signal, Value, name},
+    marker::{Kind, Marker, Value, name},
     policy::{Draft, Guarded, Level, Policy, Rule, Trace, UpdateContext},
     service,
 };
@@ -47,14 +47,14 @@ impl Decider<'_> {
         let DecideRequest { policy, update_context, budget, deadline } = asking;
         let push = update_context.facts.push();
         let mut interval = None;
-        if is_deployment(planned.draft.kind) {
+        if planned.draft.kind.is_deployment() {
             if let Some(why) = self.measure(&mut planned, update_context, *budget, troubles)? {
                 return Ok(MarkerOutcome::PassedOver(why));
             }
             interval::describe(&mut planned.draft, push, troubles);
             interval = interval::stated_interval(push, troubles);
-        } else if planned.draft.kind == Kind::Change && self.has_spans_of_changes() {
-            interval = self.since_first_commit(&planned, update_context, *budget)?;
+        } else if planned.draft.kind == Kind::Change {
+            self.find_first_commit(&mut planned, update_context, *budget)?;
         }
         self.add_ref_update(&mut planned.draft, &update_context.facts, *budget, troubles)?;
         let after = self.config.backfill_after;
@@ -183,12 +183,6 @@ impl Decider<'_> {
         }
     }
 
-    /// Returns true if any destination sends changes as spans. Such a span starts at the first
-    /// commit.
-    fn has_spans_of_changes(&self) -> bool {
-        self.config.destinations.iter().any(|to| to.target.takes(Kind::Change, Signal::Traces))
-    }
-
     fn site<'p>(&'p self, policy: &'p Policy, namespace: Option<&'p str>) -> Site<'p> {
         // Reading the key creates it if it is missing, so read it only when addresses are hashed.
         let key = (self.config.emails == Emails::Hashed).then(|| self.memory.address_key()).flatten();
@@ -201,8 +195,8 @@ impl Decider<'_> {
 /// Returns the marker's entry for the deployment history. `None` if the marker is not a deployment,
 /// or if the deployment failed.
 fn deployed(marker: &Marker, facts: &Facts) -> Option<(DeploymentTarget, Deployed)> {
-    let environment = marker.environment.as_deref().filter(|_| is_deployment(marker.kind))?;
-    if interval::has_failed(&marker.attributes) {
+    let environment = marker.environment.as_deref().filter(|_| marker.kind.is_deployment())?;
+    if marker.has_failed() {
         return None;
     }
     let push = facts.push();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::options::{FINISHED, ID, STARTED, STATUS};
 use crate::{
-    marker::{Attributes, FAILED, Interval, Value, name},
+    marker::{FAILED, Interval, Value, name},
     policy::Draft,
     push::Push,
     sys::time::Timestamp,
@@ -71,12 +71,6 @@ pub(super) fn describe(draft: &mut Draft, push: &Push, troubles: &mut Vec<String
         )),
         None => {}
     }
-}
-
-/// Returns true if the marker's deployment failed. The previously deployed version is then still
-/// running.
-pub(super) fn has_failed(attributes: &Attributes) -> bool {
-    matches!(attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == FAILED)
 }
 
 fn time(said: &str) -> Option<Timestamp> {

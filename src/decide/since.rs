@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Budget, Decider, DeploymentTarget, EarlyEnd, Failure, drafts::Planned};
 use crate::{
     facts::{Brought, FactError, MAX_VISITED_SINCE, RangeSummary, Relation, WalkLimit},
-    marker::{Interval, Kind, Value, name},
+    marker::{Kind, Value, name},
     policy::{Draft, UpdateContext},
     push::ObjectId,
     sys::time::Timestamp,
@@ -18,6 +18,9 @@ use crate::{
 const WALKING: Duration = Duration::from_secs(60);
 /// Maximum number of commits that such a later walk visits.
 const SHORT: usize = 1_000;
+
+/// Maximum number of commits that the search for a change's first commit visits.
+const VISITED_FOR_CHANGE: usize = 10_000;
 
 /// Reason for passing over a service when only other services of its repository changed.
 const UNTOUCHED: &str = "the service has not changed since its last deployment there";
@@ -100,31 +103,33 @@ impl Decider<'_> {
         Ok(None)
     }
 
-    /// Returns the interval from the first commit in the push to the push itself. It becomes the
-    /// span of a change.
-    pub(super) fn since_first_commit(
+    /// Adds the oldest commit of a change to its draft. Walks at most [`VISITED_FOR_CHANGE`] commits,
+    /// because every push of a change takes this walk. If there are more, the draft stays as it is.
+    pub(super) fn find_first_commit(
         &self,
-        planned: &Planned,
+        planned: &mut Planned,
         update_context: &UpdateContext,
         budget: Budget,
-    ) -> Result<Option<Interval>, EarlyEnd> {
+    ) -> Result<(), EarlyEnd> {
         let facts = &update_context.facts;
-        let Ok(Some(old)) = facts.old_commit() else { return Ok(None) };
-        let paths = planned.service.as_ref().map(|service| service.paths()).unwrap_or_default();
-        // Without paths, commits only need to be counted.
-        let measured = self.walk(budget, |patience| match paths {
-            [] => facts.counted_since(old, patience),
-            _ => facts.brought_since(old, paths, patience),
+        let Ok(Some(old)) = facts.old_commit() else { return Ok(()) };
+        let Planned { draft, service, .. } = planned;
+        let paths = service.as_ref().map(|service| service.paths()).unwrap_or_default();
+        let measured = self.walk(budget, |_| {
+            let limit = WalkLimit::Visits(VISITED_FOR_CHANGE);
+            // Without paths, commits only need to be counted.
+            match paths {
+                [] => facts.counted_since(old, limit),
+                _ => facts.brought_since(old, paths, limit),
+            }
         });
         match measured {
             Ok(brought) => {
-                let end = facts.push().time();
-                let first = brought.first.map(|(_, time)| time).filter(|start| *start <= end);
-                Ok(first.map(|start| Interval { start, end }))
+                add_first_commit(draft, &brought);
+                Ok(())
             }
             Err(err) if err.is_out_of_time() => Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string()))),
-            // Without an interval, the change is sent as a point in time.
-            Err(_) => Ok(None),
+            Err(_) => Ok(()),
         }
     }
 
@@ -224,17 +229,20 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
         add(draft, name::RANGE_AI_COMMITS, int(contents.with_ai));
         add(draft, name::RANGE_AI_SHARE, Value::Float(ai_share.unwrap_or_default()));
     }
-    // A rollback has no lead time. If the walk was truncated, the first commit it found may not be
-    // the first of the range.
-    if let Some((id, time)) = brought.first
-        && brought.relation != Relation::Behind
-        && !brought.is_truncated
-    {
-        add(draft, name::FIRST_COMMIT, id.to_string().into());
-        add(draft, name::FIRST_COMMIT_TIME, time.to_string().into());
+    if let Some(time) = add_first_commit(draft, brought) {
         let seconds = deployed.duration_since(time).as_secs();
         add(draft, name::LEAD_TIME, Value::Int(seconds.max(0)));
     }
+}
+
+/// Adds the first commit of a range, and returns its time. A range that goes back adds no commits.
+/// If the walk was truncated, the first commit it found may not be the first of the range.
+fn add_first_commit(draft: &mut Draft, brought: &Brought) -> Option<Timestamp> {
+    let (id, time) =
+        brought.first.filter(|_| brought.relation != Relation::Behind && !brought.is_truncated)?;
+    add(draft, name::FIRST_COMMIT, id.to_string().into());
+    add(draft, name::FIRST_COMMIT_TIME, time.to_string().into());
+    Some(time)
 }
 
 /// Adds an attribute, unless the policy has already set it.

@@ -30,6 +30,11 @@ impl Kind {
         }
     }
 
+    /// Returns true for a deployment or a rollback.
+    pub fn is_deployment(self) -> bool {
+        matches!(self, Self::Deployment | Self::Rollback)
+    }
+
     /// Returns the kind with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)

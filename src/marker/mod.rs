@@ -49,7 +49,7 @@ pub struct Marker {
     /// Span of the deployed release, in the same trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<SpanId>,
-    /// Start and end, `None` for a marker without duration.
+    /// Start and end of a deployment, if its push options give them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
     /// The push that the marker comes from.
@@ -165,6 +165,12 @@ impl Marker {
         let attributes = self.attributes.iter().map(|(key, value)| key.len() + value.text_size());
         let own = self.service.len() + self.version.len() + self.title.len() + self.source.text_size();
         own + attributes.sum::<usize>()
+    }
+
+    /// Returns true for a deployment that failed. The previously deployed version is then still
+    /// running.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == "failed")
     }
 
     /// Returns the id of the marker's span in the commit's trace.

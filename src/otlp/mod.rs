@@ -13,7 +13,7 @@ use prost::Message as _;
 pub use test::encode_test;
 
 use crate::{
-    config::{Otlp, Protocol, Spans},
+    config::{Otlp, Protocol},
     marker::{Kind, Marker, Signal},
     sys::time::Timestamp,
 };
@@ -28,12 +28,11 @@ pub fn encode(
     observed: Timestamp,
     otlp: &Otlp,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let has_releases = otlp.spans == Spans::All;
     match (signal, otlp.protocol) {
         (Signal::Logs, Protocol::Protobuf) => Ok(logs::request(markers, observed).encode_to_vec()),
         (Signal::Logs, Protocol::Json) => serde_json::to_vec(&logs::request(markers, observed)),
-        (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers, has_releases).encode_to_vec()),
-        (Signal::Traces, Protocol::Json) => serde_json::to_vec(&traces::request(markers, has_releases)),
+        (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers, otlp).encode_to_vec()),
+        (Signal::Traces, Protocol::Json) => serde_json::to_vec(&traces::request(markers, otlp)),
     }
 }
 

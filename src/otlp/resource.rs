@@ -13,6 +13,9 @@ use crate::{
     sys::time::Timestamp,
 };
 
+/// URL of the semantic conventions that the names of attributes are from.
+pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
 /// Identity of a resource. Markers with the same key go into one envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ServiceKey<'a> {
@@ -44,17 +47,22 @@ pub(super) fn by_service<'a>(markers: &[&'a Marker]) -> Vec<(ServiceKey<'a>, Vec
 }
 
 pub(super) fn resource(key: ServiceKey<'_>) -> Resource {
-    let mut attributes =
-        vec![text(name::SERVICE_NAME, key.service), text(name::SERVICE_VERSION, key.version)];
-    attributes.extend(key.namespace.map(|namespace| text(name::SERVICE_NAMESPACE, namespace)));
-    attributes.extend(key.environment.map(|environment| text(name::ENVIRONMENT, environment)));
+    let of_key = [
+        (name::SERVICE_NAME, Some(key.service)),
+        (name::SERVICE_VERSION, Some(key.version)),
+        (name::SERVICE_NAMESPACE, key.namespace),
+        (name::ENVIRONMENT, key.environment),
+    ];
+    let given = of_key.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let attributes =
+        given.filter(|(_, value)| !value.is_empty()).map(|(name, value)| text(name, value)).collect();
     Resource { attributes, ..Resource::default() }
 }
 
 /// Returns the namespace of a marker's service. A script may have set or removed it.
 fn namespace(marker: &Marker) -> Option<&str> {
     match marker.attributes.get(name::SERVICE_NAMESPACE) {
-        Some(Value::Text(namespace)) if !namespace.is_empty() => Some(namespace),
+        Some(Value::Text(namespace)) => Some(namespace),
         _ => None,
     }
 }
@@ -70,12 +78,14 @@ pub(super) fn scope() -> InstrumentationScope {
 /// Returns a marker's attributes.
 ///
 /// They repeat the event name, because back ends index attributes and not all of them index the
-/// name of an event.
+/// name of an event. Empty texts and lists are left out, because a chart would show them as a group
+/// without a name.
 pub(super) fn attributes(marker: &Marker) -> Vec<KeyValue> {
     let own = [text(name::KIND, marker.kind.as_str()), text(name::EVENT_NAME, event_name(marker.kind))];
     // Keys must be unique (LogRecord.attributes), and a script may have used one of ours.
     let given = marker.all_attributes().into_iter().filter(|(key, _)| !OWN.contains(&key.as_ref()));
-    own.into_iter().chain(given.map(|(key, value)| key_value(key.into_owned(), any_value(value)))).collect()
+    let given = given.filter_map(|(key, value)| Some(key_value(key.into_owned(), any_value(value)?)));
+    own.into_iter().chain(given).collect()
 }
 
 /// Attributes that are made from a marker's own fields.
@@ -96,18 +106,25 @@ fn key_value(key: impl Into<String>, value: AnyValue) -> KeyValue {
     KeyValue { key: key.into(), value: Some(value), ..KeyValue::default() }
 }
 
-pub(super) fn any_value(value: Value) -> AnyValue {
+/// Returns the value on the wire, or `None` if it is empty.
+fn any_value(value: Value) -> Option<AnyValue> {
     let string = any_value::Value::StringValue;
     let value = match value {
         Value::Bool(bool) => any_value::Value::BoolValue(bool),
         Value::Int(int) => any_value::Value::IntValue(int),
         Value::Float(float) => any_value::Value::DoubleValue(float),
+        Value::Text(value) if value.is_empty() => return None,
         Value::Text(value) => string(value),
-        Value::List(list) => any_value::Value::ArrayValue(ArrayValue {
-            values: list.into_iter().map(|value| AnyValue { value: Some(string(value)) }).collect(),
-        }),
+        Value::List(list) => {
+            let texts = list.into_iter().filter(|text| !text.is_empty());
+            let values: Vec<_> = texts.map(|text| AnyValue { value: Some(string(text)) }).collect();
+            if values.is_empty() {
+                return None;
+            }
+            any_value::Value::ArrayValue(ArrayValue { values })
+        }
     };
-    AnyValue { value: Some(value) }
+    Some(AnyValue { value: Some(value) })
 }
 
 /// Returns nanoseconds since 1970, or 0 for times before 1970 or after 2554, which OTLP cannot

@@ -64,12 +64,15 @@ fn logs(now: Timestamp) -> ExportLogsServiceRequest {
         attributes: vec![resource::text(name::EVENT_NAME, EVENT_NAME)],
         ..LogRecord::default()
     };
-    let scope_logs =
-        ScopeLogs { scope: Some(resource::scope()), log_records: vec![record], schema_url: String::new() };
+    let scope_logs = ScopeLogs {
+        scope: Some(resource::scope()),
+        log_records: vec![record],
+        schema_url: resource::SCHEMA_URL.into(),
+    };
     let resource_logs = ResourceLogs {
         resource: Some(own_resource()),
         scope_logs: vec![scope_logs],
-        schema_url: String::new(),
+        schema_url: resource::SCHEMA_URL.into(),
     };
     ExportLogsServiceRequest { resource_logs: vec![resource_logs] }
 }
@@ -86,12 +89,15 @@ fn traces(now: Timestamp) -> ExportTraceServiceRequest {
         attributes: vec![resource::text(name::EVENT_NAME, EVENT_NAME)],
         ..Span::default()
     };
-    let scope_spans =
-        ScopeSpans { scope: Some(resource::scope()), spans: vec![span], schema_url: String::new() };
+    let scope_spans = ScopeSpans {
+        scope: Some(resource::scope()),
+        spans: vec![span],
+        schema_url: resource::SCHEMA_URL.into(),
+    };
     let resource_spans = ResourceSpans {
         resource: Some(own_resource()),
         scope_spans: vec![scope_spans],
-        schema_url: String::new(),
+        schema_url: resource::SCHEMA_URL.into(),
     };
     ExportTraceServiceRequest { resource_spans: vec![resource_spans] }
 }

@@ -1,58 +1,87 @@
 //! Encodes markers as spans, one per marker. Lightstep draws deployment markers from them.
 //!
-//! A marker without a known duration becomes a span whose start and end are equal.
+//! No span has zero length, which Jaeger reports as a fault. A deployment is longer than its
+//! release: Jaeger moves a shorter child that is not inside its parent, and warns of clock skew.
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, span},
+    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span, status},
 };
 
 use super::{event_name, resource};
-use crate::marker::{Interval, Marker, Traceparent, name};
+use crate::{
+    config::{Otlp, SpanRole, Spans},
+    marker::{Interval, Kind, Marker, Traceparent, name},
+};
+
+/// Message of a failed deployment's span.
+const FAILED: &str = "the deployment failed";
 
 /// Returns the export request for these markers.
 ///
-/// `has_releases` is true if the destination also gets the spans of releases. Only then may a
-/// deployment's span have a parent. Otherwise it is a root span, because back ends report a missing
-/// parent as an error.
-pub(super) fn request(markers: &[&Marker], has_releases: bool) -> ExportTraceServiceRequest {
+/// The span of a deployment has a parent only if the destination also gets the spans of releases.
+/// Otherwise it is a root span, because back ends report a missing parent as an error.
+pub(super) fn request(markers: &[&Marker], otlp: &Otlp) -> ExportTraceServiceRequest {
     let resource_spans = resource::by_service(markers)
         .into_iter()
         .map(|(key, markers)| ResourceSpans {
             resource: Some(resource::resource(key)),
             scope_spans: vec![ScopeSpans {
                 scope: Some(resource::scope()),
-                spans: markers.into_iter().map(|marker| span(marker, has_releases)).collect(),
-                schema_url: String::new(),
+                spans: markers.into_iter().map(|marker| span(marker, otlp)).collect(),
+                schema_url: resource::SCHEMA_URL.into(),
             }],
-            schema_url: String::new(),
+            schema_url: resource::SCHEMA_URL.into(),
         })
         .collect();
     ExportTraceServiceRequest { resource_spans }
 }
 
-fn span(marker: &Marker, has_releases: bool) -> Span {
+fn span(marker: &Marker, otlp: &Otlp) -> Span {
     // The version is on the resource as well, but Lightstep reads it from the attributes of spans.
     let mut attributes = resource::attributes(marker);
-    attributes.push(resource::text(name::SERVICE_VERSION, &marker.version));
+    let repeated =
+        [(name::SERVICE_VERSION, Some(&marker.version)), (name::ENVIRONMENT, marker.environment.as_ref())];
+    let repeated = repeated.into_iter().filter_map(|(name, value)| Some((name, value?)));
     attributes.extend(
-        marker.environment.as_deref().map(|environment| resource::text(name::ENVIRONMENT, environment)),
+        repeated.filter(|(_, value)| !value.is_empty()).map(|(name, value)| resource::text(name, value)),
     );
-    let parent = marker.parent.filter(|_| has_releases);
-    let Interval { start, end } =
-        marker.interval.unwrap_or(Interval { start: marker.time, end: marker.time });
+    let parent = marker.parent.filter(|_| otlp.spans == Spans::All);
+    let (start_time_unix_nano, end_time_unix_nano) = times(marker);
+    let status = match marker.kind.is_deployment() && marker.has_failed() {
+        true => Status { message: FAILED.into(), code: status::StatusCode::Error.into() },
+        false => Status::default(),
+    };
+    let kind = match otlp.span_role {
+        SpanRole::Internal => span::SpanKind::Internal,
+        SpanRole::Server => span::SpanKind::Server,
+    };
     Span {
         trace_id: marker.trace_id.as_bytes().to_vec(),
         span_id: marker.span_id().as_bytes().to_vec(),
         parent_span_id: parent.map_or_else(Vec::new, |parent| parent.as_bytes().to_vec()),
         name: event_name(marker.kind).into(),
-        kind: span::SpanKind::Server.into(),
-        start_time_unix_nano: resource::unix_nanos(start),
-        end_time_unix_nano: resource::unix_nanos(end),
+        kind: kind.into(),
+        start_time_unix_nano,
+        end_time_unix_nano,
         attributes,
         links: marker.links.iter().map(link).collect(),
+        // A missing status would be `null` in JSON.
+        status: Some(status),
         ..Span::default()
     }
+}
+
+/// Returns start and end. Only a deployment can have an interval. Spools of older versions also have
+/// changes with one, from the first commit on, which some back ends drop because of its age.
+fn times(marker: &Marker) -> (u64, u64) {
+    let instant = Interval { start: marker.time, end: marker.time };
+    let (interval, least) = match marker.kind {
+        Kind::Change | Kind::Release => (instant, 1_000),
+        Kind::Deployment | Kind::Rollback => (marker.interval.unwrap_or(instant), 2_000),
+    };
+    let start = resource::unix_nanos(interval.start);
+    (start, resource::unix_nanos(interval.end).max(start.saturating_add(least)))
 }
 
 fn link(to: &Traceparent) -> span::Link {

@@ -24,8 +24,11 @@ fn branch_tag_and_deployment_arrive() {
     let records = rotel.wait_for_records(1);
     let record = &records[0];
     assert_eq!(record.event_name, "gitea_lightstep.change");
-    assert_eq!(record.body, "Show the basket");
-    assert_eq!(record.resource, map(&[("service.name", "shop"), ("service.version", &commit)]));
+    assert_eq!(record.body, format!("change shop {}: Show the basket", &commit[..12]));
+    assert_eq!(
+        record.resource,
+        map(&[("service.name", "shop"), ("service.namespace", "acme"), ("service.version", &commit)])
+    );
     assert_eq!((record.trace_id.as_str(), record.span_id.len()), (trace.as_str(), 16));
     assert_eq!(record.severity, "SEVERITY_NUMBER_INFO(9)");
     let expected = [
@@ -53,7 +56,10 @@ fn branch_tag_and_deployment_arrive() {
     assert_eq!(push.succeeded().remote(), [format!("gitea-lightstep: release shop 1.4.2, trace {trace}")]);
     let record = rotel.wait_for_records(2).remove(1);
     assert_eq!(record.event_name, "gitea_lightstep.release");
-    assert_eq!(record.resource, map(&[("service.name", "shop"), ("service.version", "1.4.2")]));
+    assert_eq!(
+        record.resource,
+        map(&[("service.name", "shop"), ("service.namespace", "acme"), ("service.version", "1.4.2")])
+    );
     assert_eq!(record.attributes["vcs.ref.head.revision"], commit, "the tag is peeled");
     assert_eq!(record.attributes["vcs.ref.head.type"], "tag");
     assert_eq!(record.attributes["gitea_lightstep.tag.tagger"], "Ann Author");
@@ -79,7 +85,10 @@ fn branch_tag_and_deployment_arrive() {
     assert_eq!(record.event_name, "gitea_lightstep.deployment");
     assert_eq!(record.resource["deployment.environment.name"], "prod");
     let span = rotel.wait_for_spans(1).remove(0);
-    assert_eq!((span.name.as_str(), span.kind.as_str()), ("gitea_lightstep.deployment", "SPAN_KIND_SERVER"));
+    assert_eq!(
+        (span.name.as_str(), span.kind.as_str()),
+        ("gitea_lightstep.deployment", "SPAN_KIND_INTERNAL")
+    );
     assert_eq!((&span.trace_id, &span.span_id), (&record.trace_id, &record.span_id));
     assert_eq!(span.parent_span_id, "", "the span has no parent");
     assert_eq!(span.attributes["service.version"], second);
@@ -104,7 +113,7 @@ fn markers_arrive_as_json() {
     sandbox.push(&["main"]).succeeded();
     let record = rotel.wait_for_records(1).remove(0);
     assert_eq!(record.event_name, "gitea_lightstep.change");
-    assert_eq!(record.body, "Größe \"zwei\"\\n");
+    assert_eq!(record.body, format!("change shop {}: Größe \"zwei\"\\n", &commit[..12]));
     assert_eq!(record.attributes["vcs.ref.head.revision"], commit);
     assert_eq!(rotel.wait_for_spans(1).remove(0).trace_id, record.trace_id);
 }

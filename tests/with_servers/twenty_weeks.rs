@@ -4,6 +4,7 @@
 
 mod history;
 mod identity;
+mod rules;
 mod shop;
 mod table;
 
@@ -49,6 +50,7 @@ fn twenty_weeks_match_the_hand_written_table() {
     assert!(differences.is_empty(), "- is expected by the table, + arrived\n{differences}");
     assert_eq!(n_told, records.len(), "every marker belongs to one of the pushes");
 
+    rules::are_obeyed(&records, &spans);
     identity::every_build_says_what_the_markers_say(&shop, &records);
 }
 

@@ -48,7 +48,7 @@ fn protobuf_is_accepted_by_an_independent_decoder() {
     assert_eq!(change["resource"]["service.name"], "shop");
     assert_eq!(change["resource"]["service.version"], *commit);
     assert_eq!(change["severity_number"], 9);
-    assert_eq!(change["body"], "Decoded elsewhere");
+    assert_eq!(change["body"], format!("change shop {}: Decoded elsewhere", &commit[..12]));
     let attributes = &change["attributes"];
     assert_eq!(attributes["vcs.ref.head.revision"], *commit);
     assert_eq!(attributes["gitea_lightstep.repository.id"], 42);
@@ -64,7 +64,7 @@ fn protobuf_is_accepted_by_an_independent_decoder() {
 
     let spans = decode("traces", &requests[1].content());
     assert_eq!(spans.len(), 1, "only the deployment is a span");
-    assert_eq!(spans[0]["kind"], "SPAN_KIND_SERVER");
+    assert_eq!(spans[0]["kind"], "SPAN_KIND_INTERNAL");
     assert_eq!(spans[0]["trace_id"], change["trace_id"]);
     assert_eq!(spans[0]["resource"]["deployment.environment.name"], "prod");
     assert_eq!(spans[0]["attributes"]["service.version"], *commit);

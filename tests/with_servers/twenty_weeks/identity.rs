@@ -97,7 +97,7 @@ fn shallow(sandbox: &Sandbox, name: &str) -> PathBuf {
 #[track_caller]
 fn holds(sandbox: &Sandbox, clone: &Path, rev: &str, marker: &Record) {
     let mut attributes = BTreeMap::new();
-    for name in ["service.name", "service.version"] {
+    for name in ["service.name", "service.namespace", "service.version"] {
         attributes.insert(name.to_string(), marker.resource[name].clone());
     }
     for name in ["vcs.ref.head.revision", "vcs.repository.name"] {

@@ -132,7 +132,8 @@ pub fn say(record: &Record, spans: &[Span], shop: &Shop) -> Said {
     add("service", record.resource.get("service.name").cloned());
     add("version", record.resource.get("service.version").cloned());
     add("to", record.resource.get("deployment.environment.name").cloned());
-    add("says", Some(record.body.clone()));
+    // The line for people follows the kind, the service, the version and the environment.
+    add("says", record.body.split_once(": ").map(|(_, title)| title.into()));
     for (name, key) in PLAIN {
         add(key, attribute(name).map(Into::into));
     }
@@ -163,15 +164,16 @@ pub fn say(record: &Record, spans: &[Span], shop: &Shop) -> Said {
     let span = own.next().expect("every marker is a span");
     assert!(own.next().is_none(), "{span:?} arrived twice");
     assert_eq!((&span.trace_id, &span.span_id), (&record.trace_id, &record.span_id), "{record:?}");
-    let interval = Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano);
-    let is_change = said.get("kind").is_some_and(|kind| kind == "change");
-    if !interval.is_zero() {
-        let (key, value) = if is_change {
-            ("since", days(interval, shop))
-        } else {
-            ("took", interval.as_secs().to_string())
-        };
-        said.insert(key.into(), value);
+    let took = Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano);
+    if took >= Duration::from_secs(1) {
+        said.insert("took".into(), took.as_secs().to_string());
+    }
+    let first = attribute("gitea_lightstep.range.first_commit.time");
+    if let Some(first) = first.filter(|_| said["kind"] == "change") {
+        let first: jiff::Timestamp = first.parse().expect("a time");
+        let pushed = i64::try_from(record.time_unix_nano / 1_000_000_000).expect("a number");
+        let age = u64::try_from(pushed - first.as_second()).expect("the commit is older than the push");
+        said.insert("since".into(), days(Duration::from_secs(age), shop));
     }
     if !span.parent_span_id.is_empty() {
         let above = spans.iter().find(|other| {

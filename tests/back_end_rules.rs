@@ -1,0 +1,338 @@
+//! The rules by which back ends judge spans and log records: lengths, kinds, parents, severities.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use opentelemetry_proto::tonic::{
+    collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    common::v1::{AnyValue, KeyValue, any_value},
+    logs::v1::{LogRecord, SeverityNumber},
+    trace::v1::{Span, span::SpanKind, status::StatusCode},
+};
+use prost::Message as _;
+use serde_json::Value;
+
+use crate::support::{Sandbox, recorder::Recorder};
+
+/// Schema of the semantic conventions that docs/attributes.md names.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
+fn spans(recorder: &Recorder) -> Vec<Span> {
+    let requests = recorder.requests().into_iter().filter(|request| request.path.ends_with("/v1/traces"));
+    let mut spans = Vec::new();
+    for request in requests {
+        let sent = ExportTraceServiceRequest::decode(&*request.content()).expect("traces");
+        for group in sent.resource_spans {
+            assert_eq!(group.schema_url, SCHEMA_URL);
+            for scope in group.scope_spans {
+                assert_eq!(scope.schema_url, SCHEMA_URL);
+                spans.extend(scope.spans);
+            }
+        }
+    }
+    spans
+}
+
+fn records(recorder: &Recorder) -> Vec<LogRecord> {
+    let requests = recorder.requests().into_iter().filter(|request| request.path.ends_with("/v1/logs"));
+    let mut records = Vec::new();
+    for request in requests {
+        let sent = ExportLogsServiceRequest::decode(&*request.content()).expect("logs");
+        for group in sent.resource_logs {
+            assert_eq!(group.schema_url, SCHEMA_URL);
+            records.extend(group.scope_logs.into_iter().flat_map(|scope| scope.log_records));
+        }
+    }
+    records
+}
+
+fn text(attributes: &[KeyValue], name: &str) -> Option<String> {
+    let attribute = attributes.iter().find(|attribute| attribute.key == name)?;
+    match attribute.value.as_ref()?.value.as_ref()? {
+        any_value::Value::StringValue(text) => Some(text.clone()),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+fn body(record: &LogRecord) -> String {
+    match record.body.as_ref().and_then(|body| body.value.as_ref()) {
+        Some(any_value::Value::StringValue(text)) => text.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn length(span: &Span) -> u64 {
+    span.end_time_unix_nano.checked_sub(span.start_time_unix_nano).expect("no negative duration")
+}
+
+/// Asserts what Jaeger checks: lengths, unique IDs, and parents that exist and start before their
+/// children.
+#[track_caller]
+fn obeys_jaeger(spans: &[Span]) {
+    let mut known = BTreeMap::new();
+    for span in spans {
+        assert!(length(span) > 0, "zero length: {span:?}");
+        let twin = known.insert((span.trace_id.clone(), span.span_id.clone()), span);
+        assert!(twin.is_none(), "two spans have one ID: {span:?} {twin:?}");
+    }
+    for span in spans.iter().filter(|span| !span.parent_span_id.is_empty()) {
+        let parent = known.get(&(span.trace_id.clone(), span.parent_span_id.clone()));
+        let parent = parent.unwrap_or_else(|| panic!("no parent: {span:?}"));
+        assert!(parent.start_time_unix_nano <= span.start_time_unix_nano, "{parent:?} {span:?}");
+        // Jaeger moves a child that is shorter than its parent and not inside it.
+        assert!(length(span) > length(parent), "clock skew: {parent:?} {span:?}");
+    }
+}
+
+/// Delivers everything and waits for the background.
+fn deliver(sandbox: &Sandbox) {
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    sandbox.wait_for_deliverers_to_end();
+}
+
+fn otlp(name: &str, server: &Recorder, more: &str) -> String {
+    let endpoint = server.endpoint();
+    format!("[[destination]]\nname = \"{name}\"\nkind = \"otlp\"\nendpoint = \"{endpoint}\"\n{more}")
+}
+
+#[test]
+fn span_kind_is_server_only_for_lightstep() {
+    let sandbox = Sandbox::new();
+    let [lightstep, all, some, none] = [(); 4].map(|()| Recorder::start([]));
+    sandbox.write_secret("token", "t");
+    sandbox.configure(&format!(
+        "[lightstep]\ntoken = {{ file = \"token\" }}\nendpoint = \"{}\"\nspans = \"all\"\n{}{}{}",
+        lightstep.endpoint(),
+        otlp("all", &all, "spans = \"all\"\nlogs = \"none\"\n"),
+        otlp("some", &some, ""),
+        otlp("none", &none, "spans = \"none\"\n"),
+    ));
+    sandbox.commit("Pay by card", &[]);
+    sandbox.git(&["tag", "v1.2.0"]);
+    sandbox.push(&["-o", "deploy=production", "main", "v1.2.0"]).succeeded();
+    deliver(&sandbox);
+    for (server, kind, names) in [
+        (&lightstep, SpanKind::Server, &["change", "deployment", "release"][..]),
+        (&all, SpanKind::Internal, &["change", "deployment", "release"]),
+        (&some, SpanKind::Internal, &["deployment"]),
+        (&none, SpanKind::Internal, &[]),
+    ] {
+        let spans = spans(server);
+        obeys_jaeger(&spans);
+        let kinds: BTreeSet<i32> = spans.iter().map(|span| span.kind).collect();
+        assert!(kinds.iter().all(|other| *other == i32::from(kind)), "{kinds:?}");
+        let sent: BTreeSet<&str> =
+            spans.iter().map(|span| span.name.trim_start_matches("gitea_lightstep.")).collect();
+        assert_eq!(sent.into_iter().collect::<Vec<_>>(), names);
+        for span in &spans {
+            let microseconds = if span.name.ends_with("deployment") { 2 } else { 1 };
+            assert_eq!(length(span), microseconds * 1_000, "{span:?}");
+        }
+    }
+    assert_eq!(records(&all), [], "logs = \"none\"");
+    assert!(!records(&none).is_empty());
+}
+
+#[test]
+fn body_severity_and_status_say_what_happened() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    let deploy = |tag: &str, more: &[&str]| {
+        let mut args = vec!["-o", "deploy=production", "-o", "deploy.service=checkout"];
+        more.iter().for_each(|option| args.extend(["-o", option]));
+        let to = format!("{tag}:refs/heads/run-{}", sandbox.decisions().len());
+        args.push(&to);
+        sandbox.push(&args).succeeded();
+    };
+    let first = sandbox.commit("Pay by card", &[("a", "1")]);
+    sandbox.git(&["tag", "checkout/v1.2.0"]);
+    sandbox.push(&["main"]).succeeded();
+    sandbox.push(&["checkout/v1.2.0"]).succeeded();
+    deploy("checkout/v1.2.0^{commit}", &[]);
+    sandbox.commit("Round up", &[("a", "2")]);
+    sandbox.git(&["tag", "checkout/v1.3.0"]);
+    sandbox.push(&["checkout/v1.3.0"]).succeeded();
+    deploy("checkout/v1.3.0^{commit}", &["deploy.status=failed"]);
+    deploy("checkout/v1.3.0^{commit}", &["deploy.status=succeeded"]);
+    deploy("checkout/v1.2.0^{commit}", &["deploy.status=failed"]);
+    deploy("checkout/v1.2.0^{commit}", &[]);
+    deliver(&sandbox);
+    let (info, warn, error) =
+        ((SeverityNumber::Info, "INFO"), (SeverityNumber::Warn, "WARN"), (SeverityNumber::Error, "ERROR"));
+    let expected = [
+        (format!("change shop {}: Pay by card", &first[..12]), info),
+        ("release checkout 1.2.0: Pay by card".into(), info),
+        ("deployment checkout 1.2.0 to production: Pay by card".into(), info),
+        ("release checkout 1.3.0: Round up".into(), info),
+        ("failed deployment checkout 1.3.0 to production: Round up".into(), error),
+        ("deployment checkout 1.3.0 to production: Round up".into(), info),
+        ("failed rollback checkout 1.2.0 to production: Pay by card".into(), error),
+        ("rollback checkout 1.2.0 to production: Pay by card".into(), warn),
+    ];
+    let (records, spans) = (records(&server), spans(&server));
+    obeys_jaeger(&spans);
+    assert_eq!((records.len(), spans.len()), (expected.len(), expected.len()));
+    for (record, (line, (severity, severity_text))) in records.iter().zip(expected) {
+        assert_eq!(body(record), line);
+        let found = (record.severity_number, record.severity_text.as_str());
+        assert_eq!(found, (severity.into(), severity_text), "{line}");
+        let span = spans.iter().find(|span| span.span_id == record.span_id).expect("its span");
+        let status = span.status.as_ref().expect("a status");
+        let code = if line.starts_with("failed") { StatusCode::Error } else { StatusCode::Unset };
+        assert_eq!(status.code, i32::from(code), "{line}");
+        assert_eq!(status.message.is_empty(), code == StatusCode::Unset, "{line}");
+    }
+}
+
+#[test]
+fn change_span_is_an_instant_and_names_its_first_commit() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    let services = "[[service]]\nrepository = \"acme/shop\"\nname = \"pay\"\npaths = [\"pay/**\"]\n\
+                    [[service]]\nrepository = \"acme/shop\"\nname = \"web\"\npaths = [\"web/**\"]\n";
+    sandbox.deliver_to(&server.endpoint(), &format!("spans = \"all\"\n{services}"));
+    sandbox.commit("Before all", &[("pay/a", "0"), ("web/a", "0")]);
+    sandbox.push(&["main"]).succeeded();
+    let now = jiff::Timestamp::now().as_second();
+    let commit_at = |age: i64, file: &str| {
+        sandbox.write(&format!("clone/{file}"), age.to_string());
+        sandbox.git(&["add", "-A"]);
+        let mut commit = sandbox.command("git", &sandbox.path("clone"));
+        commit
+            .args(["commit", "-q", "-m", "A step"])
+            .env("GIT_COMMITTER_DATE", format!("{} +0000", now - age));
+        sandbox.run(&mut commit, b"").succeeded();
+        let time = jiff::Timestamp::from_second(now - age).expect("a time").to_string();
+        (sandbox.git(&["rev-parse", "HEAD"]), time)
+    };
+    // Three weeks ago: back ends drop a span of that length.
+    let of_web = commit_at(21 * 86_400, "web/a");
+    let of_pay = commit_at(20 * 86_400, "pay/a");
+    commit_at(86_400, "web/a");
+    sandbox.push(&["main"]).succeeded();
+    let ahead = commit_at(-3_600, "pay/a");
+    sandbox.push(&["main"]).succeeded();
+    sandbox.push(&["--force", "main~1:main"]).succeeded();
+    deliver(&sandbox);
+    let spans = spans(&server);
+    assert!(spans.iter().all(|span| length(span) == 1_000), "{spans:?}");
+    let first = |span: &Span| {
+        let get = |name| text(&span.attributes, name);
+        get("gitea_lightstep.range.first_commit.id").zip(get("gitea_lightstep.range.first_commit.time"))
+    };
+    let found: Vec<_> = spans.iter().map(first).collect();
+    assert_eq!(found.len(), 6, "{spans:?}");
+    assert_eq!(found[..2], [None, None], "a new branch has no range");
+    assert!(found[2..4].contains(&Some(of_web)) && found[2..4].contains(&Some(of_pay)), "{found:?}");
+    assert_eq!(found[4], Some(ahead), "a clock that is ahead");
+    assert_eq!(found[5], None, "a range that goes back adds no commits");
+}
+
+#[test]
+fn deployment_span_never_ends_before_it_starts() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    let now = jiff::Timestamp::now().as_second();
+    let minute = 60_000_000_000;
+    let cases: [(&[String], Option<u64>); 6] = [
+        (&[format!("deploy.started={}", now - 120), format!("deploy.finished={}", now - 60)], Some(minute)),
+        (&[format!("deploy.started={}", now - 60), format!("deploy.finished={}", now - 60)], Some(2_000)),
+        (&[format!("deploy.started={}", now - 60), format!("deploy.finished={}", now - 120)], Some(2_000)),
+        (&[format!("deploy.finished={}", now - 60)], Some(2_000)),
+        (&["deploy.started=1969-12-31T23:00:00Z".into()], Some(2_000)),
+        // Until the push, which is a moment later than `now`.
+        (&[format!("deploy.started={}", now - 600)], None),
+    ];
+    for (nth, (options, _)) in cases.iter().enumerate() {
+        sandbox.commit(&format!("Number {nth}"), &[("n", &nth.to_string())]);
+        let tag = format!("v1.{nth}.0");
+        sandbox.git(&["tag", &tag]);
+        let mut args = vec!["-o", "deploy=production"];
+        options.iter().for_each(|option| args.extend(["-o", option.as_str()]));
+        args.push(&tag);
+        sandbox.push(&args).succeeded();
+    }
+    deliver(&sandbox);
+    let spans = spans(&server);
+    let deployments: Vec<&Span> = spans.iter().filter(|span| span.name.ends_with(".deployment")).collect();
+    assert_eq!(deployments.len(), cases.len());
+    for (span, (options, expected)) in deployments.iter().zip(cases) {
+        match expected {
+            Some(nanos) => assert_eq!(length(span), nanos, "{options:?}"),
+            None => assert!(length(span) >= 10 * minute, "{options:?}"),
+        }
+    }
+}
+
+#[test]
+fn empty_values_are_left_out() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"fn enrich(marker, update) {
+            marker.attributes["empty"] = "";
+            marker.attributes["none"] = [];
+            marker.attributes["hollow"] = ["", ""];
+            marker.attributes["some"] = ["", "x"];
+            marker.attributes["service.namespace"] = "";
+            marker.title = "";
+            marker
+        }"#,
+    );
+    sandbox.git(&["commit", "-q", "--allow-empty", "--allow-empty-message", "-m", ""]);
+    sandbox.push(&["-o", "deploy=production", "-o", "deploy.id=", "main"]).succeeded();
+    deliver(&sandbox);
+    let (records, spans) = (records(&server), spans(&server));
+    assert_eq!((records.len(), spans.len()), (2, 2));
+    let of_records = records.iter().map(|record| &record.attributes);
+    for attributes in of_records.chain(spans.iter().map(|span| &span.attributes)) {
+        for KeyValue { key, value, .. } in attributes {
+            match value.as_ref().and_then(|value| value.value.as_ref()) {
+                Some(any_value::Value::StringValue(text)) => assert_ne!(text, "", "{key}"),
+                Some(any_value::Value::ArrayValue(list)) => {
+                    assert!(!list.values.is_empty(), "{key}");
+                    let is_empty =
+                        |value: &AnyValue| value.value == Some(any_value::Value::StringValue(String::new()));
+                    assert!(!list.values.iter().any(is_empty), "{key}: {list:?}");
+                }
+                None => panic!("{key} has no value"),
+                Some(_) => {}
+            }
+        }
+        assert!(["empty", "none", "hollow"].iter().all(|name| attributes.iter().all(|a| a.key != *name)));
+        assert!(attributes.iter().any(|attribute| attribute.key == "some"));
+    }
+    let commit = sandbox.git(&["rev-parse", "--short=12", "HEAD"]);
+    let bodies: Vec<String> = records.iter().map(body).collect();
+    assert_eq!(bodies, [format!("change shop {commit}"), format!("deployment shop {commit} to production")]);
+}
+
+#[test]
+fn json_contains_no_null() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\nprotocol = \"http/json\"\n");
+    sandbox.commit("In words", &[]);
+    sandbox.push(&["-o", "deploy=production", "-o", "deploy.status=failed", "main"]).succeeded();
+    deliver(&sandbox);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        let sent: Value = serde_json::from_slice(&request.content()).expect("JSON");
+        has_no_null(&sent, &request.path);
+    }
+}
+
+fn has_no_null(value: &Value, place: &str) {
+    match value {
+        Value::Null => panic!("{place} is null"),
+        Value::Array(list) => list.iter().for_each(|one| has_no_null(one, place)),
+        Value::Object(object) => {
+            object.iter().for_each(|(key, one)| has_no_null(one, &format!("{place}.{key}")));
+        }
+        _ => {}
+    }
+}
