@@ -266,6 +266,99 @@ fn deployment_span_never_ends_before_it_starts() {
 }
 
 #[test]
+fn span_ids_are_unique_when_a_commit_is_marked_again() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    let push = |args: &[&str]| {
+        sandbox.push(args).succeeded();
+    };
+    sandbox.commit("One", &[("a", "1")]);
+    push(&["main"]);
+    sandbox.commit("Two", &[("a", "2")]);
+    push(&["main"]);
+    // The commit is pushed again, after the branch went back.
+    push(&["--force", "main~1:main"]);
+    push(&["main"]);
+    // Two versions of one commit.
+    for tag in ["v1.0.0-rc1", "v1.0.0", "1.0.0"] {
+        sandbox.git(&["tag", tag]);
+    }
+    push(&["v1.0.0-rc1"]);
+    // Two tags of one version, in one push.
+    push(&["v1.0.0", "1.0.0"]);
+    // The tag is removed and pushed again, twice.
+    for _ in 0..2 {
+        push(&[":v1.0.0"]);
+        push(&["v1.0.0"]);
+    }
+    push(&["-o", "deploy=production", "main:refs/heads/live"]);
+    push(&["-o", "deploy=production", "main:refs/heads/again"]);
+    deliver(&sandbox);
+    let spans = spans(&server);
+    obeys_jaeger(&spans);
+    let count = |kind: &str| spans.iter().filter(|span| span.name.ends_with(kind)).count();
+    assert_eq!(["change", "release", "deployment"].map(count), [4, 5, 2], "{spans:?}");
+
+    // The spans that a build computes are among them.
+    let clone = sandbox.path("clone").display().to_string();
+    let first = sandbox.git(&["rev-parse", "main~1"]);
+    for rev in [&first, "v1.0.0-rc1", "v1.0.0", "1.0.0"] {
+        let identity = sandbox.binary(&["resource", &clone, rev, "--repository", "acme/shop", "--json"]);
+        let identity: Value = serde_json::from_str(&identity.succeeded().stdout).expect("JSON");
+        let id = identity["span_id"].as_str().expect("an ID");
+        let is_it = |span: &&Span| span.span_id.iter().map(|b| format!("{b:02x}")).collect::<String>() == id;
+        assert_eq!(spans.iter().filter(is_it).count(), 1, "{rev}");
+    }
+}
+
+#[test]
+fn parent_of_a_deployment_is_a_span_that_was_sent() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    // The releases before this were pushed while no destination took their spans.
+    sandbox.deliver_to(&server.endpoint(), "spans = \"deployments\"\n");
+    sandbox.commit("Old", &[("a", "1")]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.push(&["main", "v1.0.0"]).succeeded();
+    deliver(&sandbox);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    let deploy = |from: &str, to: &str, more: &[&str]| {
+        let mut args = vec!["-o", "deploy=production"];
+        more.iter().for_each(|option| args.extend(["-o", option]));
+        let update = format!("{from}:refs/heads/{to}");
+        args.push(&update);
+        sandbox.push(&args).succeeded();
+    };
+    deploy("main", "one", &[]);
+    sandbox.commit("New", &[("a", "2")]);
+    sandbox.git(&["tag", "v2.0.0"]);
+    sandbox.push(&["main", "v2.0.0"]).succeeded();
+    deploy("main", "two", &[]);
+    let hour_ago = jiff::Timestamp::now().as_second() - 3_600;
+    deploy("main", "three", &[&format!("deploy.started={hour_ago}")]);
+    // A guard refuses the release, so its span does not exist.
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"fn guard(marker, update) { if marker.kind == "release" { refuse("not yet") } }"#,
+    );
+    sandbox.commit("Newer", &[("a", "3")]);
+    sandbox.git(&["tag", "v3.0.0"]);
+    sandbox.push(&["main", "v3.0.0"]).succeeded();
+    deploy("main", "four", &[]);
+    // The record of sent spans is lost.
+    std::fs::remove_dir_all(sandbox.state().join("spans")).expect("removed");
+    deploy("v2.0.0^{commit}", "five", &[]);
+    deliver(&sandbox);
+    let spans = spans(&server);
+    obeys_jaeger(&spans);
+    let of_deployments = spans.iter().filter(|span| !span.name.ends_with("change"));
+    let of_deployments = of_deployments.filter(|span| !span.name.ends_with("release"));
+    let parents: Vec<bool> = of_deployments.map(|span| !span.parent_span_id.is_empty()).collect();
+    assert_eq!(parents, [false, true, false, false, false], "{spans:?}");
+}
+
+#[test]
 fn empty_values_are_left_out() {
     let sandbox = Sandbox::new();
     let server = Recorder::start([]);

@@ -64,7 +64,7 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
     let commit_id = facts.commit_id().ok().flatten().unwrap_or(update.raw_new_id());
     let trace_id = TraceId::of(commit_id);
     let parent = (draft.kind.is_deployment() && context.is_of_release)
-        .then(|| SpanId::of_commit(trace_id, &draft.service, Kind::Release));
+        .then(|| SpanId::of_release(trace_id, &draft.service, &draft.version));
     let mut marker = Marker {
         id,
         kind: draft.kind,
@@ -76,6 +76,7 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
         trace_id,
         links: traceparents(facts),
         parent,
+        is_repeat: false,
         interval: context.interval,
         push: push.id(),
         source,

@@ -4,6 +4,7 @@ use std::{cell::RefCell, collections::HashMap};
 
 use super::AddressKey;
 use crate::{
+    marker::{MarkerId, SpanId},
     push::{ObjectId, PushId, Source},
     sys::time::Timestamp,
 };
@@ -52,11 +53,24 @@ pub struct Deployed {
     pub version: String,
 }
 
-/// The decider's read access to earlier deployments. The caller of the decider records new ones.
+/// The marker that has the span computed from a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanOwner {
+    /// Id of the marker.
+    pub marker: MarkerId,
+    /// Start of its span.
+    pub time: Timestamp,
+}
+
+/// The decider's read access to earlier deployments and spans. The caller of the decider records new
+/// ones.
 pub trait DeploymentHistory {
     /// Returns the last deployment by a push older than `before`. Deciding a push again, or late,
     /// therefore gives the same answer.
     fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed>;
+
+    /// Returns the marker that has this span, which is computed from a commit.
+    fn span_owner(&self, span: SpanId) -> Option<SpanOwner>;
 
     /// Returns the key for hashing mail addresses. `None` if there is no key.
     fn address_key(&self) -> Option<&AddressKey>;
@@ -77,6 +91,11 @@ impl DeploymentHistory for InMemoryHistory {
     fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed> {
         let known = self.0.borrow();
         known.get(place)?.iter().filter(|deployed| deployed.push < before).max_by_key(|d| d.push).cloned()
+    }
+
+    /// The decider itself remembers the spans that it made.
+    fn span_owner(&self, _: SpanId) -> Option<SpanOwner> {
+        None
     }
 
     fn address_key(&self) -> Option<&AddressKey> {

@@ -17,6 +17,7 @@ mod options;
 mod people;
 mod push_deployments;
 mod since;
+mod spans;
 mod verdict;
 
 use std::{
@@ -25,13 +26,14 @@ use std::{
     time::Duration,
 };
 
-pub use deployment_history::{Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory};
+pub use deployment_history::{Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory, SpanOwner};
 use draft_marker::MarkerOutcome;
 use drafts::{Plan, Planned};
 use failure::EarlyEnd;
 pub use failure::{Cause, Failure};
 pub use people::AddressKey;
 use push_deployments::{DeploymentKey, PushDeployments, Unmarked};
+use spans::RecentSpans;
 pub use verdict::{Made, Outcome, Verdict};
 
 use crate::{
@@ -88,6 +90,8 @@ pub struct Decider<'a> {
     work: Cell<u64>,
     /// The deployments of all updates of the push, or why they could not be read.
     deployments: OnceCell<Result<PushDeployments, Failure>>,
+    /// Spans of the changes and releases that this decider made.
+    spans: RecentSpans,
 }
 
 impl<'a> Decider<'a> {
@@ -121,6 +125,7 @@ impl<'a> Decider<'a> {
             branch_wanted_for: OnceCell::new(),
             work: Cell::new(WORK_OF_PUSH),
             deployments: OnceCell::new(),
+            spans: RecentSpans::default(),
         }
     }
 
@@ -148,6 +153,7 @@ impl<'a> Decider<'a> {
             branch_wanted_for: OnceCell::new(),
             work: Cell::new(WORK_OF_PUSH),
             deployments: OnceCell::new(),
+            spans: RecentSpans::default(),
         })
     }
 

@@ -129,19 +129,22 @@ impl MarkerId {
 }
 
 impl SpanId {
-    /// Computes the id of the span of a commit's change or release: the first 8 bytes of SHA-256
-    /// over `gitea-lightstep/span/1`, a NUL, the trace id in lower-case hex, a NUL, the service, a
-    /// NUL and the kind.
-    ///
-    /// The push does not enter the id. If the same change is pushed twice, its two markers share
-    /// one span.
-    pub fn of_commit(trace: TraceId, service: &str, kind: Kind) -> Self {
+    /// Computes the id of the span of a commit's change: the first 8 bytes of SHA-256 over
+    /// `gitea-lightstep/span/1`, a NUL, the trace id in lower-case hex, a NUL, the service, a NUL and
+    /// `change`.
+    pub fn of_change(trace: TraceId, service: &str) -> Self {
+        Self::of_commit(&[&trace.to_string(), service, Kind::Change.as_str()])
+    }
+
+    /// Computes the id of the span of a release, like [`Self::of_change`], with `release`, a NUL and
+    /// the version at the end. A commit may have several release tags.
+    pub fn of_release(trace: TraceId, service: &str, version: &str) -> Self {
+        Self::of_commit(&[&trace.to_string(), service, Kind::Release.as_str(), version])
+    }
+
+    fn of_commit(parts: &[&str]) -> Self {
         let mut hash = Sha256::new_with_prefix(SPAN);
-        for part in [&trace.to_string(), service] {
-            hash.update(part);
-            hash.update([0]);
-        }
-        hash.update(kind.as_str());
+        hash.update(parts.join("\0"));
         Self::leading(&hash.finalize())
     }
 }

@@ -49,6 +49,10 @@ pub struct Marker {
     /// Span of the deployed release, in the same trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<SpanId>,
+    /// True if an earlier marker has the span id that is computed from the commit: the commit was
+    /// pushed again, or the release was tagged again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_repeat: bool,
     /// Start and end of a deployment, if its push options give them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
@@ -93,6 +97,12 @@ impl Signal {
     pub fn named(name: &str) -> Option<Self> {
         [Self::Logs, Self::Traces].into_iter().find(|signal| signal.as_str() == name)
     }
+}
+
+/// Leaves a field out of the JSON, so that older versions can read markers that do not need it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Marker {
@@ -175,13 +185,27 @@ impl Marker {
 
     /// Returns the id of the marker's span in the commit's trace.
     ///
-    /// For a change or a release, the id is computed from the commit, so that builds and deploys
-    /// can compute it too. Each deployment has its own span id.
+    /// For a change or a release, the id is computed from the commit, so that builds and deploys can
+    /// compute it too. Each deployment, and each repeat, has an id of its own.
     pub fn span_id(&self) -> SpanId {
+        self.commit_span().filter(|_| !self.is_repeat).unwrap_or_else(|| self.id.span_id())
+    }
+
+    /// Returns the id that a build computes for the span of this change or release. `None` for a
+    /// deployment.
+    pub fn commit_span(&self) -> Option<SpanId> {
         match self.kind {
-            Kind::Change | Kind::Release => SpanId::of_commit(self.trace_id, &self.service, self.kind),
-            Kind::Deployment | Kind::Rollback => self.id.span_id(),
+            Kind::Change => Some(SpanId::of_change(self.trace_id, &self.service)),
+            Kind::Release => Some(SpanId::of_release(self.trace_id, &self.service, &self.version)),
+            Kind::Deployment | Kind::Rollback => None,
         }
+    }
+
+    /// Returns the id of the span of the deployed release. Only deployments have one.
+    ///
+    /// It is computed again, because older versions stored an id without the version.
+    pub fn parent_span_id(&self) -> Option<SpanId> {
+        self.parent.map(|_| SpanId::of_release(self.trace_id, &self.service, &self.version))
     }
 }
 

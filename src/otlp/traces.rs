@@ -46,7 +46,7 @@ fn span(marker: &Marker, otlp: &Otlp) -> Span {
     attributes.extend(
         repeated.filter(|(_, value)| !value.is_empty()).map(|(name, value)| resource::text(name, value)),
     );
-    let parent = marker.parent.filter(|_| otlp.spans == Spans::All);
+    let parent = marker.parent_span_id().filter(|_| otlp.spans == Spans::All);
     let (start_time_unix_nano, end_time_unix_nano) = times(marker);
     let status = match marker.kind.is_deployment() && marker.has_failed() {
         true => Status { message: FAILED.into(), code: status::StatusCode::Error.into() },

@@ -9,7 +9,8 @@ use std::{
 use super::OnPlaced;
 use crate::{
     config::{Config, UNASSIGNED},
-    decide::{Deployed, DeploymentTarget, Outcome, Verdict},
+    decide::{Deployed, DeploymentTarget, Outcome, SpanOwner, Verdict},
+    marker::{Kind, Signal, SpanId},
     push::Push,
     state::{
         State, StateError, WrittenFile,
@@ -27,6 +28,7 @@ pub(super) struct Slice<'a> {
     repository: &'a str,
     parcel: EncodedBatch,
     deployed: Vec<(DeploymentTarget, Deployed)>,
+    spans: Vec<(Kind, SpanId, SpanOwner)>,
     lines: JournalLines,
     /// The updates on which the policy failed, each with its error.
     pub failed: Vec<(usize, String)>,
@@ -39,6 +41,7 @@ impl<'a> Slice<'a> {
             repository,
             parcel: EncodedBatch::new(push.id(), from),
             deployed: Vec::new(),
+            spans: Vec::new(),
             lines: JournalLines::now(),
             failed: Vec::new(),
         }
@@ -58,6 +61,11 @@ impl<'a> Slice<'a> {
         for made in &verdict.markers {
             self.parcel.add(&made.marker)?;
             self.deployed.extend(made.deployed.clone());
+            let marker = &made.marker;
+            if let Some(span) = marker.commit_span().filter(|_| !marker.is_repeat) {
+                let owner = SpanOwner { marker: marker.id, time: marker.time };
+                self.spans.push((marker.kind, span, owner));
+            }
         }
         if let Outcome::Failed(failure) = &verdict.outcome {
             self.failed.push((verdict.update, failure.why().to_string()));
@@ -66,7 +74,7 @@ impl<'a> Slice<'a> {
     }
 
     /// Writes the markers and the decisions, and synchronises the markers. Then records the
-    /// deployments. An error there does not affect the markers.
+    /// deployments and the spans. An error there does not affect the markers.
     pub fn write(
         &self,
         config: &Config,
@@ -74,14 +82,27 @@ impl<'a> Slice<'a> {
         on_placed: Option<OnPlaced<'_>>,
     ) -> Result<(), StateError> {
         self.write_markers(config, state, on_placed)?;
-        if let Err(err) = state.memory().remember(&self.deployed) {
-            state.journal().note([Record::Trouble(Trouble {
-                push: Some(self.push.id()),
-                repository: Some(self.repository.into()),
-                what: format!("failed to record the deployments of this push: {err}").into(),
-            })]);
+        let memory = state.memory();
+        let spans = self.sent_spans(config);
+        let recorded =
+            [("deployments", memory.remember(&self.deployed)), ("spans", memory.remember_spans(&spans))];
+        for (what, result) in recorded {
+            if let Err(err) = result {
+                state.journal().note([Record::Trouble(Trouble {
+                    push: Some(self.push.id()),
+                    repository: Some(self.repository.into()),
+                    what: format!("failed to record the {what} of this push: {err}").into(),
+                })]);
+            }
         }
         Ok(())
+    }
+
+    /// Returns the spans computed from a commit that a destination gets.
+    fn sent_spans(&self, config: &Config) -> Vec<(SpanId, SpanOwner)> {
+        let is_sent = |kind| config.destinations.iter().any(|to| to.target.takes(kind, Signal::Traces));
+        let sent = self.spans.iter().filter(|(kind, ..)| is_sent(*kind));
+        sent.map(|(_, span, owner)| (*span, *owner)).collect()
     }
 
     fn write_markers(

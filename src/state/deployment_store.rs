@@ -17,9 +17,11 @@ use sha2::{Digest as _, Sha256};
 use super::{
     files::{self, StateError},
     seal,
+    span_store::SpanStore,
 };
 use crate::{
-    decide::{AddressKey, Deployed, DeploymentHistory, DeploymentTarget},
+    decide::{AddressKey, Deployed, DeploymentHistory, DeploymentTarget, SpanOwner},
+    marker::SpanId,
     push::{ObjectId, PushId},
     sys::time::Timestamp,
     text::Hex,
@@ -46,6 +48,7 @@ pub(super) const KEY: &str = "address.key";
 pub struct DeploymentStore {
     dir: PathBuf,
     state_dir: PathBuf,
+    spans: SpanStore,
     key: OnceCell<Option<AddressKey>>,
     makes_key: bool,
 }
@@ -72,6 +75,7 @@ impl DeploymentStore {
         Self {
             dir: state_dir.join("deployed"),
             state_dir: state_dir.into(),
+            spans: SpanStore::at(state_dir),
             key: OnceCell::new(),
             makes_key: true,
         }
@@ -126,6 +130,14 @@ impl DeploymentStore {
             files::write_durable(&self.dir, &name, &[&json], None)?;
         }
         Ok(())
+    }
+
+    /// Records the markers that have a span computed from a commit.
+    ///
+    /// # Errors
+    /// If they cannot be written. If the commit is pushed again, two spans may then have one id.
+    pub fn remember_spans(&self, spans: &[(SpanId, SpanOwner)]) -> Result<(), StateError> {
+        self.spans.remember(spans)
     }
 
     fn read(&self, place: &DeploymentTarget) -> Result<Option<DeploymentFile>, StateError> {
@@ -202,6 +214,10 @@ impl DeploymentHistory for DeploymentStore {
             known.deployments.into_iter().filter(|entry| entry.push < before).max_by_key(|e| e.push)?;
         let DeploymentEntry { push, time, commit, version } = entry;
         Some(Deployed { push, time, commit, version })
+    }
+
+    fn span_owner(&self, span: SpanId) -> Option<SpanOwner> {
+        self.spans.owner(span)
     }
 
     fn address_key(&self) -> Option<&AddressKey> {

@@ -22,6 +22,7 @@
 //! journal/YYYY-MM.jsonl            a record of every decision and delivery
 //! journal-gap.json                 since when the journal could not be written, and why
 //! deployed/HASH.json, lock.N       the last deployments of a service to an environment
+//! spans/XX, lock                   the markers that have a span computed from a commit
 //! address.key                      the key for hashes of mail addresses
 //! connect.json, connect.lock       what `connect` created in Lightstep
 //! ```
@@ -53,7 +54,8 @@
 //!    line ends in a checksum. If deliveries run in the background, the hook starts one while the
 //!    last slice is being synchronised, so that the pusher does not wait for both.
 //! 4. *Journal.* The decisions are appended to the journal, and deployments are written to
-//!    `deployed/`. An error here stops nothing.
+//!    `deployed/`. If a destination gets the spans of changes or releases, `spans/` records them. An
+//!    error here stops nothing.
 //! 5. *Advance.* If updates are left, the capture is renamed so that NEXT is the end of the slice.
 //!    If the set of failed updates has changed, `failed/PUSH.why.json` is written and synchronised
 //!    first. A crash between steps 3 and 5 has the slice decided again. Its markers get the same
@@ -162,6 +164,7 @@ mod push_record;
 pub mod queue;
 mod salvage;
 mod seal;
+mod span_store;
 mod sweep;
 
 use std::{

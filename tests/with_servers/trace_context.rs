@@ -44,9 +44,15 @@ fn trace_of(commit: &str) -> String {
     shell(r#"printf 'gitea-lightstep/trace/1\0%s' "$1" | sha256sum | cut -c1-32"#, &[commit])
 }
 
-fn span_of(commit: &str, service: &str, kind: &str) -> String {
-    let script = r#"printf 'gitea-lightstep/span/1\0%s\0%s\0%s' "$1" "$2" "$3" | sha256sum | cut -c1-16"#;
-    shell(script, &[&trace_of(commit), service, kind])
+fn change_of(commit: &str, service: &str) -> String {
+    let script = r#"printf 'gitea-lightstep/span/1\0%s\0%s\0change' "$1" "$2" | sha256sum | cut -c1-16"#;
+    shell(script, &[&trace_of(commit), service])
+}
+
+fn release_of(commit: &str, service: &str, version: &str) -> String {
+    let script =
+        r#"printf 'gitea-lightstep/span/1\0%s\0%s\0release\0%s' "$1" "$2" "$3" | sha256sum | cut -c1-16"#;
+    shell(script, &[&trace_of(commit), service, version])
 }
 
 fn of_kind<'a>(spans: &'a [Span], kind: &str) -> Vec<&'a Span> {
@@ -103,7 +109,7 @@ fn deployment_span_is_a_child_of_its_release_span() {
     sandbox.push(&["-o", "deploy=prod", "v1.0.0"]).succeeded();
     let spans = all.wait_for_spans(2);
     let (release, deployment) = (of_kind(&spans, "release")[0], of_kind(&spans, "deployment")[0]);
-    assert_eq!(release.span_id, span_of(&commit, "shop", "release"));
+    assert_eq!(release.span_id, release_of(&commit, "shop", "1.0.0"));
     assert_eq!((release.parent_span_id.as_str(), release.trace_id.clone()), ("", trace_of(&commit)));
     assert_eq!(deployment.parent_span_id, release.span_id);
     assert_eq!(deployment.trace_id, release.trace_id);
@@ -116,7 +122,7 @@ fn deployment_span_is_a_child_of_its_release_span() {
     sandbox.push(&["-o", "deploy=lab", "main:refs/heads/lab"]).succeeded();
     let spans = all.wait_for_spans(3);
     let again = of_kind(&spans, "deployment")[1];
-    assert_eq!(again.parent_span_id, span_of(&commit, "shop", "release"));
+    assert_eq!(again.parent_span_id, release_of(&commit, "shop", "1.0.0"));
     assert_ne!(again.span_id, deployment.span_id);
 
     // Without a release, the deployment does not have a parent.
@@ -212,12 +218,12 @@ fn shell_resource_and_wire_have_the_same_ids() {
         sandbox.git(&["tag", "-a", "-m", "The first", "checkout/v1.0.0"]);
         sandbox.push(&["checkout/v1.0.0"]).succeeded();
         let spans = rotel.wait_for_spans(2);
-        for (rev, commit, service, kind) in [
-            (change.as_str(), &change, "shop", "change"),
-            ("checkout/v1.0.0", &release, "checkout", "release"),
+        for (rev, commit, service, kind, span_id) in [
+            (change.as_str(), &change, "shop", "change", change_of(&change, "shop")),
+            ("checkout/v1.0.0", &release, "checkout", "release", release_of(&release, "checkout", "1.0.0")),
         ] {
             let span = of_kind(&spans, kind)[0];
-            let (trace_id, span_id) = (trace_of(commit), span_of(commit, service, kind));
+            let trace_id = trace_of(commit);
             assert_eq!((&span.trace_id, &span.span_id), (&trace_id, &span_id), "{format} {kind}");
 
             let clone = sandbox.path("clone").display().to_string();

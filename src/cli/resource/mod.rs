@@ -13,7 +13,7 @@ use super::{Common, Completion, terminal::Terminal};
 use crate::{
     config::{self, Config},
     facts::{Facts, Repository},
-    marker::{Kind, SpanId, TraceId, Traceparent, name},
+    marker::{SpanId, TraceId, Traceparent, name},
     push::{self, ObjectId, Push, PushId, RefKind, RefName, Source, Update},
     service::{self, OWN_FILE, Services, version_of},
     sys::time,
@@ -80,8 +80,11 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     let version = version_of(&facts, &service, rule, true, &mut troubles);
     troubles.iter().for_each(|trouble| terminal.message(trouble));
     let trace_id = TraceId::of(commit);
-    let kind = if version.is_of_release { Kind::Release } else { Kind::Change };
-    let span_id = SpanId::of_commit(trace_id, &service, kind);
+    let span_id = if version.is_of_release {
+        SpanId::of_release(trace_id, &service, &version.name)
+    } else {
+        SpanId::of_change(trace_id, &service)
+    };
     let mut attributes = vec![
         (name::SERVICE_NAME, service),
         (name::SERVICE_VERSION, version.name),

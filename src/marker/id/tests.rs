@@ -11,8 +11,10 @@ fn trace_id_matches_the_shell_formula() {
 #[test]
 fn span_id_matches_the_shell_formula() {
     let trace: TraceId = "3e03d7b94426664c15b0364cfd21c54f".parse().expect("valid");
-    // printf 'gitea-lightstep/span/1\0%s\0%s\0%s' 3e03d7b94426664c15b0364cfd21c54f checkout release | sha256sum | cut -c1-16
-    assert_eq!(SpanId::of_commit(trace, "checkout", Kind::Release).to_string(), "9fa7f08ff53716d0");
+    // printf 'gitea-lightstep/span/1\0%s\0%s\0%s' 3e03d7b94426664c15b0364cfd21c54f checkout change | sha256sum | cut -c1-16
+    assert_eq!(SpanId::of_change(trace, "checkout").to_string(), "d051b967bd1b8fb2");
+    // printf 'gitea-lightstep/span/1\0%s\0%s\0%s\0%s' 3e03d7b94426664c15b0364cfd21c54f checkout release 1.4.0 | sha256sum | cut -c1-16
+    assert_eq!(SpanId::of_release(trace, "checkout", "1.4.0").to_string(), "7d252b1e5e0d4081");
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) fn sample(kind: Kind) -> Marker {
         trace_id: "5b8efff798038103d269b633813fc60c".parse().expect("a valid id"),
         links: Vec::new(),
         parent: None,
+        is_repeat: false,
         interval: None,
         push: "01993b5e-0000-7000-8000-000000000000".parse().expect("a valid id"),
         source: MarkerSource {
