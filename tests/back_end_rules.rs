@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 use serde_json::Value;
 
-use crate::support::{Sandbox, recorder::Recorder};
+use crate::support::{BINARY, Sandbox, recorder::Recorder};
 
 /// Schema of the semantic conventions that docs/attributes.md names.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
@@ -356,6 +356,103 @@ fn parent_of_a_deployment_is_a_span_that_was_sent() {
     let of_deployments = of_deployments.filter(|span| !span.name.ends_with("release"));
     let parents: Vec<bool> = of_deployments.map(|span| !span.parent_span_id.is_empty()).collect();
     assert_eq!(parents, [false, true, false, false, false], "{spans:?}");
+}
+
+/// Runs `resource` in a clone without a configuration, as on a runner.
+fn resource(sandbox: &Sandbox, clone: &str, more: &[&str]) -> (Value, String) {
+    let mut command = sandbox.command(BINARY, &sandbox.path(clone));
+    command.args(["resource", ".", "--repository", "acme/shop", "--json"]);
+    let ran = sandbox.run(command.args(more), b"");
+    let said = serde_json::from_str(&ran.succeeded().stdout).expect("JSON");
+    (said, ran.stderr)
+}
+
+#[test]
+fn build_is_a_child_only_of_a_span_that_is_sent() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One", &[]);
+    sandbox.git(&["tag", "v1.4.2"]);
+    let (said, _) = resource(&sandbox, "clone", &[]);
+    let context = format!(
+        "00-{}-{}-01",
+        said["trace_id"].as_str().expect("text"),
+        said["span_id"].as_str().expect("text")
+    );
+    assert_eq!(
+        (&said["TRACEPARENT"], &said["GITEA_LIGHTSTEP_LINK"]),
+        (&Value::Null, &context.clone().into())
+    );
+    let (said, _) = resource(&sandbox, "clone", &["--as-parent"]);
+    assert_eq!((&said["TRACEPARENT"], &said["GITEA_LIGHTSTEP_LINK"]), (&context.into(), &Value::Null));
+
+    // With the site's configuration, the destinations decide.
+    let clone = sandbox.path("clone").display().to_string();
+    for (destinations, is_parent) in [
+        ("", false),
+        ("[[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:1\"\n", false),
+        (
+            "[[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:1\"\nspans = \"all\"\n",
+            true,
+        ),
+    ] {
+        sandbox.configure(destinations);
+        for (format, parent, link) in [
+            ("shell", "export TRACEPARENT='", "export GITEA_LIGHTSTEP_LINK='"),
+            ("dotenv", "\nTRACEPARENT=", "\nGITEA_LIGHTSTEP_LINK="),
+            ("docker", "--build-arg TRACEPARENT=", "--build-arg GITEA_LIGHTSTEP_LINK="),
+            ("kubernetes", "gitea-lightstep/traceparent:", "gitea-lightstep/link:"),
+        ] {
+            let ran = sandbox.binary(&["resource", &clone, "--format", format]);
+            let found = (ran.succeeded().stdout.contains(parent), ran.stdout.contains(link));
+            assert_eq!(found, (is_parent, !is_parent), "{destinations} {format}: {}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn resource_says_when_the_server_may_know_another_version() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One", &[("a", "1")]);
+    let file = "[[service]]\nname = \"till\"\nversion = \"describe\"\n[[service]]\nname = \"web\"\n\
+                version = { option = \"version\" }\n";
+    sandbox.commit("Two", &[(".gitea/lightstep.toml", file)]);
+    sandbox.git(&["tag", "v1.4.2"]);
+    sandbox.push(&["main", "v1.4.2"]).succeeded();
+    let url = format!("file://{}", sandbox.bare().display());
+    let clone = |name: &str, args: &[&str]| {
+        sandbox.git_in(&sandbox.path(""), &[&["clone", "-q"], args, &[&url, name]].concat());
+    };
+    clone("full", &[]);
+    clone("shallow", &["--depth", "1", "--no-tags"]);
+    clone("tagged", &["--depth", "1", "--branch", "v1.4.2"]);
+    let version = |said: &Value| said["attributes"]["service.version"].as_str().expect("text").to_string();
+    for (dir, service, expected, warning) in [
+        ("full", "till", Some("1.4.2"), None),
+        ("tagged", "till", Some("1.4.2"), None),
+        ("tagged", "web", Some("1.4.2"), None),
+        ("shallow", "till", None, Some("the clone is shallow and has no tags")),
+        ("shallow", "web", None, Some("takes the version from the push option `version`")),
+    ] {
+        let (said, stderr) = resource(&sandbox, dir, &["--service", service]);
+        assert!(stderr.contains("found no configuration"), "{stderr}");
+        assert_eq!(expected.is_some(), version(&said) == "1.4.2", "{dir} {service}: {said}");
+        match warning {
+            Some(warning) => assert!(stderr.contains(warning), "{dir} {service}: {stderr}"),
+            None => assert!(!stderr.contains("shallow") && !stderr.contains("push option"), "{stderr}"),
+        }
+    }
+    // Another commit was deployed since: `describe` needs the history.
+    sandbox.commit("Three", &[("a", "3")]);
+    sandbox.git(&["tag", "unrelated"]);
+    sandbox.push(&["main", "unrelated"]).succeeded();
+    clone("late", &["--depth", "1", "--branch", "unrelated"]);
+    let (said, stderr) = resource(&sandbox, "late", &["--service", "till"]);
+    assert!(stderr.contains("so its version may differ from the server's"), "{said} {stderr}");
+    // With a configuration of the site, nothing is in doubt.
+    sandbox.configure("");
+    let full = sandbox.path("full").display().to_string();
+    let ran = sandbox.binary(&["resource", &full, "--repository", "acme/shop"]);
+    assert_eq!(ran.succeeded().stderr, "");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Resolves the names and abbreviated ids that people use for commits, and finds the tags of a
 //! commit.
 
+use std::ops::ControlFlow;
+
 use bstr::ByteSlice as _;
 
 use super::{FactError, Repository, repository::own_id};
@@ -76,6 +78,24 @@ impl Repository {
         };
         let ids = self.created_tags()?.into_iter().filter_map(|past| past.update.new_id());
         Ok(ids.filter(|id| *id != commit).filter(leads_there).collect())
+    }
+
+    /// Returns true if the repository has a tag.
+    ///
+    /// # Errors
+    /// Returns an error if the tags cannot be listed.
+    pub fn has_tags(&self) -> Result<bool, FactError> {
+        let mut has_tags = false;
+        self.each_ref("refs/tags/", "failed to list the tags", &mut |_| {
+            has_tags = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(has_tags)
+    }
+
+    /// Returns true if the repository is a shallow clone (`git clone --depth`).
+    pub fn is_shallow(&self) -> bool {
+        self.layout.is_shallow()
     }
 
     /// Returns true if moving a ref from `old` to `new` added `commit`: it is in the history of

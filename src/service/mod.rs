@@ -235,6 +235,11 @@ impl Service {
         self.environments.is_empty() || self.environments.iter().any(|known| known.name == environment)
     }
 
+    /// Returns the rule for the version, if there is one.
+    pub fn version_rule(&self) -> Option<&VersionRule> {
+        self.version.as_ref()
+    }
+
     /// Reads the version at the update's commit by the service's version rule. Returns `None`
     /// without a rule, or if the rule finds no version.
     ///

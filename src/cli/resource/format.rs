@@ -20,10 +20,18 @@ pub(super) enum Format {
     Kubernetes,
 }
 
+/// Variable that SDKs read: their spans become children of this span.
+const PARENT: &str = "TRACEPARENT";
+
+/// Variable for a span link. SDKs do not read it, because the span may not exist.
+const LINK: &str = "GITEA_LIGHTSTEP_LINK";
+
 /// The attributes and the trace context of a build or a deployment.
 pub(super) struct Identity {
     pub attributes: Vec<(&'static str, String)>,
     pub traceparent: Traceparent,
+    /// True if the back end gets the span of `traceparent`, so that it can be a parent.
+    pub is_parent: bool,
 }
 
 impl Identity {
@@ -60,7 +68,8 @@ impl Identity {
     fn variables(&self) -> [(&'static str, String); 2] {
         let attributes: Vec<String> =
             self.attributes.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        [("OTEL_RESOURCE_ATTRIBUTES", attributes.join(",")), ("TRACEPARENT", self.traceparent.to_string())]
+        let context = if self.is_parent { PARENT } else { LINK };
+        [("OTEL_RESOURCE_ATTRIBUTES", attributes.join(",")), (context, self.traceparent.to_string())]
     }
 
     /// Returns the patch as YAML. JSON strings are valid double-quoted YAML strings.
@@ -70,8 +79,8 @@ impl Identity {
             let value = serde_json::to_string(value)?;
             patch.push_str(&format!("\n        resource.opentelemetry.io/{name}: {value}"));
         }
-        let traceparent = self.traceparent;
-        patch.push_str(&format!("\n        gitea-lightstep/traceparent: \"{traceparent}\""));
+        let key = if self.is_parent { "traceparent" } else { "link" };
+        patch.push_str(&format!("\n        gitea-lightstep/{key}: \"{}\"", self.traceparent));
         Ok(patch)
     }
 }

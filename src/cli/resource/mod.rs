@@ -11,11 +11,11 @@ use clap::Args;
 use self::format::{Format, Identity};
 use super::{Common, Completion, terminal::Terminal};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, VersionRule},
     facts::{Facts, Repository},
-    marker::{SpanId, TraceId, Traceparent, name},
+    marker::{Kind, Signal, SpanId, TraceId, Traceparent, name},
     push::{self, ObjectId, Push, PushId, RefKind, RefName, Source, Update},
-    service::{self, OWN_FILE, Services, version_of},
+    service::{self, OWN_FILE, Service, Services, version_of},
     sys::time,
     text,
 };
@@ -34,6 +34,13 @@ pub(super) struct ResourceArgs {
     /// Name the environment that it runs in
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
+    /// Make the commit's span the parent of the build's spans
+    ///
+    /// Only for a back end that gets all markers as spans (`spans = "all"`). By default, this
+    /// follows the configuration. Without one, the span is printed as a link, because a parent that
+    /// no back end has breaks the trace.
+    #[arg(long)]
+    as_parent: bool,
     /// Choose the output format
     #[arg(long, value_enum, default_value_t = Format::Shell)]
     format: Format,
@@ -46,7 +53,7 @@ pub(super) struct ResourceArgs {
 }
 
 pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
-    let config = config(common, terminal)?;
+    let (config, is_site) = config(common, terminal)?;
     let git_dir = Repository::locate(&args.path)?;
     let repository = Repository::open(&git_dir)?;
     let (ref_name, id) = repository.resolve(&args.rev)?;
@@ -54,7 +61,8 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     let known = known.unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
     let names = known.clone();
     let push = push_of(Source::unknown(git_dir, known), ref_name, id)?;
-    let facts = Facts::new(Rc::new(push), 0, Ok(Rc::new(repository)));
+    let repository = Rc::new(repository);
+    let facts = Facts::new(Rc::new(push), 0, Ok(repository.clone()));
     let commit = facts.commit_id()?.context("the tag points to a tree or a file, not to a commit")?;
     let services = Services::of(&config, &facts);
     if let Some(trouble) = services.trouble() {
@@ -79,12 +87,18 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     let mut troubles = Vec::new();
     let version = version_of(&facts, &service, rule, true, &mut troubles);
     troubles.iter().for_each(|trouble| terminal.message(trouble));
+    if !version.is_of_release {
+        let warning = doubt(&repository, rule)?;
+        warning.into_iter().for_each(|warning| terminal.message(warning));
+    }
     let trace_id = TraceId::of(commit);
-    let span_id = if version.is_of_release {
-        SpanId::of_release(trace_id, &service, &version.name)
+    let (kind, span_id) = if version.is_of_release {
+        (Kind::Release, SpanId::of_release(trace_id, &service, &version.name))
     } else {
-        SpanId::of_change(trace_id, &service)
+        (Kind::Change, SpanId::of_change(trace_id, &service))
     };
+    let is_sent = || config.destinations.iter().any(|to| to.target.takes(kind, Signal::Traces));
+    let is_parent = args.as_parent || (is_site && is_sent());
     let mut attributes = vec![
         (name::SERVICE_NAME, service),
         (name::SERVICE_VERSION, version.name),
@@ -94,7 +108,7 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     let namespace = service::namespace(&config, rule, &names).map(ToString::to_string);
     attributes.extend(namespace.map(|namespace| (name::SERVICE_NAMESPACE, namespace)));
     attributes.extend(args.environment.clone().map(|environment| (name::ENVIRONMENT, environment)));
-    let identity = Identity { attributes, traceparent: Traceparent { trace_id, span_id } };
+    let identity = Identity { attributes, traceparent: Traceparent { trace_id, span_id }, is_parent };
     let format = if args.json { Format::Json } else { args.format };
     let text = identity.in_format(format)?;
     // A Kubernetes patch contains JSON strings, so JSON's escaping suits it too.
@@ -108,15 +122,44 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
 }
 
 /// Loads the configuration, if there is one. A build usually has none, and then only the
-/// repository's own file defines services.
-fn config(common: &Common, terminal: &Terminal) -> anyhow::Result<Config> {
+/// repository's own file defines services. The result is true if it is that of the site.
+fn config(common: &Common, terminal: &Terminal) -> anyhow::Result<(Config, bool)> {
     let path = config::find(common.config.as_deref());
     if let Some(path) = path {
         terminal.detail(format_args!("using the configuration {}", path.display()));
-        return config::load(Some(&path)).context("failed to load the configuration");
+        let config = config::load(Some(&path)).context("failed to load the configuration")?;
+        return Ok((config, true));
     }
-    terminal.detail(format_args!("found no configuration, using {OWN_FILE} of the repository"));
-    Ok(Config { repository_services: vec!["**".into()], ..Config::default() })
+    terminal.message(format_args!(
+        "found no configuration, using {OWN_FILE} of the repository; names and versions differ from the \
+         server's if its configuration has a [[service]] for this repository"
+    ));
+    Ok((Config { repository_services: vec!["**".into()], ..Config::default() }, false))
+}
+
+/// Returns a warning if the server may know a version that this clone does not have.
+fn doubt(repository: &Repository, rule: Option<&Service>) -> anyhow::Result<Option<String>> {
+    let cure = "fetch the history and the tags (in actions/checkout, `fetch-depth: 0`)";
+    let version = rule.and_then(Service::version_rule);
+    if let Some(VersionRule::Option(option)) = version {
+        return Ok(Some(format!(
+            "the server takes the version from the push option `{}`, which a clone does not have; set \
+             service.version by hand",
+            text::line(option)
+        )));
+    }
+    if !repository.is_shallow() {
+        return Ok(None);
+    }
+    Ok(if repository.has_tags()? {
+        matches!(version, Some(VersionRule::Describe))
+            .then(|| format!("the clone is shallow, so its version may differ from the server's; {cure}"))
+    } else {
+        Some(format!(
+            "the clone is shallow and has no tags, so its version differs from the server's if the commit \
+             has a version tag; {cure}"
+        ))
+    })
 }
 
 /// Returns the name of the repository's only service, which is the repository's name if none is

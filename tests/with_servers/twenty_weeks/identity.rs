@@ -122,7 +122,7 @@ fn identity(
     format: &str,
 ) -> Identity {
     let mut command = sandbox.command(BINARY, clone);
-    command.args(["resource", ".", rev, "--service", service, "--repository", "acme/shop"]);
+    command.args(["resource", ".", rev, "--service", service, "--repository", "acme/shop", "--as-parent"]);
     let ran = sandbox.run(command.args(more).args(["--format", format, "-v"]), b"");
     ran.succeeded();
     assert!(
