@@ -12,7 +12,7 @@ use prost::Message as _;
 
 use crate::support::{
     Sandbox, manifest_dir,
-    recorder::{Recorder, Request},
+    recorder::{Answer, Recorder, Request},
 };
 
 /// The documented OTLP endpoint of a back end.
@@ -265,20 +265,63 @@ fn destination_without_logs_gets_the_spans_it_asks_for() {
 }
 
 #[test]
-fn destination_without_logs_is_tested_with_an_internal_span() {
+fn destination_without_logs_is_tested_without_a_span() {
     let server = Recorder::start([]);
     let sandbox = Sandbox::new();
     sandbox.deliver_to(&server.endpoint(), "logs = \"none\"\n");
     let ran = sandbox.binary(&["connect"]);
-    assert!(
-        ran.succeeded()
-            .stdout
-            .contains(&format!("accepted the test marker ({}/v1/traces)", server.endpoint()))
-    );
-    let sent = ExportTraceServiceRequest::decode(&*server.requests()[0].content()).expect("traces");
-    let span = &sent.resource_spans[0].scope_spans[0].spans[0];
-    // Kind 1 is INTERNAL.
-    assert_eq!((span.name.as_str(), span.kind, span.trace_id.len()), ("gitea_lightstep.test", 1, 16));
+    let said = "collector    accepts requests (logs = \"none\" gets no test marker)";
+    assert!(ran.succeeded().stdout.contains(said), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("gitea_lightstep.test"), "{}", ran.stdout);
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.binary(&["connect", "--json"]).succeeded().stdout).expect("JSON");
+    assert_eq!(json["destinations"][0]["answer"], "accepts");
+    for request in server.requests() {
+        assert_eq!(request.path, "/v1/traces");
+        let sent = ExportTraceServiceRequest::decode(&*request.content()).expect("traces");
+        assert_eq!(sent, ExportTraceServiceRequest::default());
+    }
+}
+
+#[test]
+fn connect_advises_against_logs_for_a_back_end_of_traces() {
+    for (logs, traces, is_advised) in [
+        (404, 200, true),
+        (400, 200, true),
+        (404, 404, false),
+        (400, 400, false),
+        (401, 200, false),
+        (503, 200, false),
+    ] {
+        let server = Recorder::judging(move |request| {
+            Answer::status(if request.path == "/v1/logs" { logs } else { traces })
+        });
+        let sandbox = Sandbox::new();
+        sandbox.deliver_to(&server.endpoint(), "");
+        let ran = sandbox.binary(&["connect"]);
+        assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+        let advice = "-> it accepts /v1/traces but not /v1/logs: set `logs = \"none\"`";
+        assert_eq!(ran.stdout.contains(advice), is_advised, "{logs} {traces}: {}", ran.stdout);
+        for request in server.requests().iter().filter(|request| request.path == "/v1/traces") {
+            assert!(is_advised || traces != 200, "{logs}: traces are tried only if logs do not exist");
+            let sent = ExportTraceServiceRequest::decode(&*request.content()).expect("traces");
+            assert_eq!(sent.resource_spans.len(), 0, "a test marker is never a span");
+        }
+    }
+}
+
+#[test]
+fn connect_names_no_key_that_lightstep_does_not_have() {
+    let server =
+        Recorder::judging(|request| Answer::status(if request.path == "/v1/logs" { 404 } else { 200 }));
+    let sandbox = Sandbox::new();
+    sandbox.write_secret("token", TOKEN);
+    sandbox.configure(&format!(
+        "[lightstep]\ntoken = {{ file = \"token\" }}\nendpoint = \"{}\"\n",
+        server.endpoint()
+    ));
+    let ran = sandbox.binary(&["connect"]);
+    assert!(ran.code == Some(1) && !ran.stdout.contains("logs = "), "{}", ran.stdout);
 }
 
 #[test]

@@ -14,6 +14,10 @@ use crate::{
 /// Lengths of Lightstep's access tokens, in characters (reference/lightstep.md, section 1d).
 const TOKEN_LENGTHS: [usize; 3] = [32, 84, 104];
 
+/// Advice for a back end without log records.
+const ONLY_SPANS: &str = "it accepts /v1/traces but not /v1/logs: set `logs = \"none\"`, and `spans = \"all\"` to \
+                          send changes and releases too";
+
 /// Result of a test marker.
 #[derive(Debug, Serialize)]
 pub(super) struct DestinationTest {
@@ -36,6 +40,9 @@ pub(super) enum TestAnswer {
     /// The destination answered the probe of its script. It gets no test marker, because it could
     /// take one for a deployment.
     Known,
+    /// The destination accepted a request without markers. It takes only spans, and a span could be
+    /// taken for a deployment.
+    Accepts,
     /// A server answers at the address. The destination's script defines no probe.
     Reached,
     /// The destination accepted the request and rejected the marker in it.
@@ -67,7 +74,8 @@ pub(super) fn test(destination: &Destination, config: &Config) -> DestinationTes
     let tested = send_test(destination, config);
     let may_be_partial = tested.rejected;
     test.answer = match &tested.probed {
-        Probed::Takes if !tested.is_marker => TestAnswer::Known,
+        Probed::Takes if !tested.is_marker && destination.target.scripted().is_some() => TestAnswer::Known,
+        Probed::Takes if !tested.is_marker => TestAnswer::Accepts,
         Probed::Takes if may_be_partial.is_empty() || may_be_partial.starts_with("warning") => {
             TestAnswer::Taken
         }
@@ -93,6 +101,8 @@ pub(super) fn test(destination: &Destination, config: &Config) -> DestinationTes
             None if why.contains("certificate") || why.starts_with("TLS") => {
                 "nothing is sent until this is fixed; markers stay in the spool".into()
             }
+            // [lightstep] has no `logs`.
+            _ if tested.takes_only_spans && destination.name != LIGHTSTEP => ONLY_SPANS.into(),
             _ => fix.into(),
         });
         test.why = Some(why);

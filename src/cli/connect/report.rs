@@ -40,12 +40,11 @@ impl ConnectReport {
 
     /// Returns true if all tests succeeded and the event query, if requested, exists.
     pub fn is_well(&self) -> bool {
+        use TestAnswer::{Accepts, Known, Reached, Taken};
         let is_there = |set_up: &SetUp| {
             !matches!(set_up.outcome, EventQueryOutcome::Failed | EventQueryOutcome::Uncertain)
         };
-        self.destinations
-            .iter()
-            .all(|test| matches!(test.answer, TestAnswer::Taken | TestAnswer::Known | TestAnswer::Reached))
+        self.destinations.iter().all(|test| matches!(test.answer, Taken | Known | Accepts | Reached))
             && self.event_query.as_ref().is_none_or(is_there)
     }
 
@@ -54,6 +53,7 @@ impl ConnectReport {
             let said = match (test.answer, test.status) {
                 (TestAnswer::Taken, _) => "accepted the test marker",
                 (TestAnswer::Known, _) => "accepts our credentials (kind \"http\" gets no test marker)",
+                (TestAnswer::Accepts, _) => "accepts requests (logs = \"none\" gets no test marker)",
                 (TestAnswer::Reached, _) => "answers (kind \"http\" gets no test marker)",
                 (TestAnswer::Rejected, _) => "accepted the request, but rejected the test marker",
                 (TestAnswer::Refused, Some(401 | 403)) => "does not accept the token",

@@ -103,6 +103,8 @@ pub struct TestMarkerResponse {
     pub rejected: String,
     /// False if the destination got a probe instead of a marker.
     pub is_marker: bool,
+    /// True if the destination refused the log record and accepts spans.
+    pub takes_only_spans: bool,
 }
 
 /// Sends harmless requests that test whether a destination can be reached, accepts our credentials

@@ -84,14 +84,28 @@ impl DestinationApi for OtlpApi<'_> {
         Probed::by(self.exchange(&[], self.otlp.first_signal()))
     }
 
+    /// Sends a log record. If the server has no endpoint for log records, finds out whether it has
+    /// one for spans. A destination that takes no log records gets a request without markers.
     fn send_test(&self) -> TestMarkerResponse {
-        let signal = self.otlp.first_signal();
-        let body = otlp::encode_test(signal, time::now(), self.otlp.protocol);
-        let (probed, rejected) = match self.post(signal, body) {
-            RequestOutcome::Accepted { rejected } => (Probed::Takes, rejected),
-            outcome => (Probed::by(outcome), String::new()),
+        let mut response = TestMarkerResponse {
+            probed: Probed::Takes,
+            rejected: String::new(),
+            is_marker: true,
+            takes_only_spans: false,
         };
-        TestMarkerResponse { probed, rejected, is_marker: true }
+        if self.otlp.first_signal() == Signal::Traces {
+            return TestMarkerResponse { probed: self.probe(), is_marker: false, ..response };
+        }
+        let body = otlp::encode_test(time::now(), self.otlp.protocol);
+        match self.post(Signal::Logs, body) {
+            RequestOutcome::Accepted { rejected } => response.rejected = rejected,
+            outcome => response.probed = Probed::by(outcome),
+        }
+        if matches!(response.probed, Probed::Refuses { status: Some(400 | 404), .. }) {
+            let of_traces = self.exchange(&[], Signal::Traces);
+            response.takes_only_spans = matches!(of_traces, RequestOutcome::Accepted { .. });
+        }
+        response
     }
 
     fn clock(&self) -> Option<Timestamp> {

@@ -93,7 +93,12 @@ impl DestinationApi for ScriptedApi<'_> {
 
     /// Probes only, because the script's requests for a test marker would look like a real event.
     fn send_test(&self) -> TestMarkerResponse {
-        TestMarkerResponse { probed: self.probe(), rejected: String::new(), is_marker: false }
+        TestMarkerResponse {
+            probed: self.probe(),
+            rejected: String::new(),
+            is_marker: false,
+            takes_only_spans: false,
+        }
     }
 
     fn clock(&self) -> Option<Timestamp> {
