@@ -11,7 +11,10 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 use serde_json::Value;
 
-use crate::support::{BINARY, Sandbox, recorder::Recorder};
+use crate::support::{
+    BINARY, Sandbox,
+    recorder::{Answer, Recorder},
+};
 
 /// Schema of the semantic conventions that docs/attributes.md names.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
@@ -498,6 +501,32 @@ fn empty_values_are_left_out() {
     let commit = sandbox.git(&["rev-parse", "--short=12", "HEAD"]);
     let bodies: Vec<String> = records.iter().map(body).collect();
     assert_eq!(bodies, [format!("change shop {commit}"), format!("deployment shop {commit} to production")]);
+}
+
+#[test]
+fn delivered_markers_can_be_counted_on_both_sides() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([Answer::status(503), Answer::status(503)]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    for nth in 0..3 {
+        sandbox.commit(&format!("Number {nth}"), &[("n", &nth.to_string())]);
+        sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+    }
+    deliver(&sandbox);
+    let stored: BTreeSet<String> = records(&server)
+        .iter()
+        .map(|record| text(&record.attributes, "gitea_lightstep.marker.id").expect("an ID"))
+        .collect();
+    // The filter of docs/back-ends.md.
+    let log = sandbox.binary(&["log", "--json", "--since", "24h"]);
+    let entries = log.succeeded().stdout.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let delivered = entries
+        .filter(|entry: &Value| entry["outcome"] == "delivered" && entry["destination"] == "collector");
+    let delivered: BTreeSet<String> = delivered
+        .flat_map(|entry| entry["markers"].as_array().expect("IDs").clone())
+        .map(|id| id.as_str().expect("an ID").to_string())
+        .collect();
+    assert_eq!((delivered.len(), &delivered), (6, &stored));
 }
 
 #[test]

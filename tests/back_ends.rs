@@ -32,7 +32,7 @@ struct BackEnd {
 const TOKEN: &str = "t0ken-of-a-test";
 const INSTANCE: &str = "123456";
 
-const BACK_ENDS: [BackEnd; 11] = [
+const BACK_ENDS: [BackEnd; 12] = [
     BackEnd {
         heading: "OpenTelemetry Collector",
         source: "https://github.com/open-telemetry/opentelemetry-proto/blob/main/docs/specification.md",
@@ -110,6 +110,13 @@ const BACK_ENDS: [BackEnd; 11] = [
         logs: Some("my-project-a1b2c3.ingest.eu-west-1.aws.elastic.cloud:443/v1/logs"),
         traces: Some("my-project-a1b2c3.ingest.eu-west-1.aws.elastic.cloud:443/v1/traces"),
         headers: &[("authorization", "ApiKey t0ken-of-a-test")],
+    },
+    BackEnd {
+        heading: "VictoriaLogs and VictoriaTraces",
+        source: "https://docs.victoriametrics.com/victorialogs/data-ingestion/opentelemetry/",
+        logs: Some("victorialogs.example.com:9428/insert/opentelemetry/v1/logs"),
+        traces: Some("victoriatraces.example.com:10428/insert/opentelemetry/v1/traces"),
+        headers: &[],
     },
 ];
 
@@ -218,6 +225,9 @@ fn arrives(back_end: &BackEnd, section: &str) {
         assert_eq!(request.method, "POST");
         // All of these back ends accept protobuf, and some accept only protobuf.
         assert_eq!(request.header("content-type"), Some("application/x-protobuf"), "{heading}");
+        if meant(request).starts_with("victorialogs") {
+            assert_eq!(request.header("vl-stream-fields"), Some("service.name,deployment.environment.name"));
+        }
         for (name, value) in back_end.headers {
             assert_eq!(request.header(name), Some(*value), "{heading}: {name}");
         }

@@ -365,6 +365,30 @@ fn single_marker_is_put_back_with_a_new_retry_period() {
 }
 
 #[test]
+fn marker_is_given_up_before_a_retention_of_seven_days_ends() {
+    for (hours, is_sent) in [(6 * 24 - 1, true), (6 * 24 + 1, false)] {
+        let sandbox = Sandbox::new();
+        sandbox.commit("Late", &[]);
+        sandbox.push(&["main"]).succeeded();
+        let name = sandbox.files("outbox/unassigned/new").remove(0);
+        let marker = sandbox.waiting("unassigned").remove(0);
+        copy_marker(&sandbox, &format!("state/outbox/collector/new/{name}"));
+        fs::remove_file(sandbox.state().join("outbox/unassigned/new").join(&name)).expect("removed");
+        let waiting = sandbox.state().join("outbox/collector/new").join(&name);
+        let then = SystemTime::now() - Duration::from_secs(hours * 3_600);
+        let time = jiff::Timestamp::try_from(then).expect("a time").to_string();
+        let old = unsealed(&fs::read_to_string(&waiting).expect("a file"));
+        fs::write(&waiting, old.replace(text(&marker["time"]), &time)).expect("written");
+        fs::File::open(&waiting).and_then(|file| file.set_modified(then)).expect("dated");
+        let recorder = Recorder::start([]);
+        sandbox.deliver_to(&recorder.endpoint(), "");
+        sandbox.binary(&["deliver"]).succeeded_or_found();
+        assert_eq!(!recorder.requests().is_empty(), is_sent, "{hours}");
+        assert_eq!(sandbox.files("dead").is_empty(), is_sent, "{hours}");
+    }
+}
+
+#[test]
 fn drop_deletes_the_entry_and_records_it() {
     let sandbox = refused("no such team");
     let letters = list(&sandbox, &["--dead"]);

@@ -276,7 +276,8 @@ impl Default for Delivery {
             mode: DeliveryMode::default(),
             timeout: Duration::from_secs(10),
             linger: Duration::from_secs(60),
-            give_up_after: Duration::from_secs(7 * 86_400),
+            // Below the usual retention of seven days: what is older, a back end drops silently.
+            give_up_after: Duration::from_secs(6 * 86_400),
         }
     }
 }
