@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::support::{
     BINARY, Sandbox,
     recorder::{Answer, Recorder},
+    spool::unsealed,
 };
 
 /// Schema of the semantic conventions that docs/attributes.md names.
@@ -527,6 +528,99 @@ fn delivered_markers_can_be_counted_on_both_sides() {
         .map(|id| id.as_str().expect("an ID").to_string())
         .collect();
     assert_eq!((delivered.len(), &delivered), (6, &stored));
+}
+
+#[test]
+fn list_that_was_cut_says_so() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"fn enrich(marker, update) {
+            let list = [];
+            for n in 0..129 { list.push("x" + n); }
+            marker.attributes["long"] = list;
+            list.pop();
+            marker.attributes["whole"] = list;
+            // Reading and setting an attribute again keeps the note.
+            marker.attributes["later"] = 1;
+            marker
+        }"#,
+    );
+    let deploy = |to: &str| sandbox.push(&["-o", "deploy=production", &format!("main:refs/heads/{to}")]);
+    sandbox.commit("First", &[("a", "0")]);
+    deploy("one").succeeded();
+    for nth in 0..65 {
+        sandbox.commit(&format!("SHOP-{} is done", nth + 1), &[("a", &format!("{nth}!"))]);
+    }
+    deploy("two").succeeded();
+    sandbox.commit("SHOP-1 again", &[("a", "last")]);
+    deploy("three").succeeded();
+    deliver(&sandbox);
+    let records = records(&server);
+    let list = |record: &LogRecord, name: &str| -> Vec<AnyValue> {
+        let attribute = record.attributes.iter().find(|attribute| attribute.key == name);
+        match attribute.and_then(|attribute| attribute.value.clone()?.value) {
+            Some(any_value::Value::ArrayValue(list)) => list.values,
+            None => Vec::new(),
+            Some(other) => panic!("{name}: {other:?}"),
+        }
+    };
+    let is_cut = |record: &LogRecord| {
+        record.attributes.iter().any(|attribute| attribute.key == "gitea_lightstep.range.lists_are_cut")
+    };
+    assert_eq!(records.len(), 3);
+    for (record, tickets, range_is_cut) in
+        [(&records[0], 0, false), (&records[1], 64, true), (&records[2], 1, false)]
+    {
+        assert_eq!((list(record, "long").len(), list(record, "whole").len()), (128, 128));
+        let cut = any_value::Value::StringValue("long".into());
+        assert_eq!(list(record, "gitea_lightstep.cut_lists"), [AnyValue { value: Some(cut) }]);
+        assert_eq!(list(record, "gitea_lightstep.range.tickets").len(), tickets);
+        assert_eq!(is_cut(record), range_is_cut);
+    }
+}
+
+#[test]
+fn spool_of_an_older_version_obeys_the_rules() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.commit("Old", &[("a", "1")]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.push(&["-o", "deploy=production", "main", "v1.0.0"]).succeeded();
+    let name = sandbox.files("outbox/unassigned/new").remove(0);
+    let path = sandbox.state().join("outbox/unassigned/new").join(name);
+    let text = unsealed(&std::fs::read_to_string(&path).expect("a file"));
+    let lines = text.lines().map(|line| {
+        let mut marker: Value = serde_json::from_str(line).expect("JSON");
+        let Some(kind) = marker["kind"].as_str() else { return line.to_string() };
+        // Changes began at their first commit, and parents had no version.
+        let time = marker["time"].clone();
+        match kind {
+            "change" => {
+                marker["interval"] = serde_json::json!({ "start": "2026-01-01T00:00:00Z", "end": time });
+            }
+            "deployment" => {
+                marker["parent"] = "00f067aa0ba902b7".into();
+                marker["interval"] = serde_json::json!({ "start": time, "end": time });
+            }
+            _ => {}
+        }
+        marker.to_string()
+    });
+    let edited: String = lines.map(|line| line + "\n").collect();
+    std::fs::write(&path, edited).expect("written");
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    deliver(&sandbox);
+    let spans = spans(&server);
+    obeys_jaeger(&spans);
+    let lengths: BTreeSet<u64> = spans.iter().map(length).collect();
+    assert_eq!(lengths, [1_000, 2_000].into());
+    let children = spans.iter().filter(|span| !span.parent_span_id.is_empty()).count();
+    let deployments = spans.iter().filter(|span| span.name.ends_with(".deployment")).count();
+    assert!(children == deployments && deployments > 0, "{spans:?}");
+    assert_eq!(sandbox.files("dead"), [""; 0]);
 }
 
 #[test]

@@ -214,6 +214,9 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
     }
     let contents = RangeSummary::of(&brought.commits);
     let ai_share = contents.ai_share();
+    if contents.is_cut {
+        add(draft, name::RANGE_LISTS_ARE_CUT, Value::Bool(true));
+    }
     for (name, list) in [
         (name::RANGE_AUTHORS, contents.authors),
         (name::RANGE_CO_AUTHORS, contents.co_authors),

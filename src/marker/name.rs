@@ -57,6 +57,8 @@ pub const COMMITTER_HASH: &str = "gitea_lightstep.commit.committer.hash";
 pub const CO_AUTHORS: &str = "gitea_lightstep.commit.co_authors";
 pub const TAGGER: &str = "gitea_lightstep.tag.tagger";
 
+/// Names of the attributes with a list from a script that has more entries than are sent.
+pub const CUT_LISTS: &str = "gitea_lightstep.cut_lists";
 pub const SERVICE_OWNER: &str = "gitea_lightstep.service.owner";
 /// Prefix of a service's links, as in `gitea_lightstep.link.runbook`.
 pub const LINK: &str = "gitea_lightstep.link.";
@@ -71,6 +73,8 @@ pub const RANGE_IS_SHALLOW: &str = "gitea_lightstep.range.is_shallow";
 pub const RANGE_READ: &str = "gitea_lightstep.range.commits_read";
 pub const RANGE_IMPORTED: &str = "gitea_lightstep.range.imported";
 pub const RANGE_UNDATED: &str = "gitea_lightstep.range.undated";
+/// True if a list of the range has more entries than are sent.
+pub const RANGE_LISTS_ARE_CUT: &str = "gitea_lightstep.range.lists_are_cut";
 pub const RANGE_AUTHORS: &str = "gitea_lightstep.range.authors";
 pub const RANGE_CO_AUTHORS: &str = "gitea_lightstep.range.co_authors";
 pub const RANGE_AI_COMMITS: &str = "gitea_lightstep.range.ai_commits";

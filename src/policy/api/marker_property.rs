@@ -9,7 +9,7 @@ use super::{
     version::VersionView,
 };
 use crate::{
-    marker::{Attributes, Kind, Value},
+    marker::{Attributes, Kind, Value, name},
     text::{self, Hinted},
 };
 
@@ -114,17 +114,32 @@ pub(in crate::policy) fn attributes(value: Dynamic) -> Result<Attributes, Hinted
     if map.len() > MAX_ATTRIBUTES {
         return Err(format!("a marker has {} attributes, the limit is {MAX_ATTRIBUTES}", map.len()).into());
     }
+    let mut attributes = Attributes::new();
+    let mut cut = Vec::new();
     // Skip `()`, so that scripts can pass on values that may be missing.
-    map.into_iter()
-        .filter(|(_, value)| !value.is_unit())
-        .map(|(key, value)| {
-            if key.is_empty() || key.chars().count() > MAX_NAME {
-                return Err(format!("an attribute's key must have 1 to {MAX_NAME} characters").into());
-            }
-            let value = from_dynamic(&key, value)?;
-            Ok((key.to_string().into(), value))
-        })
-        .collect()
+    for (key, value) in map.into_iter().filter(|(_, value)| !value.is_unit()) {
+        if key.is_empty() || key.chars().count() > MAX_NAME {
+            return Err(format!("an attribute's key must have 1 to {MAX_NAME} characters").into());
+        }
+        let mut value = from_dynamic(&key, value)?;
+        if let Value::List(list) = &mut value
+            && list.len() > MAX_LIST
+        {
+            list.truncate(MAX_LIST);
+            cut.push(key.to_string());
+        }
+        attributes.insert(key.to_string().into(), value);
+    }
+    // The script may read the attributes and set them again. A list is then cut already.
+    if let Some(Value::List(known)) = attributes.remove(name::CUT_LISTS) {
+        cut.extend(known.into_iter().filter(|key| attributes.contains_key(key.as_str())));
+    }
+    if !cut.is_empty() {
+        cut.sort();
+        cut.dedup();
+        attributes.insert(name::CUT_LISTS.into(), Value::List(cut));
+    }
+    Ok(attributes)
 }
 
 fn kind_of(value: Dynamic) -> Result<Kind, String> {
@@ -190,9 +205,9 @@ fn from_dynamic(key: &str, value: Dynamic) -> Result<Value, String> {
         let list = value
             .into_typed_array::<String>()
             .map_err(|_| format!("attribute `{}`: an array may hold only strings", text::line(key)))?;
-        return Ok(Value::List(
-            list.iter().take(MAX_LIST).map(|t| text::bounded(t.as_bytes(), MAX_TEXT)).collect(),
-        ));
+        // One more entry than allowed shows the caller that the list is too long.
+        let texts = list.iter().take(MAX_LIST + 1).map(|text| text::bounded(text.as_bytes(), MAX_TEXT));
+        return Ok(Value::List(texts.collect()));
     }
     let found = value.type_name();
     let text = plain_text(value).map_err(|_| {
