@@ -624,6 +624,84 @@ fn spool_of_an_older_version_obeys_the_rules() {
 }
 
 #[test]
+fn push_that_is_decided_again_has_the_same_spans() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    let commit = sandbox.commit("Once", &[("a", "1")]);
+    sandbox.push(&["HEAD:refs/heads/other"]).succeeded();
+    std::fs::remove_dir_all(sandbox.state()).expect("removed");
+    // With a broken configuration, the hook only captures the push.
+    sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
+    let zero = "0".repeat(40);
+    let stdin = format!("{zero} {commit} refs/heads/main\n{zero} {commit} refs/tags/v1.0.0\n");
+    sandbox.hook(stdin.as_bytes()).said_nothing();
+    let name = sandbox.files("inbox").remove(0);
+    let capture = std::fs::read(sandbox.state().join("inbox").join(&name)).expect("a capture");
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    deliver(&sandbox);
+    let ids = |spans: &[Span]| -> BTreeSet<_> {
+        spans.iter().map(|span| (span.trace_id.clone(), span.span_id.clone(), span.name.clone())).collect()
+    };
+    let first = ids(&spans(&server));
+    assert_eq!(first.len(), 2);
+    // A power cut brings the capture back.
+    sandbox.write(&format!("state/inbox/{name}"), capture);
+    deliver(&sandbox);
+    let all = spans(&server);
+    assert_eq!((all.len(), ids(&all)), (4, first));
+}
+
+#[test]
+fn one_commit_in_two_repositories_has_different_spans() {
+    let mut sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    sandbox.commit("Shared", &[("a", "1")]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.push(&["-o", "deploy=production", "main", "v1.0.0"]).succeeded();
+    let (first, second) = (sandbox.bare(), sandbox.path("git/casey/shop.git"));
+    sandbox.git_in(&sandbox.path(""), &["init", "-q", "--bare", "-b", "main", &second.display().to_string()]);
+    sandbox.git_in(&second, &["config", "receive.advertisePushOptions", "true"]);
+    std::fs::remove_dir_all(second.join("hooks")).expect("removed");
+    std::os::unix::fs::symlink(first.join("hooks"), second.join("hooks")).expect("a link");
+    sandbox.git(&["remote", "set-url", "origin", &second.display().to_string()]);
+    sandbox.set("GITEA_REPO_USER_NAME", "casey");
+    sandbox.set("GITEA_REPO_ID", "43");
+    sandbox.push(&["-o", "deploy=production", "main", "v1.0.0"]).succeeded();
+    deliver(&sandbox);
+    let spans = spans(&server);
+    obeys_jaeger(&spans);
+    let releases = spans.iter().filter(|span| span.name.ends_with(".release")).count();
+    let traces: BTreeSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    assert_eq!((releases, traces.len()), (2, 1), "{spans:?}");
+}
+
+#[test]
+fn status_of_a_script_counts_for_deployments_only() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "spans = \"all\"\n");
+    sandbox.write(
+        "scripts/site.rhai",
+        r#"fn enrich(marker, update) { marker.attributes["deployment.status"] = "failed"; marker }"#,
+    );
+    sandbox.commit("One", &[]);
+    sandbox.git(&["tag", "v1.0.0"]);
+    sandbox.push(&["-o", "deploy=production", "main", "v1.0.0"]).succeeded();
+    deliver(&sandbox);
+    let spans = spans(&server);
+    obeys_jaeger(&spans);
+    for record in records(&server) {
+        let is_failed = body(&record).starts_with("failed deployment");
+        assert_eq!(is_failed, record.event_name == "gitea_lightstep.deployment", "{record:?}");
+        assert_eq!(record.severity_text == "ERROR", is_failed, "{record:?}");
+        let span = spans.iter().find(|span| span.span_id == record.span_id).expect("its span");
+        let code = span.status.as_ref().expect("a status").code;
+        assert_eq!(code == i32::from(StatusCode::Error), is_failed, "{span:?}");
+    }
+}
+
+#[test]
 fn json_contains_no_null() {
     let sandbox = Sandbox::new();
     let server = Recorder::start([]);
