@@ -154,7 +154,7 @@ impl Marker {
             _ => None,
         };
         if matches!(self.kind, Kind::Deployment | Kind::Rollback) {
-            return (word_of(name::DEPLOYMENT_STATUS) == Some(FAILED)).then(|| FAILED.to_string());
+            return self.has_failed().then(|| FAILED.to_string());
         }
         let (is_rewound, word) = match word_of(name::REF_UPDATE)? {
             "rewound" => (true, "rewound"),
@@ -180,7 +180,7 @@ impl Marker {
     /// Returns true for a deployment that failed. The previously deployed version is then still
     /// running.
     pub fn has_failed(&self) -> bool {
-        matches!(self.attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == "failed")
+        matches!(self.attributes.get(name::DEPLOYMENT_STATUS), Some(Value::Text(status)) if status == FAILED)
     }
 
     /// Returns the id of the marker's span in the commit's trace.
