@@ -5,7 +5,7 @@ use super::people::{self, Addresses};
 use crate::{
     facts::Facts,
     marker::{MarkerSource, Value, name},
-    push::RefKind,
+    push::{RefKind, Update},
     text,
 };
 
@@ -59,19 +59,24 @@ pub(super) fn of(facts: &Facts, site: Site<'_>) -> Vec<(&'static str, Value)> {
 pub(super) fn source(facts: &Facts, site: Site<'_>) -> MarkerSource {
     let update = facts.update();
     let repository = &facts.push().source().repository;
-    let ref_name = match update.ref_name().kind() {
-        RefKind::Branch(name) | RefKind::Tag(name) => name,
-        RefKind::Other => update.ref_name().as_bstr(),
-    };
     let commit = facts.commit_id().ok().flatten().or(update.new_id());
     MarkerSource {
         owner: repository.owner.clone(),
         repository: Some(repository.name.clone()),
         repository_url: repository_url(facts, site),
-        ref_name: Some(text::name(ref_name, MAX_REF_NAME)),
+        ref_name: Some(short_ref_name(update)),
         commit: commit.map(|id| id.to_string()),
         pusher: people::pusher(facts.push().source()).map(|pusher| pusher.name.clone()),
     }
+}
+
+/// Returns the name of a branch or a tag without its prefix, or the whole name of another ref.
+pub(super) fn short_ref_name(update: &Update) -> String {
+    let name = match update.ref_name().kind() {
+        RefKind::Branch(name) | RefKind::Tag(name) => name,
+        RefKind::Other => update.ref_name().as_bstr(),
+    };
+    text::name(name, MAX_REF_NAME)
 }
 
 /// Returns the URL of the repository's page.

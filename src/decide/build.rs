@@ -58,8 +58,9 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
     }
     attributes.insert(name::POLICY.into(), Value::List(site.policy.to_vec()));
     let mut source = attributes::source(facts, site);
-    // A policy may set the attributes of the source too, for example to hide the pusher.
+    // A policy may set the attributes of the source too. An empty text hides the pusher.
     source.take_from(&mut attributes);
+    attributes.retain(|_, value| !value.is_blank());
     // A tag may point to a tree and have no commit. Use the tag's own id then.
     let commit_id = facts.commit_id().ok().flatten().unwrap_or(update.raw_new_id());
     let trace_id = TraceId::of(commit_id);

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Decider, EarlyEnd, Failure};
+use super::{Decider, EarlyEnd, Failure, attributes::short_ref_name};
 use crate::{
     facts::Facts,
     marker::Kind,
@@ -100,10 +100,7 @@ impl Decider<'_> {
         if meant.is_empty() {
             return Ok(Plan::Nothing("no configured service has any of the changed paths".into()));
         }
-        let title = partial.title.unwrap_or_else(|| {
-            let commit = facts.commit().ok().flatten();
-            commit.map_or_else(|| update.ref_name().to_text(), |commit| commit.title.clone())
-        });
+        let title = partial.title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| title(facts));
         let mut planned = Vec::with_capacity(meant.len());
         for (name, service) in meant {
             // A version from the script makes the service's rule superfluous, with its problems.
@@ -127,6 +124,18 @@ impl Decider<'_> {
             });
         }
         Ok(Plan::Drafts(planned))
+    }
+}
+
+/// Returns the title of the commit. Without one, returns the commit's short id and the ref.
+fn title(facts: &Facts) -> String {
+    let update = facts.update();
+    match facts.commit().ok().flatten() {
+        None => update.ref_name().to_text(),
+        Some(commit) if commit.title.trim().is_empty() => {
+            format!("{} ({})", commit.id.short(), short_ref_name(update))
+        }
+        Some(commit) => commit.title.clone(),
     }
 }
 

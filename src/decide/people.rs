@@ -103,7 +103,12 @@ pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, 
                 Addresses::Hashed(key) => add(hashed, Some(key.hash(&person.email).into())),
             }
         }
-        let co_authors: Vec<String> = commit.co_authors().into_iter().map(|person| person.name).collect();
+        let co_authors: Vec<String> = commit
+            .co_authors()
+            .into_iter()
+            .map(|person| person.name)
+            .filter(|name| !name.is_empty())
+            .collect();
         add(name::CO_AUTHORS, (!co_authors.is_empty()).then_some(Value::List(co_authors)));
     }
     let tagger = target.tag.as_ref().and_then(|tag| tag.tagger.as_ref());

@@ -31,8 +31,9 @@ impl Range {
     pub fn authors(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for commit in &self.commits {
-            if !names.contains(&commit.author.name.as_str()) {
-                names.push(&commit.author.name);
+            let name = commit.author.name.as_str();
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
             }
         }
         names

@@ -58,15 +58,16 @@ impl RangeSummary {
             names.insert(commit.author.name.to_lowercase());
             addresses.insert(commit.author.email.to_lowercase());
         }
+        names.remove("");
         addresses.remove("");
         for commit in commits {
             for person in commit.co_authors() {
                 let is_author = names.contains(&person.name.to_lowercase())
                     || addresses.contains(&person.email.to_lowercase());
-                is_cut |= !is_author && !tell(&mut contents.co_authors, person.name);
+                is_cut |= !is_author && !tell_name(&mut contents.co_authors, person.name);
             }
             if !is_merge(commit) {
-                is_cut |= !tell(&mut contents.authors, commit.author.name.clone());
+                is_cut |= !tell_name(&mut contents.authors, commit.author.name.clone());
                 contents.written += 1;
                 contents.with_ai += usize::from(commit.is_assisted());
             }
@@ -104,6 +105,11 @@ impl Commit {
                 .iter()
                 .any(|person| names_assistant(&format!("{} {}", person.name, person.email).to_lowercase()))
     }
+}
+
+/// Adds a name, unless it is empty. Returns false if there was no room.
+fn tell_name(told: &mut Vec<String>, name: String) -> bool {
+    name.is_empty() || tell(told, name)
 }
 
 /// Adds an item if it is new. Returns false if there was no room.

@@ -35,14 +35,14 @@ impl MarkerSource {
         ]
     }
 
-    /// Moves the values that `attributes` has for the source into the fields. A value that is not
-    /// text stays an attribute and clears the field.
+    /// Moves the values that `attributes` has for the source into the fields. An empty text clears
+    /// the field. A value that is not text stays an attribute and clears the field.
     pub fn take_from(&mut self, attributes: &mut Attributes) {
         for (name, field) in self.fields() {
             match attributes.get_mut(name) {
                 None => {}
                 Some(Value::Text(text)) => {
-                    *field = Some(std::mem::take(text));
+                    *field = Some(std::mem::take(text)).filter(|text| !text.is_empty());
                     attributes.remove(name);
                 }
                 Some(_) => *field = None,

@@ -28,6 +28,15 @@ pub enum Value {
 }
 
 impl Value {
+    /// Returns true for a text without a character other than white space, and for an empty list.
+    pub fn is_blank(&self) -> bool {
+        match self {
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => false,
+            Self::Text(text) => text.trim().is_empty(),
+            Self::List(list) => list.is_empty(),
+        }
+    }
+
     /// Returns the total size of its text, in bytes.
     pub fn text_size(&self) -> usize {
         match self {
