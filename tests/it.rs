@@ -13,6 +13,7 @@ mod cap; // a full spool drops the oldest changes first
 mod captures; // hook inputs captured from running Gitea servers
 mod check; // findings in scripts and services, as text and as JSON
 mod commands; // output and exit status of status, log, check and deliver
+mod commit_text; // encodings, broken headers, trailers, tickets and reverts in commits
 mod connect; // test markers and the event query
 mod conventions; // docs/attributes.md and the wire
 mod crash; // a process that dies at any step loses nothing

@@ -229,8 +229,8 @@ impl<'r> Ancestry<'r> {
 }
 
 impl CommitHead {
-    /// Parses the headers of a commit. A committer time that is not a number counts as 1970, as in
-    /// git.
+    /// Parses the headers of a commit. A committer without a time that is a number, or no committer
+    /// at all, counts as 1970, as in git.
     fn parse(commit: &[u8]) -> Option<Self> {
         let mut rest = commit.strip_prefix(b"tree ")?;
         let mut parents = Vec::new();
@@ -244,7 +244,8 @@ impl CommitHead {
         let committer = rest
             .lines()
             .take_while(|line| !line.is_empty())
-            .find_map(|line| line.strip_prefix(b"committer "))?;
+            .find_map(|line| line.strip_prefix(b"committer "))
+            .unwrap_or_default();
         let seconds = committer.rsplit_once_str(b">").map_or(&b""[..], |(_, seconds)| seconds.trim_start());
         let seconds = &seconds[..seconds.find_byte(b' ').unwrap_or(seconds.len())];
         let time = seconds.to_str().ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);

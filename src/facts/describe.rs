@@ -193,7 +193,7 @@ impl Repository {
         let Some(nearest) = chosen.or_else(|| nearest(&candidates)) else { return tags.nothing_found() };
         let candidate = candidates.swap_remove(nearest);
         let tagged = own_id(&candidate.tagged)?;
-        let tag = text::name(candidate.tag.as_bytes(), super::commit::MAX_NAME);
+        let tag = text::name(candidate.tag.as_bytes(), super::person::MAX_NAME);
         Ok(Some(Description { tag, distance: candidate.distance, tagged, commit }))
     }
 

@@ -1,7 +1,6 @@
 //! Parses conventions in commit messages: types, tickets, reverts, co-authors. Pure.
 
-use super::{Commit, commit::Person};
-use crate::text;
+use super::{Commit, Person};
 
 /// Maximum number of tickets from one text.
 const MAX_TICKETS: usize = 64;
@@ -95,17 +94,6 @@ impl Commit {
     pub fn co_authors(&self) -> Vec<Person> {
         let named = self.trailers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("co-authored-by"));
         named.map(|(_, value)| Person::parse(value)).collect()
-    }
-}
-
-impl Person {
-    /// Parses `Name <address>`. Without the brackets, all of it is the name.
-    fn parse(said: &str) -> Self {
-        let (name, email) = match said.rsplit_once('<') {
-            Some((name, rest)) => (name, rest.split('>').next().unwrap_or_default()),
-            None => (said, ""),
-        };
-        Self { name: text::line(name.trim()), email: text::line(email.trim()), time: None }
     }
 }
 
