@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use bstr::ByteSlice as _;
-use gix::objs::{Kind, commit::MessageRef};
+use gix::objs::Kind;
 
 use super::{
     FactError, Person, Repository,
     message::button,
     object_headers::{CommitHeaders, TagHeaders},
     repository::own_id,
+    trailers,
 };
 use crate::{push::ObjectId, text};
 
@@ -17,9 +18,6 @@ use crate::{push::ObjectId, text};
 const MAX_TITLE: usize = 256;
 /// Maximum length of a message, in characters.
 const MAX_MESSAGE: usize = 16_384;
-/// Maximum number of trailers, and maximum length of a token or value, in characters.
-const MAX_TRAILERS: usize = 64;
-const MAX_TRAILER: usize = 1024;
 /// Lines that begin the signature of a tag (gpg-interface.c).
 const SIGNATURES: [&[u8]; 4] = [
     b"-----BEGIN PGP SIGNATURE-----",
@@ -118,16 +116,16 @@ pub(crate) fn commit_of_bytes(data: &[u8]) -> Option<Commit> {
 
 impl Commit {
     fn read(id: ObjectId, commit: &CommitHeaders<'_>) -> Result<Self, FactError> {
-        let message = MessageRef::from_bytes(commit.text.message().as_bstr());
-        let text = text::bounded(commit.text.message(), MAX_MESSAGE);
+        let message = commit.text.message();
+        let text = text::bounded(message, MAX_MESSAGE);
         Ok(Self {
             id,
             author: Person::read(commit.text.last(b"author ").unwrap_or_default()),
             committer: Person::read(commit.text.last(b"committer ").unwrap_or_default()),
-            title: title(commit.text.message()),
+            title: title(message),
             // Gitea's Revert button quotes another commit's message, with the trailers of that
             // commit.
-            trailers: if button(&text).is_some() { Vec::new() } else { trailers(&message) },
+            trailers: if button(&text).is_some() { Vec::new() } else { trailers::read(message) },
             message: text,
             parents: commit.parents.iter().map(|parent| own_id(parent)).collect::<Result<_, _>>()?,
             is_signed: commit.is_signed,
@@ -152,7 +150,7 @@ impl Tag {
             id,
             tagger: tag.text.last(b"tagger ").map(Person::read),
             message: text::bounded(message.trim_ascii_end(), MAX_MESSAGE),
-            trailers: trailers(&MessageRef::from_bytes(message.as_bstr())),
+            trailers: trailers::read(message),
             is_signed,
         }
     }
@@ -180,16 +178,6 @@ fn title(message: &[u8]) -> String {
     let lines = message.lines().map(<[u8]>::trim_ascii_end);
     let paragraph = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
     text::bounded(bstr::join(b" ", paragraph).trim_ascii(), MAX_TITLE)
-}
-
-/// Returns the trailers at the end of a message.
-fn trailers(message: &MessageRef<'_>) -> Vec<(String, String)> {
-    message.body().map_or_else(Vec::new, |body| {
-        body.trailers()
-            .take(MAX_TRAILERS)
-            .map(|t| (text::bounded(t.token, MAX_TRAILER), text::bounded(&t.value, MAX_TRAILER)))
-            .collect()
-    })
 }
 
 #[cfg(test)]

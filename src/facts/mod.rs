@@ -30,6 +30,7 @@ mod release_version;
 mod repository;
 mod second_look;
 mod tags;
+mod trailers;
 mod trees;
 mod version;
 mod walk;
