@@ -18,7 +18,7 @@ use crate::{
     config::{self, Config, ServiceRule},
     delivery::retry,
     dns::{self, message::Question},
-    facts::{self, TagNames, tickets},
+    facts::{self, TagNames, TicketProjects},
     glob, golden,
     install::ini::Ini,
     marker::{Signal, Traceparent},
@@ -271,6 +271,7 @@ fn version_tag(data: &[u8]) {
         links: Vec::new(),
         version: None,
         tags: Vec::new(),
+        tickets: None,
         line: 1,
     };
     let config = Config { services: vec![rule], ..Config::default() };
@@ -307,8 +308,9 @@ fn commit(data: &[u8]) {
     for text in [&commit.title, &commit.author.name, &commit.author.email] {
         is_shown(text.replace(['\n', '\t'], "").as_str());
     }
-    let _ = (commit.conventional(), commit.reverts(), commit.co_authors(), tickets(&commit.message));
-    assert!(tickets(&commit.message).len() <= 64);
+    let _ = (commit.conventional(), commit.reverts(), commit.co_authors());
+    assert!(commit.tickets(&TicketProjects::Any).len() <= 64);
+    assert!(TicketProjects::Any.find(&commit.message).len() <= 64);
 }
 
 fn traceparent(data: &[u8]) {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, manifest_dir};
 
 const AUTHOR: &str = "gitea_lightstep.commit.author.name";
 const TICKETS: &str = "gitea_lightstep.range.tickets";
@@ -31,11 +31,13 @@ fn commit(sandbox: &Sandbox, parents: &[&str], rest: &[u8]) -> String {
 /// Pushes an object to a ref and returns the markers.
 #[track_caller]
 fn markers(sandbox: &Sandbox, options: &[&str], id: &str, to: &str) -> Vec<Value> {
-    let before = sandbox.waiting("unassigned").len();
     let refspec = format!("+{id}:{to}");
     let ran = sandbox.push(&[options, &[&refspec]].concat());
     assert!(ran.code == Some(0) && !ran.stderr.contains("panic"), "{}", ran.stderr);
-    sandbox.waiting("unassigned").split_off(before)
+    let push = sandbox.decisions().pop().expect("a decision")["push"].clone();
+    let mut markers = sandbox.waiting("unassigned");
+    markers.retain(|marker| marker["push"] == push);
+    markers
 }
 
 /// Pushes an object to a ref and returns its only marker.
@@ -326,4 +328,266 @@ fn empty_title_falls_back_to_the_id_and_the_ref() {
     for absent in ["x.a", "x.b", "gitea_lightstep.commit.co_authors"] {
         assert_eq!((attribute(&marker, absent).as_str(), marker["attributes"].get(absent)), ("", None));
     }
+}
+
+const PULL_REQUESTS: &str = "gitea_lightstep.range.pull_requests";
+const REVERTS: &str = "gitea_lightstep.range.reverts";
+
+/// Writes a configuration with these keys at its top.
+fn configure(sandbox: &Sandbox, keys: &str) {
+    sandbox.write(
+        "config.toml",
+        format!(
+            "state_dir = \"state\"\n{keys}[policy.limits]\ntime = \"20s\"\n[delivery]\nlinger = \"1s\"\n"
+        ),
+    );
+}
+
+/// Commits these messages one after the other, deploys the last, and returns the deployment.
+#[track_caller]
+fn deployed_messages(sandbox: &Sandbox, messages: &[&str]) -> Value {
+    for message in messages {
+        sandbox.git(&["commit", "-q", "--allow-empty", "--cleanup=verbatim", "-m", message]);
+    }
+    deployed(sandbox, &sandbox.git(&["rev-parse", "HEAD"]))
+}
+
+/// Creates a sandbox with a first deployment.
+fn sandbox_with_deployment() -> Sandbox {
+    let sandbox = Sandbox::new();
+    deployed_messages(&sandbox, &["Start"]);
+    sandbox
+}
+
+#[test]
+fn pull_requests_are_those_of_this_repository() {
+    let sandbox = sandbox_with_deployment();
+    let page = "https://git.example.com/acme/shop/pulls";
+    for (message, expected) in [
+        (format!("Pay (#12)\n\nReviewed-on: {page}/12\n"), "12"),
+        // Gitea 1.27.0 wrote no line break.
+        (format!("Pay\n\nFixes #552Reviewed-on: {page}/12\n"), "12"),
+        (format!("Pay\n\nFixes #552.Reviewed-on: {page}/12\nReviewed-by: Ann <a@x>\n"), "12"),
+        (format!("Pay\n\nReviewed-on: {page}/12Reviewed-by: Ann <a@x>\n"), "12"),
+        (format!("Pay\n\nReviewed-on: {page}/12\n\n---------\n\nCo-authored-by: Bo <b@x>\n"), "12"),
+        (format!("Pay\r\n\r\nReviewed-on: {page}/12/\r\n"), "12"),
+        ("Pay\n\nreviewed-on: HTTP://GIT.example.com/Acme/SHOP/pulls/12\n".into(), "12"),
+        // Other hosts, repositories and forges.
+        ("Pay\n\nReviewed-on: https://codeberg.org/acme/shop/pulls/12\n".into(), ""),
+        ("Pay\n\nReviewed-on: https://git.example.com.evil.org/acme/shop/pulls/12\n".into(), ""),
+        ("Pay\n\nReviewed-on: https://git.example.com/acme/other/pulls/12\n".into(), ""),
+        ("Pay\n\nReviewed-on: https://git.example.com/evil/acme/shop/pulls/12\n".into(), ""),
+        ("Pay\n\nFixes #552Reviewed-on: https://codeberg.org/acme/shop/pulls/12\n".into(), ""),
+        ("Pay\n\nReviewed-on: acme/shop/pulls/12\n".into(), ""),
+        (format!("Pay\n\nSee Reviewed-on: {page}/12\n"), ""),
+        (format!("Pay\n\n> Reviewed-on: {page}/12\n"), ""),
+        (format!("Pay\n\nReviewed-on: {page}/12#issuecomment-3\n"), ""),
+        (format!("Pay\n\nReviewed-on: {page}/0\n"), ""),
+        (format!("Pay\n\nReviewed-on: {page}/99999999999999999999\n"), ""),
+        (format!("Pay\n\nReviewed-on: {page}/\n"), ""),
+        // Of several, Gitea wrote the last.
+        (format!("Pay\n\n* old\n\nReviewed-on: {page}/3\n\nReviewed-on: {page}/12\n"), "12"),
+    ] {
+        let marker = deployed_messages(&sandbox, &[&message]);
+        assert_eq!(list(&marker, PULL_REQUESTS), expected, "{message:?}");
+    }
+    // The site can name another address than the one that Gitea reports.
+    configure(&sandbox, "public_url = \"https://code.example.org/git/\"\n");
+    let message = "Pay\n\nReviewed-on: https://code.example.org/git/acme/shop/pulls/7\n";
+    assert_eq!(list(&deployed_messages(&sandbox, &[message]), PULL_REQUESTS), "7");
+    let message = format!("Pay\n\nReviewed-on: {page}/8\n");
+    assert_eq!(list(&deployed_messages(&sandbox, &[&message]), PULL_REQUESTS), "8");
+}
+
+#[test]
+fn approvals_before_the_line_of_gitea_count() {
+    let sandbox = Sandbox::new();
+    let script = std::fs::read_to_string(manifest_dir().join("scripts/approved-releases.rhai"));
+    let script = script
+        .expect("the policy")
+        .replace("const IS_SIGNATURE_NEEDED = true;", "const IS_SIGNATURE_NEEDED = false;");
+    sandbox.write("scripts/acme/shop.rhai", script);
+    for (nth, (message, approvals)) in [
+        ("Pay\n\nReviewed-by: Bo <bo@example.org>\n", 1),
+        ("Pay\n\nReviewed-by: Bo <bo@example.org>\n\n---------\n\nCo-authored-by: Di <di@example.org>\n", 1),
+        ("Pay\n\nReviewed-by: Bo <bo@example.org>\n---------\nCo-authored-by: Di <di@example.org>\n", 1),
+        ("Pay\n\nReviewed-by: Bo <bo@example.org>\n\n---------\n", 1),
+        (
+            "Pay\n\nReviewed-on: https://git.example.com/acme/shop/pulls/1\nReviewed-by: Bo <bo@example.org>\n\n\
+             Co-authored-by: Di <di@example.org>\n",
+            1,
+        ),
+        (
+            "Pay\n\n* one\n\n---------\n\nReviewed-by: Bo <bo@example.org>\nReviewed-by: Cy <cy@example.org>\n\n\
+             ---------\n\nCo-authored-by: Di <di@example.org>\n",
+            2,
+        ),
+        ("Pay\n\nReviewed-by: Bo <bo@example.org>\n\ntext\n", 0),
+        ("Pay\n\nReviewed-by: Bo <bo@example.org>\n\n---------\n\ntext\n", 0),
+        ("Pay\n\n---------\n\nCo-authored-by: Bo <bo@example.org>\n", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        sandbox.git(&["commit", "-q", "--allow-empty", "--cleanup=verbatim", "-m", message]);
+        let (id, tag) = (sandbox.git(&["rev-parse", "HEAD"]), format!("refs/tags/v1.0.{nth}"));
+        if approvals == 0 {
+            assert_eq!(markers(&sandbox, &[], &id, &tag).len(), 0, "{message}");
+            let why = "it has 0 of 1 approvals by the APPROVERS";
+            assert_eq!(sandbox.decisions().last().expect("a decision")["why"], why, "{message}");
+        } else {
+            let marker = marker(&sandbox, &[], &id, &tag);
+            assert_eq!(marker["attributes"]["gitea_lightstep.release.approvals"], approvals, "{message}");
+        }
+    }
+}
+
+#[test]
+fn words_like_tickets_are_not_tickets() {
+    let sandbox = sandbox_with_deployment();
+    for (message, expected) in [
+        ("Follow PSR-4 and PEP-8, GPL-3, UTF-8, IEEE-754, GPT-4, KB-5001", ""),
+        ("Update LGPL-2.1, TLS-1.3, ISO-8859-1, MPEG-4, Q3-2024, CVE-2024-1, ACME-007", ""),
+        ("ACME-7: follow PSR-4 (OPS-3)\n\nCloses MY_APP-12.", "ACME-7 OPS-3 MY_APP-12"),
+        ("Pay\n\n> KAFKA-1\n>> KAFKA-2\n\nACME-7\n", "ACME-7"),
+        ("Pay\n\n<details>\n<summary>Notes</summary>\nKAFKA-1\n</details>\n\nACME-7\n", "ACME-7"),
+        ("Pay\n\n```\nKAFKA-1\n```\n~~~sh\nKAFKA-2\n~~~\nACME-7\n", "ACME-7"),
+        ("Pay\n\nACME-7\n\n```\nKAFKA-1\n", "ACME-7"),
+        ("Pay\n\nACME-7 <Details open>KAFKA-1</DETAILS> OPS-3\n", "ACME-7 OPS-3"),
+        ("Merge pull request 'Pay' (#3) from feature/ACME-7-pay into main", "ACME-7"),
+        ("Merge pull request 'OPS-3: pay' (#3) from bo/shop:ACME-7_pay into main", "OPS-3 ACME-7"),
+        ("Merge branch 'ann/pay-ACME-7' into main", "ACME-7"),
+        ("Merge remote-tracking branch 'origin/hotfix/ACME-7-x'", "ACME-7"),
+        ("Merge branch 'feature/UTF-8-names'", ""),
+        ("Pay from ACME-7-pay", ""),
+        ("acme-7", ""),
+    ] {
+        assert_eq!(list(&deployed_messages(&sandbox, &[message]), TICKETS), expected, "{message}");
+    }
+}
+
+#[test]
+fn listed_projects_are_the_only_ones() {
+    let sandbox = sandbox_with_deployment();
+    let message = "ACME-7, OPS-3, WEB-4, acme-9";
+    for (config, expected) in [
+        ("", "ACME-7 OPS-3"),
+        ("tickets = [\"ACME\", \"ops\", \"WEB\"]\n", "ACME-7 OPS-3 WEB-4"),
+        ("tickets = []\n", ""),
+        ("[[service]]\nrepository = \"acme/*\"\nname = \"shop\"\ntickets = [\"WEB\"]\n", "WEB-4"),
+        (
+            "tickets = [\"ACME\"]\n[[service]]\nrepository = \"acme/*\"\nname = \"shop\"\ntickets = [\"WEB\"]\n",
+            "WEB-4",
+        ),
+        ("tickets = [\"ACME\"]\n[[service]]\nrepository = \"acme/*\"\nname = \"shop\"\n", "ACME-7"),
+    ] {
+        configure(&sandbox, config);
+        assert_eq!(list(&deployed_messages(&sandbox, &[message]), TICKETS), expected, "{config}");
+    }
+    let bad = "state_dir = \"state\"\ntickets = [\"ACME-7\", \"\", \"7A\"]\n";
+    sandbox.write("config.toml", bad);
+    let problems = sandbox.problems().join("\n");
+    for key in ["ACME-7", "", "7A"] {
+        let why = format!("`{key}` is not the key of a project; write \"ACME\" for tickets such as ACME-7");
+        assert!(problems.contains(&why), "{problems}");
+    }
+}
+
+#[test]
+fn branch_of_a_preview_names_its_ticket() {
+    let sandbox = sandbox_with_deployment();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/*\"\nname = \"shop\"\nenvironments = { preview = \"feature/*\" }\n",
+    );
+    for (branch, expected) in
+        [("feature/ACME-7-pay", "ACME-1 ACME-7"), ("feature/pay", "ACME-1"), ("feature/ACME-1", "ACME-1")]
+    {
+        let to = format!("refs/heads/{branch}");
+        for _ in 0..2 {
+            let id = sandbox.commit("Pay ACME-1", &[]);
+            markers(&sandbox, &[], &id, &to);
+        }
+        let last = sandbox.waiting("unassigned").pop().expect("a marker");
+        assert_eq!(list(&last, TICKETS), expected, "{branch}");
+    }
+}
+
+#[test]
+fn reverts_are_lines_that_begin_with_the_sentence_of_git() {
+    let sandbox = sandbox_with_deployment();
+    let (a, b, c) = ("a".repeat(40), "b".repeat(40), "c".repeat(40));
+    for (message, expected) in [
+        (format!("Revert \"x\"\n\nThis reverts commit {a}.\n"), a.clone()),
+        (format!("Revert \"x\"\n\nThis reverts commit {a}, reversing\nchanges made to {b}.\n"), a.clone()),
+        (format!("Undo\n\nThis reverts commits {a} and {b}.\n"), format!("{a} {b}")),
+        (format!("Undo\n\nThis reverts commits {a}, {b}, and\n{c}. Sorry\n"), format!("{a} {b} {c}")),
+        (format!("Undo\n\nThis reverts commit {a}.\nThis reverts commit {b}.\n"), format!("{a} {b}")),
+        ("Undo\n\nThis reverts commit abcdef1.\n".into(), "abcdef1".into()),
+        (format!("This reverts commit {a}"), a.clone()),
+        // Not git's sentence.
+        ("Docs: how to write \"This reverts commit abcdef1\"".into(), String::new()),
+        (format!("Undo\n\n> This reverts commit {a}.\n"), String::new()),
+        (format!("Undo\n\n```\nThis reverts commit {a}.\n```\n"), String::new()),
+        (format!("Undo\n\n<details>\nThis reverts commit {a}.\n</details>\n"), String::new()),
+        (format!("Undo\n\n  This reverts commit {a}.\n"), String::new()),
+        ("Undo\n\nThis reverts commit abcdefgh.\n".into(), String::new()),
+        ("Undo\n\nThis reverts commit abcdef1x.\n".into(), String::new()),
+        ("Undo\n\nThis reverts commits of last week.\n".into(), String::new()),
+        ("Undo\n\nThis reverts commit".into(), String::new()),
+    ] {
+        assert_eq!(list(&deployed_messages(&sandbox, &[&message]), REVERTS), expected, "{message}");
+    }
+}
+
+#[test]
+fn change_logs_of_bots_bring_neither_tickets_nor_reverts() {
+    let sandbox = sandbox_with_deployment();
+    let body = "KAFKA-1234\n\nThis reverts commit 0123456789012345678901234567890123456789.\n";
+    for (author, is_bot) in [
+        ("renovate[bot] <29139614+renovate[bot]@users.noreply.github.com>", true),
+        ("dependabot[bot] <49699333+dependabot[bot]@users.noreply.github.com>", true),
+        ("Renovate Bot <renovate@example.org>", true),
+        ("renovate-bot <bot@example.org>", true),
+        ("Dependabot <support@example.org>", true),
+        ("Updates <12+updates[bot]@noreply.example.org>", true),
+        ("snyk-bot <s@example.org>", true),
+        ("Ann Author <ann@example.org>", false),
+        ("Bo Bot <bo@example.org>", false),
+        ("Abbot <abbot@example.org>", false),
+    ] {
+        for (title, own) in [("Update x", ""), ("ACME-7: update x", "ACME-7 ")] {
+            sandbox.git(&["commit", "-q", "--allow-empty", "--author", author, "-m", title, "-m", body]);
+            let marker = deployed(&sandbox, &sandbox.git(&["rev-parse", "HEAD"]));
+            let tickets = if is_bot { own.to_string() } else { format!("{own}KAFKA-1234") };
+            assert_eq!(list(&marker, TICKETS), tickets.trim_end(), "{author}");
+            assert_eq!(list(&marker, REVERTS).is_empty(), is_bot, "{author}");
+        }
+    }
+    let title = "Revert \"Update x\"";
+    let author = "renovate[bot] <r@example.org>";
+    sandbox.git(&["commit", "-q", "--allow-empty", "--author", author, "-m", title, "-m", body]);
+    let marker = deployed(&sandbox, &sandbox.git(&["rev-parse", "HEAD"]));
+    assert!(list(&marker, REVERTS).starts_with("0123"), "{marker}");
+}
+
+#[test]
+fn scripts_see_the_same_tickets_as_markers() {
+    let sandbox = sandbox_with_deployment();
+    sandbox.write(
+        "scripts/acme/shop.rhai",
+        r#"fn decide(update) {
+            mark(#{ kind: "change", attributes: #{
+                "x.update": update.tickets,
+                "x.commit": update.commit.tickets,
+                "x.text": tickets(update.title + " OPS-3"),
+                "x.branch": tickets("feature/ops-3-pay", ["OPS"]),
+            } })
+        }"#,
+    );
+    configure(&sandbox, "tickets = [\"ACME\"]\n");
+    let id = sandbox.commit("ACME-7 and WEB-4 OPS-3\n\n> ACME-9", &[]);
+    let marker = marker(&sandbox, &[], &id, "refs/heads/feature/ACME-8-pay");
+    assert_eq!(list(&marker, "x.commit"), "ACME-7");
+    assert!(list(&marker, "x.update").ends_with("ACME-8"), "{marker}");
+    assert_eq!((list(&marker, "x.text"), list(&marker, "x.branch")), ("ACME-7 OPS-3".into(), "OPS-3".into()));
 }

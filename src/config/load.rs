@@ -204,6 +204,7 @@ impl ConfigReader<'_> {
                 .no_services
                 .map(|words| words.iter().map(|word| word.to_ascii_lowercase()).collect()),
             backfill_after: file.policy.backfill_after.map_or(default.backfill_after, |text| text.0),
+            tickets: file.tickets.map(|keys| self.tickets(keys)),
             emails: file.people.emails.unwrap_or_default(),
             spool: SpoolCap {
                 files: file.spool.files.unwrap_or(spool.files),

@@ -21,6 +21,7 @@ pub(super) struct ConfigFile {
     pub public_url: Option<Spanned<String>>,
     pub namespace: Option<Spanned<String>>,
     pub environments: Option<Spanned<Vec<Spanned<String>>>>,
+    pub tickets: Option<Vec<Spanned<String>>>,
     pub lightstep: Option<Spanned<LightstepFile>>,
     pub destination: Vec<DestinationFile>,
     pub policy: PolicyFile,

@@ -49,6 +49,8 @@ pub struct Config {
     pub no_services: Option<Vec<String>>,
     /// Age from which a pushed tag is history: its release is dated by the tag, not by the push.
     pub backfill_after: Duration,
+    /// Projects whose tickets count, in capitals. `None` for all that look like one.
+    pub tickets: Option<Vec<String>>,
     /// Treatment of email addresses.
     pub emails: Emails,
     /// Maximum size of each queue.
@@ -79,6 +81,7 @@ impl Default for Config {
             repository_services: Vec::new(),
             no_services: None,
             backfill_after: Duration::from_secs(86_400),
+            tickets: None,
             emails: Emails::default(),
             spool: SpoolCap::default(),
             merge_at: 64,
@@ -209,6 +212,8 @@ pub struct ServiceRule {
     pub version: Option<VersionRule>,
     /// Patterns of its version tags. Without any, the usual forms count.
     pub tags: Vec<TagPattern>,
+    /// Projects whose tickets count, in capitals. `None` if the rule does not list any.
+    pub tickets: Option<Vec<String>>,
     /// Line of the file that names the service.
     pub line: usize,
 }

@@ -50,6 +50,7 @@ pub struct ServiceFile {
     links: BTreeMap<Spanned<String>, Spanned<String>>,
     version: Option<Spanned<VersionFile>>,
     tags: Option<Spanned<TagPatterns>>,
+    tickets: Option<Vec<Spanned<String>>>,
 }
 
 /// One pattern for tags or several.
@@ -195,6 +196,7 @@ impl ConfigReader<'_> {
             links,
             version: file.version.as_ref().and_then(|version| self.version(version)),
             tags: file.tags.as_ref().map(|tags| self.tags(tags)).unwrap_or_default(),
+            tickets: file.tickets.map(|keys| self.tickets(keys)),
         }
     }
 
@@ -218,6 +220,31 @@ impl ConfigReader<'_> {
             }
         }
         read
+    }
+
+    /// Checks the keys of projects, and returns them in capitals.
+    pub fn tickets(&mut self, keys: Vec<Spanned<String>>) -> Vec<String> {
+        if let (Some(first), true) = (keys.first(), keys.len() > MAX_PATTERNS) {
+            let message =
+                format!("{} projects are listed, the limit is {MAX_PATTERNS}; remove some", keys.len());
+            self.complain(first, message);
+        }
+        let mut projects = Vec::new();
+        for key in keys.into_iter().take(MAX_PATTERNS) {
+            let project = key.get_ref().to_ascii_uppercase();
+            let is_project = project.starts_with(|c: char| c.is_ascii_uppercase())
+                && project.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if is_project {
+                projects.push(project);
+            } else {
+                let shown = text::line(key.get_ref());
+                let message = format!(
+                    "`{shown}` is not the key of a project; write \"ACME\" for tickets such as ACME-7"
+                );
+                self.complain(&key, message);
+            }
+        }
+        projects
     }
 
     fn version(&mut self, version: &Spanned<VersionFile>) -> Option<VersionRule> {

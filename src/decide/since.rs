@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::{Budget, Decider, DeploymentTarget, EarlyEnd, Failure, drafts::Planned};
 use crate::{
-    facts::{Brought, FactError, MAX_VISITED_SINCE, RangeSummary, Relation, WalkLimit},
+    facts::{
+        Brought, FactError, MAX_VISITED_SINCE, MessageRules, RangeSummary, Relation, TicketProjects,
+        WalkLimit,
+    },
     marker::{Kind, Value, name},
     policy::{Draft, UpdateContext},
     push::ObjectId,
@@ -99,7 +102,13 @@ impl Decider<'_> {
         if let Some(time) = previous.time {
             add(draft, name::PREVIOUS_TIME, time.to_string().into());
         }
-        tell(draft, &brought, facts.push().time());
+        let mut rules = MessageRules::clone(facts.message_rules());
+        if let Some(projects) = service.as_ref().and_then(|service| service.tickets.clone()) {
+            rules.projects = TicketProjects::Only(projects);
+        }
+        let mut contents = RangeSummary::of(&brought.commits, &rules);
+        contents.add_tickets(facts.tickets_of_branch(&rules.projects));
+        tell(draft, &brought, contents, facts.push().time());
         Ok(None)
     }
 
@@ -181,7 +190,7 @@ impl Decider<'_> {
 }
 
 /// Adds the relation between the two commits, and a summary of the commits between them.
-fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
+fn tell(draft: &mut Draft, brought: &Brought, contents: RangeSummary, deployed: Timestamp) {
     let (relation, direction) = match brought.relation {
         Relation::Same => ("same", None),
         Relation::Ahead => ("ahead", Some("ahead")),
@@ -212,7 +221,6 @@ fn tell(draft: &mut Draft, brought: &Brought, deployed: Timestamp) {
             add(draft, name, int(count));
         }
     }
-    let contents = RangeSummary::of(&brought.commits);
     let ai_share = contents.ai_share();
     if contents.is_cut {
         add(draft, name::RANGE_LISTS_ARE_CUT, Value::Bool(true));

@@ -1,12 +1,12 @@
-//! Parses conventions in commit messages: types, tickets, reverts, co-authors. Pure.
+//! Parses conventions in commit messages: types, reverts, co-authors. Pure.
 
-use super::{Commit, Person};
+use super::{Commit, Person, quotation};
 
-/// Maximum number of tickets from one text.
-const MAX_TICKETS: usize = 64;
+/// The start of the sentence by which git names the reverted commit.
+const SENTENCE: &str = "This reverts commit";
 
-/// Names of standards that look like a ticket's project.
-const NO_PROJECTS: [&str; 10] = ["AES", "CVE", "HTTP", "ISO", "MD", "RFC", "RSA", "SHA", "UCS", "UTF"];
+/// Maximum number of commits that one message reverts.
+const MAX_REVERTED: usize = 16;
 
 /// A title in the form of Conventional Commits 1.0: `fix(api)!: take no empty names`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,42 +52,38 @@ impl Conventional {
     }
 }
 
-/// Returns the ticket keys in `text`, such as `ACME-7`, each once and in order. A key is a project
-/// of at least two characters, in capitals, then a hyphen and a number. Names of standards, such as
-/// `UTF-8`, are left out.
-pub fn tickets(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
-        let Some((project, number)) = word.split_once('-') else { continue };
-        let is_project = project.len() >= 2
-            && project.starts_with(|c: char| c.is_ascii_uppercase())
-            && project.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-            && !NO_PROJECTS.contains(&project);
-        let is_number = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
-        if is_project && is_number && !found.iter().any(|ticket| ticket == word) {
-            found.push(word.to_string());
-            if found.len() == MAX_TICKETS {
-                break;
-            }
-        }
-    }
-    found
-}
-
 impl Commit {
     /// Returns the message's title, if it follows Conventional Commits.
     pub fn conventional(&self) -> Option<Conventional> {
         Conventional::parse(&self.message)
     }
 
-    /// Returns the id of the commit that this one reverts, as `git revert` and Gitea's button write
-    /// it.
-    pub fn reverts(&self) -> Option<&str> {
+    /// Returns the ids of the commits that this one reverts, as `git revert` and Gitea's button write
+    /// them: in lines that begin with git's sentence, outside of quotations.
+    ///
+    /// A bot's message quotes other projects, so it counts only below a title of git's.
+    pub fn reverts(&self) -> Vec<String> {
         if let Some((id, _)) = button(&self.message) {
-            return Some(id);
+            return vec![id.to_string()];
         }
-        let (_, rest) = self.message.split_once("This reverts commit ")?;
-        id(rest)
+        if !self.message.contains(SENTENCE) || self.is_of_bot() && !self.title.starts_with("Revert ") {
+            return Vec::new();
+        }
+        let own = quotation::without(&self.message);
+        let mut ids = Vec::new();
+        for (at, _) in own.match_indices(SENTENCE) {
+            let (before, sentence) = own.split_at_checked(at).unwrap_or_default();
+            if !before.is_empty() && !before.ends_with('\n') {
+                continue;
+            }
+            let rest = sentence.strip_prefix(SENTENCE).unwrap_or_default();
+            ids.extend(match rest.strip_prefix("s ") {
+                Some(rest) => listed(rest),
+                None => rest.strip_prefix(' ').and_then(id).into_iter().map(ToString::to_string).collect(),
+            });
+        }
+        ids.truncate(MAX_REVERTED);
+        ids
     }
 
     /// Returns the people in `Co-authored-by` trailers.
@@ -110,10 +106,27 @@ pub(super) fn button(message: &str) -> Option<(&str, &str)> {
     Some((id, body.strip_prefix("revert ").unwrap_or_default()))
 }
 
+/// Returns the ids at the start of `text`, such as `A, B and C`.
+fn listed(text: &str) -> Vec<String> {
+    let words =
+        text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !matches!(*word, "" | "and"));
+    let mut ids = Vec::new();
+    for word in words.take(MAX_REVERTED) {
+        let Some(id) = id(word) else { break };
+        ids.push(id.to_string());
+        // A full stop ends the sentence.
+        if id.len() < word.len() {
+            break;
+        }
+    }
+    ids
+}
+
 /// Returns the full or abbreviated commit id at the start of `text`.
 fn id(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(text.len());
-    (7..=64).contains(&end).then(|| &text[..end])
+    let (id, after) = text.split_at_checked(end)?;
+    ((7..=64).contains(&end) && !after.starts_with(|c: char| c.is_alphanumeric())).then_some(id)
 }
 
 #[cfg(test)]

@@ -18,10 +18,12 @@ mod imported;
 mod layout;
 mod lookup;
 mod message;
+mod message_rules;
 mod object_headers;
 mod paths;
 mod person;
 mod pull_request;
+mod quotation;
 mod range;
 mod range_summary;
 mod ref_update;
@@ -30,6 +32,7 @@ mod release_version;
 mod repository;
 mod second_look;
 mod tags;
+mod tickets;
 mod trailers;
 mod trees;
 mod version;
@@ -49,13 +52,16 @@ pub use commit_range::{Brought, MAX_VISITED_SINCE, Relation};
 pub use describe::Description;
 pub use error::FactError;
 pub use history::{CACHE, History, Past};
-pub use message::{Conventional, tickets};
+pub use message::Conventional;
+pub use message_rules::MessageRules;
 pub use paths::{ChangedPath, ChangedPaths};
 pub use person::Person;
+pub use pull_request::PullRequestPages;
 pub use range::{MAX_COMMITS, MAX_VISITED, Range};
 pub use range_summary::RangeSummary;
 pub use ref_update::RefUpdate;
 pub use repository::Repository;
+pub use tickets::TicketProjects;
 pub use version::{TagNames, TaggedService, VersionTag, is_version};
 pub use walk::WalkLimit;
 
@@ -91,6 +97,7 @@ pub struct Facts {
     files: RefCell<Files>,
     brought: RefCell<Vec<(ObjectId, Rc<Brought>)>>,
     tag_names: OnceCell<TagNames>,
+    message_rules: OnceCell<Rc<MessageRules>>,
     version_tag: OnceCell<Option<VersionTag>>,
 }
 
@@ -119,6 +126,7 @@ impl Facts {
             files: RefCell::default(),
             brought: RefCell::default(),
             tag_names: OnceCell::new(),
+            message_rules: OnceCell::new(),
             version_tag: OnceCell::new(),
         }
     }
@@ -219,7 +227,8 @@ impl Facts {
         match merged {
             // Gitea before 1.26 does not pass the number, but its merge message has it.
             Some(PullRequest { number: None, .. }) => {
-                Ok(self.commit()?.and_then(|commit| pull_request::number(&commit)))
+                let pages = self.message_rules().pages.as_ref();
+                Ok(self.commit()?.and_then(|commit| pull_request::number(&commit, pages)))
             }
             Some(merged) => Ok(merged.number),
             None => Ok(None),

@@ -2,32 +2,70 @@
 //! (services/pull/merge.go, `GetDefaultMergeMessage`).
 
 use super::{Commit, message::button};
+use crate::push::Source;
+
+/// The name of the trailer with the address, in lower case, with its separator.
+const REVIEWED_ON: &str = "reviewed-on: ";
+
+/// The addresses under which the pull requests of a repository are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullRequestPages {
+    /// Addresses of this Gitea without scheme, in lower case. Empty if unknown.
+    hosts: Vec<String>,
+    /// `/owner/name`, in lower case.
+    path: String,
+}
+
+impl PullRequestPages {
+    /// Returns the pages of the repository that is pushed to. Gitea reports its own address, and
+    /// `public_url` is that of the configuration. Returns `None` if the owner is unknown.
+    pub fn of(source: &Source, public_url: Option<&str>) -> Option<Self> {
+        let owner = source.repository.owner.as_deref()?;
+        let hosts = [source.root_url.as_deref(), public_url].into_iter().flatten();
+        Some(Self {
+            hosts: hosts.filter_map(without_scheme).collect(),
+            path: format!("/{owner}/{}", source.repository.name).to_lowercase(),
+        })
+    }
+
+    /// Returns true for an address of the repository.
+    fn has(&self, repository: &str) -> bool {
+        let Some(address) = without_scheme(repository) else { return false };
+        let host = address.strip_suffix(&self.path);
+        host.is_some_and(|host| self.hosts.is_empty() || self.hosts.iter().any(|known| known == host))
+    }
+}
+
+fn without_scheme(address: &str) -> Option<String> {
+    let (_, address) = address.split_once("://")?;
+    Some(address.trim_end_matches('/').to_lowercase())
+}
 
 /// Returns the number in a merge message by Gitea: from the trailer `Reviewed-on: URL/pulls/12`,
 /// else from `(#12)` in the title, or `(!12)` with an external issue tracker.
 ///
 /// Call this only for pushes that Gitea reported as merges, because anyone can write such a
 /// message.
-pub(super) fn number(commit: &Commit) -> Option<i64> {
-    reviewed_on(commit).or_else(|| {
+pub(super) fn number(commit: &Commit, pages: Option<&PullRequestPages>) -> Option<i64> {
+    reviewed_on(commit, pages).or_else(|| {
         let (_, rest) = commit.title.rsplit_once("(#").or_else(|| commit.title.rsplit_once("(!"))?;
         positive(rest.split_once(')')?.0)
     })
 }
 
 /// Returns the number in a message that may not be from Gitea. Two forms count:
-/// - A line `Reviewed-on: URL/pulls/12`. The last one counts, because a squashed commit may quote
+/// - A line `Reviewed-on: URL/pulls/12` of this repository. The last one counts, because a squashed commit may quote
 ///   others. Gitea writes it below merges and squashes (except some versions around 1.18), and
 ///   people do not write it by hand.
 /// - The title `Merge pull request 'TITLE' (#12) from HEAD into BASE`, if the commit is a merge.
 ///
 /// `TITLE (#12)` alone does not count: people write it for issues, and imported histories have it
 /// from other forges. A message that Gitea's Revert button quotes does not count either.
-pub(super) fn stated(commit: &Commit) -> Option<i64> {
+pub(super) fn stated(commit: &Commit, pages: Option<&PullRequestPages>) -> Option<i64> {
     if button(&commit.message).is_some() {
         return None;
     }
-    reviewed_on(commit).or_else(|| {
+    reviewed_on(commit, pages).or_else(|| {
         let rest = commit.title.strip_prefix("Merge pull request '").filter(|_| commit.parents.len() > 1)?;
         let (_, rest) = rest.rsplit_once("' (#").or_else(|| rest.rsplit_once("' (!"))?;
         let (number, from) = rest.split_once(") from ")?;
@@ -35,12 +73,31 @@ pub(super) fn stated(commit: &Commit) -> Option<i64> {
     })
 }
 
-fn reviewed_on(commit: &Commit) -> Option<i64> {
+/// Returns the number in the last line that names a page of the repository.
+///
+/// Gitea 1.27.0 wrote the trailer directly after the line before it, so it is found in the middle of
+/// a line too, if the pages are known.
+fn reviewed_on(commit: &Commit, pages: Option<&PullRequestPages>) -> Option<i64> {
     commit.message.lines().rev().find_map(|line| {
-        let (name, url) = line.split_once(": ")?;
-        let (before, number) = url.trim().trim_end_matches('/').rsplit_once("/pulls/")?;
-        let is_one = name.eq_ignore_ascii_case("reviewed-on") && before.contains("://");
-        positive(number).filter(|_| is_one)
+        let lower = line.to_ascii_lowercase();
+        let at = lower.rfind(REVIEWED_ON)?;
+        let is_joined = || {
+            let before = line.get(..at).and_then(|before| before.chars().next_back());
+            pages.is_some()
+                && before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | ')' | '!' | '?'))
+        };
+        if at > 0 && !is_joined() {
+            return None;
+        }
+        let address = line.get(at + REVIEWED_ON.len()..)?.trim();
+        let (repository, number) = address.rsplit_once("/pulls/")?;
+        let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        let (number, after) = number.split_at_checked(digits)?;
+        // The next trailer may be joined to the number.
+        let is_end =
+            matches!(after, "" | "/") || after.starts_with(char::is_alphabetic) && after.contains(": ");
+        let is_ours = pages.map_or_else(|| repository.contains("://"), |pages| pages.has(repository));
+        positive(number).filter(|_| is_end && is_ours)
     })
 }
 

@@ -3,11 +3,7 @@
 
 use std::{collections::HashSet, rc::Rc};
 
-use super::{
-    Commit,
-    message::{button, tickets},
-    pull_request,
-};
+use super::{Commit, MessageRules, message::button, pull_request};
 
 /// Maximum length of each list.
 pub const MAX_TOLD: usize = 64;
@@ -48,7 +44,7 @@ pub struct RangeSummary {
 
 impl RangeSummary {
     /// Summarises the commits, which must be ordered newest first.
-    pub fn of(commits: &[Rc<Commit>]) -> Self {
+    pub fn of(commits: &[Rc<Commit>], rules: &MessageRules) -> Self {
         let mut contents = Self::default();
         let mut is_cut = false;
         let mut names = HashSet::new();
@@ -71,18 +67,25 @@ impl RangeSummary {
                 contents.written += 1;
                 contents.with_ai += usize::from(commit.is_assisted());
             }
-            if let Some(number) = pull_request::stated(commit) {
+            if let Some(number) = pull_request::stated(commit, rules.pages.as_ref()) {
                 is_cut |= !tell(&mut contents.pull_requests, number);
             }
-            for ticket in tickets(&commit.message) {
+            for ticket in commit.tickets(&rules.projects) {
                 is_cut |= !tell(&mut contents.tickets, ticket);
             }
         }
         for id in taken_back(commits) {
-            is_cut |= !tell(&mut contents.reverts, id.to_string());
+            is_cut |= !tell(&mut contents.reverts, id);
         }
         contents.is_cut = is_cut;
         contents
+    }
+
+    /// Adds the tickets of a branch.
+    pub fn add_tickets(&mut self, tickets: Vec<String>) {
+        for ticket in tickets {
+            self.is_cut |= !tell(&mut self.tickets, ticket);
+        }
     }
 
     /// Returns [`Self::with_ai`] as a share of the commits that are not merges, from 0 to 1.
@@ -133,34 +136,58 @@ fn names_assistant(text: &str) -> bool {
 }
 
 /// Returns the ids of the commits that these commits, newest first, revert and do not bring back.
-fn taken_back(commits: &[Rc<Commit>]) -> Vec<&str> {
+fn taken_back(commits: &[Rc<Commit>]) -> Vec<String> {
+    let commits: Vec<Revert<'_>> = commits.iter().map(|commit| Revert::of(commit)).collect();
     let mut undone = HashSet::new();
     let mut ids = Vec::new();
-    for commit in commits {
-        let Some(id) = commit.reverts() else { continue };
-        if undone.contains(&commit.id) {
+    for commit in commits.iter().filter(|commit| !commit.targets.is_empty()) {
+        if undone.contains(commit.id.as_str()) {
             continue;
         }
-        let target = commits.iter().find(|other| other.id.to_string().starts_with(id));
-        undone.extend(target.map(|target| target.id));
-        if !brings_back(commit, commits, commits.len()) {
-            ids.push(id);
+        for id in &commit.targets {
+            let target = target(id, &commits);
+            undone.extend(target.map(|target| target.id.as_str()));
+            if !brings_back(commit, target, &commits, commits.len()) {
+                ids.push(id.clone());
+            }
         }
     }
     ids
 }
 
+/// A commit, with the ids that it reverts.
+struct Revert<'c> {
+    id: String,
+    targets: Vec<String>,
+    message: &'c str,
+}
+
+impl<'c> Revert<'c> {
+    fn of(commit: &'c Commit) -> Self {
+        Self { id: commit.id.to_string(), targets: commit.reverts(), message: &commit.message }
+    }
+}
+
+fn target<'r, 'c>(id: &str, commits: &'r [Revert<'c>]) -> Option<&'r Revert<'c>> {
+    commits.iter().find(|commit| commit.id.starts_with(id))
+}
+
 /// Returns true if a commit reverts another revert, and so brings a change back.
 ///
 /// If the title has git's form, its nesting decides. Otherwise the reverted commit decides.
-fn brings_back(commit: &Commit, commits: &[Rc<Commit>], depth: usize) -> bool {
-    if let Some(turns) = turns(&commit.message) {
+fn brings_back(
+    commit: &Revert<'_>,
+    reverted: Option<&Revert<'_>>,
+    commits: &[Revert<'_>],
+    depth: usize,
+) -> bool {
+    if let Some(turns) = turns(commit.message) {
         return turns % 2 == 0;
     }
-    let target =
-        commit.reverts().and_then(|id| commits.iter().find(|other| other.id.to_string().starts_with(id)));
-    depth > 0
-        && target.is_some_and(|other| other.reverts().is_some() && !brings_back(other, commits, depth - 1))
+    let Some((other, id)) = reverted.and_then(|other| Some((other, other.targets.first()?))) else {
+        return false;
+    };
+    depth > 0 && !brings_back(other, target(id, commits), commits, depth - 1)
 }
 
 /// Returns the nesting depth of a revert message: 1 for a revert, 2 for a revert of a revert.

@@ -12,7 +12,7 @@ use crate::{
     config::{
         Config, EnvironmentRule, LinkTemplate, Namespace, ServiceRule, TagPattern, VersionRule, own_services,
     },
-    facts::{FactError, Facts, TagNames, TaggedService},
+    facts::{FactError, Facts, MessageRules, PullRequestPages, TagNames, TaggedService, TicketProjects},
     glob::is_match,
     push::{RepositoryIdentity, Update},
     text::{self, Hinted},
@@ -31,6 +31,8 @@ pub struct Service {
     pub owner: Option<String>,
     /// Links by name, such as a dashboard.
     pub links: Vec<(String, LinkTemplate)>,
+    /// Projects whose tickets count. `None` for those of the site.
+    pub tickets: Option<Vec<String>>,
     namespace: Option<Namespace>,
     paths: Vec<String>,
     environments: Vec<EnvironmentRule>,
@@ -53,10 +55,15 @@ impl Services {
     ///
     /// Rules of the repository are ignored if the site assigns the name to another repository.
     ///
-    /// The version tags of the update are read by these services from now on.
+    /// The version tags and the messages of the update are read by these services and the
+    /// configuration from now on.
     pub fn of(config: &Config, facts: &Facts) -> Self {
         let services = Self::read(config, facts);
         facts.name_tags(services.tag_names(config));
+        facts.read_messages_by(MessageRules {
+            projects: config.tickets.clone().map_or(TicketProjects::Any, TicketProjects::Only),
+            pages: PullRequestPages::of(facts.push().source(), config.public_url.as_deref()),
+        });
         services
     }
 
@@ -128,6 +135,7 @@ impl Services {
         known.tags.extend_from_slice(&rule.tags);
         known.owner = known.owner.take().or_else(|| rule.owner.clone());
         known.namespace = known.namespace.take().or_else(|| rule.namespace.clone());
+        known.tickets = known.tickets.take().or_else(|| rule.tickets.clone());
         known.version = known.version.take().or_else(|| rule.version.clone());
         if known.environments.is_empty() {
             known.environments.clone_from(&rule.environments);
@@ -222,6 +230,7 @@ impl Service {
             environments: rule.environments.clone(),
             version: rule.version.clone(),
             tags: rule.tags.clone(),
+            tickets: rule.tickets.clone(),
         }
     }
 

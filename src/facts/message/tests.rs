@@ -26,11 +26,3 @@ fn gitea_revert_button_messages_are_parsed() {
         assert_eq!(button(none), None, "{none}");
     }
 }
-
-#[test]
-fn tickets_are_listed_once_and_standard_names_are_ignored() {
-    assert_eq!(tickets("ACME-7: fix (AB2-10), ACME-7 and X-1"), ["ACME-7", "AB2-10"]);
-    for none in ["UTF-8", "SHA-256", "CVE-2024-1", "acme-7", "ACME-", "ACME-7a", "A-1", "7-7"] {
-        assert_eq!(tickets(none), Vec::<String>::new(), "{none}");
-    }
-}

@@ -22,25 +22,29 @@ fn commit(digit: char, author: &str, message: &str, parents: usize) -> Rc<Commit
     })
 }
 
+fn summary(commits: &[Rc<Commit>]) -> RangeSummary {
+    RangeSummary::of(commits, &MessageRules::default())
+}
+
 #[test]
 fn authors_are_listed_once_newest_first() {
-    let contents = RangeSummary::of(&[
+    let contents = summary(&[
         commit('1', "Bo", "a\n\nCo-authored-by: Cy <cy@example.org>\nCo-authored-by: Ann <a@x>", 1),
         commit('2', "Ann", "b\n\nCo-Authored-By: Robert <BO@example.org>\nCo-authored-by: Di <>", 1),
         commit('3', "Bo", "c\n\nCo-authored-by: Cy <other@example.org>", 1),
     ]);
     assert_eq!(contents.authors, ["Bo", "Ann"]);
     assert_eq!(contents.co_authors, ["Cy", "Di"], "Robert has Bo's address");
-    assert_eq!(RangeSummary::of(&[]), RangeSummary::default());
+    assert_eq!(summary(&[]), RangeSummary::default());
     let merge = commit('4', "Mo", "Merge branch 'a'", 2);
-    let contents = RangeSummary::of(&[merge, commit('1', "Bo", "a\n\nCo-authored-by: Mo <mo@x>", 1)]);
+    let contents = summary(&[merge, commit('1', "Bo", "a\n\nCo-authored-by: Mo <mo@x>", 1)]);
     assert_eq!((contents.authors, contents.co_authors), (vec!["Bo".into()], vec!["Mo".into()]));
 }
 
 #[test]
 fn ai_assisted_commits_are_counted_by_trailer_without_merges() {
     let assisted = |message: &str| {
-        let contents = RangeSummary::of(&[commit('1', "Bo", message, 1)]);
+        let contents = summary(&[commit('1', "Bo", message, 1)]);
         assert_eq!(contents.written, 1);
         contents.with_ai == 1
     };
@@ -63,7 +67,7 @@ fn ai_assisted_commits_are_counted_by_trailer_without_merges() {
     ] {
         assert!(!assisted(no), "{no}");
     }
-    let contents = RangeSummary::of(&[
+    let contents = summary(&[
         commit('1', "Bo", "Merge branch 'x'\n\nAssisted-by: some model", 2),
         commit('2', "Bo", "a\n\nAssisted-by: one\nGenerated-by: two", 1),
         commit('3', "Bo", "b", 0),
@@ -71,13 +75,13 @@ fn ai_assisted_commits_are_counted_by_trailer_without_merges() {
     ]);
     assert_eq!((contents.with_ai, contents.written), (1, 3));
     assert_eq!(contents.ai_share().map(|share| (share * 100.0).round()), Some(33.0));
-    assert_eq!(RangeSummary::of(&[commit('1', "Bo", "Merge", 2)]).ai_share(), None);
+    assert_eq!(summary(&[commit('1', "Bo", "Merge", 2)]).ai_share(), None);
 }
 
 #[test]
 fn pull_requests_are_read_only_from_gitea_messages() {
     let told = |message: &str, parents| {
-        RangeSummary::of(&[commit('1', "Bo", message, parents)]).pull_requests.first().copied()
+        summary(&[commit('1', "Bo", message, parents)]).pull_requests.first().copied()
     };
     let merge = "Merge pull request 'Pay (#3) by card' (#12) from pay into main";
     let reviewed = "\n\nReviewed-on: https://git.example.com/acme/shop/pulls/14\nReviewed-by: Ann <a@x>";
@@ -106,7 +110,7 @@ fn reverts_are_listed_unless_undone_later() {
         format!("{title}\n\nThis reverts commit {}.", digit.to_string().repeat(40))
     };
     let reverts = |commits: &[Rc<Commit>]| -> String {
-        let contents = RangeSummary::of(commits);
+        let contents = summary(commits);
         contents.reverts.iter().filter_map(|id| id.chars().next()).collect()
     };
     let revert = || commit('2', "Bo", &back("Revert \"a\"", '1'), 1);
@@ -146,10 +150,10 @@ fn reverts_are_listed_unless_undone_later() {
 fn ticket_list_is_bounded_and_marked_as_cut() {
     let tickets: Vec<String> = (1..=MAX_TOLD).map(|nth| format!("ACME-{nth}")).collect();
     let mut commits = vec![commit('1', "Bo", &tickets.join(" "), 1)];
-    let contents = RangeSummary::of(&commits);
+    let contents = summary(&commits);
     assert_eq!((contents.tickets.len(), contents.is_cut), (MAX_TOLD, false));
     commits.push(commit('2', "Bo", "ACME-1 and SHOP-1", 1));
-    let contents = RangeSummary::of(&commits);
+    let contents = summary(&commits);
     assert_eq!((contents.tickets.len(), contents.is_cut), (MAX_TOLD, true));
     assert_eq!(contents.tickets[0], "ACME-1");
 }

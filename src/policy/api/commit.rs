@@ -9,11 +9,11 @@ use super::{
     string_map::StringMap,
     time::TimeView,
 };
-use crate::facts::{Commit, Conventional, PeeledObject, Person, Tag, tickets};
+use crate::facts::{Commit, Conventional, MessageRules, PeeledObject, Person, Tag};
 
 /// A commit, as seen by a script.
 #[derive(Clone)]
-pub(super) struct CommitView(Rc<Commit>);
+pub(super) struct CommitView(Rc<Commit>, Rc<MessageRules>);
 
 /// An annotated tag, as seen by a script.
 #[derive(Clone)]
@@ -28,8 +28,9 @@ pub(super) struct PersonView(Person);
 pub(super) struct ConventionalView(Rc<Conventional>);
 
 impl CommitView {
-    pub fn new(commit: Rc<Commit>) -> Self {
-        Self(commit)
+    /// Creates the view. Its tickets are found by the rules of the site.
+    pub fn new(commit: Rc<Commit>, rules: &Rc<MessageRules>) -> Self {
+        Self(commit, rules.clone())
     }
 }
 
@@ -107,9 +108,9 @@ impl View for CommitView {
         word(
             "tickets",
             Type::List(&Type::Text),
-            "the tickets that the message names, without duplicates",
+            "the tickets that the message names outside of quotations, without duplicates",
             r#"update.commit.tickets == ["ACME-8"]"#,
-            |c| Ok(list(tickets(&c.0.message), Dynamic::from)),
+            |c| Ok(list(c.0.tickets(&c.1.projects), Dynamic::from)),
         ),
         word(
             "conventional",
@@ -121,9 +122,9 @@ impl View for CommitView {
         word(
             "reverts",
             Type::Maybe(&Type::Text),
-            "the id of the commit that this one reverts, according to its message",
+            "the id of the commit that this one reverts, according to its message; the first one of several",
             "update.commit.reverts == ()",
-            |c| Ok(maybe(c.0.reverts().map(ToString::to_string))),
+            |c| Ok(maybe(c.0.reverts().into_iter().next())),
         ),
         word(
             "parents",

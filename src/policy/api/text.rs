@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use regex_lite::{Regex, RegexBuilder};
-use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, NativeCallContext};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -11,11 +11,14 @@ use super::{
     property::{ApiFunction, Type, list, maybe, mistake},
 };
 use crate::{
-    facts::{Conventional, tickets},
+    facts::{Conventional, TicketProjects},
     glob::{self, Globs},
     policy::meter,
     text,
 };
+
+/// Maximum number of projects whose tickets are found.
+const MAX_PROJECTS: usize = 256;
 
 /// Maximum size of a compiled regular expression, in bytes: about 1,000 states.
 const MAX_REGEX: usize = 32 << 10;
@@ -206,10 +209,26 @@ pub(super) const FUNCTIONS: &[ApiFunction] = &[
         name: "tickets",
         takes: &[("text", Type::Text)],
         gives: Type::List(&Type::Text),
-        about: "Returns the ticket keys in the text, such as `ACME-7`, without duplicates.",
+        about: "Returns the ticket keys in the text, such as `ACME-7`, without duplicates. A text without \
+                white space is the name of a branch: `feature/ACME-7-pay`. The setting `tickets` of the \
+                site does not count here.",
         example: r#"tickets("ACME-7, again ACME-7, in UTF-8") == ["ACME-7"]"#,
         register: |engine, name| {
-            engine.register_fn(name, |text: &str| list(tickets(text), Dynamic::from));
+            engine.register_fn(name, |text: &str| list(TicketProjects::Any.find(text), Dynamic::from));
+        },
+    },
+    ApiFunction {
+        name: "tickets",
+        takes: &[("text", Type::Text), ("projects", Type::List(&Type::Text))],
+        gives: Type::List(&Type::Text),
+        about: "Returns the ticket keys of these projects in the text, at most 256 of them. In the name of a \
+                branch, they also count in lower case.",
+        example: r#"tickets("ACME-7 and OPS-3", ["OPS"]) == ["OPS-3"]"#,
+        register: |engine, name| {
+            engine.register_fn(name, |text: &str, projects: Array| {
+                let keys = projects.into_iter().take(MAX_PROJECTS).filter_map(|key| key.into_string().ok());
+                list(TicketProjects::Only(keys.collect()).find(text), Dynamic::from)
+            });
         },
     },
     ApiFunction {

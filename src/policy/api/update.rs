@@ -14,7 +14,7 @@ use super::{
     string_map::StringMap,
 };
 use crate::{
-    facts::{Commit, FactError, Facts, MAX_VISITED, Range, RefUpdate, VersionTag, WalkLimit, tickets},
+    facts::{Commit, FactError, Facts, MAX_VISITED, MessageRules, Range, RefUpdate, VersionTag, WalkLimit},
     policy::UpdateContext,
     push::{ObjectId, RefKind},
     service::Services,
@@ -124,7 +124,7 @@ impl View for UpdateView {
             Type::Maybe(&Type::Object("commit")),
             "the commit that the ref points to, through any tag object",
             r#"update.commit.title == "feat(search)!: search faster""#,
-            |u| Ok(maybe(fact(u.0.commit())?.map(CommitView::new))),
+            |u| Ok(maybe(fact(u.0.commit())?.map(|commit| CommitView::new(commit, u.0.message_rules())))),
         ),
         word(
             "annotated_tag",
@@ -141,7 +141,7 @@ impl View for UpdateView {
             Type::List(&Type::Object("commit")),
             "the newest 250 commits that the push added, newest first (walks history)",
             r#"update.commits.map(|commit| commit.title)[1] == "fix: pay by card""#,
-            |u| Ok(commits(&*fact(u.0.range())?)),
+            |u| Ok(commits(&*fact(u.0.range())?, u.0.message_rules())),
         ),
         word(
             "commit_count",
@@ -160,13 +160,16 @@ impl View for UpdateView {
         word(
             "tickets",
             Type::List(&Type::Text),
-            "the tickets that the messages of `commits` name, without duplicates (walks history)",
+            "the tickets that the messages of `commits` and the branch name, without duplicates (walks history)",
             r#"update.tickets == ["ACME-8", "ACME-7"]"#,
             |u| {
-                let range = fact(u.0.range())?;
-                let messages: Vec<&str> =
-                    range.commits.iter().map(|commit| commit.message.as_str()).collect();
-                Ok(list(tickets(&messages.join("\n")), Dynamic::from))
+                let projects = &u.0.message_rules().projects;
+                let mut tickets = fact(u.0.range())?.tickets(projects);
+                let of_branch = u.0.tickets_of_branch(projects);
+                tickets.extend(
+                    of_branch.into_iter().filter(|ticket| !tickets.contains(ticket)).collect::<Vec<_>>(),
+                );
+                Ok(list(tickets, Dynamic::from))
             },
         ),
         word(
@@ -228,7 +231,7 @@ impl View for UpdateView {
             "the newest 250 commits since `previous_version`, newest first; without one, of the whole history \
              (walks history, at most 10,000 commits)",
             r#"update.commits_since_version.map(|commit| commit.title).contains("fix: pay by card")"#,
-            |u| Ok(commits(&*fact(u.0.range_since_version())?)),
+            |u| Ok(commits(&*fact(u.0.range_since_version())?, u.0.message_rules())),
         ),
         word(
             "merged_pull_request",
@@ -317,8 +320,8 @@ fn id(id: Option<ObjectId>) -> Dynamic {
     maybe(id.map(|id| id.to_string()))
 }
 
-fn commits(range: &Range) -> Dynamic {
-    list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone())))
+fn commits(range: &Range, rules: &Rc<MessageRules>) -> Dynamic {
+    list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone(), rules)))
 }
 
 fn text(read: Result<Option<Rc<str>>, FactError>) -> PropertyResult {
