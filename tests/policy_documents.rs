@@ -188,6 +188,47 @@ fn documents_are_bounded() {
 }
 
 #[test]
+fn texts_of_all_yaml_documents_are_found_by_their_keys() {
+    // Nine levels of ten aliases each stand for 10^9 values.
+    let mut bomb = String::from("a0: &a0 {tag: x}\n");
+    for level in 1..10 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    let wide = "- tag: x\n".repeat(2000);
+    let pushed = Pushed::new(&[
+        (
+            "all.yaml",
+            "kind: Deployment\nmetadata: {name: shop}\nspec: {c: [{name: app, tag: 1.10}, {tag: '2'}]}\n---\n\
+             tag: &t 0x1f\n---\nx: [{tag: ~}, {tag: {tag: no}}, {tag: [a, b]}]\n---\n",
+        ),
+        ("bomb.yaml", &bomb),
+        ("wide.yaml", &wide),
+    ]);
+    assert_eq!(
+        pushed.value(r#"update.file("all.yaml").yaml_texts(["tag"]).map(|t| `${t[0]}=${t[1]}`)"#),
+        json!([
+            "Deployment/shop:spec.c.app.tag=1.10",
+            "Deployment/shop:spec.c.1.tag=2",
+            "1:tag=0x1f",
+            "2:x.0.tag=~",
+            "2:x.1.tag.tag=no",
+            "2:x.2.tag.0=a",
+            "2:x.2.tag.1=b",
+        ])
+    );
+    for (expression, why) in [
+        (r#"update.file("bomb.yaml").yaml_texts(["none"])"#, "the document is too large: a value may hold"),
+        (r#"update.file("bomb.yaml").yaml_texts(["tag"])"#, "too large: a value may hold"),
+        (r#"update.file("wide.yaml").yaml_texts(["tag"])"#, "the texts are too large: a value may hold"),
+        (r#""{{".yaml_texts(["tag"])"#, "the text is not valid YAML: line 2, column "),
+    ] {
+        let said = pushed.failure(expression);
+        assert!(said.contains("scripts/site.rhai:2:") && said.contains(why), "{expression}: {said}");
+    }
+}
+
+#[test]
 fn version_from_a_document_replaces_the_service_rule() {
     let pushed = Pushed::new(&[("values.yaml", "image: {tag: v7}\n"), ("VERSION", "not a version\n")]);
     pushed.sandbox.configure(

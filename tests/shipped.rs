@@ -185,7 +185,7 @@ fn changed_image_tag_in_a_manifest_is_a_deployment() {
     sandbox.git(&["revert", "--no-edit", "HEAD"]);
     assert_eq!(push(&sandbox, &["main"]), ["rollback checkout 1.4.0 to production"]);
     sandbox.commit("Scale", &[(manifest, "replicas: 2\nimage:\n  tag: 1.4.0\n")]);
-    assert_eq!(push(&sandbox, &["main"]), ["skipped: no image tag changed in a manifest"]);
+    assert_eq!(push(&sandbox, &["main"]), ["skipped: no manifest has a new version of a service"]);
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub const MAX_SIZE: usize = 256 << 10;
 /// Maximum nesting of a document.
 pub const MAX_DEPTH: usize = 64;
 
+/// Maximum number of documents that are read from a YAML file.
+pub const MAX_DOCUMENTS: usize = 256;
+
 /// A format with keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentFormat {
@@ -139,6 +142,17 @@ pub fn read(format: DocumentFormat, document: &str) -> Result<Node, DocumentErro
         DocumentFormat::Properties => Ok(line_based::properties(document)),
         DocumentFormat::Ini => line_based::ini(document),
     }
+}
+
+/// Reads all documents of a YAML file, at most [`MAX_DOCUMENTS`].
+///
+/// # Errors
+/// If the text is too large, is nested too deep or is not YAML.
+pub fn read_yaml_documents(text: &str) -> Result<Vec<Node>, DocumentError> {
+    if text.len() > MAX_SIZE {
+        return Err(DocumentError::TooLarge(text.len()));
+    }
+    yaml::read_up_to(MAX_DOCUMENTS, text.trim_start_matches('\u{feff}'))
 }
 
 #[cfg(test)]

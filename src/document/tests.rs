@@ -121,3 +121,16 @@ fn values_keep_their_types() {
         [Some(&Node::Text("1".into())), Some(&Node::Text("2".into()))]
     );
 }
+
+#[test]
+fn all_documents_of_yaml_are_read_up_to_a_limit() {
+    let read = |text: &str| read_yaml_documents(text).map(|documents| documents.len());
+    assert_eq!(read(""), Ok(0));
+    assert_eq!(read("\u{feff}a: 1\n---\nb: 2\n---\n"), Ok(3));
+    assert_eq!(read(&"---\na: 1\n".repeat(1000)), Ok(MAX_DOCUMENTS));
+    assert!(read("a: &x 1\n---\nb: *x\n").is_err(), "an anchor ends with its document");
+    assert_eq!(read(&"a".repeat(MAX_SIZE + 1)), Err(DocumentError::TooLarge(MAX_SIZE + 1)));
+    let documents = read_yaml_documents("a: 1\n---\na: 2\n").expect("YAML");
+    let texts: Vec<_> = documents.iter().filter_map(|document| document.get("a")?.text()).collect();
+    assert_eq!(texts, ["1", "2"]);
+}

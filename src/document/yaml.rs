@@ -32,6 +32,12 @@ type Anchors = HashMap<usize, (Rc<Node>, usize)>;
 
 /// Reads the first document of a text. An empty text is [`Node::Null`].
 pub(super) fn read(document: &str) -> Result<Node, DocumentError> {
+    Ok(read_up_to(1, document)?.pop().unwrap_or(Node::Null))
+}
+
+/// Reads the documents of a text, at most `most` of them.
+pub(super) fn read_up_to(most: usize, document: &str) -> Result<Vec<Node>, DocumentError> {
+    let mut roots = Vec::new();
     let mut open: Vec<OpenCollection> = Vec::new();
     let mut anchors = Anchors::new();
     let mut root = Node::Null;
@@ -75,7 +81,14 @@ pub(super) fn read(document: &str) -> Result<Node, DocumentError> {
                 };
                 (node, ended.height, ended.anchor)
             }
-            Event::DocumentEnd => break,
+            Event::DocumentEnd => {
+                roots.push(mem::replace(&mut root, Node::Null));
+                anchors.clear();
+                if roots.len() == most {
+                    break;
+                }
+                continue;
+            }
             _ => continue,
         };
         let node = if anchor == 0 {
@@ -90,7 +103,7 @@ pub(super) fn read(document: &str) -> Result<Node, DocumentError> {
             None => root = node,
         }
     }
-    Ok(root)
+    Ok(roots)
 }
 
 impl OpenCollection {

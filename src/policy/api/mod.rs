@@ -15,6 +15,7 @@ mod text;
 mod time;
 mod update;
 mod version;
+mod yaml_texts;
 
 use rhai::Engine;
 
@@ -84,10 +85,17 @@ pub fn objects() -> Vec<ApiObject> {
 
 /// Returns all functions that are not methods.
 pub fn functions() -> Vec<&'static ApiFunction> {
-    [answers::FUNCTIONS, text::FUNCTIONS, documents::FUNCTIONS, version::FUNCTIONS, time::FUNCTIONS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        answers::FUNCTIONS,
+        text::FUNCTIONS,
+        documents::FUNCTIONS,
+        yaml_texts::FUNCTIONS,
+        version::FUNCTIONS,
+        time::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Registers the part of the API that the built-in policy uses: the properties of `update` and
@@ -122,6 +130,7 @@ pub(super) fn register_all(engine: &mut Engine) {
     for functions in [
         text::FUNCTIONS,
         documents::FUNCTIONS,
+        yaml_texts::FUNCTIONS,
         version::FUNCTIONS,
         time::FUNCTIONS,
         update::UpdateView::METHODS,
