@@ -591,3 +591,86 @@ fn scripts_see_the_same_tickets_as_markers() {
     assert!(list(&marker, "x.update").ends_with("ACME-8"), "{marker}");
     assert_eq!((list(&marker, "x.text"), list(&marker, "x.branch")), ("ACME-7 OPS-3".into(), "OPS-3".into()));
 }
+
+#[test]
+fn markers_with_the_same_id_are_one_marker() {
+    let sandbox = Sandbox::new();
+    let script = |change: &str| {
+        let script = format!(
+            r#"fn decide(update) {{
+                [mark(#{{ kind: "deployment", service: "shop", environment: "staging", title: "First" }}),
+                 mark(#{{ kind: "deployment", service: "till", environment: "production", title: "Second" }})]
+            }}
+            fn enrich(marker, update) {{ {change} marker }}"#
+        );
+        sandbox.write("scripts/acme/shop.rhai", script);
+    };
+    let mut ids = Vec::new();
+    // Each change gives other markers, so each marker has an ID of its own.
+    for (nth, change) in [
+        "",
+        "marker.service = marker.service + \"-web\";",
+        "marker.environment = marker.environment + \"-eu\";",
+        "marker.kind = \"change\";",
+        "marker.kind = \"rollback\";",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        script(change);
+        let id = sandbox.commit("Deploy", &[]);
+        let made = markers(&sandbox, &[], &id, "refs/heads/main");
+        assert_eq!(made.len(), 2, "{change}: {:?}", sandbox.decisions().last());
+        let push = made[0]["push"].as_str().expect("an ID").to_string();
+        // The ID is that of the finished marker: the same as a script gets that asks for it at once.
+        for marker in &made {
+            let text = |key: &str| marker[key].as_str().unwrap_or_default();
+            let (kind, service, environment) = (text("kind"), text("service"), text("environment"));
+            ids.push((nth, push.clone(), text("id").to_string()));
+            let expected = marker_id(&push, "refs/heads/main", service, environment, kind);
+            assert_eq!(text("id"), expected, "{change}");
+        }
+    }
+    ids.sort_by(|one, other| one.2.cmp(&other.2));
+    ids.dedup_by(|one, other| one.2 == other.2);
+    assert_eq!(ids.len(), 10);
+
+    // Afterwards both are the same marker.
+    let why = "ask for the same marker, a deployment of shop to production; only the first is kept";
+    for change in [
+        "marker.service = \"shop\"; marker.environment = \"production\";",
+        "if marker.service == \"till\" { marker.service = \"shop\"; } marker.environment = \"production\";",
+    ] {
+        script(change);
+        let id = sandbox.commit("Deploy", &[]);
+        let kept = marker(&sandbox, &[], &id, "refs/heads/main");
+        assert_eq!((&kept["title"], &kept["service"]), (&json!("First"), &json!("shop")), "{change}");
+        let missing = sandbox.decisions().pop().expect("a decision")["missing"].to_string();
+        assert!(missing.contains(why), "{missing}");
+    }
+    let tried = sandbox.binary(&["try", "clone", "--repository", "acme/shop"]);
+    assert!(tried.stdout.contains(why) || tried.stderr.contains(why), "{}{}", tried.stdout, tried.stderr);
+    sandbox.write(
+        "scripts/acme/shop.test.toml",
+        "[[test]]\nname = \"a\"\nupdate = { branch = \"main\", commits = [{}] }\n\
+         expect.markers = [{ title = \"First\" }, { title = \"Second\" }]\n",
+    );
+    let tested = sandbox.binary(&["test"]);
+    assert!(tested.code == Some(1) && tested.stdout.contains(why), "{}{}", tested.stdout, tested.stderr);
+}
+
+/// Returns the ID of a marker as docs/attributes.md defines it.
+fn marker_id(push: &str, ref_name: &str, service: &str, environment: &str, kind: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let digits: Vec<u8> = push.bytes().filter(|byte| *byte != b'-').collect();
+    let byte =
+        |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("digits");
+    let mut hash = Sha256::new();
+    hash.update(digits.chunks(2).map(byte).collect::<Vec<u8>>());
+    for part in [ref_name, service, environment] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.update(kind);
+    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -360,7 +360,11 @@ impl<'a> Decider<'a> {
                 trace.turn_to_marker(nth);
                 match self.make(planned, &asking, trace, &mut troubles)? {
                     MarkerOutcome::Made(marker, deployed) => {
-                        verdict.markers.push(Made { marker: *marker, by: by.clone(), deployed });
+                        let made = Made { marker: *marker, by: by.clone(), deployed };
+                        if let Some(why) = verdict.add(made) {
+                            troubles.push(why);
+                            continue;
+                        }
                     }
                     MarkerOutcome::Refused { by, why } => {
                         verdict.by = Some(by);

@@ -5,6 +5,7 @@ use crate::{
     facts::FactError,
     marker::Marker,
     policy::{Rule, TraceStep},
+    text,
 };
 
 /// The decision on one update, with its reasons.
@@ -20,6 +21,8 @@ pub struct Verdict {
     pub markers: Vec<Made>,
     /// Facts missing from the markers, with the reasons.
     pub missing: Option<FactError>,
+    /// Explanation of a marker that was left out because the update already has one with its id.
+    pub repeated: Option<String>,
     /// Steps of each policy layer. Empty unless the decider is traced.
     pub steps: Vec<TraceStep>,
     /// Lines for the pusher about what is not marked, each once.
@@ -91,6 +94,26 @@ impl Verdict {
         self.outcome = Outcome::Refused(why);
     }
 
+    /// Adds a marker. Returns an explanation if the update already has one with the same id.
+    pub(super) fn add(&mut self, made: Made) -> Option<String> {
+        let Some(first) = self.markers.iter().find(|known| known.marker.id == made.marker.id) else {
+            self.markers.push(made);
+            return None;
+        };
+        let marker = &made.marker;
+        let place = marker.environment.as_deref().map(|name| format!(" to {}", text::line(name)));
+        let why = format!(
+            "{} and {} ask for the same marker, a {} of {}{}; only the first is kept",
+            first.by,
+            made.by,
+            marker.kind.as_str(),
+            text::line(&marker.service),
+            place.unwrap_or_default()
+        );
+        self.repeated.get_or_insert_with(|| why.clone());
+        Some(why)
+    }
+
     pub(super) fn without(update: usize, outcome: Outcome) -> Self {
         Self {
             update,
@@ -98,6 +121,7 @@ impl Verdict {
             outcome,
             markers: Vec::new(),
             missing: None,
+            repeated: None,
             steps: Vec::new(),
             replies: Vec::new(),
         }

@@ -13,7 +13,8 @@ use crate::{
 pub(super) struct ActualUpdate {
     pub ref_name: String,
     pub outcome: RecordedOutcome,
-    /// Reason, possibly empty. The reason of a failure starts with its place in the script.
+    /// Reason, possibly empty. The reason of a failure starts with its place in the script. Of a
+    /// marked update, the reason of a marker that was left out.
     pub why: String,
     /// Place in the policy that skipped or refused the update.
     pub by: Option<String>,
@@ -47,7 +48,7 @@ impl ActualUpdate {
         Self {
             ref_name: update.ref_name().to_text(),
             outcome: RecordedOutcome::from(&verdict.outcome),
-            why: from_scripts(verdict.outcome.why()),
+            why: from_scripts(verdict.repeated.as_deref().unwrap_or(verdict.outcome.why())),
             by: verdict.by.map(|by| from_scripts(&by.to_string())),
             markers: verdict.markers.into_iter().map(|made| marker(made, from_scripts)).collect(),
             names,

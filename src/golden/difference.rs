@@ -54,8 +54,12 @@ pub(super) fn compare(expectation: &Expectation, found: &ActualUpdate) -> Option
     let is_same = outcome.is_none_or(|outcome| outcome == found.outcome);
     lines.key("outcome", outcome.map(outcome_text), Some(outcome_text(found.outcome)), is_same);
     let why = Some(&found.why).filter(|why| !why.is_empty());
-    // If the outcome differs, show the reason even if the test does not state one.
-    let is_why_same = expectation.why.as_deref().map_or(is_same, |stated| found.is_why(stated));
+    // If the outcome or the number of markers differs, show the reason even if the test does not state
+    // one.
+    let is_count_same =
+        expectation.markers.as_ref().is_none_or(|markers| markers.len() == found.markers.len());
+    let is_why_same =
+        expectation.why.as_deref().map_or(is_same && is_count_same, |stated| found.is_why(stated));
     lines.key("why", expectation.why.as_deref().map(quoted), why.map(|why| lines.quoted(why)), is_why_same);
     let is_by_same = expectation
         .by

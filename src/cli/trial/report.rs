@@ -16,6 +16,9 @@ use crate::{
     text,
 };
 
+/// Maximum length of the line about a marker that was asked for twice, in characters.
+const MAX_REPEATED: usize = 1024;
+
 /// Maximum number of reasons that are counted separately, and of those that are listed.
 const MAX_REASONS: usize = 1000;
 const MAX_TOLD: usize = 20;
@@ -36,6 +39,8 @@ pub(super) struct TrialReport<'a> {
     reasons: BTreeMap<NoMarkerReason, ReasonCount>,
     /// Number of pushes whose reason was not kept, because there were too many.
     others: usize,
+    /// The first marker that was asked for twice, with its update.
+    repeated: Option<String>,
 }
 
 /// Number of pushes with each outcome.
@@ -111,6 +116,7 @@ impl<'a> TrialReport<'a> {
             tally: OutcomeCounts::default(),
             reasons: BTreeMap::new(),
             others: 0,
+            repeated: None,
         }
     }
 
@@ -122,6 +128,9 @@ impl<'a> TrialReport<'a> {
             return Ok(());
         }
         let (time, update) = (when(past), short(past));
+        if let Some(why) = &verdict.repeated {
+            self.repeated.get_or_insert_with(|| format!("{update}: {why}"));
+        }
         for made in &verdict.markers {
             let marker = &made.marker;
             self.table.add([
@@ -198,6 +207,9 @@ impl<'a> TrialReport<'a> {
         if untold > 0 {
             self.terminal.say(format_args!("{untold:>6}  for other reasons; -v lists each"))?;
         }
+        if let Some(why) = self.repeated {
+            self.terminal.say(format_args!("\n{}", text::line_of(why, MAX_REPEATED)))?;
+        }
         if let Some(hint) = hint {
             self.terminal.say(format_args!("\n{hint}"))?;
         }
@@ -268,7 +280,7 @@ impl<'a> PushResultJson<'a> {
             old_id: past.update.raw_old_id(),
             new_id: past.update.raw_new_id(),
             outcome: verdict.outcome.as_str(),
-            why: verdict.outcome.why(),
+            why: verdict.repeated.as_deref().unwrap_or(verdict.outcome.why()),
             by: verdict.by.as_ref().map(ToString::to_string),
             markers: verdict.markers.iter().map(ToldMarker::of).collect(),
         }
