@@ -85,8 +85,8 @@ pub mod internals {
         config::load as load_config,
         decide::{Budget, Decider, InMemoryHistory, Outcome},
         facts::{
-            Brought, FactError, Facts, MAX_COMMITS, MAX_VISITED, MAX_VISITED_SINCE, Range, Relation,
-            Repository, WalkLimit,
+            Brought, FactError, Facts, MAX_COMMITS, MAX_VISITED, MAX_VISITED_SINCE, Range, RefUpdate,
+            Relation, Repository, WalkLimit,
         },
         glob::is_match,
         policy::{api, definitions, reference, render_reference},

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, ffi::OsString, fs, rc::Rc};
 
 use gitea_lightstep::internals::{
-    Environment, Facts, MAX_VISITED, ObjectId, Push, PushId, Range, RefName, Repository, Source, Timestamp,
-    Update,
+    Environment, Facts, MAX_VISITED, ObjectId, Push, PushId, Range, RefName, RefUpdate, Repository, Source,
+    Timestamp, Update, WalkLimit,
 };
 
 use crate::support::Sandbox;
+
+const WALK: WalkLimit = WalkLimit::Visits(MAX_VISITED);
 
 /// Returns the facts of one update of the bare repository. An empty ID means that the ref does not
 /// exist.
@@ -164,8 +166,71 @@ fn walk_of_a_long_history_stops_at_its_limit() {
     assert_eq!(created.commits.len(), 250);
 
     let moved = facts(&sandbox, "refs/heads/long", &root, &tip);
-    let err = moved.is_rewind().expect_err("the walk ended before it knew");
-    assert_eq!(err.to_string(), "the old commit was not found within 10000 commits of history");
+    assert_eq!(
+        (moved.is_rewind(), moved.ref_update(WALK)),
+        (Ok(false), Ok(None)),
+        "the walk ended before it knew"
+    );
+    assert_eq!(moved.range().expect("a range").exact_count(), None);
+    let back = facts(&sandbox, "refs/heads/long", &tip, &root);
+    assert_eq!((back.is_rewind(), back.ref_update(WALK)), (Ok(false), Ok(None)));
+
+    // Generation numbers bound the search for an old commit, also from commits outside of the graph.
+    sandbox.git_in(&sandbox.bare(), &["commit-graph", "write", "--reachable"]);
+    let tree = sandbox.git_in(&sandbox.bare(), &["rev-parse", &format!("{tip}^{{tree}}")]);
+    let child = |parent: &str, text: &str| {
+        sandbox.git_in(
+            &sandbox.bare(),
+            &["-c", "user.name=A", "-c", "user.email=a@x", "commit-tree", "-p", parent, "-m", text, &tree],
+        )
+    };
+    let (outside, fork) = (child(&tip, "outside"), child(&root, "fork"));
+    let unrelated = sandbox.commit("Unrelated", &[]);
+    sandbox.git(&["push", "-q", "origin", "main"]);
+    for (old, new, expected) in [
+        (&root, &tip, Some(RefUpdate::FastForward)),
+        (&root, &outside, Some(RefUpdate::FastForward)),
+        (&tip, &root, Some(RefUpdate::Rewound { removed: None })),
+        (&tip, &fork, Some(RefUpdate::Forced { removed: None })),
+        (&outside, &root, Some(RefUpdate::Rewound { removed: None })),
+        (&outside, &fork, None),
+        (&fork, &tip, Some(RefUpdate::Forced { removed: None })),
+        (&tip, &unrelated, Some(RefUpdate::Forced { removed: None })),
+    ] {
+        let moved = facts(&sandbox, "refs/heads/long", old, new);
+        assert_eq!(moved.ref_update(WALK), Ok(expected), "{old}..{new}");
+        let is_rewind = !matches!(expected, None | Some(RefUpdate::FastForward));
+        assert_eq!(moved.is_rewind(), Ok(is_rewind), "{old}..{new}");
+    }
+}
+
+#[test]
+fn uncounted_commits_are_not_a_number_in_scripts_or_on_the_wire() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) { mark(#{ kind: \"change\", attributes: #{ \"acme.count\": update.commit_count, \
+         \"acme.said\": `${update.commit_count} ${update.is_rewind} ${update.commit_count > 5} ${update.commits.len()}` } }) }",
+    );
+    let stream: String = (0..MAX_VISITED + 5)
+        .map(|n| {
+            format!("commit refs/heads/long\ncommitter A <a@x> {} +0000\ndata 1\nx\n", 1_600_000_000 + n)
+        })
+        .collect();
+    let mut import = sandbox.command("git", &sandbox.bare());
+    sandbox.run(import.args(["fast-import", "--quiet"]), stream.as_bytes()).succeeded();
+    let id = |rev: &str| sandbox.git_in(&sandbox.bare(), &["rev-parse", rev]);
+    let (tip, root) = (id("long"), sandbox.git_in(&sandbox.bare(), &["rev-list", "--max-parents=0", "long"]));
+    for (old, expected, count) in
+        [(&root, " false false 250", None), (&id("long~3"), "3 false false 3", Some(3))]
+    {
+        let ran = sandbox.hook(format!("{old} {tip} refs/heads/long\n").as_bytes());
+        ran.succeeded();
+        let markers = sandbox.waiting("unassigned");
+        let attributes = &markers.last().expect("a marker")["attributes"];
+        assert_eq!(attributes["acme.said"], expected);
+        assert_eq!(attributes["acme.count"].as_u64(), count, "{attributes}");
+    }
 }
 
 #[test]
@@ -540,7 +605,7 @@ fn broken_commit_graph_is_ignored_as_in_git() {
         fs::write(&graph, broken).expect("written");
         let facts = facts(&sandbox, "refs/heads/main", &first, &last);
         let range = facts.range().unwrap_or_else(|err| panic!("{what}: {err}"));
-        assert_eq!((range.count, range.is_fast_forward), (21, true), "{what}");
+        assert_eq!((range.exact_count(), facts.is_rewind()), (Some(21), Ok(false)), "{what}");
         assert_eq!(facts.describe().expect(what), None);
     }
     // A chain whose files are gone.

@@ -143,12 +143,12 @@ impl Repository {
         if commit == tip {
             return Ok(Some(true));
         }
-        let walked = self.walk_between(Some(commit), tip, patience)?;
-        Ok(walked.and_then(|walked| match (walked.new_has_old, walked.is_truncated) {
-            (true, _) => Some(true),
-            (false, false) => Some(false),
-            (false, true) => None,
-        }))
+        let Some(walked) = self.walk_between(Some(commit), tip, patience)? else { return Ok(None) };
+        match (walked.new_has_old, walked.is_truncated) {
+            (true, _) => Ok(Some(true)),
+            (false, false) => Ok(Some(false)),
+            (false, true) => self.is_in_history(commit, tip, patience),
+        }
     }
 
     /// Returns the creation of every tag, ordered by name.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use bstr::ByteSlice as _;
 
-use super::{FactError, Repository, repository::own_id};
+use super::{FactError, MAX_VISITED, Repository, WalkLimit, repository::own_id};
 use crate::push::{self, ObjectId, RefName};
 
 /// Maximum length of a chain of symbolic refs.
@@ -106,7 +106,10 @@ impl Repository {
     pub fn brought(&self, old: Option<ObjectId>, new: ObjectId, commit: ObjectId) -> Result<bool, FactError> {
         let has = |tip: ObjectId| -> Result<bool, FactError> {
             match &self.target(tip)?.commit {
-                Some(tip) => Ok(self.range(Some(commit), tip.id)?.is_fast_forward),
+                Some(tip) => {
+                    let limit = WalkLimit::Visits(MAX_VISITED);
+                    Ok(self.is_ancestor(commit, tip.id, limit)?.unwrap_or(false))
+                }
                 None => Ok(false),
             }
         };

@@ -26,6 +26,7 @@ mod pull_request;
 mod quotation;
 mod range;
 mod range_summary;
+mod reachable;
 mod ref_update;
 mod refs;
 mod release_version;
@@ -249,17 +250,13 @@ impl Facts {
     }
 
     /// Returns true if the ref moved to a commit that does not have the old one in its history.
+    /// Returns false if [`Self::ref_update`] does not know.
+    ///
+    /// # Errors
+    /// Returns an error if the history cannot be read.
     pub fn is_rewind(&self) -> Result<bool, FactError> {
-        if self.update().is_created() || self.update().is_deleted() {
-            return Ok(false);
-        }
-        let range = self.range()?;
-        if range.is_truncated && !range.is_fast_forward {
-            return Err(FactError::new(format!(
-                "the old commit was not found within {MAX_VISITED} commits of history"
-            )));
-        }
-        Ok(!range.is_fast_forward)
+        let moved = self.ref_update(WalkLimit::Visits(MAX_VISITED))?;
+        Ok(matches!(moved, Some(RefUpdate::Forced { .. } | RefUpdate::Rewound { .. })))
     }
 
     /// Returns the paths in which the new commit differs from the old one. For a created ref,

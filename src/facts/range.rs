@@ -16,17 +16,21 @@ pub const MAX_COMMITS: usize = 250;
 /// The commits that a push added to a ref.
 #[derive(Clone, Debug, Default)]
 pub struct Range {
-    /// Number of commits that the new id has and the old one does not.
+    /// Number of commits that the new id has and the old one does not, as far as the walk came.
     pub count: usize,
-    /// True if the walk ended at [`MAX_VISITED`], so that `count` is a lower bound.
+    /// True if the walk ended at [`MAX_VISITED`] or at the edge of a shallow clone, so that `count`
+    /// is too low.
     pub is_truncated: bool,
-    /// True if the old commit is in the new one's history.
-    pub is_fast_forward: bool,
     /// The newest [`MAX_COMMITS`] of the commits, newest first.
     pub commits: Vec<Rc<Commit>>,
 }
 
 impl Range {
+    /// Returns the number of commits, if all of them were counted.
+    pub fn exact_count(&self) -> Option<usize> {
+        (!self.is_truncated).then_some(self.count)
+    }
+
     /// Returns the names of the authors, each once, in the order of their newest commit.
     pub fn authors(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -53,8 +57,7 @@ impl Repository {
             .ok_or_else(missing)?;
         Ok(Range {
             count: walked.only_new.len(),
-            is_truncated: walked.is_truncated,
-            is_fast_forward: walked.new_has_old,
+            is_truncated: walked.is_truncated || walked.is_shallow,
             commits: walked
                 .only_new
                 .iter()

@@ -68,7 +68,8 @@ impl Facts {
 
     /// Returns how the push moved the ref. Returns `None` if this cannot be determined: the walk
     /// ended before it found out, the history is incomplete, or there is no commit. The walk visits
-    /// at most [`MAX_VISITED`] commits.
+    /// at most [`MAX_VISITED`] commits. After that, generation numbers of the commit-graph decide,
+    /// and the removed commits are not counted.
     ///
     /// # Errors
     /// Returns an error if the history cannot be read, or if time is up.
@@ -104,7 +105,16 @@ impl Facts {
         Ok(match (walked.new_has_old, walked.old_has_new) {
             (true, _) => Some(RefUpdate::FastForward),
             (_, true) => Some(RefUpdate::Rewound { removed }),
-            _ => is_whole.then_some(RefUpdate::Forced { removed }),
+            _ if is_whole => Some(RefUpdate::Forced { removed }),
+            _ if walked.is_shallow => None,
+            _ => match repository.is_in_history(old, new, patience)? {
+                Some(true) => Some(RefUpdate::FastForward),
+                Some(false) if repository.is_in_history(new, old, patience)? == Some(true) => {
+                    Some(RefUpdate::Rewound { removed: None })
+                }
+                Some(false) => Some(RefUpdate::Forced { removed: None }),
+                None => None,
+            },
         })
     }
 }

@@ -51,8 +51,10 @@ pub(super) struct ExportedUpdate {
     pub commits: Vec<ExportedCommit>,
     pub tag: Option<Tag>,
     pub is_deleted: bool,
-    /// Number of commits that the real update added.
+    /// Number of commits that the real update added, as far as they were counted.
     pub n_commits: usize,
+    /// True if the update added more than `n_commits`.
+    pub has_more_commits: bool,
     pub commit_id: Option<ObjectId>,
 }
 
@@ -72,12 +74,13 @@ struct UpdateWithCommits {
     new: Option<Rc<Commit>>,
     tag: Option<Tag>,
     range: Rc<Range>,
+    is_forced: bool,
 }
 
 impl UpdateWithCommits {
     /// Returns true for a forced update: the new commit is not a descendant of the old one.
     fn is_rewind(&self) -> bool {
-        self.old.is_some() && self.new.is_some() && !self.range.is_fast_forward
+        self.old.is_some() && self.new.is_some() && self.is_forced
     }
 }
 
@@ -144,7 +147,8 @@ impl<'a> Exporter<'a> {
             bail!("the update points to an object that is not a commit, which a test cannot express");
         }
         let range = if new.is_some() { facts.range()? } else { Rc::default() };
-        Ok(UpdateWithCommits { update: update.clone(), old, new, tag, range })
+        let is_forced = facts.is_rewind()?;
+        Ok(UpdateWithCommits { update: update.clone(), old, new, tag, range, is_forced })
     }
 
     /// Returns the facts for a ref update between two objects.
@@ -223,6 +227,7 @@ impl<'a> Exporter<'a> {
             tag: read.tag.clone(),
             is_deleted: read.update.is_deleted(),
             n_commits: read.range.count,
+            has_more_commits: read.range.is_truncated,
             commit_id: read.new.as_ref().map(|new| new.id),
         };
         let Some(new) = &read.new else { return Ok(told) };

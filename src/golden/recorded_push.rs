@@ -140,11 +140,15 @@ impl RecordedPush {
             true => "The content of files not named with `--with-file` is left out.".into(),
             false => "The content of files is left out; add it with `--with-file PATH`.".into(),
         });
-        for update in retold.updates.iter().filter(|update| update.n_commits > MAX_COMMITS) {
+        let is_cut = |update: &&ExportedUpdate| update.has_more_commits || update.n_commits > MAX_COMMITS;
+        for update in retold.updates.iter().filter(is_cut) {
             let name = crate::text::line(update.ref_name.to_text());
+            let n_commits = match update.has_more_commits {
+                true => "many".to_string(),
+                false => update.n_commits.to_string(),
+            };
             lines.push(format!(
-                "Of the {} commits of {name}, only the newest {MAX_COMMITS} are here.",
-                update.n_commits
+                "Of the {n_commits} commits of {name}, only the newest {MAX_COMMITS} are here."
             ));
         }
         if self.push.hook_page.is_some() {

@@ -92,7 +92,8 @@ impl View for UpdateView {
         word(
             "is_rewind",
             Type::Bool,
-            "true for a forced push: the old commit is not in the history of the new one (walks history)",
+            "true for a forced push: the old commit is not in the history of the new one; false if that is unknown, as \
+             `ref_update` tells (walks history)",
             "!update.is_rewind",
             |u| Ok(fact(u.0.is_rewind())?.into()),
         ),
@@ -100,7 +101,8 @@ impl View for UpdateView {
             "ref_update",
             TEXT,
             "`created`, `fast_forward`, `forced`, `rewound` (the new commit is in the history of the old one) or \
-             `deleted`; `()` if that is unknown (walks history, at most 10,000 commits)",
+             `deleted`; `()` if that is unknown (walks history, at most 10,000 commits, and a million in the \
+             commit-graph)",
             r#"update.ref_update == if update.tag == () { "fast_forward" } else { "created" }"#,
             |u| Ok(maybe(u.ref_update()?.map(|moved| moved.as_str().to_string()))),
         ),
@@ -145,10 +147,11 @@ impl View for UpdateView {
         ),
         word(
             "commit_count",
-            Type::Int,
-            "the number of commits that the push added; the walk ends after 10,000",
+            Type::Maybe(&Type::Int),
+            "the number of commits that the push added; `()` if they are too many to count (walks history, at most \
+             10,000 commits)",
             "update.commit_count == 2",
-            |u| Ok(number(fact(u.0.range())?.count)),
+            |u| Ok(fact(u.0.range())?.exact_count().map_or(Dynamic::UNIT, number)),
         ),
         word(
             "authors",
