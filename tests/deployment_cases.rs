@@ -722,7 +722,7 @@ fn moved_tags_and_scripts_know_the_movement_of_their_ref() {
          attributes: #{ said: `${update.ref_update} ${update.removed_count}` } }) }",
     );
     let first = sandbox.commit("First", &[]);
-    sandbox.commit("Second", &[]);
+    let second = sandbox.commit("Second", &[]);
     let said = |pushed: &Pushed| -> Vec<String> {
         pushed.markers.iter().map(|marker| text(&marker["attributes"]["said"]).to_string()).collect()
     };
@@ -733,10 +733,27 @@ fn moved_tags_and_scripts_know_the_movement_of_their_ref() {
     let pushed = push(&sandbox, &["-f", "v1.0.0", &format!("{first}:main")]);
     assert_eq!(said(&pushed), ["rewound 1", "rewound 1"]);
     assert_eq!(moved(pushed.only("release")), ("rewound", Some(1)));
+    assert_eq!(pushed.only("release")["attributes"]["vcs.ref.base.revision"], second, "not the tag object");
     // The same commit under a new tag object.
     sandbox.git(&["tag", "-f", "-a", "-m", "three", "v1.0.0", &first]);
     assert_eq!(moved(push(&sandbox, &["-f", "v1.0.0"]).only("release")), ("fast_forward", None));
+    let base = |pushed: &Pushed| text(&pushed.markers[0]["attributes"]["vcs.ref.base.revision"]).to_string();
+    // A tag of a tag, and one that becomes lightweight.
+    sandbox.git(&["tag", "-a", "-m", "inner", "inner", &second]);
+    sandbox.git(&["tag", "-f", "-a", "-m", "outer", "v1.0.0", "inner"]);
+    assert_eq!(base(&push(&sandbox, &["-f", "v1.0.0"])), first);
+    sandbox.git(&["tag", "-f", "v1.0.0", &first]);
+    assert_eq!(base(&push(&sandbox, &["-f", "v1.0.0"])), second);
+    // A tag of a tree has no commit, so its own ID stays.
+    let tree = sandbox.git(&["rev-parse", &format!("{first}^{{tree}}")]).trim().to_string();
+    sandbox.git(&["tag", "-f", "v1.0.0", &tree]);
+    push(&sandbox, &["-f", "v1.0.0"]);
+    sandbox.git(&["tag", "-f", "v1.0.0", &first]);
+    assert_eq!(base(&push(&sandbox, &["-f", "v1.0.0"])), tree);
+    sandbox.git(&["tag", "-f", "-a", "-m", "last", "v1.0.0", &second]);
+    push(&sandbox, &["-f", "v1.0.0"]);
     let pushed = push(&sandbox, &[":v1.0.0"]);
+    assert_eq!(base(&pushed), second, "a deleted tag");
     assert_eq!((said(&pushed), moved(&pushed.markers[0])), (vec!["deleted ".to_string()], ("deleted", None)));
 }
 

@@ -43,7 +43,13 @@ pub(super) fn of(facts: &Facts, site: Site<'_>) -> Vec<(&'static str, Value)> {
         RefKind::Other => None,
     };
     add(name::HEAD_TYPE, ref_type.map(Value::from));
-    add(name::BASE_REVISION, update.old_id().map(|id| id.to_string().into()));
+    // Like `vcs.ref.head.revision`, this is a commit also for an annotated tag. The old object may be
+    // gone when the background decides.
+    let old_commit = match update.ref_name().kind() {
+        RefKind::Branch(_) => None,
+        RefKind::Tag(_) | RefKind::Other => facts.old_commit().ok().flatten(),
+    };
+    add(name::BASE_REVISION, old_commit.or(update.old_id()).map(|id| id.to_string().into()));
 
     if let Ok(target) = facts.target()
         && let Some(commit) = &target.commit
