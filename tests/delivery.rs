@@ -1,7 +1,11 @@
 //! Failures of delivery: a bad marker, a request format that the back end rejects, or a destination
 //! that is down must not affect anything else.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest,
@@ -183,6 +187,37 @@ fn retry_after_is_honoured_by_the_next_push() {
     assert_eq!((&retried[0]["waiting"], &retried[0]["why"]), (&1.into(), &"HTTP 429".into()));
     // A manual `deliver` does not wait for the requested time.
     assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "2 markers delivered\n");
+}
+
+#[test]
+fn last_attempt_is_at_the_end_of_the_time_for_retries() {
+    let sandbox = Sandbox::new();
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let seen = times.clone();
+    let recorder = Recorder::judging(move |_| {
+        seen.lock().expect("no panic").push(Instant::now());
+        Answer::status(503)
+    });
+    sandbox.deliver_to(&recorder.endpoint(), "[delivery]\nlinger = \"2s\"\n");
+    // The waits are random, so an attempt at the end by chance is improbable.
+    let tries = || {
+        let tries = std::mem::take(&mut *times.lock().expect("no panic"));
+        let [first, .., last] = tries[..] else { panic!("{} attempts", tries.len()) };
+        assert!(tries.len() < 100, "{} attempts", tries.len());
+        last - first
+    };
+    let expected = Duration::from_millis(1800)..Duration::from_millis(3500);
+    for n in 0..2 {
+        sandbox.commit(&format!("Push {n}"), &[]);
+        sandbox.push(&["main"]).succeeded();
+        recorder.wait_for(1);
+        sandbox.wait_for_deliverers_to_end();
+        let last = tries();
+        assert!(expected.contains(&last), "a push: {last:?}");
+        assert_eq!(sandbox.binary(&["deliver", "--follow", "--for", "2s"]).code, Some(1));
+        let last = tries();
+        assert!(expected.contains(&last), "--follow: {last:?}");
+    }
 }
 
 #[test]

@@ -74,6 +74,9 @@ pub fn http_date(value: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim()).ok()
 }
 
+/// Time before the deadline at which the last attempt starts, if requests must not start after it.
+pub const LAST_ATTEMPT: Duration = Duration::from_millis(50);
+
 /// Exponential back-off with full jitter. Each wait is random, up to a bound that doubles, so that
 /// the clients of one back end do not all return at once.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +94,16 @@ impl Backoff {
         self.failures += 1;
         let drawn = bound.mul_f64(fastrand::f64());
         asked.map_or(drawn, |asked| asked + drawn.min(Self::FIRST))
+    }
+
+    /// Returns the wait after one more failure if `left` of the time for retries remains, `None` if
+    /// there is no further attempt.
+    ///
+    /// The wait ends when that time does, so that the last attempt is as late as possible. A wait
+    /// that the back end asked for is never shortened.
+    pub fn next_within(&mut self, asked: Option<Duration>, left: Duration) -> Option<Duration> {
+        let wait = self.next(asked).min(left);
+        (!left.is_zero() && asked.is_none_or(|asked| asked <= wait)).then_some(wait)
     }
 
     /// Resets the back-off after a success.

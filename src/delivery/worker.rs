@@ -11,7 +11,7 @@ use super::{
     batch::{Batch, BatchItem, PutAway, SIGNALS},
     drained::{Drained, RetryLimit},
     progress::{Progress, Share},
-    retry::Backoff,
+    retry::{Backoff, LAST_ATTEMPT},
     suspect::{self, SearchOutcome, Suspended},
     target::{self, DestinationApi},
 };
@@ -175,9 +175,9 @@ impl<'a> DestinationWorker<'a> {
                 }
                 Round::Stopped(stop) => {
                     self.tidy()?;
-                    let wait = self.backoff.next(stop.after);
-                    if !self.waits(wait) {
-                        return Ok(false);
+                    match self.backoff.next_within(stop.after, self.time_to_retry()) {
+                        Some(wait) => thread::sleep(wait),
+                        None => return Ok(false),
                     }
                 }
             }
@@ -430,6 +430,13 @@ impl<'a> DestinationWorker<'a> {
         }
         self.drained.dropped += cap::make_room(self.state, &self.outbox, self.cap)?;
         Ok(())
+    }
+
+    /// Returns the time until the last attempt must start.
+    fn time_to_retry(&self) -> Duration {
+        // A script sends no request after `stop_at`.
+        let margin = if self.stop_at.is_some() { LAST_ATTEMPT } else { Duration::ZERO };
+        self.deadline.map(Deadline::left).unwrap_or_default().saturating_sub(margin)
     }
 
     /// Sleeps for `wait` and returns true, unless the deadline is earlier.

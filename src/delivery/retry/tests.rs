@@ -31,3 +31,22 @@ fn backoff_stays_below_a_doubling_bound() {
     let wait = backoff.next(Some(asked));
     assert!((asked..=asked + Backoff::FIRST).contains(&wait));
 }
+
+#[test]
+fn last_wait_ends_with_the_time_for_retries() {
+    let second = Duration::from_secs(1);
+    for failures in 0..20 {
+        let mut backoff = Backoff { failures };
+        assert!(backoff.next_within(None, second).is_some_and(|wait| wait <= second));
+        assert_eq!(backoff.next_within(None, Duration::ZERO), None);
+        assert_eq!(backoff.next_within(Some(Duration::ZERO), Duration::ZERO), None);
+        assert_eq!(
+            backoff.next_within(Some(second * 2), second),
+            None,
+            "a wait that was asked for is too long"
+        );
+        assert_eq!(backoff.next_within(Some(second), second), Some(second));
+        assert!(backoff.next_within(Some(second / 2), second).is_some_and(|wait| wait >= second / 2));
+        assert!(backoff.next_within(None, Duration::MAX).is_some_and(|wait| wait <= Backoff::LAST));
+    }
+}
