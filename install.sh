@@ -200,8 +200,7 @@ build() {
 
 # find_binary: puts the path of the binary into $binary, if there is one.
 find_binary() {
-    doing="find the binary"
-    is_named=true
+    doing="find the binary" is_named=true by_hand=''
     if $is_from_source; then build; elif [ -z "$binary" ]; then is_named=false; fi
     if [ -z "$binary" ]; then
         for candidate in "$here/target/release/gitea-lightstep" "$here"/target/*/release/gitea-lightstep "$here/gitea-lightstep"; do
@@ -285,7 +284,8 @@ if [ "$action" = uninstall ]; then
         if [ "$owner" != "$uid" ]; then run_as "$(stat -c %U "$path")" "$binary" "$@"; fi
     else
         find_binary
-        [ -n "$binary" ] || fail "$installed does not exist; if the hook is still in Gitea, it does nothing; to remove it, name another binary with --binary"
+        ! $is_purge || by_hand=', or remove the configuration and the state by hand with rm -r'
+        [ -n "$binary" ] || fail "$installed does not exist; if the hook is still in Gitea, it does nothing; to remove what is left, name another binary with --binary$by_hand"
         check_binary
     fi
 else

@@ -16,8 +16,7 @@ use super::{
 use crate::{
     config,
     install::{self, InstallJob, Walking},
-    state::{State, queue::QueuePlace},
-    text,
+    state::State,
 };
 
 #[derive(Debug, Args)]
@@ -113,24 +112,8 @@ enum Purge {
 fn confirm_purge(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Purge> {
     let config = common.load()?;
     let state = super::own_state(&config, "uninstall --purge")?;
-    let (mut waiting, mut dead) = (0, 0);
-    state.each_entry(&QueuePlace::ALL, |entry| {
-        match entry.place {
-            QueuePlace::Dead => dead += 1,
-            QueuePlace::Inbox | QueuePlace::Failed | QueuePlace::Outbox => waiting += 1,
-        }
-        anyhow::Ok(())
-    })?;
-    if args.yes || args.dry_run || waiting + dead == 0 {
-        return Ok(Purge::Confirmed(state));
-    }
-    let backlog = format!(
-        "`{}` holds {waiting} {} that {} not delivered and {}",
-        text::path(state.dir()),
-        if waiting == 1 { "entry" } else { "entries" },
-        if waiting == 1 { "is" } else { "are" },
-        text::count(dead, "dead letter"),
-    );
+    let backlog = state.backlog()?.filter(|_| !args.yes && !args.dry_run);
+    let Some(backlog) = backlog else { return Ok(Purge::Confirmed(state)) };
     match terminal.asks(format_args!("{backlog}; permanently remove them and the journal?")) {
         Some(true) => Ok(Purge::Confirmed(state)),
         Some(false) => {

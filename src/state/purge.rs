@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::{State, StateError, connected, deployment_store, files, gap, span_store};
+use super::{State, StateError, connected, deployment_store, files, gap, queue::QueuePlace, span_store};
 use crate::{
     sys::fault::{self, Step},
     text,
@@ -56,6 +56,31 @@ impl State {
 }
 
 impl State {
+    /// Returns a phrase about the entries that a purge would lose, such as "`/var/x` holds 2 entries
+    /// that are not delivered and 0 dead letters". Returns `None` if there are none.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn backlog(&self) -> Result<Option<String>, StateError> {
+        let (mut waiting, mut dead) = (0, 0);
+        self.each_entry(&QueuePlace::ALL, |entry| {
+            match entry.place {
+                QueuePlace::Dead => dead += 1,
+                QueuePlace::Inbox | QueuePlace::Failed | QueuePlace::Outbox => waiting += 1,
+            }
+            Ok::<_, StateError>(())
+        })?;
+        Ok((waiting + dead > 0).then(|| {
+            format!(
+                "`{}` holds {waiting} {} that {} not delivered and {}",
+                text::path(&self.dir),
+                if waiting == 1 { "entry" } else { "entries" },
+                if waiting == 1 { "is" } else { "are" },
+                text::count(dead, "dead letter"),
+            )
+        }))
+    }
+
     /// Removes the state directory and everything in it, unless it holds something that this
     /// program did not create.
     ///

@@ -309,6 +309,67 @@ fn backlog_is_not_purged_without_confirmation() {
 }
 
 #[test]
+fn purge_works_alone() {
+    for (&who, shell) in Who::everybody().iter().zip(SHELLS) {
+        let host = host_for(who);
+        let binary = host.real_binary().display().to_string();
+        let state = host.place("srv/var/state");
+        let config = host.place("srv/etc/config.toml");
+        // (the configuration is there, the hook is left alone)
+        for (has_config, options) in
+            [(true, &[][..]), (false, &[]), (true, &["--no-hook"]), (false, &["--no-hook"])]
+        {
+            let case = format!("{who:?} {has_config} {options:?}");
+            host.install(who, shell, &["--binary", &binary]).succeeded();
+            host.push().succeeded();
+            host.install(who, shell, &["--uninstall"]).succeeded();
+            assert!(config.exists() && state.join("outbox/unassigned/new").exists(), "{case}");
+            if !has_config {
+                fs::remove_file(&config).expect("removed");
+            }
+            let purge = [&["--uninstall", "--purge", "--binary", &binary], options].concat();
+            let asked = host.install(who, shell, &purge);
+            assert_eq!(asked.code, Some(1), "{case}: {}", asked.stderr);
+            assert!(asked.stderr.contains("holds 1 entry"), "{case}: {}", asked.stderr);
+            assert!(asked.stderr.contains("confirm with --yes"), "{case}: {}", asked.stderr);
+            assert!(state.join("outbox/unassigned/new").exists(), "{case}");
+            let dry = host.install(who, shell, &[&purge[..], &["--yes", "--dry-run"]].concat());
+            assert!(dry.succeeded().stdout.contains("srv/var/state"), "{case}: {}", dry.stdout);
+            host.install(who, shell, &[&purge[..], &["--yes"]].concat()).succeeded();
+            assert!(!state.exists() && !config.exists(), "{case}");
+            host.install(who, shell, &[&purge[..], &["--yes"]].concat()).succeeded();
+        }
+        // Gitea is gone, too.
+        host.install(who, shell, &["--binary", &binary]).succeeded();
+        host.install(who, shell, &["--uninstall"]).succeeded();
+        let app_ini = fs::read(host.app_ini()).expect("app.ini");
+        fs::remove_file(host.app_ini()).expect("removed");
+        host.install(
+            who,
+            shell,
+            &["--uninstall", "--purge", "--no-hook", "--run-user", &host.user.name, "--binary", &binary],
+        )
+        .succeeded();
+        fs::write(host.app_ini(), app_ini).expect("written");
+        assert!(!state.exists() && !config.exists());
+        // What is not ours stays.
+        host.install(who, shell, &["--binary", &binary]).succeeded();
+        host.install(who, shell, &["--uninstall"]).succeeded();
+        fs::remove_file(&config).expect("removed");
+        fs::write(state.join("mine"), "").expect("written");
+        let ran = host.install(who, shell, &["--uninstall", "--purge", "--yes", "--binary", &binary]);
+        assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+        assert!(ran.stderr.contains("was not created by gitea-lightstep"), "{}", ran.stderr);
+        fs::remove_file(state.join("mine")).expect("removed");
+        host.install(who, shell, &["--uninstall", "--purge", "--binary", &binary]).succeeded();
+        assert_eq!(fs::read_dir(host.place("srv")).expect("a directory").count(), 0, "{who:?}");
+        // Without any binary, the message says what to do.
+        let ran = host.install(who, shell, &["--uninstall", "--purge"]);
+        assert!(ran.code == Some(0) || ran.stderr.contains("by hand with rm -r"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn cron_file_runs_its_commands() {
     let who = Who::everybody()[0];
     for shell in SHELLS {

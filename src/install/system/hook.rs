@@ -93,10 +93,15 @@ impl SystemRun<'_> {
         self.run_hook(options, &["install"], "put into")
     }
 
+    /// Returns true if the process that removes the hook also removes the state, which it finds
+    /// through the configuration.
+    pub fn purges_with_hook(&self) -> bool {
+        self.plan.is_purge && self.plan.hook.is_some() && exists(&self.plan.config)
+    }
+
     pub fn take_hook(&mut self) -> anyhow::Result<()> {
         let Some(options) = &self.plan.hook else { return Ok(()) };
-        // A run that was killed has purged the state before it removed the configuration.
-        let purge = if self.plan.is_purge && exists(&self.plan.config) { &["--purge"][..] } else { &[] };
+        let purge = if self.purges_with_hook() { &["--purge"][..] } else { &[] };
         if self.is_hooked(options, purge)? && !self.plan.is_dry_run {
             self.note_hook(options, "install");
         }

@@ -1,9 +1,15 @@
 //! Removes what an installation set up.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
-use super::{SystemRun, changes::exists};
-use crate::{config, text};
+use anyhow::bail;
+
+use super::{SystemRun, actors::Actor, changes::exists};
+use crate::{
+    config,
+    state::{State, purge::Purged},
+    text,
+};
 
 /// Directories that belong to the system, which are never removed.
 const OF_SYSTEM: [&str; 17] = [
@@ -33,8 +39,15 @@ impl SystemRun<'_> {
         let state_dir = config::state_dir_meant(config).unwrap_or_else(|| plan.state_dir.clone());
         let may_act = self.may_act_on(&state_dir)?;
         self.take_timer()?;
+        let is_purged_with_hook = self.purges_with_hook();
+        if plan.is_purge && !is_purged_with_hook {
+            self.check_backlog(&state_dir)?;
+        }
         self.take_hook()?;
         if plan.is_purge {
+            if !is_purged_with_hook {
+                self.purge(&state_dir)?;
+            }
             self.take(config)?;
         }
         // As long as the binary is there, install.sh can complete a run that was killed.
@@ -57,6 +70,38 @@ impl SystemRun<'_> {
             self.console.say(&format!("kept           {} and the other files in it", text::path(dir)))?;
         }
         Ok(())
+    }
+
+    /// Stops unless the state may be removed: nothing waits in it, or this was confirmed.
+    fn check_backlog(&self, state_dir: &Path) -> anyhow::Result<()> {
+        if self.plan.is_confirmed || self.plan.is_dry_run || !state_dir.is_dir() {
+            return Ok(());
+        }
+        let read = || State::at(state_dir).backlog().map_err(io::Error::other);
+        match self.changes.actors.run(Actor::RunUser, read)? {
+            Some(backlog) => {
+                bail!("{backlog}, which --purge would permanently remove; confirm with --yes")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the state as Gitea's user, who owns it.
+    fn purge(&self, state_dir: &Path) -> anyhow::Result<()> {
+        let shown = text::path(state_dir);
+        if self.plan.is_dry_run {
+            return if exists(state_dir) {
+                self.console.say(&format!("would remove   {shown}"))
+            } else {
+                Ok(())
+            };
+        }
+        let remove = || State::at(state_dir).purge().map_err(io::Error::other);
+        match self.changes.actors.run(Actor::RunUser, remove)? {
+            Purged::Gone => self.console.say(&format!("removed        {shown}")),
+            Purged::Emptied => self.console.say(&format!("emptied        {shown}")),
+            Purged::WasNone => Ok(()),
+        }
     }
 
     /// Removes the directories that an installation makes, if they are empty. No record says which
