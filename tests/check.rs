@@ -76,6 +76,39 @@ fn shadowed_service_is_reported() {
 }
 
 #[test]
+fn patterns_that_never_match_are_reported() {
+    let sandbox = Sandbox::new();
+    let service = |repository: &str, paths: &str, refs: &str| {
+        format!(
+            "[[service]]\nrepository = \"{repository}\"\npaths = [{paths}]\nname = \"s{}\"\n\
+             environments = {{ prod = [{refs}] }}\n",
+            repository.len() + paths.len()
+        )
+    };
+    let fine =
+        service("Acme/*", "\"services/**\", \"Cargo.toml\", \"Dockerfile\"", "\"main\", \"release/**\"");
+    sandbox.configure(&fine);
+    assert_eq!(check(&sandbox, &[]).succeeded().stderr, "");
+    let wrong = [
+        service("acme/shop", "\"services/checkout\", \"/services/**\"", "\"release/\""),
+        service("https://git.example.org/Acme/Shop.git", "\"./x/**\", '!x'", "\"heads/main\""),
+        service("shop", "\"x/**\"", "\"main\""),
+    ];
+    sandbox.configure(&[fine, wrong.concat()].concat());
+    let ran = check(&sandbox, &[]);
+    assert_eq!(ran.code, Some(1));
+    assert_golden(&sandbox, "check/never.txt", &format!("{}{}", ran.stdout, ran.stderr));
+    // What the fixes say passes.
+    let fixed = service(
+        "acme/shop",
+        "\"services/checkout/**\", \"services/**\", \"x/**\"",
+        "\"release/**\", \"refs/heads/main\"",
+    );
+    sandbox.configure(&[fixed, service("*/shop", "\"x/**\"", "\"main\"")].concat());
+    assert_eq!(check(&sandbox, &[]).succeeded().stderr, "");
+}
+
+#[test]
 fn valid_scripts_are_not_reported() {
     let sandbox = Sandbox::new();
     // Everything here is either correct or cannot be checked statically.

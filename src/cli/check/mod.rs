@@ -2,8 +2,10 @@
 //! fixes.
 
 mod endpoints;
+mod never;
 mod problem;
 mod scripts;
+mod services;
 
 use std::{
     collections::BTreeSet,
@@ -13,10 +15,11 @@ use std::{
 
 use clap::Args;
 use problem::{Problem, Sources};
+use services::ServiceFindings;
 
 use super::{Common, Completion, terminal::Terminal};
 use crate::{
-    config::{self, Config, Http, Limits, RenderScript, ServiceRule, Shipped},
+    config::{self, Config, Http, Limits, RenderScript, Shipped},
     delivery,
     marker::Kind,
     policy::{self, Policy, Rendered, Renderer},
@@ -127,7 +130,9 @@ impl Findings {
                 }
                 self.warnings.extend(config.destinations.iter().flat_map(endpoints::warnings));
                 self.trusted(&config);
-                self.services(&config);
+                let services = ServiceFindings::of(&config);
+                self.problems.extend(services.problems);
+                self.warnings.extend(services.warnings);
                 self.renders(&config);
                 Some(config)
             }
@@ -210,22 +215,6 @@ impl Findings {
             if let Some(Err(err)) = destination.ca_file.as_deref().map(delivery::check_ca_file) {
                 let message = format!("destination `{}`: `ca_file`: {}", destination.name, text::chain(&err));
                 self.problems.push(Problem::with(self.checked.first().cloned(), message));
-            }
-        }
-    }
-
-    /// Reports services that repeat an earlier one.
-    fn services(&mut self, config: &Config) {
-        let file = config.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        for (nth, rule) in config.services.iter().enumerate() {
-            let before = &config.services[..nth];
-            if let Some(other) = before.iter().find(|other| shadows(other, rule)) {
-                let message = format!(
-                    "the service `{}` of `{}` is already defined in line {}",
-                    rule.name, rule.repository, other.line
-                );
-                let fix = "the first one gets each path; remove this one, or give it another name";
-                self.problems.push(Problem::at_line(file.clone(), rule.line, message).fixed_by(fix));
             }
         }
     }
@@ -336,13 +325,4 @@ fn is_of_a_destination(script: &Path, config: &Config) -> bool {
     let same = |file: &Path| file == script || fs::canonicalize(file).ok() == fs::canonicalize(script).ok();
     let mut scripted = config.destinations.iter().filter_map(|to| to.target.scripted());
     scripted.any(|http| http.render.path().is_some_and(same))
-}
-
-/// Returns true if `other` is the same service as `rule` and covers all of its paths.
-fn shadows(other: &ServiceRule, rule: &ServiceRule) -> bool {
-    let has_paths = other.paths.is_empty() || rule.paths.iter().all(|path| other.paths.contains(path));
-    other.name == rule.name
-        && other.repository == rule.repository
-        && has_paths
-        && (other.paths.is_empty() || !rule.paths.is_empty())
 }
