@@ -460,3 +460,81 @@ fn first_branch_of_an_empty_reftable_repository_is_the_default_branch() {
     sandbox.push(&["main:master"]).succeeded();
     assert_eq!(sandbox.decisions().pop().expect("a decision")["outcome"], "marked");
 }
+
+#[test]
+fn resource_takes_directories_and_revisions_as_git_does() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.commit("One", &[("deep/er/file", "1")]);
+    let second = sandbox.commit("Two", &[("deep/er/file", "2")]);
+    sandbox.git(&["tag", "-a", "-m", "one", "v1.0.0", &first]);
+    sandbox.git(&["push", "-q", "-u", "origin", "main"]);
+    let third = sandbox.commit("A third: fix/x", &[]);
+    sandbox.git(&["branch", "with-dash", &first]);
+    let clone = sandbox.path("clone");
+    std::os::unix::fs::symlink(clone.join("deep/er"), sandbox.path("link")).expect("a link");
+    sandbox.git(&[
+        "worktree",
+        "add",
+        "-q",
+        "--detach",
+        &sandbox.path("linked").display().to_string(),
+        &second,
+    ]);
+    let resource = |dir: &std::path::Path, args: &[&str]| {
+        let mut command = sandbox.command(crate::support::BINARY, dir);
+        sandbox.run(command.arg("resource").args(args).args(["--format", "json"]), b"")
+    };
+    let head_of = |dir: &std::path::Path, args: &[&str]| {
+        let ran = resource(dir, args);
+        let printed: Value = serde_json::from_str(&ran.succeeded().stdout).expect("JSON");
+        assert!(!ran.stderr.contains("not committed"), "{args:?}: {}", ran.stderr);
+        printed["attributes"]["vcs.ref.head.revision"].as_str().expect("a revision").to_string()
+    };
+    for (dir, args, expected) in [
+        (&*clone, &["deep/er"][..], &third),
+        (&clone.join("deep/er"), &["."], &third),
+        (&clone.join("deep/er"), &["..", "main"], &third),
+        (&clone, &["../link"], &third),
+        (&sandbox.path("linked/deep"), &["."], &second),
+        (&sandbox.bare().join("refs"), &["."], &second),
+        (&clone, &[".", "HEAD~2"], &first),
+        (&clone, &[".", "HEAD^"], &second),
+        (&clone, &[".", "v1.0.0^{}"], &first),
+        (&clone, &[".", "v1.0.0^0"], &first),
+        (&clone, &[".", "@{u}"], &second),
+        (&clone, &[".", "@"], &third),
+        (&clone, &[".", "HEAD@{0}"], &third),
+        (&clone, &[".", ":/A third"], &third),
+        (&clone, &[".", "with-dash~0"], &first),
+        (&clone, &[".", &format!("{third}~1")], &second),
+        (&clone.join("deep"), &[".", "main~1"], &second),
+        (&sandbox.path(""), &["git/acme/shop.git", "main~1"], &first),
+    ] {
+        assert_eq!(head_of(dir, args), *expected, "{args:?} in {}", dir.display());
+    }
+    for (rev, why) in [
+        ("HEAD~9", "finds nothing either"),
+        ("nothing", "nothing"),
+        ("main..v1.0.0", "main..v1.0.0"),
+        ("HEAD^{tree}", "not to a commit"),
+        ("@{nonsense}", "finds nothing either"),
+    ] {
+        let ran = resource(&clone, &[".", rev]);
+        assert!(ran.code == Some(1) && ran.stderr.contains(why), "{rev}: {:?} {}", ran.code, ran.stderr);
+    }
+    let nowhere = resource(&sandbox.path(""), &["home"]);
+    assert!(nowhere.code == Some(1) && nowhere.stderr.contains("one above it"), "{}", nowhere.stderr);
+    // Changes that are not committed, in a file, in the index and of a file that git does not know.
+    sandbox.write("clone/unknown", "x");
+    head_of(&clone, &["."]);
+    for index in [false, true] {
+        sandbox.write("clone/deep/er/file", "changed");
+        if index {
+            sandbox.git(&["add", "deep/er/file"]);
+        }
+        let ran = resource(&clone.join("deep"), &["."]);
+        assert!(ran.succeeded().stderr.contains("changes that are not committed"), "{}", ran.stderr);
+        assert!(serde_json::from_str::<Value>(&ran.stdout).is_ok(), "{}", ran.stdout);
+        head_of(&clone, &[".", "HEAD~1"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! `resource`: prints the identity that a build or a deployment of a commit reports, so that its
 //! telemetry matches our markers. It needs only a checkout and sends no requests.
 
+mod checkout;
 mod format;
 
 use std::{path::PathBuf, rc::Rc};
@@ -22,10 +23,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct ResourceArgs {
-    /// Path of a clone, a checkout or a bare repository
+    /// Path of a clone, of a directory in it, or of a bare repository
     #[arg(value_name = "REPO")]
     path: PathBuf,
-    /// Branch, tag or (abbreviated) commit id
+    /// Branch, tag, (abbreviated) commit id, or another revision such as HEAD~2
     #[arg(value_name = "REV", default_value = "HEAD")]
     rev: String,
     /// Name the service (required if the repository has several)
@@ -54,9 +55,16 @@ pub(super) struct ResourceArgs {
 
 pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let (config, is_site) = config(common, terminal)?;
-    let git_dir = Repository::locate(&args.path)?;
+    let git_dir = checkout::locate(&args.path)?;
     let repository = Repository::open(&git_dir)?;
-    let (ref_name, id) = repository.resolve(&args.rev)?;
+    let (ref_name, id) = checkout::resolve(&repository, &args.path, &args.rev)?;
+    let is_head = repository.resolve("HEAD").is_ok_and(|(_, head)| head == id);
+    if is_head && checkout::is_dirty(&args.path) {
+        terminal.message(format_args!(
+            "the work tree has changes that are not committed, so what you build from it is not {}",
+            id.short()
+        ));
+    }
     let known = args.repository.clone().or_else(|| repository.origin());
     let known = known.unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
     let names = known.clone();
