@@ -310,3 +310,48 @@ fn long_journal_is_searched_in_little_memory() {
         ran.stdout
     );
 }
+
+#[test]
+fn tag_made_in_gitea_is_named_as_the_cause() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    // As Gitea does for a release.
+    let bare = sandbox.bare();
+    sandbox.git_in(&bare, &["tag", "v1.0.0", "main"]);
+    sandbox.git_in(
+        &bare,
+        &["-c", "user.name=A", "-c", "user.email=a@x", "tag", "-a", "-m", "two", "checkout/v2.0.0", "main"],
+    );
+    sandbox.git_in(&bare, &["branch", "renamed", "main"]);
+    let said = |args: &[&str]| {
+        let ran = sandbox.binary(&[&["explain"], args].concat());
+        assert_eq!(ran.code, Some(1), "{args:?}: {}{}", ran.stdout, ran.stderr);
+        ran.stdout
+    };
+    let cause = "made in its pages or API";
+    for rev in ["v1.0.0", "checkout/v2.0.0", "refs/tags/v1.0.0"] {
+        let said = said(&["git/acme/shop.git", rev]);
+        let short = rev.trim_start_matches("refs/tags/");
+        let starts =
+            format!("the tag `{short}` exists, but no push in the journal made it: Gitea runs no hook");
+        assert!(said.contains(&starts) && said.contains(cause), "{rev}: {said}");
+    }
+    let branch = said(&["git/acme/shop.git", "renamed"]);
+    assert!(
+        branch.contains("the branch `renamed` exists") && branch.contains("is renamed in its pages"),
+        "{branch}"
+    );
+    // Without the repository, it may be a tag.
+    let named = said(&["acme/shop", "v1.0.0"]);
+    assert!(named.contains("it is a tag, and Gitea runs no hook") && named.contains(cause), "{named}");
+    for args in [["git/acme/shop.git", "v9"], ["acme/shop", "refs/heads/other"], ["acme/shop", "0123abc"]] {
+        assert!(!said(&args).contains(cause), "{args:?}");
+    }
+    let json = said(&["git/acme/shop.git", "v1.0.0", "--json"]);
+    assert!(json.contains("the tag `v1.0.0` exists"), "{json}");
+    // A pushed tag has its update, whatever else was made in Gitea.
+    sandbox.git(&["tag", "v3.0.0"]);
+    sandbox.push(&["v3.0.0"]).succeeded();
+    assert!(!sandbox.binary(&["explain", "git/acme/shop.git", "v3.0.0"]).succeeded().stdout.contains(cause));
+}

@@ -13,6 +13,7 @@ use clap::Args;
 
 use self::{
     history::Story,
+    nothing::Searched,
     query::Wanted,
     replay::{Replay, ReplayError},
     report::ExplainReport,
@@ -74,7 +75,10 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
         came_with = (!hits.is_empty()).then_some(commit);
     }
     if hits.is_empty() {
-        return nothing::tell(&state, &meant, &wanted, &found, args.json, terminal);
+        let there = open.as_ref().zip(args.rev.as_deref());
+        let there = there.and_then(|(repository, rev)| repository.resolve(rev).ok()?.0);
+        let searched = Searched { meant: &meant, wanted: &wanted, found: &found, there };
+        return nothing::tell(&state, &searched, args.json, terminal);
     }
     let memory = state.memory().only_to_look();
     let stories: Vec<(Story, Result<Replay, ReplayError>)> = history::follow(&state, hits)?

@@ -10,6 +10,7 @@ use crate::{
         repository_names::{MeantRepository, RepositoryNames},
         terminal::Terminal,
     },
+    push::{RefKind, RefName},
     state::{
         State,
         contents::{self, Glance},
@@ -18,20 +19,31 @@ use crate::{
     text,
 };
 
+/// Maximum length of a name that is shown, in characters.
+const MAX_NAME: usize = 256;
+
 /// Path of the installed hook in a repository.
 const HOOK: &str = "hooks/post-receive.d/gitea-lightstep";
+
+/// A search that found no update.
+pub(super) struct Searched<'a> {
+    pub meant: &'a MeantRepository,
+    pub wanted: &'a Wanted,
+    pub found: &'a SearchResult,
+    /// The ref with the name that was searched for, if the repository is open and has one.
+    pub there: Option<RefName>,
+}
 
 /// Reports that nothing was found.
 pub(super) fn tell(
     state: &State,
-    meant: &MeantRepository,
-    wanted: &Wanted,
-    found: &SearchResult,
+    searched: &Searched<'_>,
     json: bool,
     terminal: &Terminal,
 ) -> anyhow::Result<Completion> {
+    let Searched { wanted, found, .. } = searched;
     let waiting = captures_of(state, &wanted.repository)?;
-    let causes = causes(meant, wanted, found, &waiting);
+    let causes = causes(searched, &waiting);
     if json {
         let answer = serde_json::json!({
             "repository": wanted.repository.newest(),
@@ -73,8 +85,10 @@ fn extent(found: &SearchResult, repository: &str) -> String {
     extent
 }
 
-fn causes(meant: &MeantRepository, wanted: &Wanted, found: &SearchResult, waiting: &[String]) -> Vec<String> {
+fn causes(searched: &Searched<'_>, waiting: &[String]) -> Vec<String> {
+    let Searched { meant, wanted, found, .. } = searched;
     let mut causes = Vec::new();
+    causes.extend(without_hook(searched));
     if !waiting.is_empty() {
         causes.push(format!(
             "{} of this repository not decided yet: `gitea-lightstep queue show {}`",
@@ -123,6 +137,34 @@ fn causes(meant: &MeantRepository, wanted: &Wanted, found: &SearchResult, waitin
             .to_string(),
     );
     causes
+}
+
+/// Returns the cause that Gitea runs no hook for what makes or renames such a ref. Without the
+/// repository, a name may be that of a tag.
+fn without_hook(searched: &Searched<'_>) -> Option<String> {
+    const NO_HOOK: &str = "Gitea runs no hook for a tag or a release that is made in its pages or API, nor for \
+                           what a pull mirror fetches or a migration brings";
+    let rev = searched.wanted.rev.as_deref()?;
+    match searched.there.as_ref().map(RefName::kind) {
+        Some(RefKind::Tag(tag)) => {
+            let tag = text::name(tag, MAX_NAME);
+            Some(format!(
+                "the tag `{tag}` exists, but no push in the journal made it: {NO_HOOK}; to mark it, delete it in \
+                 Gitea and push it"
+            ))
+        }
+        Some(RefKind::Branch(branch)) => Some(format!(
+            "the branch `{}` exists, but no push in the journal made it: Gitea runs no hook when a branch is \
+             renamed in its pages or API, nor for what a pull mirror fetches or a migration brings",
+            text::name(branch, MAX_NAME)
+        )),
+        Some(RefKind::Other) => None,
+        None if searched.meant.git_dir.is_some() => None,
+        None => {
+            let is_tag = !rev.starts_with("refs/heads/") && searched.wanted.digits().is_none();
+            is_tag.then(|| format!("it is a tag, and {NO_HOOK}"))
+        }
+    }
 }
 
 /// Returns the IDs of the repository's pushes that are not decided yet.
