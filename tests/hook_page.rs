@@ -388,3 +388,63 @@ fn site_guard_applies_to_the_page() {
         assert_eq!(bench.sandbox.decisions()[1]["markers"][0]["service"], "imported");
     }
 }
+
+#[test]
+fn wrong_policy_on_the_page_is_told_to_the_pusher() {
+    for is_installed in [true, false] {
+        for (text, expected) in [
+            ("fn decide(update) { mark(#{ kin: 1 }) }", " in line 2: "),
+            ("fn decide(update) {\n  mark(", " in line 4: "),
+            ("fn decide(update) {\n\n update.brnch }", " in line 4: "),
+            ("fn decide(update) { throw \"no\" }", " in line 2: "),
+            ("fn decide(update) { 7 }", ": "),
+            ("fn decde(update) { true }", ": "),
+            ("", ": "),
+            ("import \"gone\" as gone; fn decide(update) { true }", " in line 2"),
+            ("fn decide(update) { loop {} }", " in line 2: "),
+            ("fn decide(update) { throw \"a\\nb\\u001b[31m\" + \"x\".len() }", " in line 2: "),
+        ] {
+            let bench = Bench::new();
+            if !is_installed {
+                bench.without(INSTALLED);
+            }
+            bench.page(&format!("#!{BINARY} hook\n{text}\n"));
+            let pushed = bench.sandbox.push(&["main"]);
+            let [line] = &pushed.succeeded().remote()[..] else { panic!("{text:?}: {}", pushed.stderr) };
+            let starts = format!("gitea-lightstep: the policy on the Git Hooks page failed{expected}");
+            assert!(line.starts_with(&starts), "{text:?}: {line}");
+            assert!(line.ends_with("; the marker follows when it is fixed"), "{text:?}: {line}");
+            let is_private = line.contains(&bench.sandbox.path("").display().to_string());
+            assert!(!is_private && line.len() < 400 && !line.contains('\u{1b}'), "{text:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn page_in_a_container_finds_the_configuration_of_the_data_volume() {
+    let mut bench = Bench::new();
+    bench.sandbox.unset("GITEA_LIGHTSTEP_CONFIG");
+    bench.without(INSTALLED);
+    let policy = "fn decide(update) { mark(#{ service: \"pasted\" }) }";
+    for (dir, is_found) in
+        [("data/gitea-lightstep", true), ("data/other", false), ("data/gitea-lightstep/x", false)]
+    {
+        let binary = bench.sandbox.path(dir).join("bin/gitea-lightstep");
+        fs::create_dir_all(binary.parent().expect("a parent")).expect("a directory");
+        fs::copy(BINARY, &binary).expect("a copy");
+        let state = bench.sandbox.path(dir).join("state");
+        let config = format!("state_dir = {:?}\n", state.display().to_string());
+        bench.sandbox.write(&format!("{dir}/config.toml"), config);
+        let mut check = bench.sandbox.command(&binary.display().to_string(), &bench.sandbox.path(""));
+        let checked = bench.sandbox.run(check.args(["check", "-v"]), b"");
+        let said = format!("{}{}", checked.stdout, checked.stderr);
+        assert_eq!(said.contains(&format!("{dir}/config.toml")), is_found, "{dir}: {said}");
+        if is_found {
+            bench.page(&format!("#!{} hook\n{policy}\n", binary.display()));
+            let pushed = bench.sandbox.push(&["main"]);
+            let line = &pushed.succeeded().remote()[0];
+            assert!(line.starts_with("gitea-lightstep: change pasted"), "{line}");
+            assert!(state.join("outbox").exists() && !journal(&state).is_empty());
+        }
+    }
+}

@@ -36,6 +36,10 @@ use crate::{
 /// 600,000 refs needs half of it.
 const MEMORY: u64 = 512 << 20;
 
+/// Added to an error about the default state directory.
+const NO_CONFIG: &str = "; found no configuration, neither beside the binary nor in /etc/gitea-lightstep/config.toml, \
+                         so this is the default state directory";
+
 #[derive(Debug, Default, Args)]
 pub(super) struct HookArgs {
     /// Policy script for this repository only
@@ -131,7 +135,10 @@ impl RunningHook {
         let (hook_page, flaw) = hook_page.map(|script| (script.path, script.flaw)).unzip();
         let mut capture = match state.inbox().capture(push_id, time, &source, hook_page.as_deref(), &stdin) {
             Ok(capture) => capture,
-            Err(err) => return self.notes.trouble(&format!("this push has no markers: {err}")),
+            Err(err) => {
+                let cause = if config_path.is_some() { "" } else { NO_CONFIG };
+                return self.notes.trouble(&format!("this push has no markers: {err}{cause}"));
+            }
         };
         self.watch.reaches(HookStage::Captured);
         alloc_meter::sync_at_the_end(&capture);

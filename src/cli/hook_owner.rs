@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Paths of the page and of the installed hook, in the repository.
-const PAGE: &str = "hooks/post-receive.d/post-receive";
+pub(super) const PAGE: &str = "hooks/post-receive.d/post-receive";
 const INSTALLED: &str = "hooks/post-receive.d/gitea-lightstep";
 /// Path of Gitea's script that runs both.
 const DELEGATE: &str = "hooks/post-receive";

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use super::hook_owner::PAGE;
 use crate::{
     config::{Config, Reply, ReplyTo},
+    decide::Failure,
     marker::{Kind, Marker},
     policy::Rule,
     settle::{MAX_BACKFILLED, Settled},
@@ -13,6 +15,9 @@ use crate::{
 
 /// Maximum number of lines that name a marker.
 const MAX_LINES: usize = 3;
+
+/// Maximum length of the cause of a failure, in characters.
+const MAX_CAUSE: usize = 200;
 
 /// Number of digits shown of a version that is a commit ID.
 const SHORT: usize = 12;
@@ -39,9 +44,11 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
     }
     lines.extend(settled.replies.iter().take(MAX_LINES).cloned());
     if let Some(first) = settled.failed.first() {
-        let at =
-            first.at().map(|at| format!(": {}", place(at, config.scripts.as_deref()))).unwrap_or_default();
-        lines.push(format!("the policy failed{at}; the marker follows when it is fixed"));
+        let what = first.at().and_then(|at| of_page(first, at)).unwrap_or_else(|| {
+            let at = first.at().map(|at| format!(": {}", place(at, config.scripts.as_deref())));
+            format!("the policy failed{}", at.unwrap_or_default())
+        });
+        lines.push(format!("{what}; the marker follows when it is fixed"));
     }
     if reply.to_pusher == ReplyTo::All {
         lines.extend(
@@ -52,6 +59,22 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
         }
     }
     lines.into_iter().map(|line| format!("gitea-lightstep: {line}")).collect()
+}
+
+/// Describes a failure in the script of the Git Hooks page, with its cause: whoever may edit the page
+/// may see it. Returns `None` for other scripts.
+fn of_page(failure: &Failure, at: &Rule) -> Option<String> {
+    if !Path::new(at.file()).ends_with(PAGE) {
+        return None;
+    }
+    let line = at.line().map(|line| format!(" in line {line}")).unwrap_or_default();
+    let position = |c: char| c == ':' || c.is_ascii_digit();
+    let why = failure.why().strip_prefix(at.file()).map(|why| why.trim_start_matches(position).trim());
+    let why = why.and_then(|why| why.lines().next()).unwrap_or_default();
+    // The cause may name another file, and a reply shows no directory of the server.
+    let is_shown = !why.is_empty() && ![" /", "`/", "\"/"].iter().any(|path| why.contains(path));
+    let why = if is_shown { format!(": {}", text::line_of(why, MAX_CAUSE)) } else { String::new() };
+    Some(format!("the policy on the Git Hooks page failed{line}{why}"))
 }
 
 /// Formats a position in a script without the server's directories.

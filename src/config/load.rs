@@ -25,6 +25,9 @@ use crate::{
 /// Environment variable that names the configuration file.
 pub const VARIABLE: &str = "GITEA_LIGHTSTEP_CONFIG";
 
+/// Name of the configuration file.
+const FILE: &str = "config.toml";
+
 /// Fallback location of the configuration file.
 pub const SYSTEM_FILE: &str = "/etc/gitea-lightstep/config.toml";
 
@@ -46,7 +49,8 @@ impl ConfigError {
 }
 
 /// Returns the configuration file: `named` if given, else `$GITEA_LIGHTSTEP_CONFIG`, else the first
-/// that exists of `config.toml` beside the binary and `/etc/gitea-lightstep/config.toml`.
+/// that exists of `config.toml` beside the binary, `config.toml` above it if the binary is in
+/// `gitea-lightstep/bin` as in a container, and `/etc/gitea-lightstep/config.toml`.
 pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = named {
         return Some(path.into());
@@ -54,8 +58,11 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return Some(path.into());
     }
-    let beside = std::env::current_exe().ok().map(|binary| binary.with_file_name("config.toml"));
-    beside.into_iter().chain([PathBuf::from(SYSTEM_FILE)]).find(|path| path.is_file())
+    let binary = std::env::current_exe().ok();
+    let beside = binary.as_deref().map(|binary| binary.with_file_name(FILE));
+    let bin = binary.as_deref().and_then(Path::parent).filter(|dir| dir.ends_with("gitea-lightstep/bin"));
+    let above = bin.and_then(Path::parent).map(|dir| dir.join(FILE));
+    beside.into_iter().chain(above).chain([PathBuf::from(SYSTEM_FILE)]).find(|path| path.is_file())
 }
 
 /// Loads the configuration at `path`, or the defaults without a path.
