@@ -234,3 +234,75 @@ fn kind_of_pusher_is_reported() {
     sandbox.commit("Outside of Gitea", &[]);
     assert_eq!(of(&attributes(&mut sandbox, &[], &["main"]), &WHO), json!([null, null, null, null]));
 }
+
+#[test]
+fn number_in_an_authors_title_is_not_the_merged_pull_request() {
+    let merged = [("GITEA_PR_ID", "501"), ("GITEA_PUSH_TRIGGER", "pr-merge-to-base")];
+    let long = "x".repeat(20_000);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let reviewed = "Reviewed-on: https://git.example.com/acme/shop/pulls/14";
+    // (title, seconds since it was authored, since it was committed, merge commit, expected)
+    for (message, authored, committed, is_merge, expected) in [
+        ("Pay by card (#13)".to_string(), 0, 0, false, json!("13")),
+        ("Pay by card (!13)".to_string(), 0, 0, false, json!("13")),
+        // A rebase has the time of the author, a fast-forward the commit of the author.
+        ("Pay, see (#77)".to_string(), 3600, 0, false, json!(null)),
+        ("Pay, see (#77)".to_string(), 3600, 3600, false, json!(null)),
+        ("Pay, see (#77)".to_string(), 90, 90, false, json!(null)),
+        ("Pay, see (#77)".to_string(), -3600, -3600, false, json!(null)),
+        (format!("Pay, see (#77)\n\n{reviewed}"), 3600, 3600, false, json!("14")),
+        ("Merge pull request 'Pay' (#13) from a into main".to_string(), 3600, 3600, true, json!("13")),
+        (format!("Pay (#77)\n\n{long}\n\n{reviewed}\nReviewed-by: Bob <b@x>"), 0, 0, false, json!("14")),
+        (format!("Pay (#77)\n\n{long}\n\n{reviewed}\n"), 3600, 0, false, json!("14")),
+    ] {
+        let mut sandbox = Sandbox::new();
+        let base = sandbox.commit("Base", &[]);
+        let side = sandbox.commit("Side", &[]);
+        let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]).trim().to_string();
+        let mut commit = sandbox.command("git", &sandbox.path("clone"));
+        commit
+            .args(["commit-tree", &tree, "-p", &base])
+            .args(is_merge.then_some(["-p", &side]).into_iter().flatten());
+        let date = |ago: i64| format!("{} +0000", now.saturating_add_signed(-ago));
+        commit.env("GIT_AUTHOR_DATE", date(authored)).env("GIT_COMMITTER_DATE", date(committed));
+        let id = sandbox.run(&mut commit, message.as_bytes()).succeeded().stdout.trim().to_string();
+        sandbox.git(&["reset", "-q", "--hard", &id]);
+        let title = message.lines().next().unwrap_or_default();
+        assert_eq!(
+            of(&attributes(&mut sandbox, &merged, &["main"]), &["vcs.change.id"]),
+            json!([expected]),
+            "{title} {authored} {committed}"
+        );
+    }
+}
+
+#[test]
+fn merged_pull_request_is_in_the_range_of_its_push() {
+    let of_1_26 =
+        [("GITEA_PR_ID", "501"), ("GITEA_PR_INDEX", "12"), ("GITEA_PUSH_TRIGGER", "pr-merge-to-base")];
+    let mut sandbox = Sandbox::new();
+    sandbox.configure(
+        "[[service]]\nrepository = \"acme/shop\"\nname = \"shop\"\nenvironments = { prod = [\"main\"] }\n",
+    );
+    let listed = |sandbox: &mut Sandbox, env: &[(&str, &str)]| {
+        env.iter().for_each(|(name, value)| sandbox.set(name, value));
+        sandbox.push(&["main"]).succeeded();
+        let markers = sandbox.waiting("unassigned");
+        let deployed = markers.iter().rfind(|marker| marker["kind"] == "deployment").expect("a deployment");
+        deployed["attributes"]["gitea_lightstep.range.pull_requests"].clone()
+    };
+    sandbox.commit("One", &[]);
+    listed(&mut sandbox, &[]);
+    sandbox.commit("A rebased commit, see (#77)", &[]);
+    assert_eq!(listed(&mut sandbox, &of_1_26), json!(["12"]));
+    // Named by its message too, and beside others.
+    sandbox.commit("Other\n\nReviewed-on: https://git.example.com/acme/shop/pulls/11", &[]);
+    sandbox.commit("Two\n\nReviewed-on: https://git.example.com/acme/shop/pulls/12", &[]);
+    assert_eq!(listed(&mut sandbox, &of_1_26), json!(["12", "11"]));
+    // An ordinary push.
+    for name in ["GITEA_PR_ID", "GITEA_PR_INDEX", "GITEA_PUSH_TRIGGER"] {
+        sandbox.unset(name);
+    }
+    sandbox.commit("Three (#5)", &[]);
+    assert!(listed(&mut sandbox, &[]).is_null());
+}

@@ -108,6 +108,11 @@ impl Decider<'_> {
         }
         let mut contents = RangeSummary::of(&brought.commits, &rules);
         contents.add_tickets(facts.tickets_of_branch(&rules.projects));
+        // The commit of the push may not name the pull request, as after a rebase.
+        let new = facts.commit_id().ok().flatten();
+        let is_in_range = brought.commits.iter().any(|commit| Some(commit.id) == new);
+        let merged = facts.merged_pull_request().ok().flatten().filter(|_| is_in_range);
+        merged.into_iter().for_each(|number| contents.add_merged(number));
         tell(draft, &brought, contents, facts.push().time());
         Ok(None)
     }

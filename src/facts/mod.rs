@@ -229,7 +229,8 @@ impl Facts {
             // Gitea before 1.26 does not pass the number, but its merge message has it.
             Some(PullRequest { number: None, .. }) => {
                 let pages = self.message_rules().pages.as_ref();
-                Ok(self.commit()?.and_then(|commit| pull_request::number(&commit, pages)))
+                let commit = self.commit()?;
+                Ok(commit.and_then(|commit| pull_request::number(&commit, pages, self.push.time())))
             }
             Some(merged) => Ok(merged.number),
             None => Ok(None),

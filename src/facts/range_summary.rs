@@ -88,6 +88,14 @@ impl RangeSummary {
         }
     }
 
+    /// Adds the pull request that the push itself merged, as the newest one.
+    pub fn add_merged(&mut self, number: i64) {
+        self.pull_requests.retain(|known| *known != number);
+        self.pull_requests.insert(0, number);
+        self.is_cut |= self.pull_requests.len() > MAX_TOLD;
+        self.pull_requests.truncate(MAX_TOLD);
+    }
+
     /// Returns [`Self::with_ai`] as a share of the commits that are not merges, from 0 to 1.
     /// Returns `None` if all are merges.
     pub fn ai_share(&self) -> Option<f64> {
