@@ -134,3 +134,13 @@ fn all_documents_of_yaml_are_read_up_to_a_limit() {
     let texts: Vec<_> = documents.iter().filter_map(|document| document.get("a")?.text()).collect();
     assert_eq!(texts, ["1", "2"]);
 }
+
+#[test]
+fn yaml_aliases_stand_for_the_value_of_their_anchor() {
+    let yaml = "a: ~\nd: &d\n  e: 1.10\nf: *d\ng: &g 2.0\nh: *g\ni: '~'\nj: &n ~\nk: *n\n*g : 3\n";
+    let said = |key| at(DocumentFormat::Yaml, yaml, key);
+    assert_eq!([said("d.e"), said("f.e"), said("h"), said("i")], ["1.10", "1.10", "2.0", "~"]);
+    let node = read(DocumentFormat::Yaml, yaml).expect("YAML");
+    assert_eq!([node.get("a"), node.get("k")], [Some(&Node::Plain("~".into())); 2]);
+    assert_eq!(node.get("2.0").and_then(Node::text).as_deref(), Some("3"));
+}

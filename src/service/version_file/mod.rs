@@ -154,9 +154,19 @@ fn string_of<'n>(node: &'n Node, key: &str) -> Result<Cow<'n, str>, VersionFileE
     }
 }
 
-/// Returns a string or a number.
+/// Returns a string or an integer. Any other number of JSON may have lost digits: `1.10` is 1.1. YAML
+/// keeps a scalar without quotes as it is written, but some words there are not text.
 fn text_of<'n>(node: &'n Node, key: &str) -> Result<Cow<'n, str>, VersionFileError> {
-    node.text().ok_or_else(|| VersionFileError::NotAString { key: text::line(key), found: node.type_name() })
+    let not_a_string = |found| VersionFileError::NotAString { key: text::line(key), found };
+    let text = node.text().filter(|_| !matches!(node, Node::Float(_)));
+    let text = text.ok_or_else(|| not_a_string(node.type_name()))?;
+    match (node, &*text) {
+        (Node::Plain(_), "" | "~" | "null" | "Null" | "NULL") => Err(not_a_string("null")),
+        (Node::Plain(_), "true" | "True" | "TRUE" | "false" | "False" | "FALSE") => {
+            Err(not_a_string("boolean"))
+        }
+        _ => Ok(text),
+    }
 }
 
 /// Returns the first line that is neither empty nor a comment, without a comment at its end.

@@ -140,3 +140,35 @@ fn references_end() {
     let long = format!("<a>{}${{a}}</a>", "x".repeat(2000));
     assert!(said("pom.xml", &pom(&long)).starts_with("! "));
 }
+
+#[test]
+fn null_booleans_and_numbers_with_lost_digits_are_not_versions() {
+    let not = |found: &str| format!("! `version` is not a string but of type {found}");
+    for (text, expected) in [
+        ("version: ~\n", not("null")),
+        ("version: null\n", not("null")),
+        ("version: NULL", not("null")),
+        ("version:\n", not("null")),
+        ("x: &v ~\nversion: *v\n", not("null")),
+        ("version: true\n", not("boolean")),
+        ("version: {}\n", not("table")),
+        ("version: 'null'\n", "null".to_string()),
+        ("version: nullable\n", "nullable".to_string()),
+        ("version: 1.10\n", "1.10".to_string()),
+        ("x: &v 1.10\nversion: *v\n", "1.10".to_string()),
+    ] {
+        assert_eq!(said("Chart.yaml", text), expected, "{text}");
+    }
+    for (number, expected) in [
+        ("1.10", not("float")),
+        ("1.0", not("float")),
+        ("1e3", not("float")),
+        ("12345678901234567890", not("float")),
+        ("null", not("null")),
+        ("true", not("boolean")),
+        ("2", "2".to_string()),
+        ("\"1.10\"", "1.10".to_string()),
+    ] {
+        assert_eq!(said("package.json", &format!("{{\"version\": {number}}}")), expected, "{number}");
+    }
+}
