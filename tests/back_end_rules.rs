@@ -317,6 +317,50 @@ fn span_ids_are_unique_when_a_commit_is_marked_again() {
 }
 
 #[test]
+fn release_of_a_later_update_is_a_parent_if_it_is_marked() {
+    for (script, expected) in [
+        ("", [true, true]),
+        (r#"fn guard(marker, update) { if marker.kind == "release" { refuse("not yet") } }"#, [false, false]),
+        (
+            r#"fn decide(update) {
+                if update.tag == "v1.0.0" { return skip("no"); }
+                if update.branch == "main" { return mark(#{ kind: "deployment", environment: "staging" }); }
+                true
+            }"#,
+            [false, true],
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = Recorder::start([]);
+        let services = "[[service]]\nrepository = \"acme/shop\"\nname = \"shop\"\n\
+                        [service.environments]\nstaging = \"main\"\nproduction = [\"v2*\"]\n";
+        sandbox.deliver_to(&server.endpoint(), &format!("spans = \"all\"\n{services}"));
+        if !script.is_empty() {
+            sandbox.write("scripts/site.rhai", script);
+        }
+        // git passes the branch to the hook before its tag.
+        sandbox.commit("One", &[("a", "1")]);
+        sandbox.git(&["tag", "-a", "-m", "One", "v1.0.0"]);
+        sandbox.push(&["main", "v1.0.0"]).succeeded();
+        sandbox.commit("Two", &[("a", "2")]);
+        sandbox.git(&["tag", "v2.0.0"]);
+        sandbox.push(&["main", "v2.0.0"]).succeeded();
+        deliver(&sandbox);
+        let spans = spans(&server);
+        obeys_jaeger(&spans);
+        let mut parents = BTreeMap::new();
+        for span in spans.iter().filter(|span| span.name.ends_with(".deployment")) {
+            let version = text(&span.attributes, "service.version").expect("a version");
+            let has_parent = !span.parent_span_id.is_empty();
+            let all = parents.entry(version).or_insert(true);
+            *all &= has_parent;
+        }
+        let found: Vec<bool> = parents.into_values().collect();
+        assert_eq!(found, expected, "{script}: {spans:?}");
+    }
+}
+
+#[test]
 fn parent_of_a_deployment_is_a_span_that_was_sent() {
     let sandbox = Sandbox::new();
     let server = Recorder::start([]);

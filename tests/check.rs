@@ -203,7 +203,7 @@ fn addresses_and_headers_that_are_most_likely_wrong_are_warned_of() {
                 assert_eq!(ran.stdout, "1 file checked, 1 warning\n");
             }
             None => {
-                assert_eq!((&*ran.stderr, &*ran.stdout), ("", "1 file checked, all is well\n"), "{settings}")
+                assert_eq!((&*ran.stderr, &*ran.stdout), ("", "1 file checked, all is well\n"), "{settings}");
             }
         }
         assert!(!ran.stderr.contains("MTIz"), "{}", ran.stderr);

@@ -111,7 +111,7 @@ enum Command {
     Try(trial::TryArgs),
     /// Explain how an update was decided and delivered
     Explain(explain::ExplainArgs),
-    /// Print OTEL_RESOURCE_ATTRIBUTES and TRACEPARENT for a commit
+    /// Print OTEL_RESOURCE_ATTRIBUTES and the trace context for a commit
     ///
     /// The values are the same as in the commit's markers. A checkout is enough, and no server is
     /// contacted. Without a configuration, the repository's own .gitea/lightstep.toml defines the

@@ -93,7 +93,7 @@ impl Decider<'_> {
         if let Some(is_on_it) = on_default_branch {
             marker.attributes.insert(name::ON_DEFAULT_BRANCH.into(), Value::Bool(is_on_it));
         }
-        self.identify_span(&mut marker);
+        self.identify_span(&mut marker, asking)?;
         let deployed = deployed(&marker, &update_context.facts);
         Ok(MarkerOutcome::Made(Box::new(marker), deployed))
     }

@@ -277,7 +277,7 @@ impl Findings {
                 (0, 0) => terminal.say(format_args!("{checked} checked, all is well"))?,
                 (0, n) => terminal.say(format_args!("{checked} checked, {}", text::count(n, "warning")))?,
                 (n, _) => {
-                    terminal.say(format_args!("{checked} checked, {} found", text::count(n, "problem")))?
+                    terminal.say(format_args!("{checked} checked, {} found", text::count(n, "problem")))?;
                 }
             }
         }
