@@ -23,7 +23,7 @@ const WALKING: Duration = Duration::from_secs(60);
 const SHORT: usize = 1_000;
 
 /// Maximum number of commits that the search for a change's first commit visits.
-const VISITED_FOR_CHANGE: usize = 10_000;
+const VISITED_FOR_CHANGE: usize = 250;
 
 /// Reason for passing over a service when only other services of its repository changed.
 const UNTOUCHED: &str = "the service has not changed since its last deployment there";
