@@ -606,7 +606,7 @@ fn markers_with_the_same_id_are_one_marker() {
         sandbox.write("scripts/acme/shop.rhai", script);
     };
     let mut ids = Vec::new();
-    // Each change gives other markers, so each marker has an ID of its own.
+    // Each change gives other markers, so each marker has its own ID.
     for (nth, change) in [
         "",
         "marker.service = marker.service + \"-web\";",

@@ -61,8 +61,8 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
     lines.into_iter().map(|line| format!("gitea-lightstep: {line}")).collect()
 }
 
-/// Describes a failure in the script of the Git Hooks page, with its cause: whoever may edit the page
-/// may see it. Returns `None` for other scripts.
+/// Describes a failure in the script of the Git Hooks page, with its cause. A person who may edit the
+/// page may see it. Returns `None` for other scripts.
 fn of_page(failure: &Failure, at: &Rule) -> Option<String> {
     if !Path::new(at.file()).ends_with(PAGE) {
         return None;

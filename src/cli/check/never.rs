@@ -190,7 +190,7 @@ fn with_contents(pattern: &str) -> String {
 }
 
 /// Returns true if the last part of a pattern is probably the name of a directory: it has neither a
-/// wildcard nor an extension, and is no usual name of a file.
+/// wildcard nor an extension, and is not a usual name of a file.
 fn is_directory(pattern: &str) -> bool {
     let name = pattern.rsplit('/').next().unwrap_or_default();
     let is_extension = |extension: &str| {

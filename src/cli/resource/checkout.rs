@@ -53,7 +53,7 @@ pub(super) fn resolve(
         Ok(found) => return Ok(found),
         Err(err) => err,
     };
-    // Only an expression needs git. A name that is not found is an error of its own.
+    // Only an expression needs git. A name that is not found has its own error.
     if !rev.contains(['~', '^', '@', ':', '{', '-']) || rev.starts_with('-') {
         return Err(unknown.into());
     }
