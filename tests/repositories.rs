@@ -54,17 +54,21 @@ fn owner_in_another_directory_keeps_the_name_that_gitea_says() {
 
 #[test]
 fn rename_and_transfer_keep_the_history_of_deployments() {
-    let mut sandbox = Sandbox::new();
-    sandbox.set("GITEA_REPO_ID", "7");
-    sandbox.configure("[[service]]\nrepository = \"*/*\"\nname = \"till\"\n");
-    sandbox.commit("One", &[]);
-    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
-    sandbox.rename("git/bank/till.git");
-    sandbox.set("GITEA_REPO_USER_NAME", "bank");
-    sandbox.set("GITEA_REPO_NAME", "till");
-    sandbox.commit("Two", &[]);
-    sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
-    assert_eq!(newest(&sandbox)["attributes"]["gitea_lightstep.range.commits"], 1);
+    // The service of the configuration, and the repository's own, whose name changes.
+    for services in ["[[service]]\nrepository = \"*/*\"\nname = \"cash\"\n", ""] {
+        let mut sandbox = Sandbox::new();
+        sandbox.set("GITEA_REPO_ID", "7");
+        sandbox.configure(services);
+        sandbox.commit("One", &[]);
+        sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+        sandbox.rename("git/bank/till.git");
+        sandbox.set("GITEA_REPO_USER_NAME", "bank");
+        sandbox.set("GITEA_REPO_NAME", "till");
+        sandbox.commit("Two", &[]);
+        sandbox.push(&["-o", "deploy=production", "main"]).succeeded();
+        let marker = newest(&sandbox);
+        assert_eq!(marker["attributes"]["gitea_lightstep.range.commits"], 1, "{marker}");
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub struct DeploymentTarget {
 impl DeploymentTarget {
     /// Creates the key of an environment, to which the repository of `source` deploys.
     pub fn new(source: &Source, service: &str, environment: &str) -> Self {
+        // A repository without other services is one service, whatever it is called now.
+        let service = if service == source.repository.name { "" } else { service };
         let repository = source.repository_key();
         Self { repository, service: service.into(), environment: environment.into() }
     }
@@ -29,7 +31,7 @@ impl DeploymentTarget {
         &self.repository
     }
 
-    /// Returns the service.
+    /// Returns the service, "" for the one that has the repository's name.
     pub fn service(&self) -> &str {
         &self.service
     }
