@@ -8,6 +8,8 @@ use super::shop::{ACTIONS, ANN, BO, CY, MARIA, Shop, Way};
 /// Services in the site configuration.
 pub const SITE: &str = r#"
 [policy]
+# The commits are dated in the weeks, and pushed now.
+backfill_after = "36500d"
 repository_services = ["acme/*"]
 
 [policy.limits]
