@@ -306,3 +306,46 @@ fn merged_pull_request_is_in_the_range_of_its_push() {
     sandbox.commit("Three (#5)", &[]);
     assert!(listed(&mut sandbox, &[]).is_null());
 }
+
+#[test]
+fn change_of_a_merge_names_the_authors_of_its_commits() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("One", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let as_author = |name: &str, message: &str| {
+        let author = format!("--author={name} <{}@example.org>", name.to_lowercase());
+        sandbox.git(&["commit", "-q", "--allow-empty", &author, "-m", message]);
+    };
+    sandbox.git(&["checkout", "-q", "-b", "topic"]);
+    as_author("Bo", "Two");
+    as_author("Cy", "Three\n\nCo-authored-by: Di <di@example.org>");
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&[
+        "merge",
+        "-q",
+        "--no-ff",
+        "-m",
+        "Merge pull request 'Topic' (#7) from topic into main",
+        "topic",
+    ]);
+    sandbox.push(&["main"]).succeeded();
+    let merge = sandbox.waiting("unassigned").pop().expect("a change")["attributes"].clone();
+    assert_eq!(merge["gitea_lightstep.commit.author.name"], "Ann Author");
+    assert_eq!(merge["gitea_lightstep.range.authors"], json!(["Cy", "Bo"]));
+    assert_eq!(merge["gitea_lightstep.range.co_authors"], json!(["Di"]));
+    // The author of an ordinary commit is its own.
+    as_author("Bo", "Four");
+    sandbox.push(&["main"]).succeeded();
+    let change = sandbox.waiting("unassigned").pop().expect("a change")["attributes"].clone();
+    assert!(change.get("gitea_lightstep.range.authors").is_none(), "{change}");
+    // More commits than the walk visits: nothing is said, rather than a part of it.
+    sandbox.git(&["checkout", "-q", "-b", "long"]);
+    for nth in 0..260 {
+        as_author("Cy", &nth.to_string());
+    }
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&["merge", "-q", "--no-ff", "-m", "Merge a long branch", "long"]);
+    sandbox.push(&["main"]).succeeded();
+    let long = sandbox.waiting("unassigned").pop().expect("a change")["attributes"].clone();
+    assert!(long.get("gitea_lightstep.range.authors").is_none(), "{long}");
+}

@@ -258,6 +258,7 @@ fn tags_of_public_repositories_are_recognised() {
         wrong += n_wrong;
     }
     let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+    table.push("No [[service]] is configured.".to_string());
     table.push(format!(
         "{:.2} % of {releases} releases are recognised; {:.2} % of what is recognised is wrong",
         100.0 * share(recognised, releases),

@@ -54,7 +54,7 @@ impl Decider<'_> {
             interval::describe(&mut planned.draft, push, troubles);
             interval = interval::stated_interval(push, troubles);
         } else if planned.draft.kind == Kind::Change {
-            self.find_first_commit(&mut planned, update_context, *budget)?;
+            self.describe_change(&mut planned, update_context, *budget)?;
         }
         self.add_ref_update(&mut planned.draft, &update_context.facts, *budget, troubles)?;
         let after = self.config.backfill_after;

@@ -117,9 +117,11 @@ impl Decider<'_> {
         Ok(None)
     }
 
-    /// Adds the oldest commit of a change to its draft. Walks at most [`VISITED_FOR_CHANGE`] commits,
-    /// because every push of a change takes this walk. If there are more, the draft stays as it is.
-    pub(super) fn find_first_commit(
+    /// Adds the oldest commit of a change to its draft, and for a merge the authors of its commits,
+    /// because Gitea makes the person who merges the author of the merge. Walks at most
+    /// [`VISITED_FOR_CHANGE`] commits, because every push of a change takes this walk. If there are
+    /// more, the draft stays as it is.
+    pub(super) fn describe_change(
         &self,
         planned: &mut Planned,
         update_context: &UpdateContext,
@@ -129,17 +131,22 @@ impl Decider<'_> {
         let Ok(Some(old)) = facts.old_commit() else { return Ok(()) };
         let Planned { draft, service, .. } = planned;
         let paths = service.as_ref().map(|service| service.paths()).unwrap_or_default();
+        let is_merge = facts.commit().ok().flatten().is_some_and(|commit| commit.parents.len() > 1);
         let measured = self.walk(budget, |_| {
             let limit = WalkLimit::Visits(VISITED_FOR_CHANGE);
-            // Without paths, commits only need to be counted.
+            // Without paths, the commits of a push that is not a merge only need to be counted.
             match paths {
-                [] => facts.counted_since(old, limit),
+                [] if !is_merge => facts.counted_since(old, limit),
                 _ => facts.brought_since(old, paths, limit),
             }
         });
         match measured {
             Ok(brought) => {
-                add_first_commit(draft, &brought);
+                if add_first_commit(draft, &brought).is_some() && is_merge {
+                    let contents = RangeSummary::of(&brought.commits, facts.message_rules());
+                    add_list(draft, name::RANGE_AUTHORS, contents.authors);
+                    add_list(draft, name::RANGE_CO_AUTHORS, contents.co_authors);
+                }
                 Ok(())
             }
             Err(err) if err.is_out_of_time() => Err(EarlyEnd::OutOfTime(Failure::of_policy(err.to_string()))),
@@ -237,9 +244,7 @@ fn tell(draft: &mut Draft, brought: &Brought, contents: RangeSummary, deployed: 
         (name::RANGE_REVERTS, contents.reverts),
         (name::RANGE_PULL_REQUESTS, contents.pull_requests.iter().map(ToString::to_string).collect()),
     ] {
-        if !list.is_empty() {
-            add(draft, name, Value::List(list));
-        }
+        add_list(draft, name, list);
     }
     if contents.with_ai > 0 {
         add(draft, name::RANGE_AI_COMMITS, int(contents.with_ai));
@@ -264,6 +269,12 @@ fn add_first_commit(draft: &mut Draft, brought: &Brought) -> Option<Timestamp> {
 /// Adds an attribute, unless the policy has already set it.
 pub(super) fn add(draft: &mut Draft, name: &'static str, value: Value) {
     draft.attributes.entry(name.into()).or_insert(value);
+}
+
+fn add_list(draft: &mut Draft, name: &'static str, list: Vec<String>) {
+    if !list.is_empty() {
+        add(draft, name, Value::List(list));
+    }
 }
 
 pub(super) fn int(count: usize) -> Value {
