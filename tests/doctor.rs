@@ -180,6 +180,36 @@ fn git_configuration_problems_are_reported() {
     );
 }
 
+/// git 2.47 has no config hooks, so a template directory covers new repositories.
+#[test]
+fn template_directory_without_our_hook_is_reported() {
+    let clinic = Clinic::new();
+    let old_git = clinic.git_that_says("2.47.3");
+    let well = || assert_eq!(clinic.findings(&["--no-push", "--git", &old_git]), []);
+    clinic.install(&["--git", &old_git]);
+    well();
+    let git_config = "gitea/home/.gitconfig";
+    let text = fs::read_to_string(clinic.host.place(git_config)).expect("git's configuration");
+    fs::create_dir_all(clinic.host.place("srv/template")).expect("a directory");
+    clinic.host.give_to_run_user(&clinic.host.place("srv/template"));
+    // Quotes are escaped in git's configuration.
+    let other = clinic.host.text("srv/template").replace('"', "\\\"");
+    for written in [other.as_str(), "~/none", "relative"] {
+        clinic.host.write(git_config, &format!("{text}[init]\n\ttemplateDir = {written}\n"));
+        let name = written.rsplit('/').next().unwrap_or(written);
+        let what = format!("{name}` (git's `init.templateDir`), which does not have our hook");
+        clinic.finds("git", &what, &["--no-push", "--git", &old_git]);
+    }
+    // Before our block it has no effect.
+    clinic.host.write(git_config, &format!("[init]\n\ttemplateDir = {other}\n{text}"));
+    well();
+    clinic.host.write(git_config, &format!("{text}[init]\n\ttemplateDir = {other}\n"));
+    clinic.install(&["--git", &old_git]);
+    well();
+    fs::remove_dir_all(clinic.host.text("srv/template/hooks")).expect("removed");
+    clinic.finds("git", "new repositories are created from `", &["--no-push", "--git", &old_git]);
+}
+
 #[test]
 fn permission_problems_are_reported() {
     let clinic = Clinic::installed();

@@ -177,6 +177,15 @@ impl DoctorInputs<'_> {
                     check.found(format!("failed to read `{}`: {err}", text::path(&path)), "make it readable");
                 }
             }
+            if let Some(dir) = install::template_without_hook(gitea) {
+                check.found(
+                    format!(
+                        "new repositories are created from `{dir}` (git's `init.templateDir`), which does not \
+                         have our hook"
+                    ),
+                    "`gitea-lightstep install` adds it",
+                );
+            }
         }
         checks.push(check);
 

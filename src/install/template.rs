@@ -5,11 +5,17 @@ use std::path::{Path, PathBuf};
 use bstr::ByteSlice as _;
 
 use super::{
-    dirfd::{Obstacle, OpenDir},
+    block::ConfigBlock,
+    dirfd::{self, Obstacle, OpenDir},
+    entries::Entries,
     gitconfig::GitConfig,
     gitea::Gitea,
-    wrapper::{self, Act, Change, HOOKS, POST_RECEIVE},
+    wrapper::{self, Act, Change, HOOKS, NAME, POST_RECEIVE},
 };
+use crate::text;
+
+/// Maximum size of a git configuration that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Name of our own template directory, in git's home directory.
 pub const TEMPLATE: &str = "gitea-lightstep-template";
@@ -27,14 +33,37 @@ impl Named {
     /// Finds the directory that git uses. Gitea's own setting, which it applies at each start,
     /// overrides the file.
     pub fn find(config: Option<&GitConfig>, gitea: &Gitea) -> Option<Self> {
+        Self::of(gitea, || Some(config?.template_dir()?.0.into()))
+    }
+
+    /// Returns Gitea's own setting, or else that of the file.
+    fn of(gitea: &Gitea, of_file: impl FnOnce() -> Option<Vec<u8>>) -> Option<Self> {
         let of_gitea = gitea.template_dir().map(|dir| dir.as_bytes().to_vec());
-        let written = of_gitea.or_else(|| Some(config?.template_dir()?.0.into()))?;
+        let written = of_gitea.or_else(of_file)?;
         let dir = match written.strip_prefix(b"~/") {
             Some(below) => Some(gitea.home().join(below.to_path().ok()?)),
             None => written.to_path().ok().filter(|dir| dir.is_absolute()).map(Into::into),
         };
         Some(Self { dir, written: written.to_str_lossy().into_owned() })
     }
+}
+
+/// Returns the template directory that git uses for new repositories, as written, if it lacks our
+/// hook although `install` has configured one. Another setting further down in the file, or one that
+/// was made later, takes the place of ours.
+pub fn template_without_hook(gitea: &Gitea) -> Option<String> {
+    let config = GitConfig::parse(dirfd::read_file(&gitea.git_config(), MAX_FILE).ok()?).ok()?;
+    if matches!(config.block()?, ConfigBlock::Hook(_)) {
+        return None;
+    }
+    let of_file = || {
+        let entries = Entries::read(config.text()).ok()?;
+        let last = entries.iter().rfind(|entry| entry.is("init", None, "templateDir"))?;
+        Some(last.value.to_vec())
+    };
+    let named = Named::of(gitea, of_file)?;
+    let hook = named.dir.map(|dir| dir.join(HOOKS).join(POST_RECEIVE).join(NAME));
+    (!hook.is_some_and(|hook| hook.is_file())).then(|| text::line(named.written))
 }
 
 /// Installs the wrapper in our own template directory.
