@@ -328,6 +328,22 @@ fn missing_commit_is_lost_and_missing_parent_is_an_error() {
 }
 
 #[test]
+fn nothing_behind_the_old_commit_is_read_without_merges() {
+    let sandbox = Sandbox::new();
+    let mut history = line(5);
+    // All in one second, as after a rebase: the times alone cannot end the walk.
+    history.times.fill(1_700_000_000);
+    history.publish(&sandbox);
+    let (dir, file) = history.ids[0].split_at(2);
+    fs::remove_file(sandbox.bare().join("objects").join(dir).join(file)).expect("remove a loose object");
+    for old in [2, 3] {
+        let found = history.brought(&sandbox, old, 4);
+        assert_eq!((found.relation, found.count), (Relation::Ahead, 4 - old));
+        assert_eq!(found.first.expect("a first commit").0.to_string(), history.ids[old + 1]);
+    }
+}
+
+#[test]
 fn range_in_a_shallow_clone_ends_at_its_boundary() {
     let sandbox = Sandbox::new();
     let mut history = line(20);

@@ -88,6 +88,8 @@ struct RangeWalk<'r> {
     beyond: usize,
     /// True if the walk visited an open commit whose parents were not fetched.
     met_edge: bool,
+    /// True if each visited commit has one parent and only the new commit reaches it.
+    is_linear: bool,
 }
 
 /// Result of a walk.
@@ -158,6 +160,7 @@ impl Repository {
             lowest: UNKNOWN,
             beyond: 0,
             met_edge: false,
+            is_linear: true,
         };
         walk.reach(new, FROM_NEW)?;
         if let Some(old) = old {
@@ -199,6 +202,7 @@ impl<'r> RangeWalk<'r> {
             let (was_open, from) = (is_open(*flags), *flags & FROM_BOTH);
             *flags &= !IS_QUEUED;
             let generation = self.ancestry.parents(number, &mut parents)?;
+            self.is_linear &= from == FROM_NEW && parents.len() == 1 && !self.ancestry.met_edge;
             if was_open {
                 self.open -= 1;
                 self.beyond = 0;
@@ -257,6 +261,11 @@ impl<'r> RangeWalk<'r> {
     fn is_settled(&mut self, time: Time) -> bool {
         if self.open > 0 {
             return false;
+        }
+        // A chain of single parents from the new commit to the old one. None of its commits can be
+        // an ancestor of the old one.
+        if self.is_linear {
+            return true;
         }
         let is_known = self.lowest != UNKNOWN;
         if self.queue.len() <= MAX_ASKED {
