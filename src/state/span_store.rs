@@ -5,9 +5,13 @@
 //! only lets a commit that is pushed again get a span id a second time.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     io::{IoSlice, Read as _},
     path::{Path, PathBuf},
 };
+
+use bstr::ByteSlice as _;
 
 use super::{
     files::{self, StateError},
@@ -15,8 +19,8 @@ use super::{
 };
 use crate::{decide::SpanOwner, marker::SpanId, sys::time::Timestamp};
 
-/// Size at which a file loses its older half, in bytes. It holds about 1,600 spans then.
-const MAX_FILE: u64 = 128 << 10;
+/// Size at which a file loses its older half, in bytes. It holds about 800 spans then.
+const MAX_FILE: u64 = 64 << 10;
 
 pub(super) const DIR: &str = "spans";
 const LOCK: &str = "lock";
@@ -24,18 +28,26 @@ const LOCK: &str = "lock";
 /// The files of spans.
 pub(super) struct SpanStore {
     dir: PathBuf,
+    /// The text of each file that was read since the last write, because a push of many tags asks
+    /// for a span per tag. At most 256 files of [`MAX_FILE`] bytes.
+    texts: RefCell<HashMap<u8, String>>,
 }
 
 impl SpanStore {
     pub fn at(state_dir: &Path) -> Self {
-        Self { dir: state_dir.join(DIR) }
+        Self { dir: state_dir.join(DIR), texts: RefCell::default() }
     }
 
     /// Returns the first marker that was recorded for a span. Damaged lines are skipped, and an
     /// unreadable file counts as empty.
     pub fn owner(&self, span: SpanId) -> Option<SpanOwner> {
-        let text = self.read(&file_name(span)).ok()?;
-        text.lines().filter_map(parse).find(|(known, _)| *known == span).map(|(_, owner)| owner)
+        let mut texts = self.texts.borrow_mut();
+        let text = texts
+            .entry(span.as_bytes()[0])
+            .or_insert_with(|| self.read(&file_name(span)).unwrap_or_default());
+        let line = format!("\n{span} ");
+        let mut places = text.as_bytes().find_iter(&line);
+        places.find_map(|at| parse(text[at + 1..].lines().next()?)).map(|(_, owner)| owner)
     }
 
     /// Appends lines for these spans.
@@ -46,6 +58,7 @@ impl SpanStore {
         if spans.is_empty() {
             return Ok(());
         }
+        self.texts.borrow_mut().clear();
         files::make_dir(&self.dir)?;
         let path = self.dir.join(LOCK);
         let lock = files::open_to_append(&path)?;
