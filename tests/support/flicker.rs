@@ -40,7 +40,8 @@ pub struct Flicker {
 
 impl Flicker {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        // No other test binds this address, so none gets our requests while this receiver is down.
+        let listener = TcpListener::bind("127.0.0.2:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared::default());
         shared.is_up.store(true, Ordering::SeqCst);
@@ -104,8 +105,7 @@ fn listen(listener: TcpListener, address: &str, shared: &Arc<Shared>) {
             // Dropping the listener makes the kernel refuse connections.
             listener = None;
         } else if listener.is_none() {
-            // This fails while another process has the port.
-            listener = TcpListener::bind(address).ok();
+            listener = Some(TcpListener::bind(address).expect("its own port"));
         }
         let accepted = listener.as_ref().and_then(|listener| {
             listener.set_nonblocking(true).expect("a listener");

@@ -4,10 +4,26 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::{self, JoinHandle},
 };
+
+/// Ports below those that Linux hands out itself (`net.ipv4.ip_local_port_range`).
+const FIRST_PORT: u32 = 10_000;
+const PORTS: u32 = 20_000;
+
+/// Binds a port that no test had a moment ago. The delivery of a test that ended may still try its
+/// receiver's port, and Linux may give that port to the next test.
+fn bind() -> TcpListener {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id();
+    let ports = (0..PORTS).map(|_| FIRST_PORT + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS);
+    ports
+        .filter_map(|port| u16::try_from(port).ok())
+        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .expect("a free port")
+}
 
 /// The listener; it stops when dropped.
 pub struct Listener {
@@ -19,7 +35,7 @@ pub struct Listener {
 impl Listener {
     /// Starts the listener; `serve` handles each connection.
     pub fn start(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listener = bind();
         let address = listener.local_addr().expect("an address").to_string();
         let is_ended = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
