@@ -85,7 +85,7 @@ pub mod internals {
         config::load as load_config,
         decide::{Budget, Decider, InMemoryHistory, Outcome},
         facts::{
-            Brought, FactError, Facts, MAX_COMMITS, MAX_VISITED, MAX_VISITED_SINCE, Range, RefUpdate,
+            Brought, Commit, FactError, Facts, MAX_COMMITS, MAX_VISITED, MAX_VISITED_SINCE, Range, RefUpdate,
             Relation, Repository, WalkLimit,
         },
         glob::is_match,

@@ -1,26 +1,11 @@
 //! The commits between two deployments. The expected values come from git, and from a simple graph
 //! search.
 
-use std::{collections::BTreeSet, ffi::OsString, fmt::Write as _, fs, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, fs, rc::Rc, time::Duration};
 
-use gitea_lightstep::internals::{
-    Brought, Deadline, Environment, FactError, Facts, MAX_COMMITS, Push, PushId, RefName, Relation,
-    Repository, Source, Timestamp, Update, WalkLimit,
-};
+use gitea_lightstep::internals::{Brought, Deadline, FactError, Facts, MAX_COMMITS, Relation, WalkLimit};
 
-use crate::support::Sandbox;
-
-/// A deterministic random number generator (xorshift, Marsaglia 2003).
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0 as usize % bound
-    }
-}
+use crate::support::{Sandbox, facts::facts_in, random::Random};
 
 /// A history as a list of commits, each after its parents.
 #[derive(Default)]
@@ -122,16 +107,8 @@ impl History {
     }
 }
 
-fn facts(sandbox: &Sandbox, new: &str) -> Facts {
-    let update = Update::new(
-        RefName::new(b"refs/heads/main").expect("a name"),
-        "0".repeat(new.len()).parse().expect("an id"),
-        new.parse().expect("an id"),
-    );
-    let source = Source::read(&Environment::from_fn(|_| None::<OsString>), &sandbox.bare());
-    let repository = Repository::open(&source.git_dir).map(Rc::new);
-    let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update.expect("an update")]);
-    Facts::new(Rc::new(push), 0, repository)
+fn facts(sandbox: &Sandbox, new: &str) -> Rc<Facts> {
+    facts_in(&sandbox.bare(), "refs/heads/main", "", new)
 }
 
 fn brought(

@@ -1,27 +1,17 @@
 //! Facts from the repository, compared with git's own answers.
 
-use std::{collections::BTreeSet, ffi::OsString, fs, rc::Rc};
+use std::{collections::BTreeSet, fs, rc::Rc};
 
-use gitea_lightstep::internals::{
-    Environment, Facts, MAX_VISITED, ObjectId, Push, PushId, Range, RefName, RefUpdate, Repository, Source,
-    Timestamp, Update, WalkLimit,
-};
+use gitea_lightstep::internals::{Facts, MAX_VISITED, Range, RefUpdate, WalkLimit};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, facts::facts_in, random::Random};
 
 const WALK: WalkLimit = WalkLimit::Visits(MAX_VISITED);
 
 /// Returns the facts of one update of the bare repository. An empty ID means that the ref does not
 /// exist.
 fn facts(sandbox: &Sandbox, name: &str, old: &str, new: &str) -> Rc<Facts> {
-    let null = "0".repeat(old.len().max(new.len()));
-    let id = |id: &str| -> ObjectId { if id.is_empty() { &null } else { id }.parse().expect("an id") };
-    let update =
-        Update::new(RefName::new(name.as_bytes()).expect("a name"), id(old), id(new)).expect("an update");
-    let source = Source::read(&Environment::from_fn(|_| None::<OsString>), &sandbox.bare());
-    let repository = Repository::open(&source.git_dir).map(Rc::new);
-    let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update]);
-    Rc::new(Facts::new(Rc::new(push), 0, repository))
+    facts_in(&sandbox.bare(), name, old, new)
 }
 
 /// Pushes everything, and packs it if `is_packed`, because loose objects and packs use different
@@ -95,11 +85,11 @@ fn ranges_in_a_random_history_match_git() {
         let tree = sandbox.git(&["write-tree"]);
         for n in 0..30 {
             // Commit times are not monotonic, like those of rebased and imported commits.
-            let time = 1_700_000_000 + i64::from(random.below(200)) * 60;
+            let time = 1_700_000_000 + random.below(200) * 60;
             let mut parents: BTreeSet<&String> = BTreeSet::new();
             for _ in 0..random.below(3) {
                 if !commits.is_empty() {
-                    parents.insert(&commits[random.below(commits.len() as u32) as usize]);
+                    parents.insert(&commits[random.below(commits.len())]);
                 }
             }
             let mut command = sandbox.command("git", &sandbox.path("clone"));
@@ -117,8 +107,8 @@ fn ranges_in_a_random_history_match_git() {
         }
         publish(&sandbox, seed == 3);
         for _ in 0..40 {
-            let old = &commits[random.below(30) as usize];
-            let new = &commits[random.below(30) as usize];
+            let old = &commits[random.below(30)];
+            let new = &commits[random.below(30)];
             if old == new {
                 continue;
             }
@@ -270,7 +260,7 @@ fn changed_paths_of_random_trees_match_git() {
         let mut random = Random(seed);
         let mut stream = String::new();
         let commit = "1".repeat(if format == "sha1" { 40 } else { 64 });
-        let part = |random: &mut Random| ["a", "b", "a-", "a.b", "a0", "ä", "A"][random.below(7) as usize];
+        let part = |random: &mut Random| ["a", "b", "a-", "a.b", "a0", "ä", "A"][random.below(7)];
         for nth in 0..60 {
             stream.push_str(&format!(
                 "commit refs/heads/b\nmark :{}\ncommitter A <a@x> {nth} +0000\ndata 1\nx\n",
@@ -295,8 +285,8 @@ fn changed_paths_of_random_trees_match_git() {
         let commits: Vec<&str> = listed.lines().collect();
         let mut seen = 0;
         for _ in 0..60 {
-            let old = commits[random.below(60) as usize];
-            let new = commits[random.below(60) as usize];
+            let old = commits[random.below(60)];
+            let new = commits[random.below(60)];
             if old == new {
                 continue;
             }
@@ -375,18 +365,6 @@ fn unknown_repository_format_is_rejected() {
         let err = facts(&sandbox, "refs/heads/main", "", &id).commit().expect_err(config).to_string();
         let opened = format!("failed to open the repository `{}`: ", sandbox.bare().display());
         assert!(err.strip_prefix(&opened).is_some_and(|said| said.starts_with(why)), "{err}");
-    }
-}
-
-/// A deterministic random number generator (xorshift, Marsaglia 2003).
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0 % bound
     }
 }
 
@@ -518,7 +496,7 @@ fn files_are_read_at_the_old_and_the_new_commit() {
 }
 
 /// The tags of each round, one per this many commits.
-const COMMITS_PER_TAG: u32 = 6;
+const COMMITS_PER_TAG: usize = 6;
 
 #[test]
 fn descriptions_in_random_histories_match_git() {
@@ -533,13 +511,13 @@ fn descriptions_in_random_histories_match_git() {
         for commit in 0..length {
             // Some commits have the same time.
             let minutes = if is_skewed { random.below(2880) } else { commit / 3 };
-            let second = 1_700_000_000 + 60 * u64::from(minutes);
+            let second = 1_700_000_000 + 60 * minutes;
             stream.push_str(&format!(
                 "commit refs/heads/b\nmark :{}\ncommitter A <a@x> {second} +0000\ndata 1\nx\n",
                 commit + 1
             ));
             let mut parents = BTreeSet::new();
-            for _ in 0..[1, 1, 1, 2, 2, 3][random.below(6) as usize] {
+            for _ in 0..[1, 1, 1, 2, 2, 3][random.below(6)] {
                 if commit > 0 {
                     parents.insert(commit - random.below(commit.min(breadth)));
                 }
@@ -556,7 +534,7 @@ fn descriptions_in_random_histories_match_git() {
             if random.below(3) == 0 {
                 stream.push_str(&format!("reset refs/tags/light-{nth}\nfrom :{commit}\n\n"));
             } else {
-                let second = 1_700_000_000 + 60 * u64::from(random.below(100));
+                let second = 1_700_000_000 + 60 * random.below(100);
                 stream.push_str(&format!(
                     "tag t{}-{nth}\nfrom :{commit}\ntagger A <a@x> {second} +0000\ndata 1\nx\n",
                     random.below(9)

@@ -66,6 +66,7 @@ mod services; // versions, environments, links, a repository's own file
 mod shipped; // the policies in scripts/
 mod shown; // untrusted text on a terminal
 mod status; // status as text, JSON and OpenMetrics
+mod storage_forms; // facts in every form in which git stores a repository
 mod tls; // private CAs, invalid certificates, proxies
 mod tree_bombs; // trees with a huge number of paths
 mod trial; // the try subcommand

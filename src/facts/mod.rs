@@ -34,6 +34,7 @@ mod repository;
 mod second_look;
 mod tags;
 mod tickets;
+mod trailer_block;
 mod trailers;
 mod trees;
 mod version;

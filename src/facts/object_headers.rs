@@ -78,10 +78,11 @@ impl<'a> ObjectText<'a> {
         headers.lines().rev().find_map(|line| line.strip_prefix(name))
     }
 
-    /// Returns the message.
+    /// Returns the message. As in git, it ends at a NUL.
     pub fn message(&self) -> &[u8] {
         let rest = self.text.get(self.headers..).unwrap_or_default();
-        rest.strip_prefix(b"\n").unwrap_or(rest)
+        let message = rest.strip_prefix(b"\n").unwrap_or(rest);
+        message.find_byte(0).map_or(message, |end| &message[..end])
     }
 }
 

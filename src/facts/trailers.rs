@@ -4,8 +4,8 @@
 //! those of its commits, so each part that such a line ends is read by git's rules.
 
 use bstr::ByteSlice as _;
-use gix::objs::commit::{MessageRef, message::BodyRef};
 
+use super::trailer_block::{self, Trailer};
 use crate::text;
 
 /// Maximum number of trailers, and maximum length of a token or value, in characters.
@@ -34,7 +34,7 @@ pub(super) fn read(message: &[u8]) -> Vec<(String, String)> {
             }
             // The hyphens are part of the text.
             _ => {
-                parts.push(of_message(rest));
+                parts.push(bounded(&trailer_block::of_message(rest, MAX_TRAILERS)));
                 break;
             }
         }
@@ -75,16 +75,12 @@ fn last_part(message: &[u8]) -> (Option<&[u8]>, &[u8]) {
 fn of_part(part: &[u8]) -> Vec<(String, String)> {
     let part = part.trim_ascii();
     let is_one_paragraph = part.lines().all(|line| !line.trim_ascii().is_empty());
-    if is_one_paragraph { of_body(&BodyRef::from_bytes(part)) } else { Vec::new() }
+    if is_one_paragraph { bounded(&trailer_block::of_text(part, MAX_TRAILERS)) } else { Vec::new() }
 }
 
-fn of_message(message: &[u8]) -> Vec<(String, String)> {
-    MessageRef::from_bytes(message.as_bstr()).body().map_or_else(Vec::new, |body| of_body(&body))
-}
-
-fn of_body(body: &BodyRef<'_>) -> Vec<(String, String)> {
+fn bounded(trailers: &[Trailer<'_>]) -> Vec<(String, String)> {
     let bounded = |text: &[u8]| text::bounded(text, MAX_TRAILER);
-    body.trailers().take(MAX_TRAILERS).map(|t| (bounded(t.token), bounded(&t.value))).collect()
+    trailers.iter().map(|(name, value)| (bounded(name), bounded(value))).collect()
 }
 
 #[cfg(test)]
