@@ -320,33 +320,70 @@ fn facts_are_those_of_git_in_every_form() {
     assert!(commits > 200 && described > 20, "{commits}, {described}");
 }
 
+/// Lines of which random messages consist.
+const LINES: [&str; 24] = [
+    "",
+    "",
+    "",
+    "text",
+    "more text, with a colon: here",
+    "Ticket: ACME-7",
+    "Signed-off-by: Ann <ann@x>",
+    "Signed-off-by:Ann",
+    "(cherry picked from commit 8e3f0a3b1c2d4e5f60718293a4b5c6d7e8f90a1b)",
+    " folded",
+    "\tfolded by a tab: x",
+    "   ",
+    "\t",
+    "# comment",
+    "#comment: x",
+    "Conflicts:",
+    "Conflicts: a list",
+    "# ------------------------ >8 ------------------------",
+    "diff --git a/x b/x",
+    "---",
+    "Key:",
+    "Key with spaces: x",
+    "-: hyphen",
+    ": no name",
+];
+
 #[test]
 fn messages_are_read_as_git_reads_them() {
     let sandbox = Sandbox::new();
     let tree = sandbox.git_in(&sandbox.bare(), &["mktree"]);
-    let mut paths = String::new();
-    for (nth, title) in TITLES.iter().enumerate() {
-        for (body_nth, body) in BODIES.iter().enumerate() {
-            for (trailers_nth, trailers) in TRAILERS.iter().enumerate() {
-                let person = "Ann Author <ann@example.org> 1700000000 +0000";
-                let message = message(title, body, trailers);
-                let path = format!("commits/{nth}-{body_nth}-{trailers_nth}");
-                sandbox
-                    .write(&path, format!("tree {tree}\nauthor {person}\ncommitter {person}\n\n{message}"));
-                paths.push_str(&format!("{}\n", sandbox.path(&path).display()));
-            }
+    let mut messages = BTreeSet::new();
+    for title in TITLES {
+        for body in BODIES {
+            messages.extend(TRAILERS.map(|trailers| message(title, body, trailers)));
         }
+    }
+    let mut random = Random(29);
+    for _ in 0..2_000 {
+        let lines: Vec<&str> = (0..1 + random.below(14)).map(|_| *random.one(&LINES)).collect();
+        let message = lines.join("\n") + ["", "\n", "\r\n"][random.below(3)];
+        // We cut longer titles.
+        if message.split("\n\n").all(|paragraph| paragraph.len() < 250) {
+            messages.insert(message);
+        }
+    }
+    let mut paths = String::new();
+    for (nth, message) in messages.iter().enumerate() {
+        let person = "Ann Author <ann@example.org> 1700000000 +0000";
+        let path = format!("commits/{nth}");
+        sandbox.write(&path, format!("tree {tree}\nauthor {person}\ncommitter {person}\n\n{message}"));
+        paths.push_str(&format!("{}\n", sandbox.path(&path).display()));
     }
     let mut git = sandbox.command("git", &sandbox.bare());
     git.args(["hash-object", "-t", "commit", "-w", "--literally", "--no-filters", "--stdin-paths"]);
     let written = sandbox.run(&mut git, paths.as_bytes());
     let ids: Vec<String> = written.succeeded().stdout.lines().map(str::to_string).collect();
-    // `git log` shows each commit once.
-    let unique: BTreeSet<&String> = ids.iter().collect();
-    let ids: Vec<String> = unique.into_iter().cloned().collect();
-    assert!(ids.len() > 3_000, "{}", ids.len());
-    for (id, shown) in ids.iter().zip(shown(&sandbox, &ids)) {
+    let (shown, mut with_trailers) = (shown(&sandbox, &ids), 0);
+    for ((id, message), shown) in ids.iter().zip(messages).zip(shown) {
         let commit = facts_in(&sandbox.bare(), "refs/heads/b", "", id).commit();
-        assert_eq!(as_git_shows(&commit.expect("readable").expect("a commit")), shown);
+        let commit = commit.expect("readable").expect("a commit");
+        assert_eq!(as_git_shows(&commit), shown, "{message:?}");
+        with_trailers += usize::from(!commit.trailers.is_empty());
     }
+    assert!(with_trailers > 1_500, "{with_trailers}");
 }

@@ -6,7 +6,7 @@ use bstr::{ByteSlice as _, ByteVec as _};
 /// Beginnings of lines that git adds itself. A block that has one may be mostly text.
 const GENERATED: [&[u8]; 2] = [b"Signed-off-by: ", b"(cherry picked from commit "];
 /// The line below which `git commit --verbose` shows the diff.
-const SCISSORS: &[u8] = b"\n# ------------------------ >8 ------------------------\n";
+const SCISSORS: &[u8] = b"# ------------------------ >8 ------------------------\n";
 /// The heading of the list that old versions of git add to the message of a merge.
 const CONFLICTS: &[u8] = b"Conflicts:\n";
 
@@ -24,15 +24,20 @@ pub(super) fn of_text(text: &[u8], most: usize) -> Vec<Trailer<'_>> {
     parse(block(without_remarks(text), None), most)
 }
 
-/// Returns the position of the empty line after the title.
+/// Returns the position of the empty line after the title. Empty lines may precede the title.
 fn title_end(message: &[u8]) -> usize {
-    let mut lines = message.lines_with_terminator();
-    lines.by_ref().take_while(|line| is_comment(line) || !is_blank(line)).map(<[u8]>::len).sum()
+    let mut lines = message.lines_with_terminator().peekable();
+    let mut end = 0;
+    while let Some(line) = lines.next_if(|line| is_blank(line)) {
+        end += line.len();
+    }
+    end + lines.take_while(|line| is_comment(line) || !is_blank(line)).map(<[u8]>::len).sum::<usize>()
 }
 
 /// Cuts off a diff, and the comments, empty lines and lists of conflicts at the end.
 fn without_remarks(text: &[u8]) -> &[u8] {
-    let text = text.find(SCISSORS).map_or(text, |at| &text[..=at]);
+    let is_line = |at: &usize| *at == 0 || text[at - 1] == b'\n';
+    let text = text.find_iter(SCISSORS).find(is_line).map_or(text, |at| &text[..at]);
     let (mut end, mut at) = (text.len(), text.len());
     let mut is_list = false;
     for line in text.lines_with_terminator().rev() {
@@ -94,7 +99,9 @@ fn parse(block: &[u8], most: usize) -> Vec<Trailer<'_>> {
     for line in block.lines_with_terminator() {
         if is_open && is_folded(line) {
             if let Some((_, value)) = trailers.last_mut().filter(|_| !line.trim_ascii().is_empty()) {
-                value.push_byte(b' ');
+                if !value.is_empty() {
+                    value.push_byte(b' ');
+                }
                 value.extend_from_slice(line.trim_ascii());
             }
             continue;
