@@ -50,7 +50,7 @@ fn in_every_state(estate: &Estate) {
     let plain = estate.repository("bytes/plain.git");
     fs::rename(plain, estate.path("git/bytes").join(OsStr::from_bytes(b"caf\xe9.git"))).expect("renamed");
     for nth in 0..30 {
-        // A pull mirror does not have a delegate.
+        // A pull mirror does not have Gitea's hooks.
         estate.sandbox.write(&format!("git/mirrors/mirror{nth}.git/HEAD"), "ref: refs/heads/main\n");
         if nth % 2 == 0 {
             fs::create_dir_all(estate.path(&format!("git/mirrors/mirror{nth}.git/hooks")))
@@ -141,10 +141,11 @@ fn repositories_in_every_state_are_covered_and_restored() {
     for ((path, why), (expected, reason)) in names.iter().zip(SKIPPED) {
         assert!(path == expected && why.contains(reason), "{path}: {why}, expected {expected}: {reason}");
     }
-    // 250 normal repositories, eight with odd names, one whose name is not UTF-8, and acme/shop.
+    // 250 normal repositories, eight with odd names, one whose name is not UTF-8, acme/shop, and 15 pull
+    // mirrors. 15 more have no hooks at all.
     assert_eq!(
-        (&repositories["changed"], &repositories["without_delegate"]),
-        (&260.into(), &30.into()),
+        (&repositories["changed"], &repositories["without_hooks"]),
+        (&275.into(), &15.into()),
         "{said}"
     );
     assert_eq!((said["way"].as_str(), said["problems"].as_array().map(Vec::len)), (Some("files"), Some(0)));
@@ -156,7 +157,9 @@ fn repositories_in_every_state_are_covered_and_restored() {
     let mut count = 0;
     installed.retain(|path, seen| {
         let is_new = !before.0.contains_key(path);
-        if is_new {
+        if is_new && path.starts_with("mirrors") && path.ends_with("hooks/post-receive.d") {
+            assert!(seen.mode & 0o7777 == 0o755 && seen.uid == user, "{}", path.display());
+        } else if is_new {
             assert!(path.ends_with("hooks/post-receive.d/gitea-lightstep"), "{}", path.display());
             assert!(
                 seen.content == wrapper && seen.mode & 0o7777 == 0o755 && seen.uid == user,
@@ -171,7 +174,7 @@ fn repositories_in_every_state_are_covered_and_restored() {
         }
         !is_new
     });
-    assert_eq!(count, 260);
+    assert_eq!(count, 275);
     assert_same(&before.0, &installed, "files from before the installation");
     assert_same(&before.2, &estate.seen("elsewhere"), "nothing was written through a link");
     assert!(estate.seen("data").values().all(|seen| seen.uid == user));
@@ -181,7 +184,7 @@ fn repositories_in_every_state_are_covered_and_restored() {
     let again = json(&estate.install(&["--json"]));
     assert_eq!(
         (&again["repositories"]["changed"], &again["repositories"]["unchanged"]),
-        (&0.into(), &260.into())
+        (&0.into(), &275.into())
     );
     assert_eq!(
         (&again["git_config"]["changed"], &again["template"]["changed"]),
@@ -394,6 +397,48 @@ fn existing_template_directory_is_extended_and_restored() {
         );
         assert!(estate.wrapper("acme/shop.git").exists(), "the other repositories are covered");
     }
+}
+
+#[test]
+fn one_install_takes_the_place_of_a_later_template_directory() {
+    let estate = Estate::new();
+    estate.install(&[]).succeeded();
+    estate.sandbox.write("templates/description", "Unnamed");
+    let block = fs::read_to_string(estate.git_config()).expect("the file");
+    let foreign = format!("[init]\n\ttemplateDir = {}\n", estate.path("templates").display());
+    for (text, is_ours_last) in [(format!("{block}{foreign}"), false), (format!("{foreign}{block}"), true)] {
+        fs::write(estate.git_config(), text).expect("written");
+        estate.hand_over();
+        for run in ["first", "second"] {
+            estate.install(&[]).succeeded();
+            let mut git = estate.command("git");
+            git.args(["init", "-q", "--bare", "git/acme/new.git"]);
+            estate.sandbox.run(&mut git, b"").succeeded();
+            assert!(estate.wrapper("acme/new.git").exists(), "{run} run, ours last: {is_ours_last}");
+            fs::remove_dir_all(estate.path("git/acme/new.git")).expect("removed");
+        }
+    }
+}
+
+#[test]
+fn pull_mirror_is_covered_once_it_is_an_ordinary_repository() {
+    let estate = Estate::new();
+    let hooks = estate.path("git/acme/shop.git/hooks");
+    fs::remove_dir_all(&hooks).expect("removed");
+    fs::create_dir(&hooks).expect("a directory");
+    estate.hand_over();
+    let mirror = estate.lasting("git");
+    estate.install(&["--dry-run"]).succeeded();
+    assert_same(&mirror, &estate.lasting("git"), "after a dry run");
+    estate.install(&[]).succeeded();
+    estate.uninstall(&[]).succeeded();
+    assert_same(&mirror, &estate.lasting("git"), "after uninstall");
+
+    estate.install(&[]).succeeded();
+    estate.regenerate("acme/shop.git");
+    assert_eq!(estate.push(&["main"]).succeeded().remote().len(), 1);
+    estate.uninstall(&[]).succeeded();
+    assert!(hooks.join("post-receive.d/gitea").exists());
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn run_killed_at_any_step_is_completed_by_the_next() {
     let estate = Estate::new();
     estate.place_binary("bin/faulty", &faulty());
     estate.sandbox.write("templates/description", "Unnamed");
+    fs::create_dir_all(estate.path("git/acme/mirror.git/hooks")).expect("a directory");
     let newer = estate.git_that_says("2.55.0");
     let joined = format!("[init]\n\ttemplateDir = {}\n", estate.path("templates").display());
     let (to_files, to_config, out): (&[&str], &[&str], &[&str]) =
@@ -138,9 +139,11 @@ fn concurrent_run_waits_for_the_first() {
 #[test]
 fn interrupted_run_is_completed_by_the_next() {
     let estate = Estate::new();
-    for nth in 0..400 {
-        fs::create_dir_all(estate.path(&format!("git/acme/r{nth}.git/hooks/post-receive.d")))
-            .expect("a directory");
+    for nth in (0..400).step_by(2) {
+        estate.repository(&format!("acme/r{nth}.git"));
+        // A pull mirror.
+        let mirror = estate.path(&format!("git/acme/r{}.git/hooks", nth + 1));
+        fs::create_dir_all(mirror).expect("a directory");
     }
     estate.hand_over();
     let before = estate.lasting("git");

@@ -165,7 +165,7 @@ impl<'a> InstallReport<'a> {
             walked.are_so
         );
         let mut parts = match (self.is_removal, self.covered.way) {
-            (true, _) => vec![taken, format!("{} had none", walked.were_so + walked.without_delegate)],
+            (true, _) => vec![taken, format!("{} had none", walked.were_so + walked.without_hooks)],
             (false, Some(Way::ConfigHook)) => {
                 let covered = format!("{} {}", walked.seen(), self.tense("covered", "would be covered"));
                 let taken = (walked.are_so > 0).then(|| format!("{taken} of them"));
@@ -180,11 +180,8 @@ impl<'a> InstallReport<'a> {
                 vec![format!("{} {now}", walked.are_so), format!("{} {before}", walked.were_so)]
             }
         };
-        if walked.without_delegate > 0 && !self.is_taking() {
-            parts.push(format!(
-                "{} without Gitea's delegate hook, such as pull mirrors",
-                walked.without_delegate
-            ));
+        if walked.without_hooks > 0 && !self.is_taking() {
+            parts.push(format!("{} without a `hooks` directory", walked.without_hooks));
         }
         if !walked.skipped.is_empty() {
             parts.push(format!("{} skipped", walked.skipped.len()));
@@ -244,7 +241,7 @@ impl<'a> InstallReport<'a> {
             "repositories": {
                 "changed": walked.are_so,
                 "unchanged": walked.were_so,
-                "without_delegate": walked.without_delegate,
+                "without_hooks": walked.without_hooks,
                 "skipped": skipped,
             },
             "note": self.covered.note,

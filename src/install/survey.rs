@@ -8,7 +8,7 @@ use super::{
     command::{self, HookCommand},
     dirfd::{EntryMetadata, Obstacle, OpenDir},
     root::RepositoriesRoot,
-    tree::Walking,
+    tree::{DELEGATE, Walking},
     wrapper::{HOOKS, NAME, POST_RECEIVE},
 };
 use crate::facts::Repository;
@@ -56,7 +56,7 @@ pub enum Oddity {
 pub struct Survey {
     /// Number of repositories.
     pub repositories: usize,
-    /// Number of repositories in which Gitea runs no hooks, because they lack the directory.
+    /// Number of repositories in which Gitea has no hooks, such as pull mirrors.
     pub without_delegate: usize,
     /// Repositories without our wrapper.
     pub uncovered: Vec<PathBuf>,
@@ -106,7 +106,10 @@ impl Survey {
             let dir = format!("{name}.d");
             match hooks.sub(&dir)? {
                 Some(files) => self.files(&hooks, &files, name)?,
-                None if dir == POST_RECEIVE => self.without_delegate += 1,
+                None if dir == POST_RECEIVE => {
+                    self.without_delegate += 1;
+                    self.uncovered.push(repository.path().to_path_buf());
+                }
                 None => {}
             }
         }
@@ -151,9 +154,11 @@ impl Survey {
 
     fn post_receive(&mut self, hooks: &OpenDir, files: &OpenDir) -> Result<(), Obstacle> {
         let repository = hooks.path().parent().unwrap_or(hooks.path());
-        let delegate = hooks.entry("post-receive");
-        if delegate.is_none_or(|entry| entry.mode & MAY_RUN == 0) {
-            self.odd(Oddity::DelegateDead, hooks.path().join("post-receive"));
+        let delegate = hooks.entry(DELEGATE);
+        if delegate.is_none() && files.entry(GITEA).is_none() {
+            self.without_delegate += 1;
+        } else if delegate.is_none_or(|entry| entry.mode & MAY_RUN == 0) {
+            self.odd(Oddity::DelegateDead, hooks.path().join(DELEGATE));
         } else if self.example.is_none() {
             self.example = Some(repository.to_path_buf());
         }

@@ -11,8 +11,11 @@ use rustix::fs::FileType;
 
 use super::{
     dirfd::{Obstacle, OpenDir},
-    wrapper::{self, Act, Change},
+    wrapper::{self, Act, Change, HOOKS, POST_RECEIVE},
 };
+
+/// Gitea's hook that runs the files of [`POST_RECEIVE`]. Gitea creates both together.
+pub(super) const DELEGATE: &str = "post-receive";
 
 /// The root directory of all repositories, held open.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ pub struct TreeReport {
     pub were_so: usize,
     /// Number of repositories that were changed, or would be on a dry run.
     pub are_so: usize,
-    /// Number of repositories without `post-receive.d`, in which Gitea runs no hook.
-    pub without_delegate: usize,
+    /// Number of repositories without a `hooks` directory, in which git runs no hook.
+    pub without_hooks: usize,
     /// Failures, one for each skipped repository or owner.
     pub skipped: Vec<Obstacle>,
 }
@@ -66,7 +69,7 @@ impl Repositories {
     pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<TreeReport, Obstacle> {
         let mut walked = TreeReport::default();
         self.each(walking, |opened| match opened {
-            Ok(repository) => walked.add(act, wrapper::act_in(repository, act, is_real).map(Some)),
+            Ok(repository) => walked.add(act, act_in(repository, act, is_real).map(Some)),
             Err(err) => walked.skip(act, err),
         })?;
         Ok(walked)
@@ -137,7 +140,7 @@ impl Repositories {
         let mut walked = TreeReport::default();
         for repository in repositories {
             let came = self.root.sub(&repository.owner).and_then(|owner| match owner {
-                Some(owner) => act_in(&owner, &repository.dir, act, is_real),
+                Some(owner) => act_in_named(&owner, &repository.dir, act, is_real),
                 None => Ok(None),
             });
             walked.add(act, came);
@@ -149,14 +152,14 @@ impl Repositories {
 impl TreeReport {
     /// Returns the number of repositories visited.
     pub fn seen(&self) -> usize {
-        self.were_so + self.are_so + self.without_delegate + self.skipped.len()
+        self.were_so + self.are_so + self.without_hooks + self.skipped.len()
     }
 
     fn add(&mut self, act: Act<'_>, came: Result<Option<Change>, Obstacle>) {
         match came {
             Ok(Some(Change::Unchanged)) => self.were_so += 1,
             Ok(Some(Change::Changed)) => self.are_so += 1,
-            Ok(Some(Change::NoHooksDir)) => self.without_delegate += 1,
+            Ok(Some(Change::NoHooksDir)) => self.without_hooks += 1,
             // Deleted or renamed since the listing.
             Ok(None) => {}
             Err(err) => self.skip(act, err),
@@ -171,8 +174,32 @@ impl TreeReport {
     }
 }
 
-fn act_in(owner: &OpenDir, name: &OsStr, act: Act<'_>, is_real: bool) -> Result<Option<Change>, Obstacle> {
-    owner.sub(name)?.map(|repository| wrapper::act_in(&repository, act, is_real)).transpose()
+fn act_in_named(
+    owner: &OpenDir,
+    name: &OsStr,
+    act: Act<'_>,
+    is_real: bool,
+) -> Result<Option<Change>, Obstacle> {
+    owner.sub(name)?.map(|repository| act_in(&repository, act, is_real)).transpose()
+}
+
+/// Applies an operation to a repository.
+///
+/// A pull mirror has no `post-receive.d`. It gets one, because Gitea makes an ordinary repository of
+/// a mirror without asking git, so no template would bring the wrapper then.
+fn act_in(repository: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Change, Obstacle> {
+    let Some(hooks) = repository.sub(HOOKS)? else { return Ok(Change::NoHooksDir) };
+    let dir = match (hooks.sub(POST_RECEIVE)?, act) {
+        (Some(dir), _) => dir,
+        (None, Act::Take) => return Ok(Change::Unchanged),
+        (None, Act::Put(_)) if is_real => hooks.sub_or_made(POST_RECEIVE)?,
+        (None, Act::Put(_)) => return hooks.is_writable().map(|()| Change::Changed),
+    };
+    let change = wrapper::act_on(&dir, act, is_real)?;
+    if is_real && matches!(act, Act::Take) && !hooks.has(DELEGATE) {
+        hooks.remove_empty(POST_RECEIVE)?;
+    }
+    Ok(change)
 }
 
 fn is_repository(name: &OsStr, kind: FileType) -> bool {

@@ -42,10 +42,10 @@ pub(super) enum Change {
     NoHooksDir,
 }
 
-/// Applies an operation to a repository or a template, which may lack `hooks/post-receive.d`.
+/// Applies an operation to a template, which may lack `hooks/post-receive.d`.
 /// Without `is_real`, only checks what it would do.
-pub(super) fn act_in(repository: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Change, Obstacle> {
-    let Some(hooks) = repository.sub(HOOKS)? else { return Ok(Change::NoHooksDir) };
+pub(super) fn act_in(template: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Change, Obstacle> {
+    let Some(hooks) = template.sub(HOOKS)? else { return Ok(Change::NoHooksDir) };
     let Some(dir) = hooks.sub(POST_RECEIVE)? else { return Ok(Change::NoHooksDir) };
     act_on(&dir, act, is_real)
 }
