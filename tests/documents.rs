@@ -457,3 +457,53 @@ fn module_order_is_documented() {
         assert!(architecture.contains(&format!("`{module}`")), "ARCHITECTURE.md does not name `{module}`");
     }
 }
+
+/// Fetches as actions/checkout does: with the depth 0 all branches and tags, else one commit.
+fn check_out(sandbox: &Sandbox, dir: &str, commit: &str, depth: &str) {
+    let url = format!("file://{}", sandbox.bare().display());
+    sandbox.git_in(&sandbox.path(""), &["init", "-q", dir]);
+    let git = |args: &[&str]| sandbox.git_in(&sandbox.path(dir), args);
+    git(&["remote", "add", "origin", &url]);
+    let depth_option = format!("--depth={depth}");
+    let fetch: &[&str] = if depth == "0" {
+        &["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
+    } else {
+        &["--no-tags", &depth_option, commit]
+    };
+    git(&[&["fetch", "-q", "--prune", "origin"], fetch].concat());
+    git(&["checkout", "-q", "--detach", commit]);
+}
+
+#[test]
+fn workflow_of_gitea_actions_has_the_versions_of_the_server() {
+    let text = fs::read_to_string(manifest_dir().join("docs/services.md")).expect("the page");
+    let section = text.split("### Gitea Actions").nth(1).expect("the section");
+    let workflow = block(section, "yaml");
+    let depth = workflow.split("fetch-depth: ").nth(1).and_then(|rest| rest.get(..1)).expect("a depth");
+    let run = workflow.lines().find_map(|line| line.split("run: gitea-lightstep ").nth(1)).expect("a step");
+    let args: Vec<&str> = run.split(" >> ").next().expect("a command").split(' ').collect();
+
+    let sandbox = Sandbox::new();
+    sandbox.configure("[policy]\nrepository_services = [\"acme/*\"]\n");
+    let file = "[[service]]\nname = \"checkout\"\nversion = \"describe\"\n";
+    let deploy = ["-o", "deploy=production", "main"];
+    for (nth, tag) in [None, Some("v1.2.0"), None, Some("checkout/v1.3.0"), None].into_iter().enumerate() {
+        let commit = sandbox
+            .commit(&format!("Change {nth}"), &[(".gitea/lightstep.toml", file), ("a", tag.unwrap_or("x"))]);
+        if let Some(tag) = tag {
+            sandbox.git(&["tag", tag]);
+            sandbox.push(&[tag]).succeeded();
+        }
+        sandbox.push(&deploy).succeeded();
+        let deployment = sandbox.waiting("unassigned").pop().expect("a marker");
+        assert_eq!(deployment["kind"], "deployment", "{deployment:#}");
+        let dir = format!("job-{nth}");
+        check_out(&sandbox, &dir, &commit, depth);
+        let ran = sandbox.run(sandbox.command(BINARY, &sandbox.path(&dir)).args(&args), b"");
+        let version = deployment["version"].as_str().expect("a version");
+        let trace = deployment["trace_id"].as_str().expect("a trace");
+        for same in [format!("service.version={version}"), trace.into()] {
+            assert!(ran.succeeded().stdout.contains(&same), "{same}: {}", ran.stdout);
+        }
+    }
+}
