@@ -3,6 +3,7 @@
 
 mod support;
 
+mod answers; // statuses and bodies, and what counts as delivered
 mod api; // every example in the scripting reference is true
 mod back_end_rules; // lengths, kinds, parents and severities, as back ends check them
 mod back_ends; // the configurations in docs/back-ends.md
