@@ -123,7 +123,12 @@ impl Repository {
         if peeled.is_some() {
             return Ok(peeled);
         }
-        match own_id(object).and_then(|id| self.target(id)) {
+        let id = own_id(object)?;
+        // An id in the commit-graph is a commit, so its object need not be looked up.
+        if self.is_in_commit_graph(id)? {
+            return Ok(Some(object.to_owned()));
+        }
+        match self.target(id) {
             Ok(target) => Ok(target.commit.as_ref().map(|commit| gix_id(commit.id))),
             Err(err) if err.is_out_of_time() => Err(err),
             Err(_) => Ok(None),

@@ -141,10 +141,10 @@ pub fn fail_next(
     let mut settlement =
         Settlement { policy: Some(policy), ..Settlement::begin(config, state, capture, captured, mode)? };
     let Some(next) = settlement.work.first().map(|range| range.start) else { return settlement.end() };
-    let mut slice = Slice::begin(&captured.push, &settlement.repository, next);
+    let mut slice = Slice::begin(config, &captured.push, &settlement.repository, next);
     let verdict = Verdict::failed(next, Failure::of_policy(why));
     slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
-    slice.write(config, state, None)?;
+    slice.write(state, None)?;
     settlement.put_down(next..next + 1, slice.failed)?;
     if settlement.work.iter().all(|range| range.end == next + 1) { settlement.end() } else { Ok(()) }
 }
@@ -220,7 +220,7 @@ impl<'a> Settlement<'a> {
             let mut next = range.start;
             while next < range.end && !settled.is_left {
                 let from = next;
-                let mut slice = Slice::begin(push, &repository, from);
+                let mut slice = Slice::begin(self.config, push, &repository, from);
                 if is_careful {
                     self.capture.begin_alone(from)?;
                 }
@@ -257,7 +257,7 @@ impl<'a> Settlement<'a> {
                     self.capture.keep()?;
                     is_kept = true;
                 }
-                slice.write(self.config, state, on_placed)?;
+                slice.write(state, on_placed)?;
                 self.put_down(from..next, slice.failed)?;
                 settled.is_left |= next < self.end && mode.is_turn_over();
             }

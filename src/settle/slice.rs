@@ -24,19 +24,22 @@ use crate::{
 
 /// The decisions of some updates, serialised for the outboxes and the journal.
 pub(super) struct Slice<'a> {
+    config: &'a Config,
     push: &'a Push,
     repository: &'a str,
     parcel: EncodedBatch,
     deployed: Vec<(DeploymentTarget, Deployed)>,
-    spans: Vec<(Kind, SpanId, SpanOwner)>,
+    /// The spans computed from a commit that a destination gets.
+    spans: Vec<(SpanId, SpanOwner)>,
     lines: JournalLines,
     /// The updates on which the policy failed, each with its error.
     pub failed: Vec<(usize, String)>,
 }
 
 impl<'a> Slice<'a> {
-    pub fn begin(push: &'a Push, repository: &'a str, from: usize) -> Self {
+    pub fn begin(config: &'a Config, push: &'a Push, repository: &'a str, from: usize) -> Self {
         Self {
+            config,
             push,
             repository,
             parcel: EncodedBatch::new(push.id(), from),
@@ -62,9 +65,11 @@ impl<'a> Slice<'a> {
             self.parcel.add(&made.marker)?;
             self.deployed.extend(made.deployed.clone());
             let marker = &made.marker;
-            if let Some(span) = marker.commit_span().filter(|_| !marker.is_repeat) {
-                let owner = SpanOwner { marker: marker.id, time: marker.time };
-                self.spans.push((marker.kind, span, owner));
+            if !marker.is_repeat
+                && self.sends_spans(marker.kind)
+                && let Some(span) = marker.commit_span()
+            {
+                self.spans.push((span, SpanOwner { marker: marker.id, time: marker.time }));
             }
         }
         if let Outcome::Failed(failure) = &verdict.outcome {
@@ -75,17 +80,11 @@ impl<'a> Slice<'a> {
 
     /// Writes the markers and the decisions, and synchronises the markers. Then records the
     /// deployments and the spans. An error there does not affect the markers.
-    pub fn write(
-        &self,
-        config: &Config,
-        state: &State,
-        on_placed: Option<OnPlaced<'_>>,
-    ) -> Result<(), StateError> {
-        self.write_markers(config, state, on_placed)?;
+    pub fn write(&self, state: &State, on_placed: Option<OnPlaced<'_>>) -> Result<(), StateError> {
+        self.write_markers(state, on_placed)?;
         let memory = state.memory();
-        let spans = self.sent_spans(config);
         let recorded =
-            [("deployments", memory.remember(&self.deployed)), ("spans", memory.remember_spans(&spans))];
+            [("deployments", memory.remember(&self.deployed)), ("spans", memory.remember_spans(&self.spans))];
         for (what, result) in recorded {
             if let Err(err) = result {
                 state.journal().note([Record::Trouble(Trouble {
@@ -98,22 +97,15 @@ impl<'a> Slice<'a> {
         Ok(())
     }
 
-    /// Returns the spans computed from a commit that a destination gets.
-    fn sent_spans(&self, config: &Config) -> Vec<(SpanId, SpanOwner)> {
-        let is_sent = |kind| config.destinations.iter().any(|to| to.target.takes(kind, Signal::Traces));
-        let sent = self.spans.iter().filter(|(kind, ..)| is_sent(*kind));
-        sent.map(|(_, span, owner)| (*span, *owner)).collect()
+    /// Returns true if a destination gets the spans of this kind.
+    fn sends_spans(&self, kind: Kind) -> bool {
+        self.config.destinations.iter().any(|to| to.target.takes(kind, Signal::Traces))
     }
 
-    fn write_markers(
-        &self,
-        config: &Config,
-        state: &State,
-        on_placed: Option<OnPlaced<'_>>,
-    ) -> Result<(), StateError> {
+    fn write_markers(&self, state: &State, on_placed: Option<OnPlaced<'_>>) -> Result<(), StateError> {
         let note = || state.journal().note_lines(&self.lines);
         let Some(on_placed) = on_placed else {
-            self.place(config, state)?.iter().try_for_each(WrittenFile::sync)?;
+            self.place(state)?.iter().try_for_each(WrittenFile::sync)?;
             note();
             return Ok(());
         };
@@ -132,7 +124,7 @@ impl<'a> Slice<'a> {
                 thread::Builder::new()
                     .spawn_scoped(scope, move || placed.recv().map_or(Ok(()), |placed| rest(&placed)))
             });
-            let placed: Arc<[WrittenFile]> = self.place(config, state)?.into();
+            let placed: Arc<[WrittenFile]> = self.place(state)?.into();
             let sync = || placed.iter().try_for_each(WrittenFile::sync_content);
             let Ok(thread) = thread else {
                 // The system cannot start another thread, so do the same work one after the other.
@@ -146,12 +138,13 @@ impl<'a> Slice<'a> {
         })
     }
 
-    fn place(&self, config: &Config, state: &State) -> Result<Vec<WrittenFile>, StateError> {
+    fn place(&self, state: &State) -> Result<Vec<WrittenFile>, StateError> {
         if self.parcel.is_empty() {
             return Ok(Vec::new());
         }
-        let unassigned = config.destinations.is_empty().then_some(UNASSIGNED);
-        let names = config.destinations.iter().map(|destination| destination.name.as_str());
+        let destinations = &self.config.destinations;
+        let unassigned = destinations.is_empty().then_some(UNASSIGNED);
+        let names = destinations.iter().map(|destination| destination.name.as_str());
         names.chain(unassigned).map(|name| state.outbox(name).place(&self.parcel)).collect()
     }
 }

@@ -45,6 +45,9 @@ impl SpanStore {
         let text = texts
             .entry(span.as_bytes()[0])
             .or_insert_with(|| self.read(&file_name(span)).unwrap_or_default());
+        if text.is_empty() {
+            return None;
+        }
         let line = format!("\n{span} ");
         let mut places = text.as_bytes().find_iter(&line);
         places.find_map(|at| parse(text[at + 1..].lines().next()?)).map(|(_, owner)| owner)
