@@ -139,14 +139,22 @@ fn seeds(shard: u64) -> impl ExactSizeIterator<Item = u64> {
     (from + shard..from + count).step_by(SHARDS as usize).collect::<Vec<_>>().into_iter()
 }
 
-fn random_schedules(shard: u64) {
+/// Scripts with which no push, or only a part of one, is decided.
+const BROKEN: [&str; 4] = [
+    "fn decide(update) {\n    let = 1\n}",
+    "fn decide(update) { throw \"night\" }",
+    "fn decide(update) { if update.is_tag { throw \"night\" } true }",
+    "fn decide(update) { true }\nfn enrich(marker, update) { 1 }",
+];
+
+fn random_schedules(shard: u64, is_night: bool) {
     let seeds = seeds(shard);
     let count = seeds.len();
     let (ground, backend) = (Ground::new(), Backend::start());
     let start = Instant::now();
     for (nth, seed) in (1..).zip(seeds) {
         let _said_on_failure = Seed(seed);
-        one_schedule(&ground, &backend, seed);
+        one_schedule(&ground, &backend, seed, is_night);
         if nth % 1000 == 0 || nth == count {
             tell(&format!("{nth} of {count} schedules, {:?} each", start.elapsed() / nth as u32));
         }
@@ -174,14 +182,17 @@ fn tell(what: &str) {
 }
 
 /// Runs up to four pushes and the deliveries between them, most with a fault, against a back end
-/// with random answers.
-fn one_schedule(ground: &Ground, backend: &Backend, seed: u64) {
+/// with random answers. With `is_night`, the policy is broken until all that is over.
+fn one_schedule(ground: &Ground, backend: &Backend, seed: u64, is_night: bool) {
     let mut rng = Rng::with_seed(seed);
     backend.forget();
     let moods = [Say::Yes, Say::YesButOne, Say::NotNow, Say::Never, Say::HangUp, Say::HangUpAfterReading];
     let script: Vec<_> = (0..rng.usize(..10)).map(|_| *rng.choice(&moods).expect("a mood")).collect();
     backend.say(script);
     let spool = ground.spool(&format!("random-{seed}"), backend);
+    if is_night {
+        spool.set_policy(rng.choice(&BROKEN).copied());
+    }
     let mut schedule = Schedule {
         spool: if rng.bool() { spool.merging() } else { spool },
         accepted: vec![],
@@ -201,6 +212,9 @@ fn one_schedule(ground: &Ground, backend: &Backend, seed: u64) {
         }
     }
     let Schedule { spool, accepted, cuts, .. } = schedule;
+    if is_night {
+        spool.set_policy(None);
+    }
     spool.holds_after_drain(&accepted);
     assert!(spool.torn_lines() <= cuts, "{} lines are torn by {cuts} faults", spool.torn_lines());
     spool.clear();
@@ -294,40 +308,80 @@ fn fault(rng: &mut Rng, may_kill: bool) -> String {
 
 #[test]
 fn random_schedules_0() {
-    random_schedules(0);
+    random_schedules(0, false);
 }
 
 #[test]
 fn random_schedules_1() {
-    random_schedules(1);
+    random_schedules(1, false);
 }
 
 #[test]
 fn random_schedules_2() {
-    random_schedules(2);
+    random_schedules(2, false);
 }
 
 #[test]
 fn random_schedules_3() {
-    random_schedules(3);
+    random_schedules(3, false);
 }
 
 #[test]
 fn random_schedules_4() {
-    random_schedules(4);
+    random_schedules(4, false);
 }
 
 #[test]
 fn random_schedules_5() {
-    random_schedules(5);
+    random_schedules(5, false);
 }
 
 #[test]
 fn random_schedules_6() {
-    random_schedules(6);
+    random_schedules(6, false);
 }
 
 #[test]
 fn random_schedules_7() {
-    random_schedules(7);
+    random_schedules(7, false);
+}
+
+#[test]
+fn nights_with_a_broken_policy_0() {
+    random_schedules(0, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_1() {
+    random_schedules(1, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_2() {
+    random_schedules(2, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_3() {
+    random_schedules(3, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_4() {
+    random_schedules(4, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_5() {
+    random_schedules(5, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_6() {
+    random_schedules(6, true);
+}
+
+#[test]
+fn nights_with_a_broken_policy_7() {
+    random_schedules(7, true);
 }

@@ -1,13 +1,14 @@
 //! Pushes that cannot be decided immediately: errors of the system are retried, errors of the
 //! policy wait until the policy is fixed, and nothing is lost.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use serde_json::Value;
 
 use crate::support::{
     Sandbox,
     backend::Backend,
+    recorder::Recorder,
     spool::{Ground, OUTBOX},
     wait_until,
 };
@@ -105,6 +106,48 @@ fn push_is_kept_until_its_policy_is_fixed() {
         assert!(sandbox.files("outbox/unassigned/new")[0].starts_with(&push), "{what}");
         assert_eq!(sandbox.files("failed"), [""; 0], "{what}");
     }
+}
+
+#[test]
+fn night_of_pushes_arrives_after_the_fix() {
+    let sandbox = Sandbox::new();
+    let server = Recorder::start([]);
+    sandbox.deliver_to(&server.endpoint(), "protocol = \"http/json\"\n");
+    sandbox.write("scripts/site.rhai", "fn decide(update) {\n  throw \"night\"\n}");
+    let mut expected = BTreeMap::new();
+    for nth in 0..8 {
+        let commit = sandbox.commit(&format!("Change {nth}"), &[]);
+        let tag = format!("v1.{nth}.0");
+        sandbox.git(&["tag", &tag]);
+        let before = jiff::Timestamp::now().as_nanosecond();
+        sandbox.push(&["main", &tag]).succeeded();
+        let pushed = before..=jiff::Timestamp::now().as_nanosecond();
+        expected.insert(format!("change {}", &commit[..12]), pushed.clone());
+        expected.insert(format!("release 1.{nth}.0"), pushed);
+        if nth % 3 == 2 {
+            assert_eq!(sandbox.binary(&["deliver"]).code, Some(1));
+        }
+    }
+    sandbox.wait_for_deliverers_to_end();
+    assert_eq!(server.requests().len(), 0);
+    sandbox.write("scripts/site.rhai", MENDED);
+    assert_eq!(sandbox.binary(&["deliver"]).succeeded().stdout, "16 markers delivered\n");
+    sandbox.binary(&["deliver"]).succeeded();
+
+    for request in server.requests() {
+        let sent: Value = serde_json::from_slice(&request.content()).expect("JSON");
+        let scopes =
+            sent["resourceLogs"].as_array().expect("a list").iter().map(|group| &group["scopeLogs"][0]);
+        for record in scopes.flat_map(|scope| scope["logRecords"].as_array().expect("a list")) {
+            let body = text(&record["body"]["stringValue"]);
+            let (what, _) = body.split_once(": ").expect("a title");
+            let pushed =
+                expected.remove(&what.replace(" shop", "")).unwrap_or_else(|| panic!("again: {body}"));
+            let time: i128 = text(&record["timeUnixNano"]).parse().expect("a time");
+            assert!(pushed.contains(&time), "{body}: {time}, pushed in {pushed:?}");
+        }
+    }
+    assert!(expected.is_empty(), "{expected:?}");
 }
 
 #[test]

@@ -157,15 +157,18 @@ impl<'a> Deciders<'a> {
         }
         for name in self.state.failed().list()? {
             let Some(push) = Inbox::push_of(&name) else { continue };
-            // If the reason of the failure cannot be read, decide the push again.
-            let known = self.state.failed().read(push).ok().flatten();
-            let waits = known
-                .is_some_and(|known| known.policy == Some(self.policy.with_page(known.hook_page.as_deref())));
-            if !waits {
+            if !self.waits_for_a_change(push) {
                 add(PendingDecision { has_failed: true, push, name });
             }
         }
         Ok(jobs)
+    }
+
+    /// Returns true if the present scripts failed on the push already.
+    fn waits_for_a_change(&self, push: PushId) -> bool {
+        // If the reason of the failure cannot be read, decide the push again.
+        let known = self.state.failed().read(push).ok().flatten();
+        known.is_some_and(|known| known.policy == Some(self.policy.with_page(known.hook_page.as_deref())))
     }
 
     fn decide(&self, mut job: PendingDecision) -> Result<(), StateError> {
@@ -173,6 +176,10 @@ impl<'a> Deciders<'a> {
             let end = self.decide_once(&job);
             (self.on_settled)();
             match end? {
+                // A part of it may have failed before the scripts changed.
+                DeciderExit::Over if !job.has_failed && !self.waits_for_a_change(job.push) => {
+                    job.has_failed = true;
+                }
                 DeciderExit::Over => return Ok(()),
                 DeciderExit::Again => {}
             }

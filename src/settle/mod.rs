@@ -138,9 +138,12 @@ pub fn fail_next(
     why: &str,
 ) -> Result<(), StateError> {
     let mode = Mode::Background { turn: Deadline::never() };
+    let next = capture.next();
     let mut settlement =
         Settlement { policy: Some(policy), ..Settlement::begin(config, state, capture, captured, mode)? };
-    let Some(next) = settlement.work.first().map(|range| range.start) else { return settlement.end() };
+    if settlement.work.is_empty() {
+        return settlement.end();
+    }
     let mut slice = Slice::begin(config, &captured.push, &settlement.repository, next);
     let verdict = Verdict::failed(next, Failure::of_policy(why));
     slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
@@ -164,7 +167,7 @@ struct Settlement<'a> {
     /// True if a record of such updates is on disk.
     is_noted: bool,
     /// Fingerprint of the scripts from before the policy was loaded. `None` in the hook, which does
-    /// not take the time to compute it.
+    /// not take the time to compute it, and if a part of the push failed with other scripts.
     policy: Option<Fingerprint>,
 }
 
@@ -178,7 +181,6 @@ impl<'a> Settlement<'a> {
     ) -> Result<Self, StateError> {
         let end = captured.push.updates().len();
         let hook_page = captured.hook_page.clone();
-        let rest = capture.next()..end;
         let (known, policy) = match mode {
             // The push was captured a moment ago, so there is no record of it.
             Mode::Hook { .. } => (None, None),
@@ -195,8 +197,13 @@ impl<'a> Settlement<'a> {
         };
         let is_noted = known.is_some();
         let failed = known.unwrap_or_default();
-        let work =
-            if capture.has_failed(&state.failed()) { failed.updates.within(&rest) } else { vec![rest] };
+        // The scripts may have changed since the attempt that got as far as the name says. What failed
+        // in it may succeed now.
+        let has_changed = !failed.updates.is_empty() && failed.attempt != policy;
+        let is_again = capture.has_failed(&state.failed());
+        let rest = if is_again && has_changed { 0..end } else { capture.next()..end };
+        let work = if is_again { failed.updates.within(&rest) } else { vec![rest] };
+        let policy = policy.filter(|_| is_again || !has_changed);
         let repository = captured.push.source().repository.full_name();
         Ok(Self { config, state, capture, repository, hook_page, work, end, failed, is_noted, policy })
     }
@@ -284,7 +291,9 @@ impl<'a> Settlement<'a> {
         if decided.end == self.end {
             return Ok(());
         }
-        if has_changed {
+        let is_other_attempt = self.is_noted && self.failed.attempt != self.policy;
+        if has_changed || is_other_attempt {
+            self.failed.attempt = self.policy;
             self.state.failed().write(self.capture.push_id(), &self.failed)?;
             self.is_noted = true;
         }
@@ -296,8 +305,8 @@ impl<'a> Settlement<'a> {
         let failed = self.state.failed();
         let push = self.capture.push_id();
         if !self.failed.updates.is_empty() {
-            failed
-                .write(push, &FailedPush { policy: self.policy, hook_page: self.hook_page, ..self.failed })?;
+            let (policy, hook_page) = (self.policy, self.hook_page);
+            failed.write(push, &FailedPush { policy, attempt: None, hook_page, ..self.failed })?;
             return self.capture.fail(&failed);
         }
         self.capture.done()?;

@@ -48,6 +48,9 @@ pub struct FailedPush {
     /// decided again as soon as possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Fingerprint>,
+    /// Fingerprint of the attempt that is under way, if the capture's name says how far it got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Fingerprint>,
     /// The updates that are not decided.
     pub updates: Updates,
 }
@@ -151,7 +154,7 @@ impl Failed {
     /// If the reason cannot be read or written.
     pub fn retry(&self, push: PushId) -> Result<bool, StateError> {
         let Some(failure) = self.read(push)? else { return Ok(false) };
-        self.write(push, &FailedPush { policy: None, ..failure })?;
+        self.write(push, &FailedPush { policy: None, attempt: None, ..failure })?;
         Ok(true)
     }
 

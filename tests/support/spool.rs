@@ -226,6 +226,18 @@ impl Spool<'_> {
         self.configure("");
     }
 
+    /// Writes the site's script, or removes it.
+    pub fn set_policy(&self, script: Option<&str>) {
+        let path = self.dir.join("scripts/site.rhai");
+        match script {
+            Some(script) => {
+                fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+                fs::write(path, script).expect("the script");
+            }
+            None => fs::remove_file(path).expect("the script"),
+        }
+    }
+
     /// Makes processes with fault points record their changes to the state.
     pub fn recording(mut self) -> Self {
         self.records = true;
@@ -459,7 +471,9 @@ impl Spool<'_> {
     /// Returns true if the state contains anything of a push.
     pub fn holds(&self, push: &Push) -> bool {
         let said = format!("\"{}\"", push.pusher);
-        ["inbox", OUTBOX, "dead"].iter().any(|dir| self.files(dir).values().any(|file| file.contains(&said)))
+        ["inbox", "failed", OUTBOX, "dead"]
+            .iter()
+            .any(|dir| self.files(dir).values().any(|file| file.contains(&said)))
     }
 
     /// Delivers everything to a back end that accepts all requests.
@@ -468,7 +482,9 @@ impl Spool<'_> {
         self.backend.say([]);
         let ended = self.healthy(&["deliver"]);
         assert!(matches!(ended.code, Some(0 | 1)), "{ended:?}");
-        assert_eq!(self.files("inbox"), BTreeMap::new(), "captures are left: {ended:?}\n{}", self.describe());
+        for dir in ["inbox", "failed"] {
+            assert_eq!(self.files(dir), BTreeMap::new(), "captures are left: {ended:?}\n{}", self.describe());
+        }
         assert_eq!(self.files(OUTBOX), BTreeMap::new(), "markers are left: {ended:?}\n{}", self.describe());
     }
 
@@ -538,7 +554,7 @@ impl Spool<'_> {
     /// Describes the state and the requests, for failure messages.
     pub fn describe(&self) -> String {
         let mut described = String::new();
-        for dir in ["inbox", OUTBOX, "dead", "journal"] {
+        for dir in ["inbox", "failed", OUTBOX, "dead", "journal"] {
             for (name, text) in self.files(dir) {
                 described.push_str(&format!("== {dir}/{name}\n{text}\n"));
             }
