@@ -8,6 +8,7 @@ use std::{
 };
 
 use bstr::ByteSlice as _;
+use gix::{objs::Kind, odb::HeaderExt as _};
 
 use super::{
     FactError, Repository,
@@ -124,8 +125,9 @@ impl Repository {
             return Ok(peeled);
         }
         let id = own_id(object)?;
-        // An id in the commit-graph is a commit, so its object need not be looked up.
-        if self.is_in_commit_graph(id)? {
+        // Neither of these decompresses the commit of a lightweight tag.
+        let is_commit = || self.objects.header(object).is_ok_and(|header| header.kind() == Kind::Commit);
+        if self.is_in_commit_graph(id)? || is_commit() {
             return Ok(Some(object.to_owned()));
         }
         match self.target(id) {

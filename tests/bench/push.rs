@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the benchmark prints a report")]
 
 mod backlog;
+mod describe;
 mod explain;
 mod footprint;
 mod latency;
@@ -28,7 +29,7 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --against FILE
                also time the same pushes with another build of gitea-lightstep
   --only PART  run only PART: latency, footprint, many-refs, backlog, try, explain,
-               limits, policy or ranges";
+               limits, policy, ranges or describe";
 
 /// Parsed command line.
 struct Args {
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
     }
     if args.next_if(|arg| arg == ranges::FLAG).is_some() {
         return ranges::answer(args);
+    }
+    if args.next_if(|arg| arg == describe::FLAG).is_some() {
+        return describe::answer(args);
     }
     let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
     // `cargo test --benches` and nextest also run bench targets, without `--bench`. Do nothing
@@ -88,6 +92,9 @@ fn main() -> ExitCode {
     if args.wants("ranges") {
         ranges::run(args.runs, &mut verdict);
     }
+    if args.wants("describe") {
+        describe::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -104,7 +111,7 @@ impl Args {
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
                     part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain"
-                    | "limits" | "policy" | "ranges") => {
+                    | "limits" | "policy" | "ranges" | "describe") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("unknown part `{part}`")),

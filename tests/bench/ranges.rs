@@ -12,8 +12,8 @@ use std::{
 };
 
 use gitea_lightstep::internals::{
-    Environment, Facts, MAX_VISITED_SINCE, Push, PushId, RefName, Relation, Repository, Source, Timestamp,
-    Update, WalkLimit,
+    Environment, Facts, MAX_VISITED_SINCE, ObjectId, Push, PushId, RefName, Relation, Repository, Source,
+    Timestamp, Update, WalkLimit,
 };
 
 use crate::support::{
@@ -50,11 +50,11 @@ const OPEN: usize = 30;
 
 /// Tolerance for noise: a factor of git's time, or milliseconds for the shortest ranges, where
 /// process start dominates.
-const NOISE: f64 = 1.1;
-const NOISE_MS: f64 = 1.0;
+pub const NOISE: f64 = 1.1;
+pub const NOISE_MS: f64 = 1.0;
 
 /// Number of measurements per requested run for ranges below `LONG` commits, whose times are short.
-const OFTEN: usize = 4;
+pub const OFTEN: usize = 4;
 const LONG: usize = 100_000;
 
 /// Measured ranges: a name, the old and the new revision, and the approximate number of commits.
@@ -139,15 +139,8 @@ pub fn run(runs: usize, verdict: &mut Verdict) {
 pub fn answer(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let is_whole = args.next().is_some_and(|what| what == WHOLE);
     let bare = PathBuf::from(args.next().expect("a repository"));
-    let [old, new] = [(); 2].map(|()| {
-        let id = args.next().expect("two ids");
-        id.to_str().and_then(|id| id.parse().ok()).expect("an id")
-    });
-    let update = Update::new(RefName::new(b"refs/heads/main").expect("a name"), old, new).expect("an update");
-    let source = Source::read(&Environment::from_fn(|_| None::<OsString>), &bare);
-    let repository = Repository::open(&source.git_dir).map(Rc::new);
-    let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update]);
-    let facts = Facts::new(Rc::new(push), 0, repository);
+    let (old, new) = (id(args.next()), id(args.next()));
+    let facts = facts(&bare, old, new);
     let patience = WalkLimit::Visits(MAX_VISITED_SINCE);
     let brought =
         if is_whole { facts.brought_since(old, &[], patience) } else { facts.counted_since(old, patience) };
@@ -158,9 +151,23 @@ pub fn answer(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Parses an argument of a measured process as an object ID.
+pub fn id(arg: Option<OsString>) -> ObjectId {
+    arg.and_then(|arg| arg.to_str()?.parse().ok()).expect("an id")
+}
+
+/// Returns the facts of an update of `main`.
+pub fn facts(bare: &Path, old: ObjectId, new: ObjectId) -> Facts {
+    let update = Update::new(RefName::new(b"refs/heads/main").expect("a name"), old, new).expect("an update");
+    let source = Source::read(&Environment::from_fn(|_| None::<OsString>), bare);
+    let repository = Repository::open(&source.git_dir).map(Rc::new);
+    let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update]);
+    Facts::new(Rc::new(push), 0, repository)
+}
+
 /// Returns the history with and without a commit-graph. It is generated once and kept in cargo's
 /// target directory.
-fn repositories(git: &Git) -> [PathBuf; 2] {
+pub fn repositories(git: &Git) -> [PathBuf; 2] {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history-1");
     let of = |dir: &Path| [dir.join("with.git"), dir.join("without.git")];
     if dir.exists() {
