@@ -23,7 +23,7 @@
 //! ```
 //!
 //! A module imports only from modules above it and from the leaves (`dns`, `glob`, `mask`,
-//! `secret`, `sys`, `text`, `work`), `marker` and `config`. `tests/layering.rs` checks that.
+//! `proposal`, `secret`, `sys`, `text`, `work`), `marker` and `config`. `tests/layering.rs` checks that.
 
 // Only `sys::alloc_meter` and `sys::signals` may use unsafe code; each gives its reason.
 #![deny(unsafe_code)]
@@ -32,6 +32,7 @@
 mod document;
 mod glob;
 mod mask;
+mod proposal;
 mod secret;
 mod sys;
 mod text;

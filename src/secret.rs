@@ -17,7 +17,11 @@ use rustix::process::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{sys::child, sys::regular_file, sys::time::Deadline, text};
+use crate::{
+    proposal,
+    sys::{child, regular_file, time::Deadline, users},
+    text,
+};
 
 const GROUP_READS: u32 = 0o040;
 const GROUP_WRITES: u32 = 0o020;
@@ -175,17 +179,18 @@ fn exposed(path: &Path, at: &Metadata) -> Option<String> {
     let bits = at.mode() & (OTHERS_READ | OTHERS_WRITE | of_group);
     let who = match bits & (OTHERS_READ | OTHERS_WRITE) {
         _ if bits == 0 => return None,
-        0 => format!("group {}", at.gid()),
+        0 => format!("the group `{}`", users::group_word(at.gid())),
         _ => "others".into(),
     };
     let act = if bits & (OTHERS_READ | GROUP_READS) == 0 { "change" } else { "read" };
-    let shown = text::path(path);
+    let shown = text::shell(path);
     let fix = if at.uid() == us {
-        format!("chmod 600 '{shown}'")
+        format!("chmod 600 {shown}")
     } else if at.gid() == group {
-        format!("chmod 640 '{shown}'")
+        proposal::as_root(&format!("chmod 640 {shown}"))
     } else {
-        format!("chown :{group} '{shown}' && chmod 640 '{shown}'")
+        let group = users::group_word(group);
+        proposal::as_root_all(&[format!("chown :{group} {shown}"), format!("chmod 640 {shown}")])
     };
     Some(format!("{who} may {act} it (mode {:04o}); run `{fix}`", at.mode() & 0o7777))
 }

@@ -73,6 +73,12 @@ pub fn shell(path: &Path) -> String {
     format!("'{}'", self::path(path).replace('\'', r"'\''"))
 }
 
+/// Returns a text as one word for a shell. It is quoted only if it must be.
+pub fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_string() } else { shell(Path::new(text)) }
+}
+
 /// Returns `bytes` as one line of at most `max` characters, like [`line()`].
 pub fn line_of(bytes: impl AsRef<[u8]>, max: usize) -> String {
     let bytes = bytes.as_ref();

@@ -231,7 +231,7 @@ fn permission_problems_are_reported() {
     clinic.finds("configuration", "failed to read the secret for `authorization`", &["--no-push"]);
     clinic.host.write("srv/etc/token", "s3cr3t\n");
     clinic.mode("srv/etc/token", 0o644);
-    clinic.finds("configuration", "others may read it (mode 0644); run `ch", &["--no-push"]);
+    clinic.finds("configuration", "others may read it (mode 0644); run `", &["--no-push"]);
     clinic.mode("srv/etc/token", 0o600);
     clinic.host.give_to_run_user(&clinic.host.place("srv/etc/token"));
     assert_eq!(clinic.findings(&["--no-push"]), []);

@@ -59,10 +59,7 @@ fn unchangeable_gitconfig_is_left_alone_with_a_reason() {
     written("[user]\n\tname = hush\n[broken\n");
     refused(&estate, ".gitconfig:3: git cannot read this line");
     written("[hook \"gitea-lightstep\"]\n\tcommand = hush\n");
-    refused(
-        &estate,
-        ".gitconfig:1: this [hook \"gitea-lightstep\"] was not written by `gitea-lightstep install`",
-    );
+    refused(&estate, ".gitconfig:1: this [hook \"gitea-lightstep\"] was not written by gitea-lightstep;");
     written("[a]\n\tb = c\n# gitea-lightstep: begin.\n[hook \"gitea-lightstep\"]\n");
     refused(&estate, ".gitconfig:3: the lines of gitea-lightstep begin here, and their end `");
     written("[a]\n");

@@ -591,8 +591,7 @@ fn unknown_push_cannot_be_exported() {
     let id = "019b7952-5c00-7000-8000-000000000001";
     let ran = sandbox.binary(&["test", "--from", id]);
     let expected = format!(
-        "gitea-lightstep: the journal has no push `{id}`; find its id with `gitea-lightstep explain REPO` \
-         or `gitea-lightstep log --json`\n"
+        "gitea-lightstep: the journal has no push `{id}`; `gitea-lightstep log --json` shows the ids\n"
     );
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), &*expected));
     sandbox.commit("One", &[]);

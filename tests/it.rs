@@ -59,6 +59,7 @@ mod policy; // policies from files: decide, enrich, guard, layers, errors
 mod policy_documents; // documents that policies parse
 mod power_cut; // states of the disk after a power cut
 mod progress; // the progress bar
+mod proposals; // every command that a message proposes can be pasted
 mod queue; // queue list, show, retry and drop
 mod repositories; // names of a repository, namespaces, forks, submodules
 mod rests; // files in an outbox never replace each other

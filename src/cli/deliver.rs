@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::{self, Config},
     delivery::{self, Drained, Moment, Progress, RetryLimit},
+    proposal,
     state::{
         State,
         journal::{Record, Trouble},
@@ -67,7 +68,7 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
         detached(&config, &State::at(&config.state_dir));
         return Ok(Completion::Done);
     }
-    let state = super::own_state(&config, "deliver")?;
+    let state = super::own_state(&config)?;
     if let Err(err) = state.adopt(&config) {
         terminal.message(format_args!("captured pushes stay in the default state directory: {err}"));
     }
@@ -107,6 +108,7 @@ fn summary(config: &Config, drained: Drained) -> String {
             waits(drained.left)
         );
     }
+    let why = format!("`{}` says why", proposal::command("status"));
     let mut told = format!("{} delivered", text::count(drained.delivered, "marker"));
     if drained.dead > 0 {
         told.push_str(&format!(", {} refused permanently", text::count(drained.dead, "marker")));
@@ -115,18 +117,18 @@ fn summary(config: &Config, drained: Drained) -> String {
         told.push_str(&format!(", {} dropped to make room", text::count(drained.dropped, "marker")));
     }
     if drained.left > 0 {
-        told.push_str(&format!(", {} in the spool; `gitea-lightstep status` says why", waits(drained.left)));
+        told.push_str(&format!(", {} in the spool; {why}", waits(drained.left)));
     }
     if drained.busy > 0 {
         told.push_str(", another process is delivering");
     }
     if drained.undecided > 0 {
         let pushes = text::count(drained.undecided, "push");
-        told.push_str(&format!(", {pushes} not decided yet; `gitea-lightstep status` says why"));
+        told.push_str(&format!(", {pushes} not decided yet; {why}"));
     }
     if drained.failed > 0 {
         let pushes = text::count(drained.failed, "push");
-        told.push_str(&format!(", the policy failed on {pushes}; `gitea-lightstep status` says why"));
+        told.push_str(&format!(", the policy failed on {pushes}; {why}"));
     }
     told
 }

@@ -1,13 +1,17 @@
 //! `doctor`: checks every known cause of missing markers, and says how to fix each one found.
 
-use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet, ffi::OsString, io::ErrorKind, os::unix::fs::MetadataExt as _, path::Path,
+    time::Duration,
+};
 
 use clap::Args;
+use rustix::process::geteuid;
 
 use super::{
     Common, Completion,
     check::Findings,
-    gitea::{GiteaArgs, GiteaInstance, Worker},
+    gitea::{GiteaArgs, GiteaInstance, Worker, WrongUser},
     progress::{HowFar, while_working},
     terminal::Terminal,
 };
@@ -15,8 +19,9 @@ use crate::{
     config::{self, Config},
     doctor::{self, Check, Covering, Rehearsal, ServerRelease},
     install::{self, Gitea, HookCommand, RunUser, Survey, Walking},
+    proposal,
     state::State,
-    sys::time,
+    sys::{paths, time, users},
     text,
 };
 
@@ -59,6 +64,9 @@ pub(super) fn run(args: &DoctorArgs, common: &Common, terminal: &Terminal) -> an
         // The checks that need no Gitea run anyway.
         Err(err) => Err(err),
     };
+    if let Some(check) = wrong_user(subject.as_deref(), config_path.as_deref()) {
+        return show(&[check], args.json, terminal);
+    }
     let user = subject.as_ref().ok().map(|subject| &subject.run_user);
     // Root started this process as Gitea's user. A configuration that another user can change may
     // name commands, which must not run as Gitea's user.
@@ -101,6 +109,51 @@ pub(super) fn run(args: &DoctorArgs, common: &Common, terminal: &Terminal) -> an
     show(&checks, args.json, terminal)
 }
 
+/// Returns a finding if this process runs as a user whom hooks do not run as. What it cannot read
+/// there is in order, and what it would propose could take the files away from the hook.
+fn wrong_user(subject: Result<&GiteaInstance, &anyhow::Error>, config_path: Option<&Path>) -> Option<Check> {
+    let us = geteuid().as_raw();
+    let found = |why: String, fix: String| {
+        let mut check = Check::new("user");
+        check.found(format!("{why}; nothing was checked"), fix);
+        Some(check)
+    };
+    let owner_of = |path: &Path| std::fs::metadata(path).ok().map(|file| file.uid());
+    let err = match subject {
+        Ok(subject) => {
+            let root = subject.place.root();
+            let owner = owner_of(root).filter(|owner| ![0, us].contains(owner))?;
+            let why = format!(
+                "`{}` belongs to {}, so Gitea does not run as `{}`",
+                text::path(root),
+                users::user(owner),
+                subject.run_user
+            );
+            return found(why, format!("run `{}`", proposal::command_as_user("doctor", owner)));
+        }
+        Err(err) => err,
+    };
+    if let Some(WrongUser { why, fix }) = err.downcast_ref() {
+        return found(why.clone(), fix.clone());
+    }
+    if us == 0 {
+        return None;
+    }
+    let us = users::user(us);
+    if let Some(path) = config_path.filter(|path| is_denied(path)) {
+        let why = format!("{us} may not read `{}`, which hooks read", text::path(path));
+        return found(why, format!("run `{}`", proposal::same_as_user(0)));
+    }
+    let state = config_path.and_then(config::state_dir_meant)?;
+    let owner = owner_of(&state).filter(|owner| *owner != geteuid().as_raw())?;
+    let why = format!("hooks do not run as {us}: `{}` belongs to {}", text::path(&state), users::user(owner));
+    found(why, format!("run `{}`", proposal::same_as_user(owner)))
+}
+
+fn is_denied(path: &Path) -> bool {
+    std::fs::File::open(path).is_err_and(|err| err.kind() == ErrorKind::PermissionDenied)
+}
+
 /// Checks the configuration, the state and the destinations. File ownership is judged for `user`.
 fn own(
     common: &Common,
@@ -111,7 +164,8 @@ fn own(
     let mut check =
         Check::new("configuration").saw(format!("{} checked", text::count(findings.checked(), "file")));
     for (problem, fix) in findings.brief() {
-        check.found(problem, fix.unwrap_or("`gitea-lightstep check` shows the position"));
+        let shows = || format!("`{}` shows the position", proposal::command("check"));
+        check.found(problem, fix.map_or_else(shows, ToString::to_string));
     }
     let mut checks = vec![check];
     if let Some(config) = &config {
@@ -183,15 +237,20 @@ impl DoctorInputs<'_> {
                         "new repositories are created from `{dir}` (git's `init.templateDir`), which does not \
                          have our hook"
                     ),
-                    "`gitea-lightstep install` adds it",
+                    format!("`{}` adds it", proposal::command("install")),
                 );
             }
         }
         checks.push(check);
 
         let expected: BTreeSet<String> = self.args.expected.iter().cloned().collect();
-        let covering =
-            Covering { root: place.root(), config_hook: config_hook.as_ref(), version, expected: &expected };
+        let covering = Covering {
+            root: place.root(),
+            config_hook: config_hook.as_ref(),
+            version,
+            expected: &expected,
+            regenerate: &self.regenerate(&survey),
+        };
         checks.push(covering.check(&survey));
 
         let is_file = !(config_hook.is_some() && version.has_config_hooks());
@@ -226,6 +285,19 @@ impl DoctorInputs<'_> {
         check.saw(format!("{server}, {whose}, user {}", self.subject.run_user))
     }
 
+    /// Returns advice to have Gitea write its hooks again.
+    fn regenerate(&self, survey: &Survey) -> String {
+        let (Some(program), Some(gitea)) = (&survey.gitea, self.subject.place.gitea()) else {
+            return "have Gitea write its hooks again, with its command admin regenerate hooks".into();
+        };
+        let line = format!(
+            "{} --config {} admin regenerate hooks",
+            text::shell(program),
+            text::shell(gitea.config())
+        );
+        format!("run `{}`", proposal::as_user(self.subject.run_user.uid(), &line))
+    }
+
     /// Runs Gitea's own program to get its version.
     fn server(&self, program: &Path, check: &mut Check) -> String {
         // A hook file that another user can write could name any program.
@@ -250,8 +322,7 @@ impl DoctorInputs<'_> {
             Err(err) => {
                 check.found(
                     format!("Gitea's hooks start `{}`, which cannot be run: {err}", text::path(program)),
-                    "run `gitea admin regenerate hooks` as Gitea's user, to make them start the installed \
-                     program",
+                    "have the installed Gitea write its hooks again, with its command admin regenerate hooks",
                 );
                 text::path(program)
             }
@@ -271,31 +342,29 @@ impl DoctorInputs<'_> {
     /// Checks the binary and the configuration that a hook names.
     fn starts(&self, command: &HookCommand) -> Check {
         let mut check = doctor::binary(command.binary(), &self.subject.run_user);
-        let is_same =
-            |one: &Path, other: &Path| std::fs::canonicalize(one).ok() == std::fs::canonicalize(other).ok();
-        if !self.config_path.is_some_and(|path| is_same(path, command.config())) {
+        if !self.config_path.is_some_and(|path| paths::is_same(path, command.config())) {
             check.found(
                 format!(
                     "hooks use the configuration `{}`, which is not the one that was checked here",
                     text::path(command.config())
                 ),
-                format!("run `gitea-lightstep doctor --config {}`", text::shell(command.config())),
+                format!("run `{}`", proposal::command_with("doctor", Some(command.config()))),
             );
         } else if let Some(config) = self.config {
             match command.state_dir() {
                 None => check.found(
                     "hooks do not name the state directory, so pushes are captured elsewhere if the \
                      configuration cannot be read",
-                    "`gitea-lightstep install` writes it into the hooks",
+                    format!("`{}` writes it into the hooks", proposal::command("install")),
                 ),
-                Some(dir) if !is_same(dir, &config.state_dir) && dir != config.state_dir => check.found(
+                Some(dir) if !paths::is_same(dir, &config.state_dir) => check.found(
                     format!(
                         "hooks name the state directory `{}`, but the configuration names `{}`: if the \
                          configuration cannot be read, pushes are captured in the wrong one",
                         text::path(dir),
                         text::path(&config.state_dir)
                     ),
-                    "`gitea-lightstep install` writes the configured one into the hooks",
+                    format!("`{}` writes the configured one into the hooks", proposal::command("install")),
                 ),
                 Some(_) => {}
             }

@@ -11,11 +11,16 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
+use thiserror::Error;
 
-use super::{Common, Completion};
+use super::{
+    Common, Completion,
+    called_as::{self, AS_RUN_USER},
+};
 use crate::{
     install::{self, Exposed, FoundConfig, Git, Gitea, Process, RepositoriesRoot, RunUser},
-    sys::child,
+    proposal,
+    sys::{child, users},
     text,
 };
 
@@ -23,9 +28,6 @@ use crate::{
 /// also gets the safe directories of `PATH`. `TMPDIR` is left out: the user who became root may
 /// have set it to a directory of their own.
 const ALLOWED: [&str; 6] = ["LANG", "LC_ALL", "TERM", "NO_COLOR", "TZ", "COLUMNS"];
-
-/// Option that tells the process started as Gitea's user not to switch users again.
-const AS_RUN_USER: &str = "--as-run-user";
 
 #[derive(Debug, Default, Args)]
 pub(super) struct GiteaArgs {
@@ -65,6 +67,14 @@ pub(super) struct GiteaInstance {
     pub run_user: RunUser,
     process: Option<Process>,
     git: Option<PathBuf>,
+}
+
+/// This user is not the one that Gitea runs as.
+#[derive(Debug, Error)]
+#[error("{why}; {fix}, or correct Gitea's user with --run-user")]
+pub(super) struct WrongUser {
+    pub why: String,
+    pub fix: String,
 }
 
 /// The process that does the work.
@@ -144,10 +154,13 @@ impl GiteaArgs {
         let run_user = self.run_user(&place)?;
         let uid = geteuid().as_raw();
         if uid != run_user.uid() && (uid != 0 || self.as_run_user) {
-            bail!(
-                "Gitea runs as `{run_user}`, and could not change files that this user, with the id {uid}, \
-                 creates; run this as root or as `{run_user}`, or correct Gitea's user with --run-user"
-            );
+            bail!(WrongUser {
+                why: format!(
+                    "Gitea runs as `{run_user}`, and could not change files that {} creates",
+                    users::user(uid)
+                ),
+                fix: format!("run `{}`", proposal::same_as_user(run_user.uid())),
+            });
         }
         // Check this before acting as that user. A file that a third user can change could name any
         // user as Gitea's.
@@ -258,6 +271,7 @@ fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Completion>
         .gid(user.gid())
         .env_clear()
         .envs(ALLOWED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs([called_as::variable()])
         .env("PATH", safe_path(&std::env::var_os("PATH").unwrap_or_default(), user))
         .current_dir("/");
     let status = command.status().with_context(|| format!("failed to switch to the user `{user}`"))?;

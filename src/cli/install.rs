@@ -10,7 +10,7 @@ use clap::Args;
 use rustix::fs::{Access, access};
 
 use super::{
-    Common, Completion,
+    Common, Completion, called_as,
     gitea::{GiteaArgs, GiteaInstance, Worker, refused},
     install_report::InstallReport,
     progress::{HowFar, while_working},
@@ -21,6 +21,8 @@ use super::{
 use crate::{
     config,
     install::{self, Covered, CoveringError, HookCommand, InstallJob, Walking},
+    proposal,
+    sys::users,
     text,
 };
 
@@ -116,11 +118,13 @@ pub(super) fn watched(
 
 /// Returns what the hook will start: this binary or the named one, and the configuration in force.
 fn binary_and_config(args: &InstallArgs, common: &Common) -> anyhow::Result<(PathBuf, PathBuf)> {
-    let binary = args.binary.clone().map_or_else(own_binary, Ok)?;
+    let own = || called_as::own_binary().context("failed to find this binary; name it with --binary");
+    let binary = args.binary.clone().map_or_else(own, Ok)?;
     let Some(config) = config::find(common.config.as_deref()) else {
         bail!(
-            "found no configuration for the hook; write one to /etc/gitea-lightstep/config.toml \
-             (`gitea-lightstep check --sample` prints a template), or name one with --config"
+            "found no configuration for the hook; write one to /etc/gitea-lightstep/config.toml (`{}` prints a \
+             template), or name one with --config",
+            proposal::command("check --sample")
         );
     };
     let (binary, config) = (std::path::absolute(binary)?, std::path::absolute(config)?);
@@ -134,27 +138,12 @@ fn state_dir(config: &Path, is_dry_run: bool) -> anyhow::Result<Option<PathBuf>>
     let dir = config::state_dir_meant(config);
     if dir.is_none() && !is_dry_run {
         bail!(
-            "failed to read the state directory, which the hook needs, from `{}`; `gitea-lightstep check` \
-             shows what is wrong",
-            text::path(config)
+            "failed to read the state directory, which the hook needs, from `{}`; `{}` shows what is wrong",
+            text::path(config),
+            proposal::command("check")
         );
     }
     Ok(dir)
-}
-
-/// Returns this binary under the name it was called by, so that the hook follows a symbolic link
-/// when it is moved to a newer version.
-fn own_binary() -> anyhow::Result<PathBuf> {
-    let real = std::env::current_exe().context("failed to find this binary; name it with --binary")?;
-    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let candidate = if called.components().nth(1).is_some() {
-        std::path::absolute(&called).ok()
-    } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|dir| dir.join(&called)).find(|candidate| candidate.is_file())
-    };
-    let is_real = |candidate: &PathBuf| std::fs::canonicalize(candidate).is_ok_and(|path| path == real);
-    Ok(candidate.filter(is_real).unwrap_or(real))
 }
 
 /// Checks that Gitea's user can run the binary and read the configuration.
@@ -171,10 +160,13 @@ fn may_run(binary: &Path, config: &Path, subject: &GiteaInstance) -> anyhow::Res
     }
     if !may(config, Access::READ_OK) {
         bail!(
-            "`{0}` cannot be read by `{user}`, the user that runs Gitea's hooks; run `chgrp {1} '{0}'` and \
-             `chmod 640 '{0}'`, and let that group enter its directories",
+            "`{}` cannot be read by `{user}`, the user that runs Gitea's hooks; run `{}`, and let that group enter \
+             its directories",
             text::path(config),
-            user.gid()
+            proposal::as_root_all(&[
+                format!("chgrp {} {}", users::group_word(user.gid()), text::shell(config)),
+                format!("chmod 640 {}", text::shell(config)),
+            ])
         );
     }
     // Each push runs the binary, and the configuration can name commands to run.

@@ -1,6 +1,7 @@
 //! The commands, one module each, and the helpers that they share.
 
 mod age;
+mod called_as;
 mod check;
 mod connect;
 mod deliver;
@@ -48,10 +49,11 @@ use crate::{
     config::{self, Config, Destination},
     delivery,
     install::{self as installation, RunUser},
+    proposal,
     push::RepositoryIdentity,
     secret::SecretSource,
     state::State,
-    sys::signals,
+    sys::{signals, users},
     text,
 };
 
@@ -174,6 +176,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         // processor.
         delivery::leave();
     }
+    called_as::note(&args);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => return answered(&err),
@@ -277,6 +280,7 @@ impl Common {
     fn load(&self) -> anyhow::Result<Config> {
         let config = config::load(config::find(self.config.as_deref()).as_deref())
             .context("failed to load the configuration")?;
+        proposal::set_state(&config.state_dir);
         may_run_commands(&config)?;
         Ok(config)
     }
@@ -299,19 +303,21 @@ fn may_run_commands(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the state directory for `command`, which writes to it.
+/// Opens the state directory for a command that writes to it.
 ///
 /// # Errors
 /// If the directory belongs to another user.
-fn own_state(config: &Config, command: &str) -> anyhow::Result<State> {
+fn own_state(config: &Config) -> anyhow::Result<State> {
     let state = State::at(&config.state_dir);
     if let Some(owner) = state.foreign_owner() {
+        let fix = match owner {
+            0 => format!("`{}` shows how to give it to Gitea's user", proposal::command("doctor")),
+            owner => format!("run `{}`", proposal::same_as_user(owner)),
+        };
         bail!(
-            "`{}` belongs to the user with the id {owner}, who could not change files that you create there; \
-             run this as that user, for example with `runuser -u \"$(stat -c %U {})\" -- gitea-lightstep \
-             {command}`",
+            "`{}` belongs to {}, who could not change files that you create there; {fix}",
             text::path(state.dir()),
-            text::shell(state.dir())
+            users::user(owner),
         );
     }
     Ok(state)

@@ -111,7 +111,7 @@ enum Purge {
 /// `--dry-run` was given.
 fn confirm_purge(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Purge> {
     let config = common.load()?;
-    let state = super::own_state(&config, "uninstall --purge")?;
+    let state = super::own_state(&config)?;
     let backlog = state.backlog()?.filter(|_| !args.yes && !args.dry_run);
     let Some(backlog) = backlog else { return Ok(Purge::Confirmed(state)) };
     match terminal.asks(format_args!("{backlog}; permanently remove them and the journal?")) {

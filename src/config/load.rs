@@ -17,9 +17,9 @@ use super::{
     resolved::{Config, DEFAULT_STATE_DIR, Delivery, Destination, Limits, Reply, SpoolCap},
     units::{SizeText, size_text},
 };
-use crate::{
-    sys::fault::{self, Step},
-    sys::regular_file,
+use crate::sys::{
+    fault::{self, Step},
+    paths, regular_file,
 };
 
 /// Environment variable that names the configuration file.
@@ -58,6 +58,11 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return Some(path.into());
     }
+    find_by_default()
+}
+
+/// Returns the configuration file if neither an option nor the environment names one.
+pub fn find_by_default() -> Option<PathBuf> {
     let binary = std::env::current_exe().ok();
     let beside = binary.as_deref().map(|binary| binary.with_file_name(FILE));
     let bin = binary.as_deref().and_then(Path::parent).filter(|dir| dir.ends_with("gitea-lightstep/bin"));
@@ -94,12 +99,11 @@ pub fn state_dir_of_broken(path: Option<&Path>, known: Option<PathBuf>) -> PathB
 /// directory cannot be determined.
 pub fn is_default_state_of_another(path: Option<&Path>) -> bool {
     let system = Path::new(SYSTEM_FILE);
-    let is_this = path.is_some_and(|path| match (path.canonicalize(), system.canonicalize()) {
-        (Ok(path), Ok(system)) => path == system,
-        _ => path == system,
-    });
+    let is_this = path.is_some_and(|path| paths::is_same(path, system));
     let is_there = || system.try_exists().unwrap_or(true);
-    !is_this && is_there() && state_dir_meant(system).is_none_or(|dir| dir == Path::new(DEFAULT_STATE_DIR))
+    !is_this
+        && is_there()
+        && state_dir_meant(system).is_none_or(|dir| paths::is_same(&dir, Path::new(DEFAULT_STATE_DIR)))
 }
 
 /// Returns the state directory that a file configures, even if the file is broken. A valid TOML

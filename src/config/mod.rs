@@ -19,7 +19,10 @@ mod units;
 
 pub use destination::is_loopback;
 pub use link::{LinkTemplate, Placeholder};
-pub use load::{SYSTEM_FILE, find, is_default_state_of_another, load, state_dir_meant, state_dir_of_broken};
+pub use load::{
+    SYSTEM_FILE, find, find_by_default, is_default_state_of_another, load, state_dir_meant,
+    state_dir_of_broken,
+};
 pub use namespace::Namespace;
 pub use problem::ConfigProblem;
 pub use resolved::{

@@ -19,9 +19,10 @@ use super::report::Check;
 use crate::{
     config::{Config, Destination},
     install::{self, RunUser},
-    policy,
+    policy, proposal,
     secret::SecretSource,
     state::State,
+    sys::users,
     text,
 };
 
@@ -46,7 +47,10 @@ pub fn state(config: &Config, user: Option<&RunUser>) -> Check {
         Err(err) => {
             check.found(
                 format!("failed to examine the state directory `{}`: {err}", text::path(dir)),
-                "let Gitea's user enter every directory above it; `namei -l PATH` shows their modes",
+                format!(
+                    "let Gitea's user enter every directory above it; `namei -l {}` shows their modes",
+                    text::shell(dir)
+                ),
             );
             return check;
         }
@@ -67,7 +71,10 @@ pub fn state(config: &Config, user: Option<&RunUser>) -> Check {
                 text::path(dir),
                 text::path(&other)
             ),
-            "set `state_dir` to a directory for gitea-lightstep only, then run `gitea-lightstep install`",
+            format!(
+                "set `state_dir` to a directory for gitea-lightstep only, then run `{}`",
+                proposal::command("install")
+            ),
         );
         return check;
     }
@@ -78,19 +85,32 @@ pub fn state(config: &Config, user: Option<&RunUser>) -> Check {
         let Ok(at) = fs::symlink_metadata(&path) else { continue };
         let (shown, pasted) = (text::path(&path), text::shell(&path));
         if at.uid() != us {
+            let fix = if at.uid() == 0 || users::user_name(at.uid()).is_none() {
+                proposal::as_root(&format!("chown -R {} {}", users::user_word(us), text::shell(dir)))
+            } else {
+                // It may be in use by another installation.
+                format!("set `state_dir` to a directory of {}", users::user(us))
+            };
             check.found(
-                format!("`{shown}` belongs to the user {}, but the hook runs as {us}", at.uid()),
-                format!("chown -R {us} {}", text::shell(dir)),
+                format!(
+                    "`{shown}` belongs to {}, but the hook runs as {}",
+                    users::user(at.uid()),
+                    users::user(us)
+                ),
+                fix,
             );
         } else if access(&path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
-            check.found(format!("`{shown}` cannot be written by its owner"), format!("chmod 700 {pasted}"));
+            check.found(
+                format!("`{shown}` cannot be written by its owner"),
+                proposal::on_file(&path, &format!("chmod 700 {pasted}")),
+            );
         } else if at.mode() & 0o077 != 0 {
             check.found(
                 format!(
                     "`{shown}` has the mode {:04o}: other users can see who pushed what",
                     at.mode() & 0o7777
                 ),
-                format!("chmod 700 {pasted}"),
+                proposal::on_file(&path, &format!("chmod 700 {pasted}")),
             );
         }
     }
@@ -111,7 +131,7 @@ fn may_be_made(dir: &Path, us: u32, check: &mut Check) {
                 text::path(dir),
                 text::path(there)
             ),
-            format!("install -d -m 700 -o {us} {}", text::shell(dir)),
+            proposal::as_root(&format!("install -d -m 700 -o {} {}", users::user_word(us), text::shell(dir))),
         );
     }
 }
@@ -147,7 +167,7 @@ pub fn configuration(config: &Config, user: Option<&RunUser>, expected: &BTreeSe
         look.check.findings.truncate(before + MAX_NAMED);
         look.check.found(
             format!("{} of this kind not shown", text::count(more, "finding")),
-            "fix those that are shown, and run `gitea-lightstep doctor` again",
+            format!("fix those that are shown, and run `{}` again", proposal::command("doctor")),
         );
     }
     // The modes of secret files are checked when they are read.
@@ -180,7 +200,10 @@ impl AccessCheck<'_> {
                     text::path(path),
                     at.mode() & 0o7777
                 ),
-                format!("chmod {:04o} {}", at.mode() & 0o7777 & !bits, text::shell(path)),
+                proposal::on_file(
+                    path,
+                    &format!("chmod {:04o} {}", at.mode() & 0o7777 & !bits, text::shell(path)),
+                ),
             );
         }
         self.exposed(path, what);
@@ -208,7 +231,10 @@ impl AccessCheck<'_> {
                     "`{}` cannot be read by `{user}`, the user that runs hooks, so no policy can decide",
                     text::path(path)
                 ),
-                format!("chgrp {} {1} && chmod g+r {1}", user.gid(), text::shell(path)),
+                proposal::as_root_all(&[
+                    format!("chgrp {} {}", users::group_word(user.gid()), text::shell(path)),
+                    format!("chmod g+r {}", text::shell(path)),
+                ]),
             );
         }
     }
@@ -257,12 +283,12 @@ pub fn binary(binary: &Path, user: &RunUser) -> Check {
     if is_noexec(binary) {
         check.found(
             format!("`{shown}` is on a file system that is mounted noexec, so hooks cannot start it"),
-            "install it elsewhere with `install.sh --prefix DIR`, or mount that file system with exec",
+            "install it elsewhere with the option --prefix of install.sh, or mount that file system with exec",
         );
     } else if access(binary, Access::EXEC_OK).is_err() {
         check.found(
             format!("`{shown}` has the mode {:04o}: Gitea's user may not run it", at.mode() & 0o7777),
-            format!("chmod 755 {pasted}"),
+            proposal::on_file(binary, &format!("chmod 755 {pasted}")),
         );
     }
     if at.mode() & (GROUP_MAY_WRITE | OTHERS_MAY_WRITE) != 0 {
@@ -271,7 +297,7 @@ pub fn binary(binary: &Path, user: &RunUser) -> Check {
                 "`{shown}` has the mode {:04o}: other users can replace what every push runs",
                 at.mode() & 0o7777
             ),
-            format!("chmod go-w {pasted}"),
+            proposal::on_file(binary, &format!("chmod go-w {pasted}")),
         );
     } else if let Err(exposed) = install::check(binary, user)
         && !exposed.is_unseen()

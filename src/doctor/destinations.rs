@@ -7,6 +7,7 @@ use super::report::Check;
 use crate::{
     config::{Config, Destination},
     delivery::{Probed, probe},
+    proposal::command,
     sys::time::{self, Timestamp},
     text,
 };
@@ -21,8 +22,10 @@ pub fn destinations(config: &Config) -> Check {
     if config.destinations.is_empty() {
         check.found(
             "no destination is configured; markers wait until there is one",
-            "add [lightstep] or a [[destination]] to the configuration, as in `gitea-lightstep check \
-             --sample`",
+            format!(
+                "add [lightstep] or a [[destination]] to the configuration, as in `{}`",
+                command("check --sample")
+            ),
         );
         return check;
     }
@@ -84,7 +87,7 @@ pub fn describe(destination: &Destination, probed: Probed) -> Option<(String, &'
         )),
         Probed::Refuses { status: None, why } => Some((
             why,
-            "fix the destination's script; `gitea-lightstep check` shows the position. Markers stay in the \
+            "fix the destination's script, in which the command `check` shows the position. Markers stay in the \
              spool",
         )),
         Probed::Refuses { status: Some(300..=399), why } => Some((

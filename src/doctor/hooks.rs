@@ -5,9 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::geteuid;
+
 use super::{access::is_noexec, report::Check};
 use crate::{
     install::{GitVersion, HookCommand, Oddity, Survey, Trap},
+    proposal::{self, command},
+    sys::users,
     text,
 };
 
@@ -24,6 +28,8 @@ pub struct Covering<'a> {
     pub version: GitVersion,
     /// File names of programs beside Gitea's hooks that the administrator expects.
     pub expected: &'a BTreeSet<String>,
+    /// Advice to have Gitea write its own hooks again.
+    pub regenerate: &'a str,
 }
 
 impl Covering<'_> {
@@ -73,7 +79,7 @@ impl Covering<'_> {
                         "{with_file} repositories have our hook file and the config hook: each push there \
                          would be handled twice"
                     ),
-                    "`gitea-lightstep install` removes the files",
+                    format!("`{}` removes the files", command("install")),
                 );
             }
             return;
@@ -85,7 +91,7 @@ impl Covering<'_> {
                     self.version,
                     GitVersion::WITH_CONFIG_HOOKS
                 ),
-                "`gitea-lightstep install` puts a file into each repository instead",
+                format!("`{}` puts a file into each repository instead", command("install")),
             );
         }
         if !survey.uncovered.is_empty() {
@@ -96,8 +102,11 @@ impl Covering<'_> {
             };
             check.found(
                 format!("{what}: {}", self.some(&survey.uncovered)),
-                "`gitea-lightstep install` adds it; a timer (`install.sh --timer`) covers repositories that \
-                 are adopted or restored later",
+                format!(
+                    "`{}` adds it; the timer that install.sh sets up with --timer covers repositories that are \
+                     adopted or restored later",
+                    command("install")
+                ),
             );
         }
     }
@@ -121,19 +130,19 @@ impl Covering<'_> {
         let (what, fix) = match oddity {
             Oddity::DelegateDead => (
                 "Gitea's own post-receive hook is missing or not executable, so no hook runs".to_string(),
-                "run `gitea admin regenerate hooks` as Gitea's user".to_string(),
+                self.regenerate.to_string(),
             ),
             Oddity::WrapperDead => {
-                ("our hook is not executable, so Gitea skips it silently".into(), "`gitea-lightstep install` \
-                                                                                   fixes it".into())
+                let fix = format!("`{}` fixes it", command("install"));
+                ("our hook is not executable, so Gitea skips it silently".into(), fix)
             }
             Oddity::WrapperForeign => (
                 "a file that is not ours has the name of our hook".into(),
-                "inspect and rename it, then run `gitea-lightstep install`".into(),
+                format!("inspect and rename it, then run `{}`", command("install")),
             ),
             Oddity::WrapperChanged => (
                 "our hook was edited by hand, and starts something else".into(),
-                "`gitea-lightstep install` rewrites it".into(),
+                format!("`{}` rewrites it", command("install")),
             ),
             Oddity::PageMarked => (
                 "the Git Hooks page begins with a byte-order mark, so the system runs its text as a shell \
@@ -147,12 +156,12 @@ impl Covering<'_> {
             ),
             Oddity::Loose => (
                 "users other than Gitea's may write there, and so make Gitea run any program".into(),
-                "run `chmod go-w` on each; Gitea 1.27.3 and newer create them this way".into(),
+                format!("{}; Gitea 1.27.3 and newer create them this way", run_on("chmod go-w", paths)),
             ),
             Oddity::Owner(owner) => (
-                format!("the user {owner} owns it instead of Gitea's: Gitea 1.27.3 and newer then cannot \
-                         start after their path changes"),
-                "change the owner of each to Gitea's user, with `chown`".into(),
+                format!("{} owns it instead of Gitea's user: Gitea 1.27.3 and newer then cannot start after \
+                         their path changes", users::user(*owner)),
+                run_on(&format!("chown {}", users::user_word(geteuid().as_raw())), paths),
             ),
             Oddity::Format(why) => (
                 format!("{why}; pushes to it cannot be decided"),
@@ -171,6 +180,17 @@ impl Covering<'_> {
         let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
         format!("{}{more}", named.join(", "))
     }
+}
+
+/// Returns advice to run a command on the first of these paths.
+fn run_on(command: &str, paths: &[PathBuf]) -> String {
+    let named = paths.iter().take(MAX_NAMED);
+    let words: String = named.clone().map(|path| format!(" {}", text::shell(path))).collect();
+    let is_ours = command.starts_with("chmod") && named.clone().all(|path| users::owns(path));
+    let line = format!("{command}{words}");
+    let line = if is_ours { line } else { proposal::as_root(&line) };
+    let again = if paths.len() > MAX_NAMED { ", which names the first, and run `doctor` again" } else { "" };
+    format!("run `{line}`{again}")
 }
 
 /// Reports settings in Gitea's git configuration that keep hooks from running.

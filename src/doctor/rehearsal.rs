@@ -17,6 +17,7 @@ use super::report::Check;
 use crate::{
     decide::REHEARSAL,
     install::{Git, HookCommand, ProgramOutput},
+    proposal,
     push::{ObjectId, PushId},
     scratch::{BareRepo, DELEGATE, ScratchGit, ssh_variables},
     state::{State, journal::Record},
@@ -52,7 +53,7 @@ impl Rehearsal<'_> {
         match self.play() {
             Err(err) => check.found(
                 format!("failed to try a push to a throw-away repository: {err:#}"),
-                "fix that, and run `gitea-lightstep doctor` again",
+                format!("fix that, and run `{}` again", proposal::command("doctor")),
             ),
             Ok(played) => played.judge(state, &mut check),
         }
@@ -125,7 +126,7 @@ impl RehearsalResult {
                          {said}"
                     ),
                 },
-                "fix the other findings, then run `gitea-lightstep install`",
+                format!("fix the other findings, then run `{}`", proposal::command("install")),
             ),
             Err(err) => check.found(
                 format!("failed to look for the push in the journal: {err}"),

@@ -1,10 +1,11 @@
 //! Checks the backlog: its size, its age, and the processes that hold its locks.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use super::report::Check;
 use crate::{
     config::{self, Config},
+    proposal::{self, command},
     state::{
         State, StateError, Strays,
         queue::{QueueEntry, QueuePlace},
@@ -72,15 +73,20 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
     if failed > 0 {
         check.found(
             format!("the policy failed on {}: {}", text::count(failed, "push"), reason_of(FAILED)),
-            "fix the script, and the pushes are retried automatically; to retry now, run `gitea-lightstep \
-             queue retry --all`, then `gitea-lightstep deliver`",
+            format!(
+                "fix the script, and the pushes are retried automatically; to retry now, run `{}`, then `{}`",
+                command("queue retry --all"),
+                command("deliver")
+            ),
         );
     }
     if postponed > 0 {
         check.found(
             format!("{} could not be decided: {}", text::count(postponed, "push"), reason_of(POSTPONED)),
-            "fix the cause, and they are retried automatically, at most an hour later; `gitea-lightstep \
-             deliver` retries now",
+            format!(
+                "fix the cause, and they are retried automatically, at most an hour later; `{}` retries now",
+                command("deliver")
+            ),
         );
     }
     if dead > 0 {
@@ -89,8 +95,11 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
                 "{}, refused permanently by a destination or unreadable",
                 text::count(dead, "dead letter")
             ),
-            "`gitea-lightstep queue list --dead` shows the reasons; fix them, then run `gitea-lightstep \
-             queue retry --all`",
+            format!(
+                "`{}` shows the reasons; fix them, then run `{}`",
+                command("queue list --dead"),
+                command("queue retry --all")
+            ),
         );
     }
     if let Some(gap) = state.journal_gap() {
@@ -109,8 +118,11 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
                 text::count(captures + others, "file"),
                 text::path(state.dir())
             ),
-            "run `gitea-lightstep deliver` as Gitea's user to take over captured pushes, and \
-             `gitea-lightstep install` to write the state directory into the hooks",
+            format!(
+                "run `{}` to take over captured pushes, and `{}` to write the state directory into the hooks",
+                command("deliver"),
+                command("install")
+            ),
         );
     }
     Ok(check)
@@ -130,18 +142,20 @@ fn too_old(oldest: &QueueEntry, time: Timestamp, config: &Config, state: &State,
         Some(process) => check.found(
             format!("{what}, and the process {process} holds the lock"),
             format!(
-                "`ps -fp {process}` shows it; if it hangs, `kill {process}` ends it and releases the lock"
+                "`ps -fp {process}` shows it; if it hangs, `{}` ends it and releases the lock",
+                proposal::on_file(&PathBuf::from(format!("/proc/{process}")), &format!("kill {process}"))
             ),
         ),
         None if has_destination => check.found(
             what,
-            "`gitea-lightstep status` shows the last error; `gitea-lightstep deliver` retries now",
+            format!("`{}` shows the last error; `{}` retries now", command("status"), command("deliver")),
         ),
         None => check.found(
             format!("{what}, and no destination of that name is configured"),
             format!(
-                "configure it again, or find the ids with `gitea-lightstep queue list --destination {from}` \
-                 and drop them with `gitea-lightstep queue drop ID`"
+                "configure it again, or list what waits for it with `{}` and drop each by its id, this one with `{}`",
+                command(&format!("queue list --destination={}", text::word(&from))),
+                command(&format!("queue drop {}", oldest.id()))
             ),
         ),
     }

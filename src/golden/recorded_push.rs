@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::ServiceRule,
     facts::{Commit, Person},
+    proposal,
     push::{GitDir, MergeStep, PushId, RefKind, RefName, Source, Transport, Update},
     service,
     state::journal::{DecisionRecord, Journal, PushRecord, Record},
@@ -61,10 +62,8 @@ impl RecordedPush {
             Ok(())
         })?;
         let push = push.ok_or_else(|| {
-            anyhow!(
-                "the journal has no push `{id}`; find its id with `gitea-lightstep explain REPO` or \
-                 `gitea-lightstep log --json`"
-            )
+            let log = proposal::command("log --json");
+            anyhow!("the journal has no push `{id}`; `{log}` shows the ids")
         })?;
         ensure!(!decisions.is_empty(), "the push `{id}` is not decided yet");
         Ok(Self { push, decisions })

@@ -50,7 +50,7 @@ impl fmt::Display for Unfit {
             ),
             Self::Foreign { .. } => write!(
                 f,
-                "this [hook \"{HOOK}\"] was not written by `gitea-lightstep install`; remove it by hand, \
+                "this [hook \"{HOOK}\"] was not written by gitea-lightstep; remove it by hand, \
                  with all its keys at once"
             ),
         }

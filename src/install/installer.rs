@@ -14,6 +14,7 @@ use std::{
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
+    process::geteuid,
 };
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
     tree::{Repositories, RepositoryDir, TreeReport, Walking},
     wrapper::Act,
 };
-use crate::{sys::time::Deadline, text};
+use crate::{proposal, sys::time::Deadline, text};
 
 /// Maximum time to wait for another installation to finish.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,8 +79,7 @@ impl fmt::Display for CoveringError {
             Self::Home(err) => err.fmt(f),
             Self::IsBusy(dir) => write!(
                 f,
-                "another `gitea-lightstep install` or `uninstall` is running on `{}`; try again when it is \
-                 done",
+                "another installation or removal is running on `{}`; try again when it is done",
                 text::path(dir)
             ),
         }
@@ -197,10 +197,15 @@ pub fn install_in(
 pub fn uninstall_from(job: InstallJob<'_>, names: &[(String, String)]) -> Result<Covered, CoveringError> {
     let mut covered = job.in_some(names, Act::Take)?;
     covered.note = job.config_hook().map(|path| {
+        let exclude = names.iter().map(|(owner, name)| {
+            let dir = job.place.root().join(owner).join(format!("{name}.git"));
+            let line = format!("git -C {} config hook.gitea-lightstep.enabled false", text::shell(&dir));
+            format!("`{}`", proposal::as_user(geteuid().as_raw(), &line))
+        });
         format!(
-            "The config hook in `{}` still covers every repository, including these; to exclude one, run \
-             `git config hook.gitea-lightstep.enabled false` in it.",
-            text::path(&path)
+            "The config hook in `{}` still covers every repository, including these; to exclude them, run {}.",
+            text::path(&path),
+            exclude.collect::<Vec<_>>().join(" and ")
         )
     });
     Ok(covered)

@@ -27,7 +27,7 @@ use super::{
     dirfd,
     user::{self, RunUser},
 };
-use crate::text;
+use crate::{proposal, text};
 
 /// Maximum number of symbolic links in a path, as in the kernel.
 const MAX_LINKS: usize = 40;
@@ -137,7 +137,9 @@ impl Exposed {
                 "`ls -ld {part}` shows the owner; give it to root, or move the file to a directory that \
                  belongs to root"
             ),
-            ExposedKind::Mode(_) => format!("`chmod go-w {part}`"),
+            ExposedKind::Mode(_) => {
+                format!("`{}`", proposal::on_file(&self.part, &format!("chmod go-w {part}")))
+            }
             ExposedKind::Unseen(_) => format!("`namei -l {part}` shows where it fails"),
         }
     }

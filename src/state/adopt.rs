@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     config::{self, Config},
+    proposal,
     sys::fault::{self, Step},
     sys::regular_file,
     text,
@@ -90,9 +91,10 @@ impl State {
         if adopted > 0 {
             let what = format!(
                 "moved {adopted} {} here from `{}`, where hooks that cannot read the configuration put them; \
-                 run `gitea-lightstep install` to give the hooks the state directory",
+                 run `{}` to give the hooks the state directory",
                 if adopted == 1 { "captured push" } else { "captured pushes" },
-                text::path(from.dir())
+                text::path(from.dir()),
+                proposal::command("install")
             );
             let _ = self.journal().append([Record::Trouble(Trouble {
                 push: None,

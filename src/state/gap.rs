@@ -16,7 +16,11 @@ use super::{
     seal,
 };
 use crate::{
-    sys::time::{self, Timestamp},
+    proposal,
+    sys::{
+        time::{self, Timestamp},
+        users,
+    },
     text,
 };
 
@@ -86,8 +90,9 @@ impl State {
             if found.is_dir() != is_dir || (!is_dir && !found.is_file()) {
                 Some(format!("`{name}` is not a {kind}; move it away"))
             } else if found.uid() != owner && owner != 0 {
-                let user = found.uid();
-                Some(format!("`{name}` belongs to user id {user}; run `chown {owner} '{name}'`"))
+                let chown = format!("chown {} {}", users::user_word(owner), text::shell(&path));
+                let user = users::user(found.uid());
+                Some(format!("`{name}` belongs to {user}; run `{}`", proposal::as_root(&chown)))
             } else {
                 None
             }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     config::INBOX,
     marker::MarkerId,
+    proposal,
     push::PushId,
     sys::time::Timestamp,
     text::{self, Hex},
@@ -100,10 +101,11 @@ impl FromStr for IdPrefix {
         if !is_id {
             return Err(format!(
                 "expected an id of {} to {} hexadecimal digits, found `{}`; \
-                 `gitea-lightstep queue list` shows the id at the start of each line",
+                 `{}` shows the id at the start of each line",
                 Self::MIN,
                 Self::MAX,
-                text::line(typed)
+                text::line(typed),
+                proposal::command("queue list")
             ));
         }
         Ok(Self(typed.to_ascii_lowercase()))

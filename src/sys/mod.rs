@@ -6,6 +6,8 @@
 pub mod alloc_meter;
 pub mod child;
 pub mod fault;
+pub mod paths;
 pub mod regular_file;
 pub mod signals;
 pub mod time;
+pub mod users;

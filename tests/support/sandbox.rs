@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
     io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
@@ -28,6 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Sandbox {
     dir: TempDir,
     env: Vec<(String, String)>,
+}
+
+/// Returns this process's `PATH`, with the binary under test in it as after an installation.
+fn search_path() -> OsString {
+    let path = std::env::var_os("PATH").expect("PATH");
+    let beside = Path::new(BINARY).parent().expect("a directory").to_path_buf();
+    std::env::join_paths(std::env::split_paths(&path).chain([beside])).expect("no colon in a directory")
 }
 
 /// The result of a finished command.
@@ -208,10 +216,17 @@ impl Sandbox {
         self.run(command.arg("hook").args(args).env("GIT_DIR", "."), stdin)
     }
 
-    /// Runs another subcommand with the sandbox's configuration.
+    /// Runs another subcommand with the sandbox's configuration. Proposed commands repeat that option,
+    /// which is left out of the result.
     pub fn binary(&self, args: &[&str]) -> Ran {
         let mut command = self.command(BINARY, &self.path(""));
-        self.run(command.args(args).arg("--config").arg(self.path("config.toml")), b"")
+        let ran = self.run(command.args(args).arg("--config").arg(self.path("config.toml")), b"");
+        Ran { stdout: self.without_config(&ran.stdout), stderr: self.without_config(&ran.stderr), ..ran }
+    }
+
+    /// Leaves the option with the configuration out of a text.
+    pub fn without_config(&self, text: &str) -> String {
+        text.replace(&format!(" --config {}", self.path("config.toml").display()), "")
     }
 
     /// Runs `check` and returns one line for each problem: its position, the message and the fix.
@@ -242,7 +257,7 @@ impl Sandbox {
         let mut command = Command::new(program);
         command.current_dir(dir).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command
-            .env("PATH", std::env::var_os("PATH").expect("PATH"))
+            .env("PATH", search_path())
             .env("HOME", self.path("home"))
             .env("TMPDIR", self.path("tmp"))
             .env("GIT_CONFIG_NOSYSTEM", "1")

@@ -10,6 +10,8 @@ use std::{
     process::Command,
 };
 
+use serde_json::Value;
+
 use crate::support::{
     BINARY, Sandbox, assert_root,
     backend::Backend,
@@ -101,7 +103,7 @@ fn journal_of_another_user_is_reported_in_advance() {
     let status = spool.healthy(&["status"]);
     assert_eq!(status.code, Some(1), "{status:?}");
     assert!(status.stdout.contains("cannot be written: `"), "{}", status.stdout);
-    assert!(status.stdout.contains("belongs to user id 0; run `chown 12345 "), "{}", status.stdout);
+    assert!(status.stdout.contains("belongs to `root`; run `chown 12345 "), "{}", status.stdout);
 }
 
 #[test]
@@ -125,8 +127,8 @@ fn token_file_readable_by_a_foreign_group_is_refused() {
         assert_eq!(entry["outcome"] == "delivered", is_read, "{user}:{group}: {entry} {ran:?}");
         if !is_read {
             let why = entry["why"].as_str().expect("text");
-            let fix = if user == 0 { "chown :4242 " } else { "chmod 600 " };
-            let report = format!("group 4343 may read it (mode 0640); run `{fix}");
+            let fix = if user == 0 { "sudo chown :4242 " } else { "chmod 600 " };
+            let report = format!("the group `4343` may read it (mode 0640); run `{fix}");
             assert!(why.contains(&report), "{why}");
         }
     }
@@ -138,10 +140,87 @@ fn hook_and_state_of_root_are_reported() {
     let clinic = Clinic::installed();
     let wrapper = clinic.hooks().join("gitea-lightstep");
     chown(&wrapper, Some(0), None).expect("change the owner");
-    clinic.finds("hooks", "the user 0 owns it instead of Gitea's", &["--no-push"]);
+    clinic.finds("hooks", "`root` owns it instead of Gitea's user", &["--no-push"]);
     clinic.host.give_to_run_user(&wrapper);
     fs::create_dir(clinic.host.place("srv/var/state/inbox")).expect("create a directory as root");
-    clinic.finds("state", "`srv/var/state/inbox` belongs to the user 0", &["--no-push"]);
+    clinic.finds("state", "`srv/var/state/inbox` belongs to `root`", &["--no-push"]);
+}
+
+/// A user whom hooks do not run as learns only that, and how to run it. Anything else could take the
+/// installation away from the hook.
+#[test]
+fn doctor_of_another_user_proposes_nothing_else() {
+    assert_root();
+    let clinic = Clinic::installed();
+    let doctor = |uid: u32, args: &[&str]| {
+        let mut run = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+        run.uid(uid)
+            .gid(uid)
+            .args(["doctor", "--config", &clinic.host.text("srv/etc/config.toml")])
+            .args(args);
+        clinic.host.sandbox.run(&mut run, b"")
+    };
+    let (app_ini, root) = (clinic.host.text("etc/app.ini"), clinic.host.text("gitea/repositories"));
+    let user = &clinic.host.user.name;
+    let stranger = STRANGER.to_string();
+    for args in [
+        &["--gitea-config", &app_ini][..],
+        &["--gitea-config", &app_ini, "--run-user", &stranger],
+        &["--root", &root],
+        &["--root", &root, "--run-user", &stranger],
+        &["--gitea-config", "/nowhere"],
+        &[],
+    ] {
+        let ran = doctor(STRANGER, args);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        let ["found  user", why, fix, "", "1 finding"] = &lines[..] else { panic!("{args:?}: {ran:?}") };
+        assert!(
+            why.contains(&format!("`{user}`")) && why.ends_with("nothing was checked"),
+            "{args:?}: {why}"
+        );
+        assert!(fix.contains(&format!("-> run `sudo -u {user} ")), "{args:?}: {fix}");
+    }
+    clinic.mode("srv/etc/config.toml", 0o600);
+    let ran = doctor(STRANGER, &[]);
+    assert!(ran.stdout.contains("-> run `sudo ") && ran.stdout.contains("1 finding"), "{ran:?}");
+    let json: Value = serde_json::from_str(&doctor(STRANGER, &["--json"]).stdout).expect("JSON");
+    assert_eq!((&json["findings"], &json["checks"][0]["name"]), (&1.into(), &"user".into()));
+    // Root names the wrong user.
+    clinic.mode("srv/etc/config.toml", 0o644);
+    let ran = doctor(0, &["--gitea-config", &app_ini, "--run-user", &stranger]);
+    assert!(ran.stdout.contains("found  user") && !ran.stdout.contains("chown"), "{ran:?}");
+}
+
+/// Root, who may not write to the state directory, can paste what is proposed.
+#[test]
+fn commands_proposed_to_root_work() {
+    assert_root();
+    let clinic = Clinic::installed();
+    clinic.host.push().succeeded();
+    let run = |words: &str| {
+        let line = format!("{words} --config {}", clinic.host.sandbox.path("c.toml").display());
+        let mut shell = clinic.host.command(Who::Root, "sh");
+        let path = format!(
+            "{}:{}",
+            clinic.host.sandbox.path("binary").display(),
+            std::env::var("PATH").expect("PATH")
+        );
+        clinic.host.sandbox.run(shell.env("PATH", path).args(["-c", &line]), b"")
+    };
+    symlink(clinic.host.place("srv/etc/config.toml"), clinic.host.sandbox.path("c.toml")).expect("a link");
+    let user = &clinic.host.user.name;
+    let refused = run("gitea-lightstep queue retry --all");
+    let proposed = refused.stderr.split('`').find(|span| span.starts_with("runuser")).expect("a command");
+    let expected = format!("runuser -u {user} -- gitea-lightstep queue retry --all --config ");
+    assert!(proposed.starts_with(&expected), "{refused:?}");
+    let mut shell = clinic.host.command(Who::Root, "sh");
+    let path =
+        format!("{}:{}", clinic.host.sandbox.path("binary").display(), std::env::var("PATH").expect("PATH"));
+    let ran = clinic.host.sandbox.run(shell.env("PATH", path).args(["-c", proposed]), b"");
+    assert!(ran.stdout.contains("no dead letters to put back"), "{ran:?}");
+    let shown = run("gitea-lightstep queue show none");
+    assert!(shown.stderr.contains("`gitea-lightstep queue list --config"), "{shown:?}");
 }
 
 #[test]
@@ -152,7 +231,7 @@ fn fixes_for_a_state_directory_of_root_are_safe() {
     for path in walk(&state) {
         lchown(path, Some(0), Some(0)).expect("change the owner");
     }
-    clinic.heals("belongs to the user 0");
+    clinic.heals("belongs to `root`");
     // A delivery that the last rehearsal started may still write there.
     wait_until("the state is removed", || fs::remove_dir_all(&state).is_ok());
     clinic.heals("and Gitea's user may not create it in");
@@ -378,5 +457,5 @@ fn state_of_root_is_not_purged() {
     estate.sandbox.write("state/journal/2026-11.jsonl", "");
     let mut lightstep: Command = estate.lightstep(&["uninstall", "--purge"]);
     let ran = estate.sandbox.run(lightstep.args(estate.options()), b"");
-    assert!(ran.stderr.contains("belongs to the user with the id 0"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("belongs to `root`"), "{}", ran.stderr);
 }

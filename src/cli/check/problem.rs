@@ -17,7 +17,7 @@ use crate::{
 const MAX_SHOWN: u64 = 1 << 20;
 
 /// Maximum length of a line that is shown, in bytes. For a longer line, only the position is shown.
-const MAX_LINE: usize = 400;
+const MAX_LINE: usize = 2000;
 
 /// A problem in a file or with the configuration as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -10,6 +10,7 @@ use crate::{
         repository_names::{MeantRepository, RepositoryNames},
         terminal::Terminal,
     },
+    proposal::command,
     push::{RefKind, RefName},
     state::{
         State,
@@ -90,10 +91,12 @@ fn causes(searched: &Searched<'_>, waiting: &[String]) -> Vec<String> {
     let mut causes = Vec::new();
     causes.extend(without_hook(searched));
     if !waiting.is_empty() {
+        let shows: Vec<_> =
+            waiting.iter().map(|id| format!("`{}`", command(&format!("queue show {id}")))).collect();
         causes.push(format!(
-            "{} of this repository not decided yet: `gitea-lightstep queue show {}`",
+            "{} of this repository not decided yet: {}",
             text::count(waiting.len(), "push"),
-            waiting.join("`, `gitea-lightstep queue show ")
+            shows.join(", ")
         ));
     }
     if let Some(git_dir) = &meant.git_dir {
@@ -109,11 +112,10 @@ fn causes(searched: &Searched<'_>, waiting: &[String]) -> Vec<String> {
         if !wanted.repository.newest().contains('/') {
             causes.push("the owner is not known: name the repository as OWNER/NAME".to_string());
         }
-        causes.push(
-            "the hook was not installed, or the repository has another name: `gitea-lightstep log --json` \
-             shows the names"
-                .to_string(),
-        );
+        causes.push(format!(
+            "the hook was not installed, or the repository has another name: `{}` shows the names",
+            command("log --json")
+        ));
         causes.push(
             "another node of a Gitea cluster handled the push; each node has its own state directory"
                 .to_string(),
@@ -131,11 +133,10 @@ fn causes(searched: &Searched<'_>, waiting: &[String]) -> Vec<String> {
             causes.push(how.to_string());
         }
     }
-    causes.push(
-        "this is the state of another user or configuration: check `state_dir`, and run `gitea-lightstep \
-         check`"
-            .to_string(),
-    );
+    causes.push(format!(
+        "this is the state of another user or configuration: check `state_dir`, and run `{}`",
+        command("check")
+    ));
     causes
 }
 

@@ -9,6 +9,7 @@ use crate::{
     cli::{place::below, terminal::Terminal, when::local},
     config::{Config, INBOX, UNASSIGNED},
     policy::PolicyFunction,
+    proposal,
     push::ObjectId,
     state::journal::{Action, DecisionRecord, DeliveryRecord, Marked, PushRecord, RecordedOutcome, Sent},
     sys::time::Timestamp,
@@ -42,10 +43,7 @@ impl ExplainReport<'_> {
             self.marker(story, marker, &scripts)?;
         }
         for waits in story.places.iter().filter(|waits| waits.from == INBOX) {
-            self.say(
-                "waits",
-                &format!("part of the push is not decided yet; `gitea-lightstep queue show {}`", waits.id),
-            )?;
+            self.say("waits", &format!("part of the push is not decided yet; `{}`", show(waits)))?;
         }
         for (destination, retries) in &story.retries {
             let requests = text::count(retries.times, "request");
@@ -266,19 +264,19 @@ fn waiting_line(waits: &QueuedMarkers) -> String {
     let from = text::line(&waits.from);
     match &waits.why {
         _ if waits.from == UNASSIGNED => {
-            format!("queued until a destination is configured; `gitea-lightstep queue show {}`", waits.id)
+            format!("queued until a destination is configured; `{}`", show(waits))
         }
-        _ if waits.place != "dead" => format!("{from}: queued; `gitea-lightstep queue show {}`", waits.id),
+        _ if waits.place != "dead" => format!("{from}: queued; `{}`", show(waits)),
         Some(why) => {
             let since = waits.dead_since.map(|since| format!(" since {}", when(since))).unwrap_or_default();
-            format!(
-                "{from}: dead{since}: {}; `gitea-lightstep queue show {}`",
-                text::line_of(why, MAX_WHY),
-                waits.id
-            )
+            format!("{from}: dead{since}: {}; `{}`", text::line_of(why, MAX_WHY), show(waits))
         }
-        None => format!("{from}: dead, reason unreadable; `gitea-lightstep queue show {}`", waits.id),
+        None => format!("{from}: dead, reason unreadable; `{}`", show(waits)),
     }
+}
+
+fn show(waits: &QueuedMarkers) -> String {
+    proposal::command(&format!("queue show {}", waits.id))
 }
 
 fn span(first: Timestamp, last: Timestamp) -> String {

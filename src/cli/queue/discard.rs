@@ -53,7 +53,7 @@ pub(super) fn run(args: &DropArgs, common: &Common, terminal: &Terminal) -> anyh
         return Ok(Completion::Misused);
     }
     let config = common.load()?;
-    let state = own_state(&config, "queue drop")?;
+    let state = own_state(&config)?;
     let from = args.destination.as_deref();
     let mut dropping = Dropping { config: &config, state: &state, locks: HashMap::new() };
     let mut tally = DropCounts::default();

@@ -5,6 +5,7 @@ use clap::Args;
 use super::{each_of, summary::EntrySummary};
 use crate::{
     cli::{Common, Completion, terminal::Terminal},
+    proposal,
     state::{State, Strays, queue::QueuePlace},
     sys::time,
     text,
@@ -47,9 +48,9 @@ pub(super) fn run(args: &ListArgs, common: &Common, terminal: &Terminal) -> anyh
     }
     if let Some(strays) = Strays::find(&config) {
         terminal.message(format_args!(
-            "there are more files in `{}`, which is not the configured state directory; `gitea-lightstep \
-             status` shows them",
-            text::path(strays.state.dir())
+            "there are more files in `{}`, which is not the configured state directory; `{}` shows them",
+            text::path(strays.state.dir()),
+            proposal::command("status")
         ));
     }
     Ok(Completion::Done)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::bail;
 
 use crate::{
+    proposal,
     state::{
         State,
         queue::{EntryId, IdPrefix, QueueEntry, QueuePlace},
@@ -77,8 +78,8 @@ impl Matches {
     fn only(mut self, id: &str, prefer: Prefer) -> anyhow::Result<QueueEntry> {
         let Some(first) = self.entries.first().map(QueueEntry::id) else {
             bail!(
-                "no entry has the ID `{id}`: it may have been delivered; `gitea-lightstep queue list` shows \
-                 all entries"
+                "no entry has the ID `{id}`: it may have been delivered; `{}` shows all entries",
+                proposal::command("queue list")
             );
         };
         if self.entries.iter().any(|entry| entry.id() != first) {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cli::{Common, Completion, own_state, terminal::Terminal},
     config::Config,
+    proposal::command,
     push::PushId,
     state::{
         State, contents,
@@ -36,7 +37,7 @@ pub(in crate::cli) struct RetryArgs {
 
 pub(super) fn run(args: &RetryArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
-    let state = own_state(&config, "queue retry")?;
+    let state = own_state(&config)?;
     let mut put_back = 0;
     let mut failed = 0;
     let mut take =
@@ -67,8 +68,9 @@ pub(super) fn run(args: &RetryArgs, common: &Common, terminal: &Terminal) -> any
         terminal.json(serde_json::json!({ "put_back": put_back, "failed": failed }))?;
     } else if put_back > 0 {
         terminal.say(format_args!(
-            "{} put back; `gitea-lightstep deliver` sends the queue now",
-            entries(put_back)
+            "{} put back; `{}` sends the queue now",
+            entries(put_back),
+            command("deliver")
         ))?;
     } else if failed == 0 {
         terminal.say("no dead letters to put back, and no pushes whose policy failed")?;
@@ -101,8 +103,9 @@ fn retry(config: &Config, state: &State, entry: &QueueEntry) -> anyhow::Result<(
     }
     if entry.place != QueuePlace::Dead {
         bail!(
-            "`{id}` is not a dead letter, it is still queued in {}; `gitea-lightstep deliver` sends it now",
-            summary::place(entry)
+            "`{id}` is not a dead letter, it is still queued in {}; `{}` sends it now",
+            summary::place(entry),
+            command("deliver")
         );
     }
     if entry.is_stray() {
@@ -113,10 +116,11 @@ fn retry(config: &Config, state: &State, entry: &QueueEntry) -> anyhow::Result<(
         );
     }
     let from = text::line(&entry.from);
+    let drop = command(&format!("queue drop --dead {id}"));
     if !is_configured(config, &entry.from) {
         bail!(
             "`{id}` stays a dead letter: destination `{from}` is not configured, so nothing would send it; \
-             configure it first, or run `gitea-lightstep queue drop --dead {id}`"
+             configure it first, or run `{drop}`"
         );
     }
     // Read these now: once the entry is back, a delivery may send and remove it at any moment.
@@ -126,7 +130,7 @@ fn retry(config: &Config, state: &State, entry: &QueueEntry) -> anyhow::Result<(
         PutBack::Waits => {}
         PutBack::IsTaken => bail!(
             "`{id}` stays a dead letter: the same push is already queued for `{from}`; once that is \
-             delivered, `gitea-lightstep queue drop --dead {id}` removes the dead letter"
+             delivered, `{drop}` removes the dead letter"
         ),
         PutBack::IsGone => {
             bail!("`{id}` is no longer a dead letter: another process has put it back or dropped it")

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     cli::{Common, Completion, age::ago, terminal::Terminal, when::local},
+    proposal,
     state::{
         State, contents,
         queue::{IdPrefix, QueueEntry, QueuePlace},
@@ -92,7 +93,8 @@ fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Resu
         say(
             "waits alone",
             &format!(
-                "tried {tries}; retried by the first push after {next}, or now by `gitea-lightstep deliver`"
+                "tried {tries}; retried by the first push after {next}, or now by `{}`",
+                proposal::command("deliver")
             ),
         )?;
         let reason = state.reason(entry).map_or_else(|| "unknown".into(), |reason| reason.why);

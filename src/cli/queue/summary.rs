@@ -22,6 +22,9 @@ const MAX_GROUPS: usize = 3;
 /// Maximum length of a service name on a line, in characters.
 const MAX_SERVICE: usize = 60;
 
+/// Maximum length of a reason, in characters.
+const MAX_WHY: usize = 1000;
+
 /// Summary of an entry.
 pub(super) struct EntrySummary {
     pub entry: QueueEntry,
@@ -89,7 +92,7 @@ impl EntrySummary {
             line.push_str(&format!(", waits alone, tried {}", text::count(alone.tries as usize, "time")));
         }
         match &self.reason {
-            Some(reason) => line.push_str(&format!(": {}", text::line(&reason.why))),
+            Some(reason) => line.push_str(&format!(": {}", text::line_of(&reason.why, MAX_WHY))),
             None if self.entry.place == QueuePlace::Dead => line.push_str(": the reason cannot be read"),
             None => {}
         }

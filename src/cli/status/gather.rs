@@ -21,6 +21,9 @@ use crate::{
 /// Maximum number of dead letters, and of undecided pushes, that are listed.
 const MAX_SHOWN: usize = 10;
 
+/// Maximum length of a reason, in characters. It may end with a command that fixes the cause.
+const MAX_WHY: usize = 1000;
+
 /// Maximum number of markers sent on their own that are listed.
 const MAX_ALONE: usize = 100;
 
@@ -247,7 +250,10 @@ impl Undecided {
         self.newest.push(UndecidedPush {
             id: entry.id().to_string(),
             last: reason.as_ref().and_then(|reason| reason.time),
-            why: reason.map_or_else(|| "the reason cannot be read".into(), |reason| text::line(reason.why)),
+            why: reason.map_or_else(
+                || "the reason cannot be read".into(),
+                |reason| text::line_of(reason.why, MAX_WHY),
+            ),
         });
     }
 }
@@ -262,7 +268,9 @@ impl DestinationStatus {
             is_configured,
             waiting,
             last_success: health.last_success,
-            last_error: health.last_error.map(|(time, why)| LastError { time, why: text::line(why) }),
+            last_error: health
+                .last_error
+                .map(|(time, why)| LastError { time, why: text::line_of(why, MAX_WHY) }),
         }
     }
 
@@ -288,7 +296,7 @@ impl AloneStatus {
             id: entry.id().to_string(),
             tries: alone.tries,
             next_try: Timestamp::from_second(alone.until).ok(),
-            why: why.map_or_else(|| "the destination fails on it".into(), text::line),
+            why: why.map_or_else(|| "the destination fails on it".into(), |why| text::line_of(why, MAX_WHY)),
         })
     }
 }
@@ -300,7 +308,8 @@ impl Dead {
             id: entry.id().to_string(),
             from: text::line(if entry.is_stray() { "unknown" } else { &entry.from }),
             since: why.as_ref().map(|why| why.time),
-            why: why.map_or_else(|| "the reason cannot be read".into(), |why| text::line(why.why)),
+            why: why
+                .map_or_else(|| "the reason cannot be read".into(), |why| text::line_of(why.why, MAX_WHY)),
         }
     }
 }

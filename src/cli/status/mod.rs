@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config,
+    proposal::command,
     state::State,
     sys::time::{self, Timestamp},
     text,
@@ -74,10 +75,13 @@ fn print(
             text::count(default.captures + default.others, "file"),
             default.state_dir,
             if default.others == 0 {
-                "`gitea-lightstep deliver` moves them to the configured one"
+                format!("`{}` moves them to the configured one", command("deliver"))
             } else {
-                "`gitea-lightstep deliver` moves captured pushes to the configured one; to send the rest, \
-                 run it with a configuration that names that directory"
+                format!(
+                    "`{}` moves captured pushes to the configured one; to send the rest, run it with a \
+                     configuration that names that directory",
+                    command("deliver")
+                )
             }
         ))?;
     }
@@ -127,8 +131,9 @@ fn print(
     }
     if dead.files > dead.newest.len() {
         terminal.answer(format_args!(
-            "             and {} older; `gitea-lightstep queue list --dead` shows all",
-            dead.files - dead.newest.len()
+            "             and {} older; `{}` shows all",
+            dead.files - dead.newest.len(),
+            command("queue list --dead")
         ))?;
     }
     let journal = match status.journal.last_write {
@@ -155,9 +160,8 @@ fn undecided(undecided: &Undecided, terminal: &Terminal) -> anyhow::Result<()> {
     }
     let others = undecided.pushes - undecided.newest.len();
     if others > 0 {
-        terminal.answer(format_args!(
-            "             and {others} older; `gitea-lightstep queue list` shows all"
-        ))?;
+        terminal
+            .answer(format_args!("             and {others} older; `{}` shows all", command("queue list")))?;
     }
     Ok(())
 }

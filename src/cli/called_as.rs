@@ -1,0 +1,113 @@
+//! Finds out how this process was started, so that the commands in its messages repeat what they
+//! need of it.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::geteuid;
+
+use crate::{
+    config,
+    proposal::{self, CalledAs},
+    sys::paths,
+    text,
+};
+
+/// Name of this program.
+const NAME: &str = "gitea-lightstep";
+
+/// Option that tells the process started as Gitea's user not to switch users again.
+pub(super) const AS_RUN_USER: &str = "--as-run-user";
+
+/// Variable in which root's process tells the one of Gitea's user how it was started itself.
+const VARIABLE: &str = "GITEA_LIGHTSTEP_CALLED_AS";
+
+/// Options that name a Gitea. The value of the last two is not always a path.
+const GITEA: [&str; 4] = ["--gitea-config", "--root", "--run-user", "--git"];
+
+/// Notes how this process was started. The arguments are read before they are parsed, because the
+/// message about a wrong one may propose a command.
+pub(super) fn note(args: &[OsString]) {
+    let from_root = std::env::var(VARIABLE).ok().filter(|_| args.iter().any(|arg| arg == AS_RUN_USER));
+    proposal::set(from_root.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_else(|| of(args)));
+}
+
+/// Returns the variable for the process of Gitea's user.
+pub(super) fn variable() -> (&'static str, String) {
+    (VARIABLE, serde_json::to_string(&proposal::called_as()).unwrap_or_default())
+}
+
+fn of(args: &[OsString]) -> CalledAs {
+    let path = own_binary().unwrap_or_else(|_| NAME.into());
+    let real = fs::canonicalize(&path).ok();
+    let is_this = |dir: PathBuf| fs::canonicalize(dir.join(NAME)).ok() == real;
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let is_found = real.is_some() && std::env::split_paths(&search).any(is_this);
+    let program = if is_found { NAME.to_string() } else { text::word(&path.to_string_lossy()) };
+    let gitea = GITEA.into_iter().filter_map(|option| Some(option_word(option, value_of(option, args)?)));
+    CalledAs {
+        program,
+        path,
+        arguments: args
+            .iter()
+            .skip(1)
+            .map(|arg| format!(" {}", text::word(&arg.to_string_lossy())))
+            .collect(),
+        options: config_option(args),
+        gitea: gitea.collect(),
+        reader: geteuid().as_raw(),
+    }
+}
+
+/// Returns the option for the configuration, unless a process that is told nothing finds the same
+/// file.
+fn config_option(args: &[OsString]) -> String {
+    let named = value_of("--config", args).map(Path::new);
+    let Some(found) = config::find(named) else { return String::new() };
+    let is_default = config::find_by_default().is_some_and(|default| paths::is_same(&default, &found));
+    if is_default { String::new() } else { option_word("--config", found.as_os_str()) }
+}
+
+fn option_word(option: &str, value: &OsStr) -> String {
+    let is_path = !matches!(option, "--run-user" | "--git") || value.as_bytes().contains(&b'/');
+    let absolute = std::path::absolute(value).ok().filter(|_| is_path);
+    let value = absolute.unwrap_or_else(|| value.into());
+    format!(" {option} {}", text::word(&value.to_string_lossy()))
+}
+
+/// Returns the value of an option, as clap finds it.
+fn value_of<'a>(option: &str, args: &'a [OsString]) -> Option<&'a OsStr> {
+    let mut args = args.iter().take_while(|arg| *arg != "--");
+    while let Some(arg) = args.next() {
+        if arg == option {
+            return args.next().map(OsString::as_os_str);
+        }
+        let inline = arg.as_bytes().strip_prefix(option.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        if let Some(value) = inline {
+            return Some(OsStr::from_bytes(value));
+        }
+    }
+    None
+}
+
+/// Returns this binary under the name it was called by, so that the hook follows a symbolic link
+/// when it is moved to a newer version.
+///
+/// # Errors
+/// If the system does not know the path of this process.
+pub(super) fn own_binary() -> io::Result<PathBuf> {
+    let real = std::env::current_exe()?;
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let candidate = if called.components().nth(1).is_some() {
+        std::path::absolute(&called).ok()
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|dir| dir.join(&called)).find(|candidate| candidate.is_file())
+    };
+    let is_real = |candidate: &PathBuf| fs::canonicalize(candidate).is_ok_and(|path| path == real);
+    Ok(candidate.filter(is_real).unwrap_or(real))
+}
