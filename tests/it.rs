@@ -52,6 +52,7 @@ mod load; // 64 concurrent pushers and an unreliable receiver
 mod many_refs; // a push of 100,000 updates, and the time limit
 mod merge; // merging of the files in an outbox
 mod model; // the spool compared with a model, over random operations
+mod named_repository; // REPO and REV in every command
 mod ownership; // services that belong to one repository
 mod people; // attribution, mail addresses and their keyed hashes
 mod picture; // docs/push.svg, drawn from a real push

@@ -265,7 +265,7 @@ fn pushes_are_selected_by_options() {
         (lines, summary)
     };
     assert_eq!(pushes.len(), 8);
-    assert_eq!(summary["repository"], "clone");
+    assert_eq!(summary["repository"], "acme/shop", "the name of its origin");
 
     sandbox.git_in(
         &sandbox.path(""),
@@ -336,8 +336,8 @@ fn try_errors_are_reported() {
     sandbox.git_in(&sandbox.path(""), &["init", "-q", "--bare", "empty.git"]);
     sandbox.git(&["checkout", "-q", "--detach"]);
     let said = [
-        (&["nowhere"][..], "`nowhere` is not a git repository: there is no such directory"),
-        (&["git"], "`git` is not a git repository: it has neither `HEAD` nor `.git`"),
+        (&["nowhere"][..], "there is no directory `nowhere`, and no repository of that name in the journal"),
+        (&["git"], "git` is not a git repository: it has neither `HEAD` nor `.git`"),
         (&["empty.git"], "there is no `refs/heads/main` in this repository"),
         (&["clone"], "HEAD does not point to a branch; choose one with `--branch`"),
         (&["git/acme/shop.git", "--branch", "mian"], "there is no `refs/heads/mian` in this repository"),

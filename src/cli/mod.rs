@@ -14,6 +14,7 @@ mod hook_owner;
 mod install;
 mod install_report;
 mod log;
+mod named_repository;
 mod notes;
 mod output;
 mod place;

@@ -6,48 +6,18 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    path::Path,
 };
 
 use bstr::Finder;
 use serde::Deserialize;
 
 use crate::{
-    facts::Repository,
     push::{GitDir, PushId, RepositoryIdentity},
     state::Journal,
 };
 
 /// Number of bytes at the start of a line that contain its record type, which follows the time.
 pub(super) const HEAD: usize = 80;
-
-/// A repository as the user named it.
-pub(super) struct MeantRepository {
-    pub name: String,
-    /// Its directory, if the user gave a path.
-    pub git_dir: Option<GitDir>,
-}
-
-impl MeantRepository {
-    /// Takes a text as a path if it is an existing directory, and as a name otherwise. `named`
-    /// replaces the name.
-    ///
-    /// # Errors
-    /// If the directory is not a repository.
-    pub fn of(text: &str, named: Option<&RepositoryIdentity>) -> anyhow::Result<Self> {
-        let path = Path::new(text);
-        let git_dir = if path.is_dir() { Some(Repository::locate(path)?) } else { None };
-        let name = match (named, &git_dir) {
-            (Some(named), _) => named.full_name(),
-            (None, Some(dir)) => RepositoryIdentity::of_dir(dir).full_name(),
-            (None, None) => {
-                let name = text.trim_end_matches('/');
-                name.strip_suffix(".git").unwrap_or(name).to_string()
-            }
-        };
-        Ok(Self { name, git_dir })
-    }
-}
 
 /// All names of a repository.
 #[derive(Debug, Default)]
@@ -57,6 +27,10 @@ pub(super) struct RepositoryNames {
     names: Vec<String>,
     /// How records of pushes describe other repositories that have or had one of the names.
     foreign: HashSet<Vec<u8>>,
+    /// Its directory at the newest push, if the journal has one.
+    git_dir: Option<GitDir>,
+    /// True if the journal has a push to it.
+    is_known: bool,
 }
 
 /// The repository in the record of a push.
@@ -81,20 +55,11 @@ impl PushHeader {
 }
 
 impl RepositoryNames {
-    /// Looks for the repository that the user named.
-    ///
-    /// # Errors
-    /// If the text is a directory that is not a repository, or if the journal cannot be read.
-    pub fn meant(journal: &Journal, text: &str) -> anyhow::Result<Self> {
-        Self::find(journal, &MeantRepository::of(text, None)?)
-    }
-
     /// Looks for the repository in this directory, or with this name now or formerly.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn find(journal: &Journal, meant: &MeantRepository) -> anyhow::Result<Self> {
-        let (name, git_dir) = (meant.name.as_str(), meant.git_dir.as_ref());
+    pub fn find(journal: &Journal, name: &str, git_dir: Option<&GitDir>) -> anyhow::Result<Self> {
         // Thousands of records say the same, so each description is parsed once.
         let mut last_seen: HashMap<Vec<u8>, usize> = HashMap::new();
         let finder = DescriptionFinder::new();
@@ -132,10 +97,11 @@ impl RepositoryNames {
         let Some(it) = latest(&is_in_dir).or_else(|| latest(&|header| header.has_name(name))) else {
             return Ok(Self::only(name));
         };
-        let mut found = Self::default();
+        let mut found = Self { is_known: true, ..Self::default() };
         for (.., header) in described.iter().filter(|(.., header)| header.is_same(it)) {
             found.names.retain(|known| !known.eq_ignore_ascii_case(&header.repository));
             found.names.push(header.repository.clone());
+            found.git_dir.clone_from(&header.git_dir);
         }
         let is_foreign = |header: &PushHeader| !header.is_same(it) && found.has(&header.repository);
         let foreign = described.iter().filter(|(.., header)| is_foreign(header));
@@ -145,7 +111,17 @@ impl RepositoryNames {
 
     /// Returns a repository that has only had this name.
     pub fn only(name: &str) -> Self {
-        Self { names: vec![name.to_string()], foreign: HashSet::new() }
+        Self { names: vec![name.to_string()], ..Self::default() }
+    }
+
+    /// Returns true if the journal has a push to it.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Returns its directory at the newest push, if it is still there.
+    pub fn git_dir(&self) -> Option<&GitDir> {
+        self.git_dir.as_ref().filter(|dir| dir.as_path().join("HEAD").exists())
     }
 
     /// Returns its names, the newest last.

@@ -18,11 +18,7 @@ use self::{
     replay::{Replay, ReplayError},
     report::ExplainReport,
 };
-use super::{
-    Common, Completion,
-    repository_names::{MeantRepository, RepositoryNames},
-    terminal::Terminal,
-};
+use super::{Common, Completion, named_repository::NamedRepository, terminal::Terminal};
 use crate::{facts, push, state::State, sys::time::Timestamp, text};
 
 /// Default number of updates to explain.
@@ -56,18 +52,21 @@ pub(super) struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = State::at(&config.state_dir);
-    let meant = MeantRepository::of(&args.repository, args.named.as_ref())?;
+    let mut meant = NamedRepository::find(&args.repository, args.named.as_ref(), Some(&state.journal()))?;
     let open = meant.git_dir.as_ref().and_then(|dir| facts::Repository::open(dir).ok());
-    let repository = RepositoryNames::find(&state.journal(), &meant)?;
-    let mut wanted = Wanted { repository, rev: args.rev.clone(), objects: Vec::new() };
-    let commit = match (&open, wanted.digits()) {
-        (Some(repository), Some(digits)) => repository.commit_of(&digits)?,
-        _ => None,
-    };
-    if let (Some(repository), Some(commit)) = (&open, commit) {
-        wanted.objects = repository.tags_of(commit)?;
+    let names = std::mem::take(&mut meant.names);
+    let mut wanted = Wanted { repository: names, rev: args.rev.clone(), objects: Vec::new() };
+    let mut commit = wanted.commit_in(open.as_ref())?;
+    let mut found = wanted.find(&state.journal(), args.last.max(1))?;
+    // The journal knows refs that are gone. What it does not know is meant as git understands it.
+    let resolved = open.as_ref().zip(args.rev.as_ref()).filter(|_| found.hits.is_empty());
+    let resolved = resolved.and_then(|(repository, rev)| meant.resolve(repository, rev).ok());
+    let there = resolved.as_ref().and_then(|(ref_name, _)| ref_name.clone());
+    if let Some((ref_name, id)) = resolved {
+        wanted.rev = Some(ref_name.map_or_else(|| id.to_string(), |name| name.to_text()));
+        commit = wanted.commit_in(open.as_ref())?.or(commit);
+        found = wanted.find(&state.journal(), args.last.max(1))?;
     }
-    let found = wanted.find(&state.journal(), args.last.max(1))?;
     let mut hits: Vec<_> = found.hits.iter().cloned().collect();
     let mut came_with = None;
     if let (true, Some(repository), Some(commit)) = (hits.is_empty(), &open, commit) {
@@ -75,8 +74,9 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
         came_with = (!hits.is_empty()).then_some(commit);
     }
     if hits.is_empty() {
-        let there = open.as_ref().zip(args.rev.as_deref());
-        let there = there.and_then(|(repository, rev)| repository.resolve(rev).ok()?.0);
+        if there.is_some() {
+            wanted.rev.clone_from(&args.rev);
+        }
         let searched = Searched { meant: &meant, wanted: &wanted, found: &found, there };
         return nothing::tell(&state, &searched, args.json, terminal);
     }

@@ -6,9 +6,7 @@ use super::{
 };
 use crate::{
     cli::{
-        Completion,
-        repository_names::{MeantRepository, RepositoryNames},
-        terminal::Terminal,
+        Completion, named_repository::NamedRepository, repository_names::RepositoryNames, terminal::Terminal,
     },
     proposal::command,
     push::{RefKind, RefName},
@@ -28,7 +26,7 @@ const HOOK: &str = "hooks/post-receive.d/gitea-lightstep";
 
 /// A search that found no update.
 pub(super) struct Searched<'a> {
-    pub meant: &'a MeantRepository,
+    pub meant: &'a NamedRepository,
     pub wanted: &'a Wanted,
     pub found: &'a SearchResult,
     /// The ref with the name that was searched for, if the repository is open and has one.

@@ -7,6 +7,7 @@ use bstr::Finder;
 
 use crate::{
     cli::repository_names::{ForeignPushes, HEAD, RepositoryNames},
+    facts::Repository,
     push::{ObjectId, PushId},
     state::{
         Journal,
@@ -76,6 +77,19 @@ impl Wanted {
         let is_id =
             (MIN_DIGITS..=64).contains(&rev.len()) && rev.bytes().all(|digit| digit.is_ascii_hexdigit());
         is_id.then(|| rev.to_ascii_lowercase())
+    }
+
+    /// Returns the commit that the query names by its digits, and takes note of its tags.
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub fn commit_in(&mut self, repository: Option<&Repository>) -> anyhow::Result<Option<ObjectId>> {
+        let (Some(repository), Some(digits)) = (repository, self.digits()) else { return Ok(None) };
+        let commit = repository.commit_of(&digits)?;
+        if let Some(commit) = commit {
+            self.objects = repository.tags_of(commit)?;
+        }
+        Ok(commit)
     }
 
     fn is_it(&self, decision: &DecisionRecord<'_>) -> bool {

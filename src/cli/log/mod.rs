@@ -16,7 +16,10 @@ use self::{
     line::{EarlierRecords, LinePrinter, OUTCOMES},
     pager::Pager,
 };
-use super::{Common, Completion, repository_names::RepositoryNames, terminal::Terminal, when};
+use super::{
+    Common, Completion, named_repository::NamedRepository, repository_names::RepositoryNames,
+    terminal::Terminal, when,
+};
 use crate::{
     marker::Kind,
     state::{
@@ -76,7 +79,9 @@ pub(super) struct LogArgs {
 pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let journal = State::at(&config.state_dir).journal();
-    let repository = args.repo.as_ref().map(|repo| RepositoryNames::meant(&journal, repo)).transpose()?;
+    let repository =
+        args.repo.as_ref().map(|repo| NamedRepository::find(repo, None, Some(&journal))).transpose()?;
+    let repository = repository.map(|repository| repository.names);
     let pager = (!args.json && !args.follow).then(Pager::start).flatten();
     let mut printer = LogPrinter {
         args,

@@ -1,31 +1,31 @@
 //! `resource`: prints the identity that a build or a deployment of a commit reports, so that its
 //! telemetry matches our markers. It needs only a checkout and sends no requests.
 
-mod checkout;
 mod format;
 
-use std::{path::PathBuf, rc::Rc};
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
 use self::format::{Format, Identity};
-use super::{Common, Completion, terminal::Terminal};
+use super::{Common, Completion, named_repository::NamedRepository, terminal::Terminal};
 use crate::{
     config::{self, Config, VersionRule},
     facts::{Facts, Repository},
     marker::{Kind, Signal, SpanId, TraceId, Traceparent, name},
     push::{self, ObjectId, Push, PushId, RefKind, RefName, Source, Update},
     service::{self, OWN_FILE, Service, Services, version_of},
+    state::State,
     sys::time,
     text,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct ResourceArgs {
-    /// Path of a clone, of a directory in it, or of a bare repository
+    /// Path of a clone, of a directory in it, or of a bare repository; or OWNER/NAME
     #[arg(value_name = "REPO")]
-    path: PathBuf,
+    repo: String,
     /// Branch, tag, (abbreviated) commit id, or another revision such as HEAD~2
     #[arg(value_name = "REV", default_value = "HEAD")]
     rev: String,
@@ -55,18 +55,19 @@ pub(super) struct ResourceArgs {
 
 pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let (config, is_site) = config(common, terminal)?;
-    let git_dir = checkout::locate(&args.path)?;
+    let journal = is_site.then(|| State::at(&config.state_dir).journal());
+    let named = NamedRepository::find(&args.repo, args.repository.as_ref(), journal.as_ref())?;
+    let git_dir = named.dir()?.clone();
     let repository = Repository::open(&git_dir)?;
-    let (ref_name, id) = checkout::resolve(&repository, &args.path, &args.rev)?;
+    let (ref_name, id) = named.resolve(&repository, &args.rev)?;
     let is_head = repository.resolve("HEAD").is_ok_and(|(_, head)| head == id);
-    if is_head && checkout::is_dirty(&args.path) {
+    if is_head && named.is_dirty() {
         terminal.message(format_args!(
             "the work tree has changes that are not committed, so what you build from it is not {}",
             id.short()
         ));
     }
-    let known = args.repository.clone().or_else(|| repository.origin());
-    let known = known.unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
+    let known = args.repository.clone().unwrap_or_else(|| named.identity());
     let names = known.clone();
     let push = push_of(Source::unknown(git_dir, known), ref_name, id)?;
     let repository = Rc::new(repository);

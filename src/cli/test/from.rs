@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::{Common, Completion, Terminal, TestArgs, output};
 use crate::{
-    facts,
+    cli::named_repository::NamedRepository,
     golden::{ExportOptions, RecordedPush, TestFilePath},
     push::PushId,
     state::State,
@@ -22,9 +22,11 @@ pub(super) fn run(
     terminal: &Terminal,
 ) -> anyhow::Result<Completion> {
     let config = common.load()?;
-    let captured = RecordedPush::find(&State::at(&config.state_dir).journal(), id)?;
+    let journal = State::at(&config.state_dir).journal();
+    let captured = RecordedPush::find(&journal, id)?;
+    let named = args.git_dir.as_deref().map(|repo| NamedRepository::find(repo, None, Some(&journal)));
     let wish = ExportOptions {
-        git_dir: args.git_dir.as_deref().map(facts::Repository::locate).transpose()?,
+        git_dir: named.transpose()?.map(|named| named.dir().cloned()).transpose()?,
         with_files: &args.with_files,
         services: &config.services,
     };

@@ -60,9 +60,9 @@ pub(super) struct TestArgs {
     /// Include the content of the file at PATH; other files are listed by name only
     #[arg(long = "with-file", value_name = "PATH", requires = "from", help_heading = "Write a test")]
     with_files: Vec<String>,
-    /// Read the repository in DIR (default: the one that the push went to)
-    #[arg(long, value_name = "DIR", requires = "from", help_heading = "Write a test")]
-    git_dir: Option<PathBuf>,
+    /// Read REPO, a path or OWNER/NAME (default: the one that the push went to)
+    #[arg(long, value_name = "REPO", requires = "from", help_heading = "Write a test")]
+    git_dir: Option<String>,
 }
 
 pub(super) fn run(args: &TestArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {

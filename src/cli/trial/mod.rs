@@ -19,6 +19,7 @@ use clap::Args;
 use self::{compare::Comparison, report::TrialReport};
 use super::{
     Common, Completion,
+    named_repository::NamedRepository,
     progress::{HowFar, while_working},
     terminal::Terminal,
 };
@@ -29,6 +30,7 @@ use crate::{
     policy::ScriptLocations,
     push::{self, Push, PushId, RefKind, Source},
     service::Services,
+    state::State,
     text,
 };
 
@@ -37,9 +39,9 @@ const LAST: usize = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct TryArgs {
-    /// Path of a bare repository or a clone
+    /// Path of a bare repository or a clone; or present or former OWNER/NAME
     #[arg(value_name = "REPO")]
-    path: PathBuf,
+    repo: String,
     /// Try only the newest N pushes: commits of the branch and tags together
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
@@ -65,14 +67,16 @@ pub(super) struct TryArgs {
 
 pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
-    let git_dir = Repository::locate(&args.path)?;
-    let known = args.repository.clone().unwrap_or_else(|| push::RepositoryIdentity::of_dir(&git_dir));
+    let journal = State::at(&config.state_dir).journal();
+    let named = NamedRepository::find(&args.repo, args.repository.as_ref(), Some(&journal))?;
+    let git_dir = named.dir()?.clone();
+    let known = args.repository.clone().unwrap_or_else(|| named.identity());
     let repository = Rc::new(Repository::open(&git_dir)?.with_cache(facts::CACHE));
     let last = if args.all { usize::MAX } else { args.last.max(1) };
     let branch = args.branch.as_ref().map(|branch| branch.as_str().into());
     let history = repository.history(branch, last)?;
     if history.past.is_empty() {
-        bail!("there is nothing to try: `{}` has neither commits nor tags", args.path.display());
+        bail!("there is nothing to try: `{}` has neither commits nor tags", text::line(&args.repo));
     }
     let stage = TrialInputs { config: &config, repository, source: Source::unknown(git_dir, known), history };
     let configured = ScriptLocations { dir: config.scripts.clone(), ..ScriptLocations::default() };
