@@ -605,3 +605,27 @@ fn unknown_push_cannot_be_exported() {
     sandbox.binary(&["test", "--from", &push, "--git-dir", "moved.git"]).succeeded();
     assert_eq!(sandbox.binary(&["test", "--from", "nonsense"]).code, Some(2));
 }
+
+#[test]
+fn tests_are_labelled_by_their_path_below_scripts_however_they_are_named() {
+    let sandbox = Sandbox::new();
+    let test = "[[test]]\nname = \"a\"\nupdate.tag = \"v1\"\nexpect.outcome = \"skipped\"\n";
+    sandbox.write("policies/scripts/acme/shop.rhai", "fn decide(update) { false }");
+    sandbox.write("policies/scripts/acme/shop.test.toml", test);
+    for (dir, named) in [
+        ("", "policies/scripts/acme/shop.test.toml"),
+        ("", "policies/scripts/acme/shop.rhai"),
+        ("", "policies/scripts/acme"),
+        ("", "policies/scripts"),
+        ("policies", "scripts/acme/shop.test.toml"),
+        ("policies/scripts", "acme/shop.test.toml"),
+        ("policies/scripts", "acme"),
+        ("policies/scripts/acme", "shop.test.toml"),
+        ("policies/scripts/acme", "."),
+    ] {
+        let mut command = sandbox.command(crate::support::BINARY, &sandbox.path(dir));
+        let config = sandbox.path("config.toml");
+        let ran = sandbox.run(command.args(["test", named, "--config"]).arg(config), b"");
+        assert_eq!(ran.succeeded().stdout, "pass  acme/shop  a\n1 passed, 0 failed\n", "{dir} {named}");
+    }
+}

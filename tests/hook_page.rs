@@ -397,7 +397,7 @@ fn wrong_policy_on_the_page_is_told_to_the_pusher() {
             ("fn decide(update) {\n  mark(", " in line 4: "),
             ("fn decide(update) {\n\n update.brnch }", " in line 4: "),
             ("fn decide(update) { throw \"no\" }", " in line 2: "),
-            ("fn decide(update) { 7 }", ": "),
+            ("fn decide(update) { 7 }", " in line 2: "),
             ("fn decde(update) { true }", ": "),
             ("", ": "),
             ("import \"gone\" as gone; fn decide(update) { true }", " in line 2"),

@@ -64,6 +64,7 @@ mod proposals; // every command that a message proposes can be pasted
 mod queue; // queue list, show, retry and drop
 mod repositories; // names of a repository, namespaces, forks, submodules
 mod rests; // files in an outbox never replace each other
+mod samples; // functions of scripts on sample updates, what scripts print, the built-in decision
 mod secrets; // tokens are read once per delivery and never shown
 mod services; // versions, environments, links, a repository's own file
 mod shipped; // the policies in scripts/

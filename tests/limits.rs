@@ -175,12 +175,8 @@ impl Target {
 
 /// Returns true if a reason starts with the script and a line number.
 fn names_a_line(why: &str) -> bool {
-    // A wrong return value has no line number, because it comes from the whole function.
-    let is_answer = why.contains("site.rhai: `decide` returned ");
-    is_answer
-        || why
-            .split_once("/scripts/site.rhai:")
-            .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
+    why.split_once("/scripts/site.rhai:")
+        .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Tests every fourth script.

@@ -180,7 +180,7 @@ fn script_error_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn decide(update) {\n    mark(#{ service: 7 })\n}",
-            "site.rhai:2:5: `service` must be a string, found i64",
+            "site.rhai:2:5: `service` must be a string, found a number",
         ),
         (
             "fn decide(update) {\n    mark(#{ service: \" \" })\n}",
@@ -188,15 +188,15 @@ fn script_error_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn decide(update) {\n    7\n}",
-            "site.rhai: `decide` returned a value of type i64; expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
+            "site.rhai:1:19: `decide` returned a number; expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
         ),
         (
             "fn decide(update) {\n    let x = 1;\n}",
-            "site.rhai: `decide` returned nothing; expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
+            "site.rhai:1:19: `decide` returned nothing; expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
         ),
         (
             "fn decide(update) {\n    [true]\n}",
-            "site.rhai: the array that `decide` returned must hold `mark(#{...})` only, found bool",
+            "site.rhai:1:19: the array that `decide` returned must hold `mark(#{...})` only, found a bool",
         ),
         ("fn decide(update) {\n    x\n}", "site.rhai:2:5: Undefined variable: x"),
         (
@@ -217,11 +217,11 @@ fn script_error_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn enrich(marker, update) { marker.service = \"x\"; }",
-            "site.rhai: `enrich` returned nothing; end it with `marker`, so that it returns the marker",
+            "site.rhai:1:27: `enrich` returned nothing; end it with `marker`, so that it returns the marker",
         ),
         (
             "fn enrich(marker, update) { #{} }",
-            "site.rhai: `enrich` returned a value of type map; end it with `marker`, so that it returns \
+            "site.rhai:1:27: `enrich` returned an object map; end it with `marker`, so that it returns \
              the marker",
         ),
         (
@@ -230,7 +230,7 @@ fn script_error_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn enrich(marker, update) {\n    marker.attributes.size = #{};\n    marker\n}",
-            "site.rhai:2:11: attribute `size` must be a string, number, bool or array of strings, found map",
+            "site.rhai:2:11: attribute `size` must be a string, number, bool or array of strings, found an object map",
         ),
         (
             "fn guard(marker, update) {\n    marker.kind = \"change\";\n}",
@@ -250,7 +250,7 @@ fn script_error_names_file_line_column_cause_and_fix() {
         ),
         (
             "fn guard(marker, update) { 7 }",
-            "site.rhai: `guard` returned a value of type i64; expected nothing, `refuse(\"why\")` or an object map of attributes to add",
+            "site.rhai:1:26: `guard` returned a number; expected nothing, `refuse(\"why\")` or an object map of attributes to add",
         ),
     ];
     for (script, why) in mistakes {

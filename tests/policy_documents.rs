@@ -236,7 +236,10 @@ fn version_from_a_document_replaces_the_service_rule() {
     );
     pushed.sandbox.write(
         "scripts/site.rhai",
-        "fn decide(update) { mark(#{ version: update.file(\"values.yaml\").yaml().image.tag }) }",
+        "fn decide(update) {
+            if update.is_deleted { return false; }
+            mark(#{ version: update.file(\"values.yaml\").yaml().image.tag })
+        }",
     );
     assert_eq!(pushed.sandbox.binary(&["check"]).code, Some(0));
     let _ = fs::remove_dir_all(pushed.sandbox.state());
@@ -249,7 +252,10 @@ fn version_from_a_document_replaces_the_service_rule() {
 fn check_knows_the_functions() {
     let pushed = Pushed::new(&[]);
     let check = |call: &str| {
-        pushed.sandbox.write("scripts/site.rhai", format!("fn decide(update) {{ {call}; true }}"));
+        pushed.sandbox.write(
+            "scripts/site.rhai",
+            format!("fn decide(update) {{ if update.is_deleted {{ return false; }} {call}; true }}"),
+        );
         let ran = pushed.sandbox.binary(&["check"]);
         (ran.code, format!("{}{}", ran.stdout, ran.stderr))
     };

@@ -383,3 +383,32 @@ fn slow_try_shows_and_removes_a_progress_bar() {
     );
     assert_eq!(ran.code, Some(1), "every decision hit its time limit");
 }
+
+#[test]
+fn policy_that_reads_the_pusher_is_told_of_once_and_tried_as_a_user() {
+    let sandbox = history();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) {\n    update.push.pusher.name == \"ann\" && update.branch != ()\n}\n",
+    );
+    let ran = attempt(&sandbox, &[]);
+    assert_eq!(ran.code, Some(1));
+    let hint = "the policy reads `pusher`, which is `()` here; --as USER tries it as if USER had pushed";
+    assert_eq!(ran.stdout.matches(hint).count(), 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("     8  site.rhai:2:24: `()` has no property `name`"), "{}", ran.stdout);
+    let ran = attempt(&sandbox, &["--as", "ann"]);
+    assert!(ran.succeeded().stdout.contains("5 markers: 5 change"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("`pusher` is ann") && !ran.stdout.contains(hint), "{}", ran.stdout);
+    assert!(attempt(&sandbox, &["--as", "bo"]).succeeded().stdout.contains("no markers"));
+    assert_eq!(attempt(&sandbox, &["--as", ""]).code, Some(2));
+    // Markers name the user, and a comparison takes the option too.
+    let (pushes, _) = as_json(&sandbox, &["--as", "ann"]);
+    let marker = pushes.iter().find_map(|push| push["markers"].get(0)).expect("a marker");
+    assert_eq!(marker["attributes"]["user.name"], "ann");
+    sandbox.write("draft.rhai", "fn decide(update) { update.push.pusher.name == \"bo\" }");
+    let ran = attempt(&sandbox, &["--as", "ann", "--policy", "draft.rhai", "--against"]);
+    assert!(ran.stdout.contains("5"), "{}", ran.stdout);
+    // A policy that does not read it is not told of.
+    sandbox.write("scripts/site.rhai", "fn decide(update) { update.branch != () }");
+    assert!(!attempt(&sandbox, &[]).succeeded().stdout.contains("--as"));
+}

@@ -28,11 +28,11 @@ use std::{
 
 pub use deployment_history::{Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory, SpanOwner};
 use draft_marker::MarkerOutcome;
-use drafts::{Plan, Planned};
+use drafts::Plan;
 use failure::EarlyEnd;
 pub use failure::{Cause, Failure};
 pub use people::AddressKey;
-use push_deployments::{DeploymentKey, PushDeployments, Unmarked};
+use push_deployments::{PushDeployments, Unmarked};
 use spans::RecentSpans;
 pub use verdict::{Made, Outcome, Verdict};
 
@@ -114,10 +114,22 @@ impl<'a> Decider<'a> {
         scripts: &ScriptLocations,
         memory: &'a dyn DeploymentHistory,
     ) -> Self {
+        let repository = Repository::open(&push.source().git_dir).map(Rc::new);
+        let policy = Policy::load(scripts, &push.source().repository, &config.limits);
+        Self::of(config, repository, policy, push, memory)
+    }
+
+    fn of(
+        config: &'a Config,
+        repository: Result<Rc<Repository>, FactError>,
+        policy: Result<Policy, PolicyError>,
+        push: Push,
+        memory: &'a dyn DeploymentHistory,
+    ) -> Self {
         Self {
             config,
-            repository: Repository::open(&push.source().git_dir).map(Rc::new),
-            policy: Policy::load(scripts, &push.source().repository, &config.limits),
+            repository,
+            policy,
             push: Rc::new(push),
             memory,
             is_traced: false,
@@ -142,25 +154,22 @@ impl<'a> Decider<'a> {
         memory: &'a dyn DeploymentHistory,
     ) -> Result<Self, PolicyError> {
         let policy = Policy::load(scripts, &push.source().repository, &config.limits)?;
-        Ok(Self {
-            config,
-            repository: Ok(repository),
-            policy: Ok(policy),
-            push: Rc::new(push),
-            memory,
-            is_traced: false,
-            walked: Cell::default(),
-            branch_wanted_for: OnceCell::new(),
-            work: Cell::new(WORK_OF_PUSH),
-            deployments: OnceCell::new(),
-            spans: RecentSpans::default(),
-        })
+        Ok(Self::of(config, Ok(repository), Ok(policy), push, memory))
     }
 
     /// Records the steps of each policy layer in the verdicts.
     #[must_use]
     pub fn traced(self) -> Self {
         Self { is_traced: true, ..self }
+    }
+
+    /// Keeps what scripts print, in the verdicts.
+    #[must_use]
+    pub fn listening(mut self) -> Self {
+        if let Ok(policy) = &mut self.policy {
+            policy.listen();
+        }
+        self
     }
 
     /// Switches to another push to the same repository, and keeps the repository open and its
@@ -211,6 +220,7 @@ impl<'a> Decider<'a> {
             Ok(verdict) => verdict,
         };
         verdict.steps = trace.into_steps();
+        verdict.printed = self.policy.as_ref().map(Policy::printed).unwrap_or_default();
         Some(verdict)
     }
 
@@ -343,10 +353,15 @@ impl<'a> Decider<'a> {
             };
             for planned in planned {
                 if is_deployment(planned.draft.kind) {
-                    let unmarked = self.unmarked(&planned, &deployments, facts, budget)?;
-                    deployments.push((planned.draft.service.clone(), planned.draft.environment.clone()));
+                    let unmarked = self.unmarked(&planned, (&by, &deployments), facts, budget)?;
+                    let key = (planned.draft.service.clone(), planned.draft.environment.clone());
+                    deployments.push((key, by.clone()));
                     match unmarked {
                         Some(Unmarked::Repeated(why)) => {
+                            if self.push.updates().len() == 1 {
+                                verdict.repeated.get_or_insert_with(|| why.clone());
+                                troubles.push(why.clone());
+                            }
                             passed_over.get_or_insert(why);
                             continue;
                         }
@@ -393,33 +408,6 @@ impl<'a> Decider<'a> {
         troubles.extend(update_context.facts.target().err().map(|err| err.to_string()));
         verdict.missing = in_one(troubles);
         Ok(verdict)
-    }
-
-    /// Returns why a planned deployment is not marked: its environment is not one, the push options
-    /// contradict each other, or another deployment of the push takes its place. `before` are the
-    /// earlier deployments of the update.
-    fn unmarked(
-        &self,
-        planned: &Planned,
-        before: &[DeploymentKey],
-        facts: &Facts,
-        budget: Budget,
-    ) -> Result<Option<Unmarked>, EarlyEnd> {
-        let options = &self.push.source().options;
-        let environment = planned.draft.environment.as_deref();
-        let refusal = self
-            .unknown_environment(environment)
-            .or_else(|| environment.and_then(|environment| options::refusal(options, environment)));
-        match refusal {
-            Some(why) => Ok(Some(Unmarked::Refused(why))),
-            // The only update of a push needs no other update to be read.
-            None if self.push.updates().len() == 1 => {
-                let key = (planned.draft.service.clone(), planned.draft.environment.clone());
-                let repeated = || Unmarked::Repeated("the policy asked for the deployment twice".into());
-                Ok(before.contains(&key).then(repeated))
-            }
-            None => self.rival(planned, before.len(), facts, budget),
-        }
     }
 }
 

@@ -16,11 +16,11 @@ use super::{
     Budget, DecideRequest, Decider, EarlyEnd, Failure,
     draft_marker::MarkerOutcome,
     drafts::{Plan, Planned},
-    is_deployment,
+    is_deployment, options,
 };
 use crate::{
     facts::{Facts, VersionTag},
-    policy::{Decision, Policy, Trace, UpdateContext},
+    policy::{self, Decision, Draft, Policy, Rule, Trace, UpdateContext},
     push::ObjectId,
     service::Services,
     sys::time::Deadline,
@@ -102,12 +102,42 @@ impl PushDeployments {
 }
 
 impl Decider<'_> {
+    /// Returns why a planned deployment is not marked: its environment is not one, the push options
+    /// contradict each other, or another deployment of the push takes its place. `before` are the
+    /// earlier deployments of the update, and the rules that asked for them.
+    pub(super) fn unmarked(
+        &self,
+        planned: &Planned,
+        (by, before): (&Rule, &[(DeploymentKey, Rule)]),
+        facts: &Facts,
+        budget: Budget,
+    ) -> Result<Option<Unmarked>, EarlyEnd> {
+        let options = &self.push.source().options;
+        let environment = planned.draft.environment.as_deref();
+        let refusal = self
+            .unknown_environment(environment)
+            .or_else(|| environment.and_then(|environment| options::refusal(options, environment)));
+        match refusal {
+            Some(why) => Ok(Some(Unmarked::Refused(why))),
+            // The only update of a push needs no other update to be read.
+            None if self.push.updates().len() == 1 => {
+                let Draft { kind, service, environment, .. } = &planned.draft;
+                let is_same = |(key, _): &&(DeploymentKey, Rule)| (&key.0, &key.1) == (service, environment);
+                let same = |(_, first): &(DeploymentKey, Rule)| {
+                    policy::same_marker([first, by], *kind, service, environment.as_deref())
+                };
+                Ok(before.iter().find(is_same).map(same).map(Unmarked::Repeated))
+            }
+            None => self.rival(planned, before.len(), facts, budget),
+        }
+    }
+
     /// Returns why a planned deployment is not marked, if another deployment of the push keeps it
     /// from that. `nth` is its position among the deployments of the update.
     ///
     /// # Errors
     /// If the other updates cannot be read in time.
-    pub(super) fn rival(
+    fn rival(
         &self,
         planned: &Planned,
         nth: usize,

@@ -4,8 +4,7 @@ use super::{Deployed, DeploymentTarget, Failure};
 use crate::{
     facts::FactError,
     marker::Marker,
-    policy::{Rule, TraceStep},
-    text,
+    policy::{self, Rule, TraceStep},
 };
 
 /// The decision on one update, with its reasons.
@@ -25,6 +24,8 @@ pub struct Verdict {
     pub repeated: Option<String>,
     /// Steps of each policy layer. Empty unless the decider is traced.
     pub steps: Vec<TraceStep>,
+    /// Lines that scripts printed. Empty unless the decider is listening.
+    pub printed: Vec<String>,
     /// Lines for the pusher about what is not marked, each once.
     pub replies: Vec<String>,
 }
@@ -101,15 +102,8 @@ impl Verdict {
             return None;
         };
         let marker = &made.marker;
-        let place = marker.environment.as_deref().map(|name| format!(" to {}", text::line(name)));
-        let why = format!(
-            "{} and {} ask for the same marker, a {} of {}{}; only the first is kept",
-            first.by,
-            made.by,
-            marker.kind.as_str(),
-            text::line(&marker.service),
-            place.unwrap_or_default()
-        );
+        let environment = marker.environment.as_deref();
+        let why = policy::same_marker([&first.by, &made.by], marker.kind, &marker.service, environment);
         self.repeated.get_or_insert_with(|| why.clone());
         Some(why)
     }
@@ -123,6 +117,7 @@ impl Verdict {
             missing: None,
             repeated: None,
             steps: Vec::new(),
+            printed: Vec::new(),
             replies: Vec::new(),
         }
     }

@@ -322,6 +322,11 @@ impl Facts {
         self.file_at(self.base()?, path)
     }
 
+    /// Returns true if a file was asked for that does not exist.
+    pub fn misses_file(&self) -> bool {
+        self.files.borrow().values().any(Option::is_none)
+    }
+
     fn file_at(&self, commit: Option<ObjectId>, path: &str) -> Result<Option<Rc<str>>, FactError> {
         let Some(commit) = commit else { return Ok(None) };
         let key = (commit, path.to_string());

@@ -13,6 +13,9 @@ const ENDING: &str = ".test.toml";
 /// Suffix of scripts.
 const SCRIPT: &str = ".rhai";
 
+/// Script of the site.
+const SITE: &str = "site.rhai";
+
 /// Maximum depth of the directory search.
 const MAX_DEPTH: usize = 8;
 
@@ -67,19 +70,10 @@ impl TestFilePath {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),
         };
-        let owner = std::path::absolute(dir).ok().and_then(|dir| Some(dir.file_name()?.to_owned()));
-        let above = match dir.parent() {
-            Some(above) if !above.as_os_str().is_empty() => above.to_path_buf(),
-            _ => dir.join(".."),
-        };
-        if let Some(owner) = owner
-            && (above.join("site.rhai").is_file()
-                || above.join(format!("{}{SCRIPT}", owner.display())).is_file())
-        {
-            let relative = Path::new(&owner).join(file);
-            return Self { path: path.into(), scripts: above, relative };
+        match owner_dir(dir) {
+            Some((scripts, owner)) => Self { path: path.into(), scripts, relative: owner.join(file) },
+            None => Self { path: path.into(), scripts: dir.into(), relative: file.into() },
         }
-        Self { path: path.into(), scripts: dir.into(), relative: file.into() }
     }
 
     fn inside(path: &Path, scripts: &Path) -> Option<Self> {
@@ -101,7 +95,10 @@ pub fn find(named: &[PathBuf], scripts: Option<&Path>) -> anyhow::Result<Vec<Tes
         if path.is_dir() {
             match scripts.and_then(|scripts| TestFilePath::inside(path, scripts)) {
                 Some(place) => walk(&place.scripts, &place.relative, MAX_DEPTH, &mut places)?,
-                None => walk(path, Path::new(""), MAX_DEPTH, &mut places)?,
+                None => {
+                    let (scripts, owner) = owner_dir(path).unwrap_or((path.clone(), PathBuf::new()));
+                    walk(&scripts, &owner, MAX_DEPTH, &mut places)?;
+                }
             }
         } else if let Some(stem) = name.strip_suffix(SCRIPT) {
             let beside = PathBuf::from(format!("{stem}{ENDING}"));
@@ -129,6 +126,21 @@ pub fn find(named: &[PathBuf], scripts: Option<&Path>) -> anyhow::Result<Vec<Tes
     places.sort();
     places.dedup();
     Ok(places)
+}
+
+/// Returns the scripts directory above `dir`, and the name of `dir`, if it has the scripts of an
+/// owner: the directory above is called `scripts`, or has a script of the site or of the owner.
+fn owner_dir(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    let absolute = std::path::absolute(dir).ok()?;
+    let owner = absolute.file_name()?;
+    let above = match dir.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above.to_path_buf(),
+        _ if dir.is_absolute() || dir == Path::new(".") => dir.join(".."),
+        _ => PathBuf::from("."),
+    };
+    let is_scripts = absolute.parent()?.ends_with("scripts") && !dir.join(SITE).is_file();
+    let has = |name: &str| above.join(name).is_file();
+    (is_scripts || has(SITE) || has(&format!("{}{SCRIPT}", owner.display()))).then(|| (above, owner.into()))
 }
 
 fn walk(scripts: &Path, relative: &Path, depth: usize, places: &mut Vec<TestFilePath>) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ mod load;
 mod placeholders;
 mod recorded_push;
 mod run;
+mod samples;
 mod scenario;
 mod scenario_builder;
 mod services;
@@ -28,6 +29,7 @@ pub use load::Suite;
 pub(crate) use load::parse;
 pub use recorded_push::{ExportOptions, RecordedPush};
 pub use run::{TestOutcome, TestResult};
+pub use samples::SamplePushes;
 
 use crate::config::ConfigProblem;
 

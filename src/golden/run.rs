@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::{Config, Limits},
     decide::{Budget, Decider, InMemoryHistory},
+    state::journal::RecordedOutcome,
 };
 
 /// Time limit for deciding one update. The limits of the site are not used, so that results do not
@@ -34,6 +35,9 @@ pub struct TestResult {
     pub took: Duration,
     /// Outcome of the test.
     pub ending: TestOutcome,
+    /// Notes on a result that does not make the test fail: what scripts printed, and markers that
+    /// were left out.
+    pub notes: Vec<String>,
     /// Actual results, if the push was decided.
     pub(super) found: Vec<ActualUpdate>,
 }
@@ -85,11 +89,12 @@ impl Suite {
 
     fn test(&self, config: &Config, test: &GoldenTest, stage: &mut FixtureRepo) -> TestResult {
         let start = Instant::now();
-        let (ending, found) = match self.play(config, test, stage) {
+        let mut notes = Vec::new();
+        let (ending, found) = match self.play(config, test, stage, &mut notes) {
             Ok(found) => (judge(&test.expectations, &found), found),
             Err(err) => (TestOutcome::Broken(format!("{err:#}")), Vec::new()),
         };
-        TestResult { name: test.name.clone(), line: test.line, took: start.elapsed(), ending, found }
+        TestResult { name: test.name.clone(), line: test.line, took: start.elapsed(), ending, notes, found }
     }
 
     fn play(
@@ -97,15 +102,21 @@ impl Suite {
         config: &Config,
         test: &GoldenTest,
         stage: &mut FixtureRepo,
+        notes: &mut Vec<String>,
     ) -> anyhow::Result<Vec<ActualUpdate>> {
         let played = stage.set(&test.scene)?;
         let memory = InMemoryHistory::default();
-        let decider = Decider::with_scripts(config, played.push, &self.scripts, &memory);
+        let decider = Decider::with_scripts(config, played.push, &self.scripts, &memory).listening();
         let scripts = self.place.scripts.join("").display().to_string();
         let mut names = played.names.into_iter();
         let decide = |(index, update)| {
             let verdict = decider.decide(index, Budget::Update).context("an update was not decided")?;
-            Ok(ActualUpdate::of(verdict, update, names.next().unwrap_or_default(), &scripts))
+            let printed = verdict.printed.iter();
+            notes.extend(printed.map(|line| line.strip_prefix(&*scripts).unwrap_or(line).to_string()));
+            let found = ActualUpdate::of(verdict, update, names.next().unwrap_or_default(), &scripts);
+            let is_repeated = found.outcome == RecordedOutcome::Marked && !found.why.is_empty();
+            notes.extend(is_repeated.then(|| format!("note: {}", found.why)));
+            Ok(found)
         };
         decider.push().updates().iter().enumerate().map(decide).collect()
     }

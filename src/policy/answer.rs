@@ -38,7 +38,7 @@ pub struct Mark {
 /// Reads the return value of `decide`.
 pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptError> {
     let skip = || Decision::Skip { by: layer.rule(PolicyFunction::Decide), why: String::new() };
-    let at_fault = |message: String| Err(layer.error(message));
+    let at_fault = |message: String| Err(layer.error_in(PolicyFunction::Decide, message));
     if let Ok(is_marker) = said.as_bool() {
         let by = layer.rule(PolicyFunction::Decide);
         let mark = || Mark { level: layer.origin().level, by, partial: Partial::default() };
@@ -59,11 +59,7 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
         }
         Ok(list) => list,
         Err(said) => {
-            return at_fault(format!(
-                "`decide` returned {}; \
-                 expected `true`, `false`, `skip(\"why\")`, `mark(#{{...}})` or an array of marks",
-                shown(&said)
-            ));
+            return at_fault(wrong(PolicyFunction::Decide, &said));
         }
     };
     let mut answers = Vec::with_capacity(list.len());
@@ -73,7 +69,7 @@ pub(super) fn decision(layer: &Layer, said: Dynamic) -> Result<Decision, ScriptE
             Err(other) => {
                 return at_fault(format!(
                     "the array that `decide` returned must hold `mark(#{{...}})` only, found {}",
-                    other.type_name()
+                    api::type_of(&other)
                 ));
             }
         }
@@ -87,7 +83,11 @@ fn asked(layer: &Layer, answers: Vec<MarkAnswer>) -> Result<Decision, ScriptErro
     let marks: Vec<Mark> = answers
         .into_iter()
         .flat_map(|answer| {
-            answer.partials.into_iter().map(move |partial| Mark { level, by: answer.by.clone(), partial })
+            answer.properties.into_partials().into_iter().map(move |partial| Mark {
+                level,
+                by: answer.by.clone(),
+                partial,
+            })
         })
         .collect();
     match marks.len() {
@@ -97,7 +97,7 @@ fn asked(layer: &Layer, answers: Vec<MarkAnswer>) -> Result<Decision, ScriptErro
         }),
         n if n > MAX_MARKS => {
             let message = format!("`decide` asked for {n} markers, the limit is {MAX_MARKS}");
-            Err(layer.error(message))
+            Err(layer.error_in(PolicyFunction::Decide, message))
         }
         _ => Ok(Decision::Marks(marks)),
     }
@@ -105,13 +105,9 @@ fn asked(layer: &Layer, answers: Vec<MarkAnswer>) -> Result<Decision, ScriptErro
 
 /// Reads the return value of `enrich`.
 pub(super) fn enriched(layer: &Layer, said: Dynamic) -> Result<Draft, ScriptError> {
-    let said = said.try_cast_result::<MarkerView>().map_err(|other| {
-        let message = format!(
-            "`enrich` returned {}; end it with `marker`, so that it returns the marker",
-            shown(&other)
-        );
-        layer.error(message)
-    })?;
+    let said = said
+        .try_cast_result::<MarkerView>()
+        .map_err(|other| layer.error_in(PolicyFunction::Enrich, wrong(PolicyFunction::Enrich, &other)))?;
     Ok(said.into_draft())
 }
 
@@ -127,25 +123,23 @@ pub(super) fn guarded(layer: &Layer, mut draft: Draft, said: Dynamic) -> Result<
         return Ok(Guarded::Refused { by: layer.rule(PolicyFunction::Guard), why: String::new() });
     }
     if !said.is_map() {
-        let message = format!(
-            "`guard` returned {}; expected nothing, `refuse(\"why\")` or an object map of attributes to add",
-            shown(&said)
-        );
-        return Err(layer.error(message));
+        return Err(layer.error_in(PolicyFunction::Guard, wrong(PolicyFunction::Guard, &said)));
     }
-    let added = api::attributes(said).map_err(|message| layer.error(message))?;
+    let added = api::attributes(said).map_err(|message| layer.error_in(PolicyFunction::Guard, message))?;
     for (key, value) in added {
         if draft.attributes.get(&key).is_some_and(|there| *there != value) {
             let key = text::line(&*key);
             let message =
                 format!("`guard` may add attributes but not change them, and `{key}` already exists");
-            return Err(layer.error(message));
+            return Err(layer.error_in(PolicyFunction::Guard, message));
         }
         draft.attributes.insert(key, value);
     }
     Ok(Guarded::Passed(draft))
 }
 
-fn shown(said: &Dynamic) -> String {
-    if said.is_unit() { "nothing".to_string() } else { format!("a value of type {}", said.type_name()) }
+/// Returns the message for a function that returned a wrong value.
+fn wrong(function: PolicyFunction, said: &Dynamic) -> String {
+    let found = if said.is_unit() { "nothing".into() } else { api::type_of(said) };
+    format!("`{}` returned {found}; {}", function.as_str(), function.expected())
 }

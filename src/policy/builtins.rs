@@ -231,7 +231,7 @@ impl CutText {
         let shown = ctx.call_native_fn_raw("to_debug", true, &mut [&mut value.clone()]);
         match shown.ok().and_then(|shown| shown.into_immutable_string().ok()) {
             Some(text) => self.write_str(&text),
-            None => self.write_str(value.type_name()),
+            None => self.write_str(ctx.engine().map_type_name(value.type_name())),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, ModuleResolver, Scope, Token,
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Module, ModuleResolver, Scope,
+    Token,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LogicPackage, MoreStringPackage, Package as _,
@@ -22,6 +23,7 @@ use super::{
     confine::Confined,
     meter::{Meter, stopped},
     numbers,
+    printed::Printed,
     sizes::{self, MAX_CALLS, MAX_ENTRIES, MAX_PROPERTIES, MAX_TEXT, MAX_VARIABLES},
 };
 use crate::{config::Limits, sys::time::Deadline, text};
@@ -51,6 +53,8 @@ pub(super) struct ScriptEngine {
     api: &'static ScriptApi,
     /// Constants that every function of a script can read by name.
     constants: Scope<'static>,
+    /// Lines that scripts print, if a command shows them.
+    printed: Option<Printed>,
 }
 
 impl ScriptEngine {
@@ -115,12 +119,30 @@ impl ScriptEngine {
         if let Some(settings) = settings {
             constants.push_constant_dynamic(SETTINGS, settings);
         }
-        Self { engine, meter, library, memory, api, constants }
+        Self { engine, meter, library, memory, api, constants, printed: None }
+    }
+
+    /// Lets scripts call the functions of a script as `name::function()`.
+    pub fn offer(&mut self, name: &str, ast: &AST) {
+        if self.library == Library::Full {
+            let functions = Module::eval_ast_as_new(Scope::new(), ast, &self.engine);
+            self.engine.register_static_module(name, functions.unwrap_or_default().into());
+        }
     }
 
     /// Makes scripts available to `import`.
     pub fn set_imports(&mut self, imports: impl ModuleResolver + 'static) {
         self.engine.set_module_resolver(imports);
+    }
+
+    /// Keeps what scripts print from now on.
+    pub fn listen(&mut self) {
+        self.printed = Some(Printed::listen(&mut self.engine));
+    }
+
+    /// Returns what scripts have printed since the last call.
+    pub fn printed(&self) -> Vec<String> {
+        self.printed.as_ref().map(Printed::take).unwrap_or_default()
     }
 
     /// Compiles a script. Errors name it as `file`.

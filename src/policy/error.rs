@@ -134,8 +134,14 @@ impl ScriptError {
     pub(super) fn or_in(mut self, function: &str, line: Option<usize>) -> Self {
         if self.line.is_none() && line.is_some() {
             self.line = line;
-            self.message.message = format!("in `{function}`, which starts here: {}", self.message.message);
+            return self.in_context(&format!("in `{function}`, which starts here"));
         }
+        self
+    }
+
+    /// Adds what was tried, in front of the cause.
+    pub(super) fn in_context(mut self, context: &str) -> Self {
+        self.message.message = format!("{context}: {}", self.message.message);
         self
     }
 
@@ -186,9 +192,13 @@ fn message(api: &ScriptApi, err: &EvalAltResult) -> Hinted {
             format!("the script has more than {MAX_VARIABLES} variables at once; put some into an object map")
         }
         EvalAltResult::ErrorPropertyNotFound(word, _) => return unknown_word(api, word),
-        EvalAltResult::ErrorDotExpr(said, _) => match unsettable(said) {
-            Some(word) => format!("`{}` cannot be set here", text::line(word)),
-            None => text::line(said),
+        EvalAltResult::ErrorDotExpr(said, _) => match (unsettable(said), of_nothing(said)) {
+            (Some(word), _) => format!("`{}` cannot be set here", text::line(word)),
+            (None, Some(word)) => format!(
+                "`()` has no property `{}`; check that the value is not `()` before you read it",
+                text::line(word)
+            ),
+            (None, None) => text::line(said),
         },
         EvalAltResult::ErrorRuntime(said, _) if sizes::check(said).is_ok() => {
             text::line_of(said.to_string(), MAX_MESSAGE)
@@ -213,6 +223,12 @@ fn message(api: &ScriptApi, err: &EvalAltResult) -> Hinted {
 fn unsettable(said: &str) -> Option<&str> {
     let (_, rest) = said.split_once("No writable property '")?;
     rest.split_once('\'').map(|(word, _)| word)
+}
+
+/// Extracts the name of a property that was read from `()` from Rhai's error message.
+fn of_nothing(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("Unknown property '")?;
+    rest.split_once("' - a getter is not registered for type '()'").map(|(word, _)| word)
 }
 
 /// Finds the position of an error. If the error is in an imported script, Rhai's call errors name

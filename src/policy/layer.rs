@@ -22,6 +22,9 @@ use crate::{
 /// Source of the default policy, which applies if no script defines `decide`.
 pub(super) const BUILT_IN: &str = include_str!("../../scripts/built-in.rhai");
 
+/// Module of the built-in policy's functions.
+const BUILT_IN_MODULE: &str = "built_in";
+
 /// Script that applies to every repository.
 const SITE: &str = "site.rhai";
 
@@ -47,6 +50,20 @@ impl PolicyFunction {
             Self::Decide => "decide",
             Self::Enrich => "enrich",
             Self::Guard => "guard",
+        }
+    }
+
+    /// Returns the function of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Decide, Self::Enrich, Self::Guard].into_iter().find(|function| function.as_str() == name)
+    }
+
+    /// Returns what the function should return, as the end of a message about a wrong value.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Decide => "expected `true`, `false`, `skip(\"why\")`, `mark(#{...})` or an array of marks",
+            Self::Enrich => "end it with `marker`, so that it returns the marker",
+            Self::Guard => "expected nothing, `refuse(\"why\")` or an object map of attributes to add",
         }
     }
 }
@@ -106,16 +123,23 @@ impl Layer {
         Rule::at(self.script.name(), self.script.line_of(function.as_str()))
     }
 
+    /// Creates an error about what a function returned.
+    pub fn error_in(&self, function: PolicyFunction, message: impl Into<Hinted>) -> ScriptError {
+        let start = self.script.start_of(function.as_str());
+        ScriptError::at_position(self.script.name(), start, message)
+    }
+
     /// Creates an error about the script as a whole.
-    pub fn error(&self, message: impl Into<Hinted>) -> ScriptError {
+    fn error(&self, message: impl Into<Hinted>) -> ScriptError {
         ScriptError::at(self.script.name(), None, message)
     }
 }
 
-/// Compiles the built-in layer.
-pub(super) fn built_in(engine: &ScriptEngine) -> Result<Layer, PolicyError> {
+/// Compiles the built-in layer, and lets other scripts call it as `built_in::decide(update)`.
+pub(super) fn built_in(engine: &mut ScriptEngine) -> Result<Layer, PolicyError> {
     let origin = Origin { level: Level::BuiltIn, file: None, hash: ScriptHash::of(BUILT_IN.as_bytes()) };
     let script = Script::compile(engine, BUILT_IN_NAME.to_string(), BUILT_IN)?;
+    engine.offer(BUILT_IN_MODULE, script.ast());
     Ok(Layer { origin, script, text: String::new() })
 }
 

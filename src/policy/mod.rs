@@ -21,8 +21,10 @@ mod lint;
 mod meter;
 mod numbers;
 mod origin;
+mod printed;
 mod quote;
 mod reference;
+mod rehearsal;
 mod render;
 mod rule;
 mod script;
@@ -49,6 +51,7 @@ pub use layer::PolicyFunction;
 pub use origin::{Import, Level, Origin, ScriptHash};
 pub use quote::quote;
 pub use reference::{definitions, reference, render_reference};
+pub use rehearsal::{Rehearsal, same_marker};
 pub(crate) use render::json_of_bytes;
 pub use render::{Accepted, Opened, Rendered, RenderedRequest, Renderer};
 pub use rule::Rule;
@@ -124,7 +127,7 @@ impl Policy {
         let files = layer::files(scripts, repository)?;
         let library = if files.is_empty() { Library::None } else { Library::Full };
         let mut engine = ScriptEngine::new(limits, library);
-        let mut layers = vec![layer::built_in(&engine)?];
+        let mut layers = vec![layer::built_in(&mut engine)?];
         let mut imports = Imports::from_dir(scripts.dir.as_deref());
         for (level, file) in &files {
             let layer = Layer::read(&engine, *level, file)?;
@@ -161,6 +164,7 @@ impl Policy {
     pub fn check(file: &Path, dir: Option<&Path>, limits: &Limits) -> Result<CheckedScript, PolicyError> {
         let mut engine = ScriptEngine::new(limits, Library::Full);
         let mut imports = Imports::from_dir(dir);
+        layer::built_in(&mut engine)?;
         let layer = Layer::read(&engine, Level::Repository, file)?;
         imports.add(&engine, layer.script())?;
         let imported = imports.list();
@@ -179,6 +183,16 @@ impl Policy {
     /// Imported scripts are not searched.
     pub fn reads_key(&self, key: &str) -> bool {
         self.layers.iter().any(|layer| layer.reads_key(key))
+    }
+
+    /// Keeps what scripts print from now on.
+    pub fn listen(&mut self) {
+        self.engine.listen();
+    }
+
+    /// Returns what scripts have printed since the last call, if [`Self::listen`] was called.
+    pub fn printed(&self) -> Vec<String> {
+        self.engine.printed()
     }
 
     /// Limits the process while scripts run. Keep the guard alive for as long as the values that

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rhai::{AST, Dynamic, FuncArgs};
+use rhai::{AST, Dynamic, FuncArgs, Position};
 
 use super::{ScriptError, engine::ScriptEngine};
 use crate::{sys::time::Deadline, text};
@@ -11,15 +11,15 @@ use crate::{sys::time::Deadline, text};
 pub(super) struct Script {
     name: String,
     ast: AST,
-    /// First line of the body of each function that the host calls and the script defines.
-    lines: BTreeMap<&'static str, Option<usize>>,
+    /// Start of the body of each function that the host calls and the script defines.
+    starts: BTreeMap<&'static str, Position>,
 }
 
 impl Script {
     /// Compiles a script, and checks the parameters of the functions that the host calls.
     pub fn compile(engine: &ScriptEngine, name: String, source: &str) -> Result<Self, ScriptError> {
         let ast = engine.compile(&name, source)?;
-        let mut lines = BTreeMap::new();
+        let mut starts = BTreeMap::new();
         for function in ast.iter_fn_def() {
             let known = engine.api().given.iter().find(|(known, _)| *known == function.name);
             let Some((known, given)) = known else { continue };
@@ -29,9 +29,9 @@ impl Script {
                 let message = format!("`{known}` takes {wanted}, found {found}");
                 return Err(ScriptError::at_position(&name, at, message));
             }
-            lines.insert(*known, at.line());
+            starts.insert(*known, at);
         }
-        Ok(Self { name, ast, lines })
+        Ok(Self { name, ast, starts })
     }
 
     pub fn name(&self) -> &str {
@@ -43,18 +43,23 @@ impl Script {
     }
 
     pub fn defines(&self, function: &str) -> bool {
-        self.lines.contains_key(function)
+        self.starts.contains_key(function)
     }
 
     /// Returns true if the script defines any function that the host calls.
     pub fn defines_any(&self) -> bool {
-        !self.lines.is_empty()
+        !self.starts.is_empty()
     }
 
     /// Returns the first line of a function. It stands for answers without a line, such as a bare
     /// `true`.
     pub fn line_of(&self, function: &str) -> Option<usize> {
-        self.lines.get(function).copied().flatten()
+        self.start_of(function).line()
+    }
+
+    /// Returns the start of the body of a function.
+    pub fn start_of(&self, function: &str) -> Position {
+        self.starts.get(function).copied().unwrap_or(Position::NONE)
     }
 
     /// Calls a function of the script.

@@ -4,6 +4,7 @@
 mod endpoints;
 mod never;
 mod problem;
+mod samples;
 mod scripts;
 mod services;
 
@@ -19,7 +20,7 @@ use services::ServiceFindings;
 
 use super::{Common, Completion, terminal::Terminal};
 use crate::{
-    config::{self, Config, Http, Limits, RenderScript, Shipped},
+    config::{self, Config, Http, RenderScript, Shipped},
     delivery,
     marker::Kind,
     policy::{self, Policy, Rendered, Renderer},
@@ -73,12 +74,12 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
     } else {
         let mut findings = Findings::default();
         let config = findings.config(common);
-        let limits = config.as_ref().map_or_else(Limits::default, |config| config.limits);
         // Scripts of destinations were checked together with the configuration.
         let is_policy =
             |script: &&PathBuf| !config.as_ref().is_some_and(|config| is_of_a_destination(script, config));
         let policies: Vec<PathBuf> = args.scripts.iter().filter(is_policy).cloned().collect();
-        findings.scripts(&policies, config.as_ref().and_then(|config| config.scripts.as_deref()), &limits);
+        let config = config.unwrap_or_default();
+        findings.scripts(&policies, config.scripts.as_deref(), &config);
         findings
     };
     findings.show(args.json, terminal)
@@ -97,7 +98,7 @@ impl Findings {
                 findings.problems.push(Problem::with(dir, format!("failed to list the scripts: {err}")));
             });
             scripts.retain(|script| !is_of_a_destination(script, config));
-            let imported = findings.scripts(&scripts, Some(dir), &config.limits);
+            let imported = findings.scripts(&scripts, Some(dir), config);
             findings.problems.extend(scripts::unreachable(dir, &scripts, &imported));
         }
         (config, findings)
@@ -220,14 +221,17 @@ impl Findings {
     }
 
     /// Checks scripts, and returns the files that they import.
-    fn scripts(&mut self, scripts: &[PathBuf], dir: Option<&Path>, limits: &Limits) -> BTreeSet<String> {
+    fn scripts(&mut self, scripts: &[PathBuf], dir: Option<&Path>, config: &Config) -> BTreeSet<String> {
         let mut imported = BTreeSet::new();
-        let mut without_a_say = Vec::new();
+        let (mut without_a_say, mut sound) = (Vec::new(), Vec::new());
         for script in scripts {
             let name = script.display().to_string();
             self.checked.push(name.clone());
-            match Policy::check(script, dir, limits) {
+            match Policy::check(script, dir, &config.limits) {
                 Ok(checked) => {
+                    // A script with findings would fail and report the same problem twice.
+                    let is_sound = checked.findings.is_empty() && checked.without_a_say.is_none();
+                    sound.extend(is_sound.then_some(script.as_path()));
                     let findings = checked.findings.into_iter();
                     self.problems.extend(findings.map(|finding| Problem::of_finding(&name, finding)));
                     imported.extend(checked.imports.into_iter().map(|import| import.file));
@@ -250,6 +254,7 @@ impl Findings {
                 self.problems.push(why);
             }
         }
+        self.try_samples(&sound, dir, config);
         imported
     }
 

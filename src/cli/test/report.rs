@@ -91,6 +91,12 @@ impl Group {
             } else {
                 terminal.say(line)?;
             }
+            for note in &tested.notes {
+                terminal.say(format_args!("      {note}"))?;
+            }
+            if word == TestStatus::Blessed {
+                changes(tested).iter().try_for_each(|line| terminal.say(coloured(terminal, line)))?;
+            }
         }
         Ok(())
     }
@@ -101,12 +107,7 @@ impl Group {
             terminal.answer(format_args!("\n{word} {}  {}", self.label, text::line(&tested.name)))?;
             terminal.answer(format_args!("      {}:{}", self.path.display(), tested.line))?;
             for line in self.why(tested) {
-                let line = match line.as_bytes().first() {
-                    Some(b'-') => terminal.red(&line),
-                    Some(b'+') => terminal.green(&line),
-                    _ => line,
-                };
-                terminal.answer(format_args!("      {line}"))?;
+                terminal.answer(coloured(terminal, &line))?;
             }
         }
         Ok(())
@@ -116,25 +117,39 @@ impl Group {
     pub fn why(&self, tested: &TestResult) -> Vec<String> {
         let mut lines = Vec::new();
         match &tested.ending {
-            TestOutcome::Passed => {}
+            TestOutcome::Passed | TestOutcome::Differs(_) => {}
             TestOutcome::Broken(why) => lines.push(text::line_of(why, text::SHOWN * 5)),
-            TestOutcome::Differs(differences) => {
-                differences.iter().for_each(|difference| say(&mut lines, difference));
-            }
-            TestOutcome::Unexpecting(differences) => {
+            TestOutcome::Unexpecting(_) => {
                 lines.push("the test has no expectations; --bless would write these".into());
-                differences.iter().for_each(|difference| say(&mut lines, difference));
             }
         }
+        lines.extend(changes(tested));
         let refused = self.refused.iter().find(|(name, _)| *name == tested.name);
         lines.extend(refused.map(|(_, why)| format!("not blessed: {}", text::line_of(why, text::SHOWN * 5))));
         lines
     }
 }
 
-fn say(lines: &mut Vec<String>, difference: &Difference) {
-    lines.push(difference.subject.clone());
-    lines.extend(difference.lines.iter().map(ToString::to_string));
+/// Returns the lines that differ between the expectations of a test and its results.
+fn changes(tested: &TestResult) -> Vec<String> {
+    let (TestOutcome::Differs(differences) | TestOutcome::Unexpecting(differences)) = &tested.ending else {
+        return Vec::new();
+    };
+    let lines = |difference: &Difference| {
+        let lines = difference.lines.iter().map(ToString::to_string);
+        [difference.subject.clone()].into_iter().chain(lines).collect::<Vec<_>>()
+    };
+    differences.iter().flat_map(lines).collect()
+}
+
+/// Indents a line of a difference, and colours it.
+fn coloured(terminal: &Terminal, line: &str) -> String {
+    let line = match line.as_bytes().first() {
+        Some(b'-') => terminal.red(line),
+        Some(b'+') => terminal.green(line),
+        _ => line.to_string(),
+    };
+    format!("      {line}")
 }
 
 impl Report {
@@ -207,6 +222,7 @@ impl Report {
                     "passed": word == TestStatus::Pass,
                     "ms": tested.took.as_secs_f64() * 1000.0,
                     "differences": differences,
+                    "notes": tested.notes,
                 });
                 if let TestOutcome::Broken(why) = &tested.ending {
                     test["error"] = why.as_str().into();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 use self::{compare::Comparison, report::TrialReport};
 use super::{
@@ -28,7 +28,7 @@ use crate::{
     decide::{Budget, Decider, InMemoryHistory, Verdict},
     facts::{self, Facts, History, Past, Repository},
     policy::ScriptLocations,
-    push::{self, Push, PushId, RefKind, Source},
+    push::{self, Push, PushId, Pusher, RefKind, Source},
     service::Services,
     state::State,
     text,
@@ -60,6 +60,11 @@ pub(super) struct TryArgs {
     /// Use the scripts and services of this repository (default: from the path)
     #[arg(long, value_name = "OWNER/NAME", value_parser = super::repository)]
     repository: Option<push::RepositoryIdentity>,
+    /// Try as if USER had pushed everything
+    ///
+    /// History does not record who pushed, so `pusher` is otherwise `()`.
+    #[arg(long = "as", value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    pusher: Option<String>,
     /// Print each result as a line of JSON
     #[arg(long)]
     json: bool,
@@ -78,7 +83,9 @@ pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyho
     if history.past.is_empty() {
         bail!("there is nothing to try: `{}` has neither commits nor tags", text::line(&args.repo));
     }
-    let stage = TrialInputs { config: &config, repository, source: Source::unknown(git_dir, known), history };
+    let mut source = Source::unknown(git_dir, known);
+    source.pusher = args.pusher.clone().map(|name| Pusher { name, id: None });
+    let stage = TrialInputs { config: &config, repository, source, history };
     let configured = ScriptLocations { dir: config.scripts.clone(), ..ScriptLocations::default() };
     let only = |file: &Path| {
         let beside = || file.parent().filter(|dir| dir.is_dir()).map(Path::to_path_buf);
@@ -122,7 +129,16 @@ impl TrialInputs<'_> {
             account.add(past, &verdict)?;
             Ok(verdict.markers.len())
         })?;
-        account.end(&self.source.repository, &self.history, self.hint_about_tags())
+        let hints = [self.hint_about_pusher(&decider), self.hint_about_tags()];
+        account.end(&self.source, &self.history, hints.into_iter().flatten())
+    }
+
+    /// Returns a line about a policy that reads who pushed, which is unknown.
+    fn hint_about_pusher(&self, decider: &Decider<'_>) -> Option<String> {
+        let reads = self.source.pusher.is_none() && decider.policy()?.reads_key("pusher");
+        reads.then(|| {
+            "the policy reads `pusher`, which is `()` here; --as USER tries it as if USER had pushed".into()
+        })
     }
 
     /// Returns a line about tags that are not read as versions.
@@ -187,7 +203,8 @@ impl TrialInputs<'_> {
         memory: &'a InMemoryHistory,
     ) -> anyhow::Result<Decider<'a>> {
         let first = self.history.past.first().context("there is nothing to try")?;
-        Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first), memory)?)
+        Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first), memory)?
+            .listening())
     }
 
     fn judge(&self, decider: &mut Decider<'_>, past: &Past) -> io::Result<Verdict> {

@@ -11,7 +11,7 @@ use crate::{
     decide::{Made, Outcome, Verdict},
     facts::{History, Past},
     marker::{Kind, Marker},
-    push::{ObjectId, RefKind, RepositoryIdentity},
+    push::{ObjectId, RefKind, RepositoryIdentity, Source},
     sys::time::Timestamp,
     text,
 };
@@ -23,9 +23,12 @@ const MAX_REPEATED: usize = 1024;
 const MAX_REASONS: usize = 1000;
 const MAX_TOLD: usize = 20;
 
+/// Maximum number of lines from scripts that are shown.
+const MAX_PRINTED: usize = 100;
+
 /// Note on the facts that history does not contain, and the values that a policy gets instead.
 const UNKNOWN: &str = "\
-history does not record who pushed, how, or with which options: `pusher` is `()`, `transport` is \"local\",
+history does not record who pushed, how, or with which options: `pusher` is {pusher}, `transport` is \"local\",
 `options` is empty. Nor does it record which commits were pushed together (each is tried on its own), what was
 deleted or rewound, or when a push was made (the time is the commit's or the tag's)";
 
@@ -41,6 +44,8 @@ pub(super) struct TrialReport<'a> {
     others: usize,
     /// The first marker that was asked for twice, with its update.
     repeated: Option<String>,
+    /// Lines that scripts printed, each with its update, and the number of lines that were not kept.
+    printed: (Vec<String>, usize),
 }
 
 /// Number of pushes with each outcome.
@@ -88,6 +93,9 @@ struct PushResultJson<'a> {
     why: &'a str,
     by: Option<String>,
     markers: Vec<ToldMarker>,
+    /// Lines that scripts printed.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    printed: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -117,6 +125,7 @@ impl<'a> TrialReport<'a> {
             reasons: BTreeMap::new(),
             others: 0,
             repeated: None,
+            printed: (Vec::new(), 0),
         }
     }
 
@@ -130,6 +139,12 @@ impl<'a> TrialReport<'a> {
         let (time, update) = (when(past), short(past));
         if let Some(why) = &verdict.repeated {
             self.repeated.get_or_insert_with(|| format!("{update}: {why}"));
+        }
+        for line in &verdict.printed {
+            match self.printed.0.len() {
+                MAX_PRINTED.. => self.printed.1 += 1,
+                _ => self.printed.0.push(format!("{update}  {}", below(line, self.scripts))),
+            }
         }
         for made in &verdict.markers {
             let marker = &made.marker;
@@ -173,10 +188,11 @@ impl<'a> TrialReport<'a> {
     /// Prints the report. The ending is `Found` if the policy failed on any push.
     pub fn end(
         self,
-        repository: &RepositoryIdentity,
+        source: &Source,
         history: &History,
-        hint: Option<String>,
+        hints: impl Iterator<Item = String>,
     ) -> anyhow::Result<Completion> {
+        let repository = &source.repository;
         let ending = if self.tally.failed == 0 { Completion::Done } else { Completion::Found };
         if self.json {
             let summary = serde_json::json!({ "repository": repository.full_name(), "summary": self.tally });
@@ -210,10 +226,19 @@ impl<'a> TrialReport<'a> {
         if let Some(why) = self.repeated {
             self.terminal.say(format_args!("\n{}", text::line_of(why, MAX_REPEATED)))?;
         }
-        if let Some(hint) = hint {
+        let (printed, more) = self.printed;
+        if !printed.is_empty() {
+            self.terminal.say("\nprinted by scripts")?;
+            printed.iter().try_for_each(|line| self.terminal.say(format_args!("  {line}")))?;
+        }
+        if more > 0 {
+            self.terminal.say(format_args!("  and {} more", text::count(more, "line")))?;
+        }
+        for hint in hints {
             self.terminal.say(format_args!("\n{hint}"))?;
         }
-        self.terminal.say(format_args!("\n{UNKNOWN}"))?;
+        let pusher = source.pusher.as_ref().map_or("`()`".into(), |pusher| text::line(&pusher.name));
+        self.terminal.say(format_args!("\n{}", UNKNOWN.replace("{pusher}", &pusher)))?;
         Ok(ending)
     }
 }
@@ -283,6 +308,7 @@ impl<'a> PushResultJson<'a> {
             why: verdict.repeated.as_deref().unwrap_or(verdict.outcome.why()),
             by: verdict.by.as_ref().map(ToString::to_string),
             markers: verdict.markers.iter().map(ToldMarker::of).collect(),
+            printed: &verdict.printed,
         }
     }
 }

@@ -32,14 +32,20 @@ impl MarkerView {
     }
 
     fn set(&mut self, word: &str, value: Dynamic) -> Result<(), Box<EvalAltResult>> {
-        if self.is_closed {
-            return Err(mistake(
-                "`guard` may not change a marker; return `#{ ... }` with the attributes to add, or \
-                 `refuse(\"why\")`",
-            ));
-        }
         let property = MarkerProperty::parse(word).map_err(mistake)?;
-        property.set(&mut self.draft, value).map_err(mistake)
+        if !self.is_closed {
+            return property.set(&mut self.draft, value).map_err(mistake);
+        }
+        // A method call such as `marker.attributes.len()` also sets the property, to what it was.
+        let mut changed = self.draft.clone();
+        property.set(&mut changed, value).map_err(mistake)?;
+        if property == MarkerProperty::Attributes && changed == self.draft {
+            return Ok(());
+        }
+        Err(mistake(
+            "`guard` may not change a marker; return `#{ ... }` with the attributes to add, or \
+             `refuse(\"why\")`",
+        ))
     }
 }
 

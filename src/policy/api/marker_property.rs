@@ -4,8 +4,9 @@ use rhai::{Dynamic, Map};
 
 use super::{
     super::draft::{Draft, MAX_ATTRIBUTES, MAX_MARKS, MAX_NAME, MAX_TEXT, Partial},
-    property::list,
+    property::{list, maybe},
     time::TimeView,
+    value_type::type_of,
     version::VersionView,
 };
 use crate::{
@@ -70,44 +71,84 @@ impl MarkerProperty {
     }
 }
 
-/// Reads a script's object map. A map with several environments becomes one marker per
-/// environment.
-///
-/// # Errors
-/// A message with the property, the value found and the value expected.
-pub(super) fn partials(map: Map) -> Result<Vec<Partial>, Hinted> {
-    let mut partial = Partial::default();
-    let mut environments = None;
-    for (word, value) in map {
-        let property = MarkerProperty::parse(&word)?;
-        if value.is_unit() {
-            continue;
-        }
+/// The properties of a mark, each of which a script may leave out.
+#[derive(Clone, Default)]
+pub(in crate::policy) struct MarkProperties {
+    partial: Partial,
+    /// Environments, if the mark is for an array of them. Each gets a marker.
+    environments: Option<Vec<String>>,
+}
+
+impl MarkProperties {
+    /// Reads a script's object map.
+    ///
+    /// # Errors
+    /// A message with the property, the value found and the value expected.
+    pub fn of(map: Map) -> Result<Self, Hinted> {
+        let mut properties = Self::default();
+        map.into_iter().try_for_each(|(word, value)| properties.set(&word, value))?;
+        Ok(properties)
+    }
+
+    /// Sets a property. `()` clears it.
+    ///
+    /// # Errors
+    /// A message with the property, the value found and the value expected.
+    pub fn set(&mut self, word: &str, value: Dynamic) -> Result<(), Hinted> {
+        let property = MarkerProperty::parse(word)?;
+        let partial = &mut self.partial;
+        let value = (!value.is_unit()).then_some(value);
+        let name = |value: Dynamic| name_of(word, value);
         match property {
-            MarkerProperty::Kind => partial.kind = Some(kind_of(value)?),
-            MarkerProperty::Service => partial.service = Some(name_of("service", value)?),
-            MarkerProperty::Version => partial.version = Some(name_of("version", value)?),
-            MarkerProperty::Environment if value.is_array() => {
-                environments = Some(names_of("environment", value)?);
+            MarkerProperty::Kind => partial.kind = value.map(kind_of).transpose()?,
+            MarkerProperty::Service => partial.service = value.map(name).transpose()?,
+            MarkerProperty::Version => partial.version = value.map(name).transpose()?,
+            MarkerProperty::Environment => match value {
+                Some(value) if value.is_array() => self.environments = Some(names_of(word, value)?),
+                value => {
+                    partial.environment = value.map(name).transpose()?;
+                    self.environments = None;
+                }
+            },
+            MarkerProperty::Title => {
+                partial.title = value.map(|value| text_of(word, value, MAX_TEXT)).transpose()?;
             }
-            MarkerProperty::Environment => partial.environment = Some(name_of("environment", value)?),
-            MarkerProperty::Title => partial.title = Some(text_of("title", value, MAX_TEXT)?),
-            MarkerProperty::Attributes => partial.attributes = attributes(value)?,
+            MarkerProperty::Attributes => {
+                partial.attributes = value.map(attributes).transpose()?.unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what is set, without the environments.
+    pub fn partial(&self) -> &Partial {
+        &self.partial
+    }
+
+    /// Returns the environment, the array of them, or `()`.
+    pub fn environment(&self) -> Dynamic {
+        match &self.environments {
+            Some(names) => list(names, |name| name.clone().into()),
+            None => maybe(self.partial.environment.clone()),
         }
     }
-    Ok(match environments {
-        None => vec![partial],
-        Some(names) => {
-            let in_each =
-                names.into_iter().map(|name| Partial { environment: Some(name), ..partial.clone() });
-            in_each.collect()
+
+    /// Returns the properties of each marker.
+    pub fn into_partials(self) -> Vec<Partial> {
+        let Self { partial, environments } = self;
+        match environments {
+            None => vec![partial],
+            Some(names) => {
+                let in_each = |name: String| Partial { environment: Some(name), ..partial.clone() };
+                names.into_iter().map(in_each).collect()
+            }
         }
-    })
+    }
 }
 
 /// Reads an object map of attributes.
 pub(in crate::policy) fn attributes(value: Dynamic) -> Result<Attributes, Hinted> {
-    let found = value.type_name();
+    let found = type_of(&value);
     let map = value
         .try_cast::<Map>()
         .ok_or_else(|| format!("`attributes` must be an object map, found {found}"))?;
@@ -170,7 +211,7 @@ fn names_of(word: &str, value: Dynamic) -> Result<Vec<String>, String> {
 }
 
 fn text_of(word: &str, value: Dynamic, max: usize) -> Result<String, String> {
-    let found = value.type_name();
+    let found = type_of(&value);
     let text = plain_text(value).map_err(|_| format!("`{word}` must be a string, found {found}"))?;
     Ok(text::bounded(text.as_bytes(), max))
 }
@@ -209,7 +250,7 @@ fn from_dynamic(key: &str, value: Dynamic) -> Result<Value, String> {
         let texts = list.iter().take(MAX_LIST + 1).map(|text| text::bounded(text.as_bytes(), MAX_TEXT));
         return Ok(Value::List(texts.collect()));
     }
-    let found = value.type_name();
+    let found = type_of(&value);
     let text = plain_text(value).map_err(|_| {
         let key = text::line(key);
         format!("attribute `{key}` must be a string, number, bool or array of strings, found {found}")

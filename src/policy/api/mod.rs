@@ -14,6 +14,7 @@ mod string_map;
 mod text;
 mod time;
 mod update;
+mod value_type;
 mod version;
 mod yaml_texts;
 
@@ -34,6 +35,7 @@ use property::{register_often_read, register_ordered};
 pub(super) use string_map::StringMap;
 pub(super) use time::TimeView;
 pub(super) use update::UpdateView;
+pub(super) use value_type::type_of;
 pub(super) use version::VersionView;
 
 /// Maximum number of results that a function returns.
@@ -80,6 +82,9 @@ pub fn objects() -> Vec<ApiObject> {
         ApiObject::of::<time::TimeView>(),
         ApiObject::of::<version::VersionView>(),
         ApiObject::of::<marker::MarkerView>(),
+        ApiObject::of::<MarkAnswer>(),
+        ApiObject::of::<SkipAnswer>(),
+        ApiObject::of::<RefuseAnswer>(),
     ]
 }
 
@@ -122,6 +127,7 @@ pub(super) fn register_all(engine: &mut Engine) {
     register_words::<time::TimeView>(engine);
     register_words::<version::VersionView>(engine);
     register_words::<marker::MarkerView>(engine);
+    answers::register_all(engine);
     paths::register(engine);
     time::register(engine);
     register_ordered::<version::VersionView>(engine);

@@ -111,6 +111,8 @@ pub struct ApiObject {
     pub words: Vec<PropertyInfo>,
     /// Methods.
     pub methods: &'static [ApiFunction],
+    /// Name of the Rust type.
+    pub rust_type: &'static str,
 }
 
 /// A description of a property.
@@ -152,6 +154,7 @@ impl ApiObject {
             about: T::ABOUT,
             words: T::WORDS.iter().map(told).collect(),
             methods: T::METHODS,
+            rust_type: std::any::type_name::<T>(),
         }
     }
 }

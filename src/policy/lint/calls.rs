@@ -38,17 +38,18 @@ fn kept(of: Type, name: &str) -> Type {
 
 impl LintWalk<'_> {
     pub(super) fn method(&mut self, of: Type, call: &FnCallExpr, at: Position) -> Type {
-        self.all(&call.args);
+        let held: Vec<Type> = call.args.iter().map(|arg| self.expression(arg)).collect();
         self.closures(of, call);
-        let (name, given) = (&*call.name, call.args.len());
+        let name = &*call.name;
         if self.is_own(name) {
             return Type::Any;
         }
-        if let Some(function) = self.known.function(name) {
-            return self.calls(function, given + 1, 1, at);
+        if let Some(function) = self.known.function(name, held.len() + 1) {
+            let held: Vec<Type> = [of].into_iter().chain(held).collect();
+            return self.calls(function, &held, 1, at);
         }
         match self.known.method(of, name) {
-            Lookup::Found(method) => self.calls(method, given, 0, at),
+            Lookup::Found(method) => self.calls(method, &held, 0, at),
             Lookup::Missing(Some(word)) if word == name => {
                 let message = format!("`{name}` of `{}` is a property, not a method", name_of(of));
                 self.find(LintFinding::at(at, name.len(), message).fixed_by("write it without `()`"));
@@ -68,6 +69,9 @@ impl LintWalk<'_> {
         let held: Vec<Type> = call.args.iter().map(|arg| self.expression(arg)).collect();
         let name = &*call.name;
         if call.op_token.is_some() {
+            if name == "+" && held.first() == Some(&Type::Text) {
+                return Type::Text;
+            }
             return if matches!(name, "==" | "!=" | "<" | "<=" | ">" | ">=" | "!" | "contains") {
                 Type::Bool
             } else {
@@ -84,19 +88,19 @@ impl LintWalk<'_> {
             self.learn(name, &held);
             return Type::Any;
         }
-        match self.known.function(name) {
+        match self.known.function(name, held.len()) {
             // `mark()` without arguments is valid as well.
             Some(function) if name == "mark" && held.is_empty() => function.gives,
-            Some(function) => self.calls(function, held.len(), 0, at),
+            Some(function) => self.calls(function, &held, 0, at),
             None if self.known.has(name) || KEYWORDS.contains(&name) => Type::Any,
             None => self.unknown_function(name, at),
         }
     }
 
-    /// Checks the number of arguments of a host function. The first argument may be written before
+    /// Checks the arguments of a host function. The first argument may be written before
     /// the dot.
-    fn calls(&mut self, function: &ApiFunction, given: usize, before_dot: usize, at: Position) -> Type {
-        let takes = function.takes.len();
+    fn calls(&mut self, function: &ApiFunction, held: &[Type], before_dot: usize, at: Position) -> Type {
+        let (takes, given) = (function.takes.len(), held.len());
         if given != takes {
             let takes: Vec<_> = function.takes.iter().map(|(name, _)| *name).collect();
             let names = if takes.is_empty() {
@@ -111,6 +115,8 @@ impl LintWalk<'_> {
                 given.saturating_sub(before_dot),
             );
             self.find(LintFinding::at(at, function.name.len(), message));
+        } else {
+            self.takes(function, held, at);
         }
         function.gives
     }

@@ -79,9 +79,12 @@ impl KnownNames {
         }
     }
 
-    /// Returns the host function with this name.
-    pub fn function(&self, name: &str) -> Option<&'static ApiFunction> {
-        self.functions.iter().find(|function| function.name == name).copied()
+    /// Returns the host function with this name. Of several, returns the one that takes `given`
+    /// arguments, or else the first.
+    pub fn function(&self, name: &str, given: usize) -> Option<&'static ApiFunction> {
+        let mut named = self.functions.iter().filter(|function| function.name == name);
+        let exact = named.clone().find(|function| function.takes.len() == given);
+        exact.or_else(|| named.next()).copied()
     }
 
     /// Returns true if the engine has a function with this name.

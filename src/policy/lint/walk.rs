@@ -3,14 +3,17 @@
 //!
 //! Code whose type is unknown counts as correct, so a working script never gets a finding.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::take,
+};
 
 use rhai::{AST, ASTFlags, ASTNode, Expr, FlowControl, Position, ScriptFuncDef, Stmt, StmtBlock};
 
 use super::known::{KnownNames, Lookup};
 use crate::{
     policy::{
-        LintFinding,
+        LintFinding, PolicyFunction,
         api::{MarkerProperty, Type},
     },
     text::{self, Hinted},
@@ -50,6 +53,10 @@ pub(super) struct LintWalk<'a> {
     set_again: BTreeSet<String>,
     /// True if the function may change the marker.
     may_write: bool,
+    /// Function of the policy that is being walked, if it is one.
+    pub(super) answers: Option<PolicyFunction>,
+    /// True if the next statement is the last one of the function, so that its value is returned.
+    is_last: bool,
 }
 
 impl<'a> LintWalk<'a> {
@@ -63,6 +70,8 @@ impl<'a> LintWalk<'a> {
             scope: known.api.globals.iter().map(|(name, holds)| (name.to_string(), *holds)).collect(),
             set_again: BTreeSet::new(),
             may_write: true,
+            answers: None,
+            is_last: false,
         }
     }
 
@@ -93,20 +102,32 @@ impl<'a> LintWalk<'a> {
         let mut only = ast.clone_functions_only();
         only.retain_functions(|_, _, known, params| known == name && params == arity);
         self.set_again = set_again(&only);
+        let is_of_policy = self.known.api.sets_markers && given.len() == arity;
+        self.answers = PolicyFunction::named(name).filter(|_| is_of_policy);
+        let mut left = 0;
+        only.walk(&mut |path| {
+            left += usize::from(path.len() == 1);
+            true
+        });
         only.walk(&mut |path| {
             if let [ASTNode::Stmt(statement)] = path {
+                left -= 1;
+                self.is_last = left == 0;
                 self.statement(statement);
             }
             true
         });
+        self.answers = None;
     }
 
     fn statements(&mut self, statements: &[Stmt]) -> Type {
-        let mut last = Type::Any;
-        for statement in statements {
-            last = self.statement(statement);
+        let is_last = take(&mut self.is_last);
+        let mut value = Type::Nothing;
+        for (nth, statement) in statements.iter().enumerate() {
+            self.is_last = is_last && nth + 1 == statements.len();
+            value = self.statement(statement);
         }
-        last
+        value
     }
 
     fn block(&mut self, block: &StmtBlock) -> Type {
@@ -117,17 +138,42 @@ impl<'a> LintWalk<'a> {
     }
 
     fn statement(&mut self, statement: &Stmt) -> Type {
+        let is_last = take(&mut self.is_last);
+        let value = self.value_of(statement, is_last);
+        // The value of these is that of a statement in them, which was checked.
+        let is_compound = match statement {
+            Stmt::If(..) | Stmt::Switch(..) | Stmt::Block(..) | Stmt::Return(..) => true,
+            Stmt::Expr(expression) => matches!(&**expression, Expr::Stmt(_)),
+            _ => false,
+        };
+        if is_last && !is_compound {
+            self.returns(value, statement.position());
+        }
+        value
+    }
+
+    /// Checks a statement and returns the type of its value. `is_last` means that the function
+    /// returns the value.
+    fn value_of(&mut self, statement: &Stmt, is_last: bool) -> Type {
         match statement {
             Stmt::If(flow, _) => {
                 self.expression(&flow.expr);
-                let (then, otherwise) = (self.block(&flow.body), self.block(&flow.branch));
+                self.is_last = is_last;
+                let then = self.block(&flow.body);
+                self.is_last = is_last;
+                let otherwise = self.block(&flow.branch);
                 return if then == otherwise { then } else { Type::Any };
             }
             Stmt::Switch(switch, _) => {
                 self.expression(&switch.0);
                 for case in &switch.1.expressions {
                     self.expression(&case.lhs);
-                    self.expression(&case.rhs);
+                    let is_block = matches!(case.rhs, Expr::Stmt(_));
+                    self.is_last = is_last && is_block;
+                    let value = self.expression(&case.rhs);
+                    if is_last && !is_block {
+                        self.returns(value, case.rhs.start_position());
+                    }
                 }
             }
             Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
@@ -145,9 +191,13 @@ impl<'a> LintWalk<'a> {
                 let value = &assignment.1.rhs;
                 self.expression(value);
                 self.set(&assignment.1.lhs, value);
+                return Type::Nothing;
             }
             Stmt::FnCall(call, at) => return self.call(call, *at),
-            Stmt::Block(block) => return self.block(block),
+            Stmt::Block(block) => {
+                self.is_last = is_last;
+                return self.block(block);
+            }
             Stmt::TryCatch(flow, _) => {
                 self.block(&flow.body);
                 let depth = self.scope.len();
@@ -157,7 +207,14 @@ impl<'a> LintWalk<'a> {
                 self.block(&flow.branch);
                 self.scope.truncate(depth);
             }
-            Stmt::Expr(expression) => return self.expression(expression),
+            Stmt::Expr(expression) => {
+                self.is_last = is_last && matches!(&**expression, Expr::Stmt(_));
+                return self.expression(expression);
+            }
+            Stmt::Return(Some(value), flags, _) if !flags.contains(ASTFlags::BREAK) => {
+                let held = self.expression(value);
+                self.returns(held, value.start_position());
+            }
             Stmt::Return(Some(value), ..) | Stmt::BreakLoop(Some(value), ..) => {
                 self.expression(value);
             }
@@ -196,7 +253,7 @@ impl<'a> LintWalk<'a> {
                 LintFinding::at(*at, word.chars().count(), "`guard` may not change a marker")
                     .fixed_by("return `#{ ... }` with the attributes to add, or `refuse(\"why\")`"),
             ),
-            Type::Object("marker") if sets_markers => {
+            Type::Object("marker" | "mark") if sets_markers => {
                 if let Err(why) = MarkerProperty::parse(word) {
                     self.find(LintFinding::at(*at, word.chars().count(), why));
                 } else if word == "kind" {

@@ -1,10 +1,12 @@
 //! Converts values between Rhai and JSON.
 
+use std::borrow::Cow;
+
 use rhai::{Dynamic, EvalAltResult};
 
 use super::{
     super::{
-        api::{TimeView, VersionView, value_of},
+        api::{self, TimeView, VersionView, value_of},
         sizes::MAX_DEPTH,
     },
     outgoing_marker::AttributesView,
@@ -92,20 +94,8 @@ impl JsonText {
 }
 
 /// Returns the type of a value, in the terms of the reference.
-pub(super) fn kind_of(value: &Dynamic) -> &'static str {
-    match value {
-        value if value.is_unit() => "`()`",
-        value if value.is_int() => "a number",
-        value if value.is_float() => "a number with a fraction",
-        value if value.is_bool() => "a bool",
-        value if value.is_char() => "a character",
-        value if value.is_string() => "a text",
-        value if value.is_array() => "an array",
-        value if value.is_map() => "an object map",
-        value if value.is_fnptr() => "a function",
-        value if value.is::<SecretTemplate>() => "a secret",
-        _ => "an object",
-    }
+pub(super) fn kind_of(value: &Dynamic) -> Cow<'static, str> {
+    if value.is::<SecretTemplate>() { "a secret".into() } else { api::type_of(value) }
 }
 
 /// Converts a scalar, if JSON can represent it.

@@ -227,7 +227,7 @@ fn accepted(said: &Dynamic) -> Result<Accepted, Hinted> {
     {
         return Ok(Accepted::Later(text::line_of(why.as_str(), MAX_WHY)));
     }
-    let found = if said.is_bool() { "`false`" } else { kind_of(said) };
+    let found = if said.is_bool() { "`false`" } else { &kind_of(said) };
     Err(format!(
         "expected `true`, a string that says why not, or `#{{ again: \"why\" }}` to retry later; found \
          {found}"
