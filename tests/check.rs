@@ -241,3 +241,101 @@ fn words_of_other_languages_are_explained() {
         assert!(ran.stdout.contains("site.rhai:1:"), "{script}: {}", ran.stdout);
     }
 }
+
+#[test]
+fn every_problem_of_the_configuration_has_line_and_column() {
+    let sandbox = Sandbox::new();
+    sandbox.write("render.rhai", "fn render(marker) { #{ path: \"/\", body: marker.title } }");
+    sandbox.configure(
+        "[lightstep]\ntoken = { file = \"gone\" }\norganization = \"o\"\nproject = \"p\"\napi_key = { env = \"NOT_SET_HERE\" }\n\n\
+         [[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"https://a.example.com\"\n\
+         ca_file = \"gone.pem\"\nheaders = { x-plain = \"1\", authorization = { file = \"gone\" } }\n\n\
+         [[destination]]\nname = \"b\"\nkind = \"http\"\nendpoint = \"https://b.example.com\"\nrender = \"render.rhai\"\n\
+         secrets = { token = { credential = \"c\" } }\n[destination.settings]\nboard = \"7\"\n",
+    );
+    let places: Vec<_> = sandbox
+        .problems()
+        .iter()
+        .map(|problem| {
+            let (place, message) = problem.split_once(": ").expect("a place");
+            let place = place.rsplit(':').take(2).collect::<Vec<_>>();
+            (
+                format!("{}:{}", place[1], place[0]),
+                message.split(['`', ':']).next().unwrap_or_default().trim().to_string(),
+            )
+        })
+        .collect();
+    let text = fs::read_to_string(sandbox.path("config.toml")).expect("the configuration");
+    let lines: Vec<&str> = text.lines().collect();
+    let at = |line: &str, key: &str| {
+        let number = lines.iter().position(|there| there.contains(line)).expect(line);
+        format!("{}:{}", number + 1, lines[number].find(key).expect(key) + 1)
+    };
+    let found: Vec<&str> = places.iter().map(|(place, _)| place.as_str()).collect();
+    assert_eq!(
+        found,
+        [
+            at("token = { file", "token"),
+            at("headers = ", "authorization"),
+            at("secrets = ", "token"),
+            at("api_key", "api_key"),
+            at("ca_file", "ca_file"),
+            at("board", "board"),
+            at("secrets = ", "token"),
+        ],
+        "{places:?}"
+    );
+    // Two destinations of one name, and a secret that is not one.
+    sandbox.configure(
+        "[[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:1\"\n\
+         [[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:65536\"\n\
+         [[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:2\"\n",
+    );
+    let problems = sandbox.problems().join("\n");
+    assert!(problems.contains(":13:12: the port `65536` is not a number from 1 to 65535"), "{problems}");
+    assert!(problems.contains(":15:8: two destinations are named `a`"), "{problems}");
+    sandbox.configure("[lightstep]\ntoken = \"secret-itself\"\n");
+    let problems = sandbox.problems().join("\n");
+    assert!(
+        problems.contains(":7:9: expected a table with one of `file`") && !problems.contains("secret-itself"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn missing_configuration_and_state_are_found() {
+    let sandbox = Sandbox::new();
+    let copy = sandbox.path("gl");
+    fs::copy(crate::support::BINARY, &copy).expect("a copy");
+    fs::remove_file(sandbox.path("config.toml")).expect("removed");
+    let run = |args: &[&str]| {
+        let mut command = sandbox.command(&copy.display().to_string(), &sandbox.path(""));
+        sandbox.run(command.args(args), b"")
+    };
+    let why =
+        "no configuration found, so markers are kept and sent nowhere; looked at $GITEA_LIGHTSTEP_CONFIG";
+    let looked = format!("`{}`, `/etc/gitea-lightstep/config.toml`", sandbox.path("config.toml").display());
+    let checked = run(&["check"]);
+    assert_eq!((checked.code, &*checked.stderr), (Some(1), ""));
+    assert!(checked.stdout.contains(why) && checked.stdout.contains(&looked), "{}", checked.stdout);
+    let doctor = run(&["doctor", "--no-push"]);
+    assert_eq!(doctor.code, Some(1));
+    assert!(doctor.stdout.contains(why) && doctor.stdout.contains(&looked), "{}", doctor.stdout);
+    // A script can be checked without one.
+    sandbox.write("site.rhai", "fn decide(update) { true }");
+    assert_eq!(run(&["check", "site.rhai"]).succeeded().stdout, "1 file checked, all is well\n");
+
+    sandbox.configure("");
+    let status = run(&["status"]);
+    assert_eq!(status.code, Some(1), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("does not exist: no push was captured yet, or `state_dir`"),
+        "{}",
+        status.stdout
+    );
+    let status: Value = serde_json::from_str(&run(&["status", "--json"]).stdout).expect("JSON");
+    assert_eq!((&status["state_exists"], &status["needs_a_person"]), (&json!(false), &json!(true)));
+    fs::create_dir(sandbox.state()).expect("a directory");
+    let status = run(&["status"]);
+    assert!(!status.succeeded().stdout.contains("does not exist"), "{}", status.stdout);
+}

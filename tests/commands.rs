@@ -300,10 +300,12 @@ fn check_reads_secrets_without_showing_them() {
 fn status_works_without_a_state_directory() {
     let sandbox = Sandbox::new();
     let ran = sandbox.binary(&["status"]);
+    assert_eq!(ran.code, Some(1), "a directory that does not exist is a finding");
     assert_eq!(
-        ran.succeeded().stdout,
+        ran.stdout,
         format!(
-            "state        {}\nconfig       {}\ninbox        empty\n\
+            "state        {}\n             does not exist: no push was captured yet, or `state_dir` of the \
+             configuration is wrong\nconfig       {}\ninbox        empty\n\
              destination  none is configured; markers wait until one is\ndead letters none\n\
              journal      empty\n",
             sandbox.state().display(),

@@ -986,13 +986,13 @@ fn check_compiles_and_runs_render_scripts() {
         [
             "shipped/grafana.rhai:29:35: unknown secret `token`: the destination's `secrets` are `tokn`"
                 .to_string(),
-            format!("{config}: destination `there`: its script never uses the secret `tokn`"),
+            format!("{config}:11:13: destination `there`: its script never uses the secret `tokn`"),
         ]
     );
     destination("grafana", "secrets = { token = { file = \"token\" } }\nsettings = { dashbord = \"x\" }\n");
     assert_eq!(
         sandbox.problems(),
-        [format!("{config}: destination `there`: its script never uses the setting `dashbord`")]
+        [format!("{config}:12:14: destination `there`: its script never uses the setting `dashbord`")]
     );
     destination("own.rhai", "");
     for (script, expected) in [

@@ -74,6 +74,7 @@ fn markers_of_a_removed_destination_are_reported() {
 fn metrics_file_is_replaced_atomically() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.state()).expect("a directory");
     fs::create_dir(sandbox.path("textfile")).expect("a directory");
     let file = sandbox.path("textfile/gitea_lightstep.prom");
     let write = || sandbox.binary(&["status", "--openmetrics", "--output", "textfile/gitea_lightstep.prom"]);

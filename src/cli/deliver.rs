@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
+use rustix::process::geteuid;
 
 use super::{
     Common, Completion,
@@ -69,6 +71,13 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
         return Ok(Completion::Done);
     }
     let state = super::own_state(&config)?;
+    if geteuid().is_root() && !config.state_dir.exists() {
+        bail!(
+            "the state directory `{}` does not exist, so nothing waits there; root does not create it, because \
+             the hook could not write to it: check `state_dir`, or run this as Gitea's user",
+            text::path(&config.state_dir)
+        );
+    }
     if let Err(err) = state.adopt(&config) {
         terminal.message(format_args!("captured pushes stay in the default state directory: {err}"));
     }

@@ -18,6 +18,7 @@ use super::{
     called_as::{self, AS_RUN_USER},
 };
 use crate::{
+    config::{self, Destination},
     install::{self, Exposed, FoundConfig, Git, Gitea, Process, RepositoriesRoot, RunUser},
     proposal,
     sys::{child, users},
@@ -28,6 +29,9 @@ use crate::{
 /// also gets the safe directories of `PATH`. `TMPDIR` is left out: the user who became root may
 /// have set it to a directory of their own.
 const ALLOWED: [&str; 6] = ["LANG", "LC_ALL", "TERM", "NO_COLOR", "TZ", "COLUMNS"];
+
+/// Heading of the options in the help of commands that need no Gitea.
+pub(super) const GITEA: &str = "As root, run as Gitea's user";
 
 #[derive(Debug, Default, Args)]
 pub(super) struct GiteaArgs {
@@ -114,7 +118,40 @@ impl GiteaArgs {
         words.extend(["--run-user".into(), format!("{}:{}", user.uid(), user.gid()).into()]);
         words.extend(subject.words()?);
         words.extend(common.words());
-        become_user(user, &words).map(Worker::Other)
+        become_user(user, &words, &secret_variables(common)).map(Worker::Other)
+    }
+
+    /// Runs a command that needs no Gitea as Gitea's user, if this is root: what root can read and
+    /// write says nothing about the hook. Returns the outcome, or `None` if this process has to do the
+    /// work, because it is not root or no Gitea was named or found.
+    pub fn as_gitea_user(
+        &self,
+        common: &Common,
+        words: impl FnOnce() -> Vec<OsString>,
+    ) -> anyhow::Result<Option<Completion>> {
+        let is_named = self.gitea_config.is_some() || self.root.is_some();
+        let is_there = || is_named || install::find(None).is_ok();
+        let is_concerned = self.as_run_user || (geteuid().is_root() && is_there());
+        if !is_concerned {
+            return Ok(None);
+        }
+        let path = config::find(common.config.as_deref());
+        let words = || {
+            let mut words = words();
+            if let Some(path) = &path {
+                words.extend(["--config".into(), std::path::absolute(path)?.into()]);
+            }
+            Ok(words)
+        };
+        match self.worker(common, words)? {
+            Worker::Other(ended) => Ok(Some(ended)),
+            // The configuration may name commands, which must not run as Gitea's user if another user
+            // can change it.
+            Worker::This(subject) => match path.map(|path| install::check(&path, &subject.run_user)) {
+                Some(Err(exposed)) if self.as_run_user && !exposed.is_unseen() => Err(refused(&exposed)),
+                _ => Ok(None),
+            },
+        }
     }
 
     /// Returns the user that `--run-user` names.
@@ -260,8 +297,8 @@ impl GiteaInstance {
 }
 
 /// Runs this program as another user, without root's groups, and with only the environment
-/// variables in `ALLOWED` and a safe `PATH`.
-fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Completion> {
+/// variables in `ALLOWED` and `secrets` and a safe `PATH`.
+fn become_user(user: &RunUser, words: &[OsString], secrets: &[String]) -> anyhow::Result<Completion> {
     child::withhold_descriptors();
     let mut command = Command::new("/proc/self/exe");
     command
@@ -270,6 +307,7 @@ fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Completion>
         .uid(user.uid())
         .gid(user.gid())
         .env_clear()
+        .envs(secrets.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs(ALLOWED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs([called_as::variable()])
         .env("PATH", safe_path(&std::env::var_os("PATH").unwrap_or_default(), user))
@@ -281,6 +319,17 @@ fn become_user(user: &RunUser, words: &[OsString]) -> anyhow::Result<Completion>
         Some(2) => Ok(Completion::Misused),
         _ => bail!("the process of the user `{user}` ended with {status}"),
     }
+}
+
+/// Returns the environment variables from which the configuration reads secrets, if only root can
+/// change the configuration. Gitea's user has them in its own environment.
+fn secret_variables(common: &Common) -> Vec<String> {
+    let path = config::find(common.config.as_deref());
+    let path = path.filter(|path| install::check(path, &RunUser::with_ids(0, 0)).is_ok());
+    let Some(config) = path.and_then(|path| config::load(Some(&path)).ok()) else { return Vec::new() };
+    let secrets = config.destinations.iter().flat_map(Destination::secrets).map(|(_, source)| source);
+    let secrets = secrets.chain(config.lightstep_api.as_ref().map(|api| &api.key));
+    secrets.filter_map(|source| source.variable().map(ToString::to_string)).collect()
 }
 
 /// Returns the directories of a `PATH` in which only root and this user can create files.

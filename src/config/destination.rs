@@ -19,6 +19,9 @@ use super::{
 
 use crate::text;
 
+/// Name of the destination that the `[lightstep]` preset defines.
+pub const LIGHTSTEP: &str = "lightstep";
+
 /// Maximum length of a destination's name, which is also a directory name.
 const MAX_NAME: usize = 64;
 
@@ -65,7 +68,7 @@ impl ConfigReader<'_> {
             span_role: SpanRole::Server,
         });
         let headers = vec![("lightstep-access-token".into(), token)];
-        Some(Destination { name: "lightstep".into(), headers, ca_file, proxy, insecure: is_insecure, target })
+        Some(Destination { name: LIGHTSTEP.into(), headers, ca_file, proxy, insecure: is_insecure, target })
     }
 
     fn host(region: Region) -> &'static str {

@@ -11,6 +11,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use super::{
+    denied::why_denied,
     problem::ConfigProblem,
     raw::ConfigFile,
     reader::ConfigReader,
@@ -63,11 +64,16 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
 
 /// Returns the configuration file if neither an option nor the environment names one.
 pub fn find_by_default() -> Option<PathBuf> {
+    places().into_iter().find(|path| path.is_file())
+}
+
+/// Returns the files that [`find`] looks for if none is named.
+pub fn places() -> Vec<PathBuf> {
     let binary = std::env::current_exe().ok();
     let beside = binary.as_deref().map(|binary| binary.with_file_name(FILE));
     let bin = binary.as_deref().and_then(Path::parent).filter(|dir| dir.ends_with("gitea-lightstep/bin"));
     let above = bin.and_then(Path::parent).map(|dir| dir.join(FILE));
-    beside.into_iter().chain(above).chain([PathBuf::from(SYSTEM_FILE)]).find(|path| path.is_file())
+    beside.into_iter().chain(above).chain([PathBuf::from(SYSTEM_FILE)]).collect()
 }
 
 /// Loads the configuration at `path`, or the defaults without a path.
@@ -136,7 +142,10 @@ fn read(path: &Path) -> Result<String, ConfigProblem> {
             fault::point(Step::Read, path)?;
             file.take(MAX_FILE + 1).read_to_string(&mut source)
         })
-        .map_err(|err| ConfigProblem::with_file(path, format!("failed to read the configuration: {err}")))?;
+        .map_err(|err| match err.kind() {
+            io::ErrorKind::PermissionDenied => ConfigProblem::with_file(path, why_denied(path)),
+            _ => ConfigProblem::with_file(path, format!("failed to read the configuration: {err}")),
+        })?;
     if source.len() as u64 > MAX_FILE {
         return Err(ConfigProblem::with_file(
             path,

@@ -1,12 +1,14 @@
 //! The configuration. `raw` has the schema of the file, `load` and its siblings validate it, and
 //! [`Config`] is the result.
 
+mod denied;
 mod destination;
 mod http;
 mod lightstep;
 mod link;
 mod load;
 mod namespace;
+mod place;
 mod problem;
 mod raw;
 mod reader;
@@ -17,13 +19,15 @@ mod tag_pattern;
 mod target;
 mod units;
 
-pub use destination::is_loopback;
+pub use denied::why_denied;
+pub use destination::{LIGHTSTEP, is_loopback};
 pub use link::{LinkTemplate, Placeholder};
 pub use load::{
-    SYSTEM_FILE, find, find_by_default, is_default_state_of_another, load, state_dir_meant,
+    SYSTEM_FILE, find, find_by_default, is_default_state_of_another, load, places, state_dir_meant,
     state_dir_of_broken,
 };
 pub use namespace::Namespace;
+pub use place::place_of;
 pub use problem::ConfigProblem;
 pub use resolved::{
     Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, HeaderValue, INBOX,

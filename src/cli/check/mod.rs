@@ -6,10 +6,12 @@ mod never;
 mod problem;
 mod samples;
 mod scripts;
+mod secrets;
 mod services;
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
 };
@@ -18,13 +20,16 @@ use clap::Args;
 use problem::{Problem, Sources};
 use services::ServiceFindings;
 
-use super::{Common, Completion, terminal::Terminal};
+use super::{
+    Common, Completion,
+    gitea::{GITEA, GiteaArgs},
+    terminal::Terminal,
+};
 use crate::{
     config::{self, Config, Http, RenderScript, Shipped},
-    delivery,
     marker::Kind,
     policy::{self, Policy, Rendered, Renderer},
-    text,
+    text::{self, Hinted},
 };
 
 /// The sample configuration. It is part of the binary, so that an installation needs no other file.
@@ -47,6 +52,8 @@ pub(super) struct CheckArgs {
     /// Print a sample configuration with every key, and check nothing
     #[arg(long, conflicts_with_all = ["scripts", "json", "definitions"])]
     sample: bool,
+    #[command(flatten, next_help_heading = GITEA)]
+    gitea: GiteaArgs,
 }
 
 /// The checked files and the problems in them.
@@ -58,6 +65,8 @@ pub(super) struct Findings {
     problems: Vec<Problem>,
     /// Settings that work but may do harm.
     warnings: Vec<String>,
+    /// Text of the configuration.
+    source: String,
 }
 
 pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
@@ -68,6 +77,9 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
     if args.sample {
         terminal.answer(SAMPLE.trim_end())?;
         return Ok(Completion::Done);
+    }
+    if let Some(ended) = args.gitea.as_gitea_user(common, || args.words())? {
+        return Ok(ended);
     }
     let findings = if args.scripts.is_empty() {
         Findings::of_all(common).1
@@ -85,11 +97,24 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
     findings.show(args.json, terminal)
 }
 
+impl CheckArgs {
+    /// Returns the command and its arguments, for the process of Gitea's user.
+    fn words(&self) -> Vec<OsString> {
+        let absolute =
+            |script: &PathBuf| std::path::absolute(script).unwrap_or_else(|_| script.clone()).into();
+        let scripts = self.scripts.iter().map(absolute);
+        ["check".into()].into_iter().chain(scripts).chain(self.json.then(|| "--json".into())).collect()
+    }
+}
+
 impl Findings {
     /// Checks the configuration and all scripts. Returns the configuration unless it is invalid.
     pub fn of_all(common: &Common) -> (Option<Config>, Self) {
         let mut findings = Self::default();
         let config = findings.config(common);
+        if config.as_ref().is_some_and(|config| config.path.is_none()) {
+            findings.problems.push(no_configuration());
+        }
         if let Some(config) = &config
             && let Some(dir) = &config.scripts
         {
@@ -117,17 +142,16 @@ impl Findings {
     fn config(&mut self, common: &Common) -> Option<Config> {
         let path = config::find(common.config.as_deref());
         self.checked.extend(path.as_ref().map(|path| path.display().to_string()));
+        self.source = path.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         match config::load(path.as_deref()) {
             Ok(config) => {
                 match super::may_run_commands(&config) {
                     Ok(()) => {
                         self.secrets(&config);
-                        self.api_key(&config);
                     }
-                    Err(err) => {
-                        let problem = Problem::with(self.checked.first().cloned(), err.to_string());
-                        self.problems.push(problem.fixed_by("run this as Gitea's user"));
-                    }
+                    Err(err) => self
+                        .problems
+                        .push(self.in_config(&[], err.to_string()).fixed_by("run this as Gitea's user")),
                 }
                 self.warnings.extend(config.destinations.iter().flat_map(endpoints::warnings));
                 self.trusted(&config);
@@ -140,26 +164,6 @@ impl Findings {
             Err(err) => {
                 self.problems.extend(err.problems().iter().map(Problem::of_config));
                 None
-            }
-        }
-    }
-
-    fn secrets(&mut self, config: &Config) {
-        for destination in &config.destinations {
-            for (what, source) in destination.secrets() {
-                match source.read(config.delivery.timeout) {
-                    Ok(secret) if endpoints::is_percent_encoded(secret.expose()) => {
-                        self.warnings.push(endpoints::percent_encoded(&destination.name, what));
-                    }
-                    Ok(_) => {}
-                    Err(err) => {
-                        let message = format!(
-                            "destination `{}`: failed to read the secret for `{what}` from {source}: {err}",
-                            destination.name
-                        );
-                        self.problems.push(Problem::with(self.checked.first().cloned(), message));
-                    }
-                }
             }
         }
     }
@@ -197,27 +201,19 @@ impl Findings {
                         "destination `{}`: its script never uses the {what} `{name}`",
                         destination.name
                     );
-                    self.problems.push(Problem::with(self.checked.first().cloned(), message));
+                    let table = if what == "setting" { "settings" } else { "secrets" };
+                    let keys = ["destination", &destination.name, table, name];
+                    self.problems.push(self.in_config(&keys, message));
                 }
             }
         }
     }
 
-    fn api_key(&mut self, config: &Config) {
-        let Some(api) = &config.lightstep_api else { return };
-        if let Err(err) = api.key.read(config.delivery.timeout) {
-            let message = format!("[lightstep]: failed to read the `api_key` from {}: {err}", api.key);
-            self.problems.push(Problem::with(self.checked.first().cloned(), message));
-        }
-    }
-
-    fn trusted(&mut self, config: &Config) {
-        for destination in &config.destinations {
-            if let Some(Err(err)) = destination.ca_file.as_deref().map(delivery::check_ca_file) {
-                let message = format!("destination `{}`: `ca_file`: {}", destination.name, text::chain(&err));
-                self.problems.push(Problem::with(self.checked.first().cloned(), message));
-            }
-        }
+    /// Returns a problem at a setting of the configuration.
+    fn in_config(&self, keys: &[&str], message: impl Into<Hinted>) -> Problem {
+        let Hinted { message, hint } = message.into();
+        let (line, column) = config::place_of(&self.source, keys).unzip();
+        Problem { line, column, fix: hint, ..Problem::with(self.checked.first().cloned(), message) }
     }
 
     /// Checks scripts, and returns the files that they import.
@@ -288,6 +284,18 @@ impl Findings {
         }
         Ok(if self.problems.is_empty() { Completion::Done } else { Completion::Found })
     }
+}
+
+/// Returns the problem of an installation without a configuration.
+fn no_configuration() -> Problem {
+    let places: Vec<_> = config::places().iter().map(|place| format!("`{}`", text::path(place))).collect();
+    let message = format!(
+        "no configuration found, so markers are kept and sent nowhere; looked at $GITEA_LIGHTSTEP_CONFIG, which is not \
+         set, and for {}",
+        places.join(", ")
+    );
+    Problem::with(None, message)
+        .fixed_by("name it with --config, or write one; `gitea-lightstep check --sample` prints a sample")
 }
 
 /// Formats the output of a render script for a sample marker.

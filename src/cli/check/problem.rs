@@ -157,8 +157,9 @@ impl Sources {
                 (Some(line), None) => origin.line(line),
                 _ => origin,
             };
-            let group = title.element(origin).elements(fix.as_ref().map(help));
-            return renderer.render(&[group]);
+            let origin = problem.file.as_ref().map(|_| origin);
+            let group = annotate_snippets::Group::with_title(title).elements(origin);
+            return renderer.render(&[group.elements(fix.as_ref().map(help))]);
         };
         let annotation = AnnotationKind::Primary.span(range).label(fix.as_deref());
         let snippet = Snippet::source(source).path(file).annotation(annotation);

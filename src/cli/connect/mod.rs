@@ -5,16 +5,19 @@ mod destinations;
 mod event_query;
 mod report;
 
+use std::ffi::OsString;
+
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::{Common, Completion, terminal::Terminal};
+use super::{
+    Common, Completion,
+    gitea::{GITEA, GiteaArgs},
+    terminal::Terminal,
+};
 use crate::{
-    config::{Config, Destination},
+    config::{Config, Destination, LIGHTSTEP},
     text::{self, Hinted},
 };
-
-/// Name of the destination that the `[lightstep]` preset defines.
-const LIGHTSTEP: &str = "lightstep";
 
 #[derive(Debug, Args)]
 pub(super) struct ConnectArgs {
@@ -35,9 +38,14 @@ pub(super) struct ConnectArgs {
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = GITEA)]
+    gitea: GiteaArgs,
 }
 
 pub(super) fn run(args: &ConnectArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
+    if let Some(ended) = args.gitea.as_gitea_user(common, || args.words())? {
+        return Ok(ended);
+    }
     let config = common.load()?;
     let Some(chosen) = chosen(args, &config, terminal) else { return Ok(Completion::Misused) };
     let api = config.lightstep_api.as_ref().filter(|_| chosen.iter().any(|d| d.name == LIGHTSTEP));
@@ -63,6 +71,20 @@ pub(super) fn run(args: &ConnectArgs, common: &Common, terminal: &Terminal) -> a
         told.print(terminal)?;
     }
     Ok(if told.is_well() { Completion::Done } else { Completion::Found })
+}
+
+impl ConnectArgs {
+    /// Returns the command and its options, for the process of Gitea's user.
+    fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["connect".into()];
+        let mut say = |option: &str, value: &str| words.extend([option.into(), value.into()]);
+        self.destinations.iter().for_each(|name| say("--destination", name));
+        self.query.iter().for_each(|query| say("--query", query));
+        self.event_query.iter().for_each(|id| say("--event-query", id));
+        words.extend(self.again.then(|| "--again".into()));
+        words.extend(self.json.then(|| "--json".into()));
+        words
+    }
 }
 
 /// Returns the selected destinations, or `None` after a message if there are none or a name is

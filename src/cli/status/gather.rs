@@ -31,6 +31,8 @@ const MAX_ALONE: usize = 100;
 #[derive(Serialize)]
 pub(super) struct InstallationStatus {
     pub state_dir: String,
+    /// False if the state directory does not exist.
+    pub state_exists: bool,
     pub config: Option<String>,
     /// Age limit of a waiting entry, in seconds.
     pub older_than_seconds: f64,
@@ -200,6 +202,8 @@ impl InstallationStatus {
             .extend(others.map(|(name, waiting)| DestinationStatus::of(state, name, false, waiting, &alone)));
         let mut status = Self {
             state_dir: state.dir().display().to_string(),
+            // A directory that may not be examined is reported by what reads it.
+            state_exists: state.dir().try_exists().unwrap_or(true),
             config: config.path.as_ref().map(|path| path.display().to_string()),
             older_than_seconds: older_than.as_secs_f64(),
             needs_a_person: false,
@@ -212,7 +216,8 @@ impl InstallationStatus {
             default_state: Strays::find(config).map(|strays| DefaultState::of(&strays)),
             journal_gap: state.journal_gap(),
         };
-        status.needs_a_person = status.dead_letters.files > 0
+        status.needs_a_person = !status.state_exists
+            || status.dead_letters.files > 0
             || status.default_state.is_some()
             || status.journal_gap.is_some()
             || status.inbox.too_old > 0

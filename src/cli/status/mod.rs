@@ -67,6 +67,11 @@ fn print(
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
     terminal.answer(format_args!("state        {}", status.state_dir))?;
+    if !status.state_exists {
+        terminal.answer(
+            "             does not exist: no push was captured yet, or `state_dir` of the configuration is wrong",
+        )?;
+    }
     terminal
         .answer(format_args!("config       {}", status.config.as_deref().unwrap_or("none, all defaults")))?;
     if let Some(default) = &status.default_state {

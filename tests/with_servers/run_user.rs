@@ -1,0 +1,139 @@
+//! `check`, `connect` and `deliver` of root: they say what holds for Gitea's user, who runs the hook.
+
+use std::{fs, os::unix::fs::chown, path::Path};
+
+use serde_json::Value;
+
+use crate::support::{Ran, assert_root, clinic::Clinic, host::Who};
+
+/// Runs the command that a message proposes.
+#[track_caller]
+fn heal(clinic: &Clinic, said: &str) {
+    let fix =
+        said.split('`').find(|part| part.starts_with("chgrp ")).unwrap_or_else(|| panic!("no fix: {said}"));
+    let mut sh = clinic.host.command(Who::Root, "sh");
+    clinic.host.sandbox.run(sh.args(["-c", fix]), b"").succeeded();
+}
+
+fn of_root(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    chown(path, Some(0), Some(0)).expect("the owner");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+fn all(ran: &Ran) -> String {
+    format!("{}{}", ran.stdout, ran.stderr)
+}
+
+#[test]
+fn configuration_that_the_hook_cannot_read_is_named_with_owner_mode_and_fix() {
+    assert_root();
+    let clinic = Clinic::installed();
+    let config = clinic.host.place("srv/etc/config.toml");
+    for command in ["check", "doctor", "status", "connect"] {
+        of_root(&config, 0o600);
+        let who = if command == "status" { Who::RunUser } else { Who::Root };
+        let run = || match command {
+            "status" => {
+                let mut run = clinic.host.command(who, &clinic.host.real_binary().display().to_string());
+                clinic.host.sandbox.run(run.args(["status", "--config"]).arg(&config), b"")
+            }
+            "doctor" => clinic.run(who, command, &["--no-push"]),
+            _ => clinic.run(who, command, &[]),
+        };
+        let ran = run();
+        assert_eq!(ran.code, Some(1), "{command}: {ran:?}");
+        let said = all(&ran);
+        assert!(
+            said.contains("may not read `")
+                && said.contains("config.toml`: it belongs to `root` and has the mode 0600"),
+            "{command}: {said}"
+        );
+        heal(&clinic, &said);
+        assert!(!all(&run()).contains("may not read"), "{command}");
+    }
+}
+
+#[test]
+fn check_of_root_reports_a_token_that_the_hook_cannot_read() {
+    assert_root();
+    let clinic = Clinic::installed();
+    clinic.host.write("srv/etc/token", "t0ken");
+    let token = clinic.host.place("srv/etc/token");
+    of_root(&token, 0o600);
+    clinic.configure("headers = { authorization = { file = \"token\" } }");
+    let ran = clinic.run(Who::Root, "check", &[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stdout.contains("failed to read the secret for `authorization`: the user `"),
+        "{}",
+        ran.stdout
+    );
+    heal(&clinic, &all(&ran));
+    clinic.run(Who::Root, "check", &[]).succeeded();
+    clinic.run(Who::Root, "connect", &[]).succeeded();
+
+    // No Gitea is found, but the state directory belongs to the user that runs the hook.
+    of_root(&token, 0o600);
+    let config = clinic.host.text("srv/etc/config.toml");
+    let mut check = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+    let ran = clinic.host.sandbox.run(check.args(["check", "--json", "--config", &config]), b"");
+    let answer: Value = serde_json::from_str(&ran.succeeded().stdout).expect("JSON");
+    let warnings = answer["warnings"].to_string();
+    assert!(warnings.contains("token` cannot be read by `"), "{warnings}");
+    heal(&clinic, answer["warnings"][0].as_str().expect("text"));
+    let mut check = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+    let ran = clinic.host.sandbox.run(check.args(["check", "--config", &config]), b"");
+    assert_eq!(ran.succeeded().stdout, "1 file checked, all is well\n");
+}
+
+#[test]
+fn check_and_connect_of_root_run_as_gitea_user() {
+    assert_root();
+    let clinic = Clinic::installed();
+    let log = clinic.host.place("gitea/home/ids");
+    let program = clinic.program(
+        "srv/bin/token",
+        &format!("id -u >>'{}'; echo t0ken", log.display().to_string().replace('\'', "'\\''")),
+    );
+    clinic.configure(&format!(
+        "headers = {{ authorization = {{ command = [{:?}] }} }}",
+        program.display().to_string()
+    ));
+    for command in ["check", "connect"] {
+        clinic.run(Who::Root, command, &["--json"]).succeeded();
+    }
+    let ids = fs::read_to_string(&log).expect("the log");
+    assert!(ids.lines().count() >= 2 && ids.lines().all(|id| id != "0"), "{ids}");
+    // A configuration that another user can change must not name the commands.
+    chown(clinic.host.place("srv/etc/config.toml"), Some(12_345), None).expect("another owner");
+    let before = ids.len();
+    for command in ["check", "connect"] {
+        let ran = clinic.run(Who::Root, command, &[]);
+        assert!(ran.code == Some(1) && all(&ran).contains("belongs to `12345"), "{ran:?}");
+    }
+    assert_eq!(fs::read_to_string(&log).expect("the log").len(), before);
+    // A secret in the environment is there as well.
+    of_root(&clinic.host.place("srv/etc/config.toml"), 0o644);
+    clinic.configure("headers = { authorization = { env = \"THE_TOKEN\" } }");
+    let places = [clinic.host.text("srv/etc/config.toml"), clinic.host.text("etc/app.ini")];
+    let mut check = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+    check.args(["check", "--config", &places[0], "--gitea-config", &places[1]]).env("THE_TOKEN", "t0ken");
+    clinic.host.sandbox.run(&mut check, b"").succeeded();
+}
+
+#[test]
+fn deliver_of_root_does_not_create_a_state_directory() {
+    assert_root();
+    let clinic = Clinic::new();
+    let state = clinic.host.place("srv/var/state");
+    fs::remove_dir(&state).expect("removed");
+    let config = clinic.host.text("srv/etc/config.toml");
+    for args in [&["deliver"][..], &["deliver", "--follow", "--for", "1s"], &["deliver", "--json"]] {
+        let mut deliver = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+        let ran = clinic.host.sandbox.run(deliver.args(args).args(["--config", &config]), b"");
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("does not exist, so nothing waits there"), "{ran:?}");
+        assert!(!state.exists());
+    }
+}
