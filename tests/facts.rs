@@ -564,6 +564,39 @@ fn descriptions_in_random_histories_match_git() {
 }
 
 #[test]
+fn descriptions_in_a_shallow_clone_match_git() {
+    let sandbox = Sandbox::new();
+    for nth in 0..8 {
+        let id = sandbox.commit(&nth.to_string(), &[]);
+        if nth == 2 {
+            sandbox.git(&["tag", "v1.0.0", &id]);
+        }
+    }
+    publish(&sandbox, false);
+    let url = format!("file://{}", sandbox.bare().display());
+    for depth in ["1", "5", "6", "7"] {
+        let dir = sandbox.path(&format!("shallow-{depth}.git"));
+        let to = dir.display().to_string();
+        sandbox.git_in(
+            &sandbox.path(""),
+            &["clone", "-q", "--bare", "--depth", depth, "--branch=main", &url, &to],
+        );
+        // The tag may lead beyond the edge.
+        sandbox.git_in(&dir, &["fetch", "-q", "--depth", depth, "origin", "main", "tag", "v1.0.0"]);
+        for rev in ["main", "main~2"] {
+            let mut git = sandbox.command("git", &dir);
+            let git = sandbox.run(git.args(["describe", "--tags", "--abbrev=12", rev]), b"");
+            let git = (git.code == Some(0)).then(|| git.stdout.trim_end().to_string());
+            let parsed =
+                sandbox.run(sandbox.command("git", &dir).args(["rev-parse", "-q", "--verify", rev]), b"");
+            let Some(id) = parsed.stdout.lines().next() else { continue };
+            let ours = facts_in(&dir, "refs/heads/main", "", id).describe().expect("readable");
+            assert_eq!(ours.map(|found| found.to_string()), git, "depth {depth}, {rev}");
+        }
+    }
+}
+
+#[test]
 fn broken_commit_graph_is_ignored_as_in_git() {
     let sandbox = Sandbox::new();
     let first = sandbox.commit("First", &[]);

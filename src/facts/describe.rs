@@ -2,19 +2,17 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, hash_map::Entry},
     fmt,
 };
 
-use gix::revwalk::Graph;
-
 use super::{
     FactError, Facts, Repository, TagNames, VersionTag,
-    ancestry::Time,
+    ancestry::{Ancestry, CommitNumber, Time},
     range::MAX_VISITED,
     repository::{FIND, gix_id, own_id, spent_on},
 };
-use crate::{push::ObjectId, text, work::Spent};
+use crate::{push::ObjectId, text};
 
 /// Maximum number of tags that are compared, the same as in git (git-describe(1), `--candidates`).
 const MAX_CANDIDATES: usize = 10;
@@ -57,33 +55,7 @@ struct Candidate {
 
 /// Commits that the walk has met but not visited: the newest first, and of equal age the one that
 /// was met first.
-type DescribeQueue = BinaryHeap<(Time, Reverse<usize>, gix::ObjectId)>;
-
-/// Reason for the early end of a walk.
-enum DescribeError {
-    Failed(gix::Error),
-    Spent(Spent),
-}
-
-impl From<gix::Error> for DescribeError {
-    fn from(err: gix::Error) -> Self {
-        Self::Failed(err)
-    }
-}
-
-impl From<Spent> for DescribeError {
-    fn from(spent: Spent) -> Self {
-        Self::Spent(spent)
-    }
-}
-
-/// State of a commit during the walk: the candidates that reach it, one bit each, and whether it
-/// was queued.
-#[derive(Clone, Copy, Default)]
-struct Reached {
-    by: u16,
-    is_queued: bool,
-}
+type DescribeQueue = BinaryHeap<(Time, Reverse<usize>, CommitNumber)>;
 
 impl Facts {
     /// Returns the nearest tag in the new commit's history that is a version of this service, or a
@@ -124,31 +96,28 @@ impl Repository {
         commit: ObjectId,
         rank: impl Fn(&str) -> Option<R>,
     ) -> Result<Option<Description>, FactError> {
-        let failed = |err: &gix::Error| self.failed(format_args!("failed to describe {commit}"), err);
         let tags = self.tag_list()?;
         if !tags.names().any(|name| rank(name).is_some()) {
             return tags.nothing_found();
         }
-        let cache = self.commit_graph()?;
-        let mut graph = Graph::<Reached>::new(&self.objects, cache);
-        let start = gix_id(commit);
-        let time = graph
-            .lookup(&start)
-            .and_then(|commit| commit.committer_timestamp())
-            .map_err(|err| failed(&err))?;
-        graph.insert(start, Reached { is_queued: true, ..Reached::default() });
-        let mut queue = DescribeQueue::from([(time, Reverse(0), start)]);
-        let mut met = 1;
+        let missing = || FactError::new(format!("failed to describe {commit}: it is missing"));
+        let mut ancestry = Ancestry::of(self)?;
+        let start = ancestry.number(&gix_id(commit))?.ok_or_else(missing)?;
+        let mut queue = DescribeQueue::from([(ancestry.time(start)?, Reverse(0), start)]);
+        // The commits that were met, with the candidates that reach each, one bit for each.
+        let mut reached: HashMap<CommitNumber, u16> = HashMap::from([(start, 0)]);
         let mut candidates: Vec<Candidate> = Vec::new();
         // Once a tag is met that is not compared any more, only the nearest one is measured to the end.
         let mut chosen = None;
+        let mut parents = Vec::new();
         for visited in 0..MAX_VISITED {
-            let Some((.., id)) = queue.pop() else { break };
-            let mut reached = graph.get(&id).copied().unwrap_or_default();
+            let Some((.., number)) = queue.pop() else { break };
+            let id = ancestry.id(number);
+            let mut by = reached.get(&number).copied().unwrap_or_default();
             let tag = if chosen.is_none() { self.best_tag(tags.of_commit(&id), &rank)? } else { None };
             match tag {
                 Some(tag) if candidates.len() < MAX_CANDIDATES => {
-                    reached.by |= 1 << candidates.len();
+                    by |= 1 << candidates.len();
                     // The commits visited so far are newer than the tag, so they are not in its
                     // history. With skewed clocks the distance may be too large, as in git.
                     candidates.push(Candidate { tag, tagged: id, distance: visited });
@@ -158,37 +127,32 @@ impl Repository {
             }
             for (nth, candidate) in candidates.iter_mut().enumerate() {
                 let is_measured = chosen.is_none_or(|chosen| chosen == nth);
-                candidate.distance += usize::from(is_measured && reached.by & (1 << nth) == 0);
+                candidate.distance += usize::from(is_measured && by & (1 << nth) == 0);
             }
             // All commits that are left are in the history of the nearest tag, so its distance is
             // final, and that of any other tag can only grow.
             let is_in_history = |nth: usize| {
-                let is_in = |reached: &Reached| reached.by & (1 << nth) != 0;
-                is_in(&reached) && queue.iter().all(|(.., id)| graph.get(id).is_some_and(is_in))
+                let is_in = |by: u16| by & (1 << nth) != 0;
+                is_in(by) && queue.iter().all(|(.., left)| reached.get(left).copied().is_some_and(is_in))
             };
             if chosen.or_else(|| nearest(&candidates)).is_some_and(is_in_history) {
                 break;
             }
-            graph
-                .insert_parents_with_lookup::<DescribeError>(&id, &mut |parent, commit, known| {
-                    self.spend(FIND)?;
-                    let mut state = known.as_deref().copied().unwrap_or_default();
-                    if !state.is_queued {
-                        queue.push((commit.committer_timestamp()?, Reverse(met), parent));
-                        met += 1;
+            ancestry.parents(number, &mut parents)?;
+            let cost = FIND * parents.len() as u64;
+            self.spend(cost)
+                .and_then(|()| self.allowance().look())
+                .map_err(|spent| spent_on(spent, &format!("describing {commit}")))?;
+            for parent in parents.drain(..) {
+                let met = reached.len();
+                match reached.entry(parent) {
+                    Entry::Occupied(mut known) => *known.get_mut() |= by,
+                    Entry::Vacant(new) => {
+                        new.insert(by);
+                        queue.push((ancestry.time(parent)?, Reverse(met), parent));
                     }
-                    state = Reached { by: state.by | reached.by, is_queued: true };
-                    // The result counts only for a commit that is not in the graph yet.
-                    if let Some(known) = known {
-                        *known = state;
-                    }
-                    Ok(state)
-                })
-                .and_then(|()| Ok(self.allowance().look()?))
-                .map_err(|ended| match ended {
-                    DescribeError::Failed(err) => failed(&err),
-                    DescribeError::Spent(spent) => spent_on(spent, &format!("describing {commit}")),
-                })?;
+                }
+            }
         }
         let Some(nearest) = chosen.or_else(|| nearest(&candidates)) else { return tags.nothing_found() };
         let candidate = candidates.swap_remove(nearest);
