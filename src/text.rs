@@ -3,6 +3,7 @@
 
 mod hidden;
 mod hinted;
+mod wrap;
 
 use std::{
     any::Any,
@@ -16,6 +17,7 @@ use bstr::ByteSlice as _;
 use hidden::is_hidden_after;
 pub use hidden::{AS_EMOJI, is_hidden};
 pub use hinted::{Hinted, did_you_mean, nearest};
+pub use wrap::{cut, width, wrap};
 
 /// Maximum length of untrusted text in one message, in characters.
 pub const SHOWN: usize = 200;

@@ -15,6 +15,7 @@ mod captures; // hook inputs captured from running Gitea servers
 mod check; // findings in scripts and services, as text and as JSON
 mod commands; // output and exit status of status, log, check and deliver
 mod commit_text; // encodings, broken headers, trailers, tickets and reverts in commits
+mod completions; // completions, manual pages, help and --version
 mod connect; // test markers and the event query
 mod conventions; // docs/attributes.md and the wire
 mod crash; // a process that dies at any step loses nothing
@@ -65,6 +66,7 @@ mod queue; // queue list, show, retry and drop
 mod repositories; // names of a repository, namespaces, forks, submodules
 mod rests; // files in an outbox never replace each other
 mod samples; // functions of scripts on sample updates, what scripts print, the built-in decision
+mod screens; // what a person sees on a terminal
 mod secrets; // tokens are read once per delivery and never shown
 mod services; // versions, environments, links, a repository's own file
 mod shipped; // the policies in scripts/

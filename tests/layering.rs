@@ -21,7 +21,7 @@ const TIED: [&str; 2] = ["facts", "state"];
 
 /// Crates, and the modules that may use them. Besides `facts`, which only reads, `golden` uses gix
 /// to write the repositories of its tests.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("gix", &["facts", "golden"]),
     ("gix_config", &["install"]),
     ("rhai", &["policy"]),
@@ -38,6 +38,9 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("hmac", &["decide"]),
     ("quick_xml", &["cli", "document"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("unicode_width", &["text"]),
     ("indicatif", &["cli"]),
     ("annotate_snippets", &["cli"]),
 ];

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::{ColorChoice, ValueEnum as _};
 use rustix::process::geteuid;
 
 use crate::{
@@ -77,6 +78,12 @@ fn option_word(option: &str, value: &OsStr) -> String {
     let absolute = std::path::absolute(value).ok().filter(|_| is_path);
     let value = absolute.unwrap_or_else(|| value.into());
     format!(" {option} {}", text::word(&value.to_string_lossy()))
+}
+
+/// Returns the choice of colours, also if the other arguments are wrong.
+pub(super) fn colour(args: &[OsString]) -> ColorChoice {
+    let named = value_of("--color", args).and_then(OsStr::to_str);
+    named.and_then(|named| ColorChoice::from_str(named, false).ok()).unwrap_or(ColorChoice::Auto)
 }
 
 /// Returns the value of an option, as clap finds it.

@@ -384,11 +384,11 @@ fn show(checks: &[Check], as_json: bool, terminal: &Terminal) -> anyhow::Result<
             if check.is_well() {
                 terminal.say(format_args!("{}  {line}", terminal.green("well ")))?;
             } else {
-                terminal.answer(format_args!("{}  {line}", terminal.red("found")))?;
+                terminal.row(format_args!("{}  {line}", terminal.red("found")))?;
             }
             for finding in &check.findings {
-                terminal.answer(format_args!("         {}", finding.what))?;
-                terminal.answer(format_args!("         -> {}", finding.fix))?;
+                terminal.row(format_args!("         {}", finding.what))?;
+                terminal.row(format_args!("         -> {}", finding.fix))?;
             }
         }
         match findings {

@@ -10,7 +10,7 @@ use clap::Args;
 use rustix::fs::{Access, access};
 
 use super::{
-    Common, Completion, called_as,
+    Common, Completion, Verbosity, called_as,
     gitea::{GiteaArgs, GiteaInstance, Worker, refused},
     install_report::InstallReport,
     progress::{HowFar, while_working},
@@ -46,6 +46,8 @@ pub(super) struct InstallArgs {
     json: bool,
     #[command(flatten)]
     system: SystemArgs,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
 }
 
 pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
@@ -77,6 +79,7 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         words.extend(super::repository_words(&args.repositories));
         words.extend(args.dry_run.then(|| "--dry-run".into()));
         words.extend(args.json.then(|| "--json".into()));
+        words.extend(args.verbosity.verbose.then(|| "--verbose".into()));
         Ok(words)
     };
     let subject = match args.gitea.worker(common, words)? {

@@ -3,6 +3,7 @@
 mod age;
 mod called_as;
 mod check;
+mod completions;
 mod connect;
 mod deliver;
 pub mod demo;
@@ -42,7 +43,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, ColorChoice, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use rustix::process::geteuid;
 use terminal::Terminal;
 
@@ -58,9 +59,12 @@ use crate::{
     text,
 };
 
+/// The version with the commit, its date and the target, from `build.rs`.
+const VERSION: &str = env!("GITEA_LIGHTSTEP_VERSION");
+
 /// Turn pushes to Gitea into deployment markers in Lightstep or any OTLP back end.
 #[derive(Debug, Parser)]
-#[command(name = "gitea-lightstep", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "gitea-lightstep", version = VERSION, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -72,7 +76,7 @@ struct Cli {
 // Separate from `Cli`, because building the parsers of all commands takes longer than parsing the
 // hook's own arguments.
 #[derive(Debug, Parser)]
-#[command(name = "gitea-lightstep hook", bin_name = "gitea-lightstep hook", version, max_term_width = 100)]
+#[command(name = "gitea-lightstep hook", bin_name = "gitea-lightstep hook", version = VERSION, max_term_width = 100)]
 struct HookCli {
     #[command(flatten)]
     common: Common,
@@ -89,12 +93,22 @@ struct Common {
     /// /etc/gitea-lightstep/config.toml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Print more details
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    verbose: bool,
     /// Print only answers and errors
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Use colours
+    ///
+    /// By default, only on a terminal, and not if NO_COLOR is set or TERM is `dumb`.
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t = ColorChoice::Auto, hide_default_value = true)]
+    color: ColorChoice,
+}
+
+/// What the commands take that can say more.
+#[derive(Debug, Args)]
+struct Verbosity {
+    /// Print more details
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,7 +120,7 @@ enum Command {
     /// Show the backlog, the state of each destination, and the dead letters
     Status(status::StatusArgs),
     /// List, show, retry or drop queued entries and dead letters
-    #[command(subcommand, disable_help_subcommand = true)]
+    #[command(subcommand)]
     Queue(queue::QueueCommand),
     /// Show the journal: every decision and every delivery
     Log(log::LogArgs),
@@ -149,6 +163,33 @@ enum Command {
     Connect(connect::ConnectArgs),
     /// Demonstrate pushes, markers and deliveries on a throw-away repository
     Demo(demo::DemoArgs),
+    /// Print a script that completes commands and options in a shell
+    ///
+    /// For bash, save it as /usr/share/bash-completion/completions/gitea-lightstep; for zsh, as
+    /// _gitea-lightstep in a directory of $fpath; for fish, as
+    /// /usr/share/fish/vendor_completions.d/gitea-lightstep.fish.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page
+    ///
+    /// `gitea-lightstep man | man -l -` shows it. With --output, the pages of all commands are
+    /// written, for a directory such as /usr/local/share/man/man1.
+    Man(completions::ManArgs),
+}
+
+impl Command {
+    /// Returns true if more details are wanted.
+    fn is_verbose(&self) -> bool {
+        match self {
+            Self::Log(args) => args.verbosity.verbose,
+            Self::Try(args) => args.verbosity.verbose,
+            Self::Resource(args) => args.verbosity.verbose,
+            Self::Check(args) => args.verbosity.verbose,
+            Self::Test(args) => args.verbosity.verbose,
+            Self::Install(args) => args.verbosity.verbose,
+            Self::Uninstall(args) => args.verbosity.verbose,
+            _ => false,
+        }
+    }
 }
 
 /// Outcome of a command that did not return an error.
@@ -180,9 +221,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     called_as::note(&args);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(err) => return answered(&err),
+        Err(err) => return answered(&err, called_as::colour(&args)),
     };
-    let terminal = Terminal::new(cli.common.quiet, cli.common.verbose);
+    let terminal = Terminal::new(cli.common.quiet, cli.command.is_verbose(), cli.common.color);
     let ending = match &cli.command {
         Command::Hook(args) => return survive::survive(|| hook::run(args, cli.common.config.as_deref())),
         Command::Deliver(args) => deliver::run(args, &cli.common, &terminal),
@@ -199,6 +240,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Doctor(args) => doctor::run(args, &cli.common, &terminal),
         Command::Connect(args) => connect::run(args, &cli.common, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
+        Command::Completions(args) => completions::run(args, &Cli::command()),
+        Command::Man(args) => completions::man(args, &Cli::command(), &terminal),
     };
     match ending {
         Ok(Completion::Done) => ExitCode::SUCCESS,
@@ -221,7 +264,10 @@ fn run_hook(args: &[OsString]) -> ExitCode {
     match HookCli::try_parse_from(args) {
         Ok(cli) => hook::run(&cli.hook, cli.common.config.as_deref()),
         Err(err) if matches!(err.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            answered(&err)
+            // The help is that of the whole program's definition, in its order.
+            let whole = Cli::try_parse_from(["gitea-lightstep".into()].iter().chain(args));
+            let help = whole.err().filter(|whole| whole.kind() == ErrorKind::DisplayHelp);
+            answered(&help.unwrap_or(err), called_as::colour(args))
         }
         Err(err) => hook::misused(&err.to_string()),
     }
@@ -254,7 +300,7 @@ fn installed_arguments(args: &[OsString]) -> Option<(hook::HookArgs, PathBuf)> {
 }
 
 /// Prints clap's help, version or usage error and returns the exit status.
-fn answered(err: &clap::Error) -> ExitCode {
+fn answered(err: &clap::Error, colour: ColorChoice) -> ExitCode {
     // Ignore errors when writing to a closed terminal. Escape the text: clap repeats arguments, and
     // the user may have pasted them from somewhere else.
     let rendered = err.render();
@@ -263,18 +309,19 @@ fn answered(err: &clap::Error) -> ExitCode {
         stream.write_all(text::printable(&text, has_colour).as_bytes())
     };
     let _ = if err.use_stderr() {
-        print(&mut io::stderr().lock(), terminal::wants_colour(&io::stderr()))
+        print(&mut io::stderr().lock(), terminal::wants_colour(&io::stderr(), colour))
     } else {
-        print(&mut io::stdout().lock(), terminal::wants_colour(&io::stdout()))
+        print(&mut io::stdout().lock(), terminal::wants_colour(&io::stdout(), colour))
     };
     if err.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 impl Common {
-    /// Returns the verbosity options, to pass them on to another process.
-    fn words(&self) -> impl Iterator<Item = OsString> {
-        let said = [(self.verbose, "--verbose"), (self.quiet, "--quiet")];
-        said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, word)| word.into())
+    /// Returns the options for the output, to pass them on to another process.
+    fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = self.quiet.then(|| "--quiet".into()).into_iter().collect();
+        words.extend(["--color".into(), self.color.to_string().into()]);
+        words
     }
 
     /// Loads and checks the configuration.

@@ -4,9 +4,19 @@
 use std::{
     fmt::Display,
     io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    os::fd::AsFd,
 };
 
+use clap::ColorChoice;
+use rustix::termios::tcgetwinsize;
+
 use crate::text;
+
+/// Number of columns of a terminal that does not tell.
+const DEFAULT_WIDTH: usize = 80;
+
+/// Number of columns below which nothing is broken.
+const MIN_WIDTH: usize = 40;
 
 /// Maximum number of bytes read as the answer to a question.
 const MAX_ANSWER: u64 = 100;
@@ -17,11 +27,14 @@ pub(super) struct Terminal {
     is_quiet: bool,
     is_verbose: bool,
     has_colour: bool,
+    /// Number of columns of the terminal to which answers go.
+    width: Option<usize>,
 }
 
 impl Terminal {
-    pub fn new(is_quiet: bool, is_verbose: bool) -> Self {
-        Self { is_quiet, is_verbose, has_colour: wants_colour(&io::stdout()) }
+    pub fn new(is_quiet: bool, is_verbose: bool, colour: ColorChoice) -> Self {
+        let stdout = io::stdout();
+        Self { is_quiet, is_verbose, has_colour: wants_colour(&stdout, colour), width: width_of(&stdout) }
     }
 
     /// Prints a line of the answer.
@@ -42,9 +55,25 @@ impl Terminal {
         writeln!(io::stdout().lock(), "{document}")
     }
 
-    /// Prints a line of the answer, unless `--quiet` was given.
+    /// Prints a line of the answer, broken to fit a terminal.
+    pub fn row(&self, line: impl Display) -> io::Result<()> {
+        self.answer(fitted(&line.to_string(), self.width))
+    }
+
+    /// Prints a line of the answer, broken to fit a terminal, unless `--quiet` was given.
     pub fn say(&self, line: impl Display) -> io::Result<()> {
-        if self.is_quiet { Ok(()) } else { self.answer(line) }
+        if self.is_quiet { Ok(()) } else { self.row(line) }
+    }
+
+    /// Returns the number of columns of the terminal, or `None` if answers do not go to one.
+    pub fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// Clears the screen, or separates what follows by an empty line where there is no screen.
+    pub fn clear(&self) -> io::Result<()> {
+        let can_clear = self.width.is_some() && !is_dumb();
+        io::stdout().lock().write_all(if can_clear { b"\x1b[H\x1b[2J" } else { b"\n" })
     }
 
     /// Prints a message if `--verbose` was given.
@@ -61,7 +90,7 @@ impl Terminal {
 
     /// Prints a line to stderr without the program's name, as context of a question.
     pub fn note(&self, line: impl Display) {
-        let line = line.to_string();
+        let line = fitted(&line.to_string(), width_of(&io::stderr()));
         let _ = writeln!(io::stderr().lock(), "{}", text::printable(&line, self.has_colour));
     }
 
@@ -72,7 +101,7 @@ impl Terminal {
 
     /// Returns true if stderr is a terminal and `--quiet` was not given.
     pub fn is_watched(&self) -> bool {
-        !self.is_quiet && io::stderr().is_terminal()
+        !self.is_quiet && io::stderr().is_terminal() && !is_dumb()
     }
 
     /// Prints an error with its causes on one line.
@@ -119,10 +148,33 @@ impl Terminal {
 }
 
 /// Returns true if text for this stream may have colours.
-pub(super) fn wants_colour(stream: &impl io::IsTerminal) -> bool {
-    let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !wants_none && !is_dumb && stream.is_terminal()
+pub(super) fn wants_colour(stream: &impl io::IsTerminal, choice: ColorChoice) -> bool {
+    let wants_none = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => !wants_none() && !is_dumb() && stream.is_terminal(),
+    }
+}
+
+/// Returns true if the terminal has neither colours nor a cursor that can be moved.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Returns the number of columns of a terminal.
+fn width_of(stream: &(impl io::IsTerminal + AsFd)) -> Option<usize> {
+    stream.is_terminal().then(|| {
+        let of_terminal = tcgetwinsize(stream).map(|size| usize::from(size.ws_col)).ok();
+        let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
+        of_terminal.filter(|width| *width > 0).or_else(of_environment).unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH)
+    })
+}
+
+/// Breaks lines that are longer than a terminal is wide.
+fn fitted(lines: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return lines.to_string() };
+    lines.split('\n').map(|line| text::wrap(line, width)).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns true if the reader of our output has closed the pipe, as `head` does. That is not an

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::{
-    Common, Completion,
+    Common, Completion, Verbosity,
     gitea::{GiteaArgs, Worker},
     install::watched,
     install_report::InstallReport,
@@ -42,6 +42,8 @@ pub(super) struct UninstallArgs {
     json: bool,
     #[command(flatten)]
     system: SystemArgs,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
 }
 
 pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
@@ -74,6 +76,7 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
             (args.json, "--json"),
         ];
         words.extend(flags.into_iter().filter(|(is_said, _)| *is_said).map(|(_, flag)| flag.into()));
+        words.extend(args.verbosity.verbose.then(|| "--verbose".into()));
         Ok(words)
     };
     let subject = match args.gitea.worker(common, words)? {

@@ -38,6 +38,9 @@ const MAX_BAD_AT_ONCE: usize = 8;
 /// Interval at which continued success is written to the destination's status.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
+/// Interval between attempts to take a lock.
+const LOCK_TICK: Duration = Duration::from_millis(100);
+
 pub(super) struct DestinationWorker<'a> {
     state: &'a State,
     destination: &'a Destination,
@@ -85,14 +88,11 @@ impl<'a> DestinationWorker<'a> {
         patience: RetryLimit,
         progress: &'a Progress,
     ) -> Self {
-        let (deadline, linger) = match patience {
-            RetryLimit::Once | RetryLimit::OnceWithin(_) => (None, None),
-            RetryLimit::Until(deadline) => (Some(deadline), None),
-            RetryLimit::Linger(time) => (Some(Deadline::after(time)), Some(time)),
-        };
-        let stop_at = match patience {
-            RetryLimit::OnceWithin(deadline) | RetryLimit::Until(deadline) => Some(deadline),
-            RetryLimit::Once | RetryLimit::Linger(_) => None,
+        let (deadline, linger, stop_at) = match patience {
+            RetryLimit::Once => (None, None, None),
+            RetryLimit::OnceWithin(deadline) => (None, None, Some(deadline)),
+            RetryLimit::Until(deadline) => (Some(deadline), None, Some(deadline)),
+            RetryLimit::Linger(time) => (Some(Deadline::after(time)), Some(time), None),
         };
         Self {
             state,
@@ -125,6 +125,9 @@ impl<'a> DestinationWorker<'a> {
         loop {
             let Some(lock) = self.outbox.try_lock()? else {
                 // The process that holds the lock checks the outbox once more after releasing it.
+                if self.linger.is_none() && self.waits(LOCK_TICK) {
+                    continue; // `deliver --follow` takes over.
+                }
                 self.drained.busy = 1;
                 break;
             };
@@ -435,16 +438,12 @@ impl<'a> DestinationWorker<'a> {
     /// Returns the time until the last attempt must start.
     fn time_to_retry(&self) -> Duration {
         // A script sends no request after `stop_at`.
-        let margin = if self.stop_at.is_some() { LAST_ATTEMPT } else { Duration::ZERO };
+        let margin = self.stop_at.map(|_| LAST_ATTEMPT).unwrap_or_default();
         self.deadline.map(Deadline::left).unwrap_or_default().saturating_sub(margin)
     }
 
     /// Sleeps for `wait` and returns true, unless the deadline is earlier.
     fn waits(&self, wait: Duration) -> bool {
-        let waits = self.deadline.is_some_and(|deadline| deadline.left() > wait);
-        if waits {
-            thread::sleep(wait);
-        }
-        waits
+        self.deadline.is_some_and(|deadline| deadline.sleeps(wait))
     }
 }

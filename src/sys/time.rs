@@ -68,6 +68,15 @@ impl Deadline {
         }
     }
 
+    /// Sleeps for `wait` and returns true, unless the deadline is earlier.
+    pub fn sleeps(self, wait: Duration) -> bool {
+        let sleeps = self.left() > wait;
+        if sleeps {
+            std::thread::sleep(wait);
+        }
+        sleeps
+    }
+
     /// Returns the remaining time, or `Duration::MAX` for the deadline that never passes.
     pub fn left(self) -> Duration {
         match self.0 {

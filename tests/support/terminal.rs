@@ -3,13 +3,14 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
-    process::Stdio,
+    process::{Command, Stdio},
     time::Instant,
 };
 
 use rustix::{
     fs::{Mode, OFlags},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
 };
 
 use super::{BINARY, Ran, Sandbox};
@@ -25,24 +26,30 @@ pub fn on_terminal(sandbox: &Sandbox, args: &[&str], typed: &str) -> Ran {
     )
 }
 
-/// Runs the binary on a terminal. `watch` gets what the terminal has shown so far whenever there is
-/// more of it, and returns what to type.
-pub fn watched_on_terminal(sandbox: &Sandbox, args: &[&str], mut watch: impl FnMut(&str) -> String) -> Ran {
+/// Runs the binary on a wide terminal. `watch` gets what the terminal has shown so far whenever there
+/// is more of it, and returns what to type.
+pub fn watched_on_terminal(sandbox: &Sandbox, args: &[&str], watch: impl FnMut(&str) -> String) -> Ran {
+    let mut command = sandbox.command(BINARY, &sandbox.path(""));
+    command.args(args).arg("--config").arg(sandbox.path("config.toml"));
+    let ran = run_on_terminal(command.env("TERM", "xterm").env("NO_COLOR", "1"), 500, watch);
+    Ran { stdout: sandbox.without_config(&ran.stdout), ..ran }
+}
+
+/// Runs a command on a terminal with this number of columns.
+pub fn run_on_terminal(command: &mut Command, columns: u16, mut watch: impl FnMut(&str) -> String) -> Ran {
     let start = Instant::now();
     let terminal =
         openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
     grantpt(&terminal).expect("access to the terminal");
     unlockpt(&terminal).expect("unlock the terminal");
+    let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).expect("set the size");
     let name = ptsname(&terminal, Vec::new()).expect("its name");
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let side = || Stdio::from(rustix::fs::open(&*name, flags, Mode::empty()).expect("open the terminal"));
-
-    let mut command = sandbox.command(BINARY, &sandbox.path(""));
-    command.args(args).arg("--config").arg(sandbox.path("config.toml"));
-    command.env("TERM", "xterm").env("NO_COLOR", "1").stdin(side()).stdout(side()).stderr(side());
-    let mut child = command.spawn().expect("start the program");
+    let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().expect("start the program");
     // Only the program and its children may keep the other side open.
-    drop(command);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
 
     let mut terminal = File::from(terminal);
     let mut shown = Vec::new();

@@ -21,7 +21,7 @@ use problem::{Problem, Sources};
 use services::ServiceFindings;
 
 use super::{
-    Common, Completion,
+    Common, Completion, Verbosity,
     gitea::{GITEA, GiteaArgs},
     terminal::Terminal,
 };
@@ -52,6 +52,8 @@ pub(super) struct CheckArgs {
     /// Print a sample configuration with every key, and check nothing
     #[arg(long, conflicts_with_all = ["scripts", "json", "definitions"])]
     sample: bool,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
     #[command(flatten, next_help_heading = GITEA)]
     gitea: GiteaArgs,
 }

@@ -104,7 +104,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
         return Ok(Completion::Done);
     }
     if let Some(commit) = came_with {
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "commit {} was not the tip of any push; it came in with this one:\n",
             commit.short()
         ))?;
@@ -112,7 +112,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
     let account = ExplainReport { terminal, config: &config };
     for (nth, (story, replayed)) in stories.iter().enumerate() {
         if nth > 0 {
-            terminal.answer("")?;
+            terminal.row("")?;
         }
         account.tell(story, replayed.as_ref())?;
     }

@@ -59,14 +59,14 @@ pub(super) fn tell(
         return Ok(Completion::Found);
     }
     let repository = text::line(wanted.repository.newest());
-    terminal.answer(format_args!("no matching update in {repository}: {}", wanted.meanings().join(", ")))?;
-    terminal.answer(format_args!(
+    terminal.row(format_args!("no matching update in {repository}: {}", wanted.meanings().join(", ")))?;
+    terminal.row(format_args!(
         "  searched {}, which has {}",
         state.dir().display(),
         extent(found, &repository)
     ))?;
     for cause in causes {
-        terminal.answer(format_args!("  - {cause}"))?;
+        terminal.row(format_args!("  - {cause}"))?;
     }
     Ok(Completion::Found)
 }

@@ -32,7 +32,7 @@ pub(super) struct ExplainReport<'a> {
 impl ExplainReport<'_> {
     pub fn tell(&self, story: &Story, replayed: Result<&Replay, &ReplayError>) -> anyhow::Result<()> {
         let decision = &story.hit.decision;
-        self.terminal.answer(self.terminal.bold(&heading(decision)))?;
+        self.terminal.row(self.terminal.bold(&heading(decision)))?;
         let scripts = story.scripts().unwrap_or_default();
         match &story.push {
             Some(push) => self.push(push)?,
@@ -225,7 +225,7 @@ impl ExplainReport<'_> {
     }
 
     fn say(&self, what: &str, value: &str) -> anyhow::Result<()> {
-        Ok(self.terminal.answer(format_args!("  {what:<9} {value}"))?)
+        Ok(self.terminal.row(format_args!("  {what:<9} {value}"))?)
     }
 
     fn more(&self, value: &str) -> anyhow::Result<()> {

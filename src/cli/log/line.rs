@@ -126,12 +126,12 @@ impl LinePrinter<'_> {
     /// Returns the line for a record.
     pub fn line(&self, entry: &JournalEntry<'_>, earlier: &EarlierRecords) -> String {
         let outcome = outcome(&entry.record);
-        let padded = format!("{outcome:<9}");
         let styled = match outcome {
-            "marked" | "delivered" => self.terminal.green(&padded),
-            "failed" | "refused" | "rejected" | "dead" | "trouble" => self.terminal.red(&padded),
-            _ => padded,
+            "marked" | "delivered" => self.terminal.green(outcome),
+            "failed" | "refused" | "rejected" | "dead" | "trouble" => self.terminal.red(outcome),
+            _ => outcome.to_string(),
         };
+        let padding = " ".repeat(9_usize.saturating_sub(outcome.len()));
         let said = match &entry.record {
             Record::Push(push) => of_push(push),
             Record::Decision(decision) => self.of_decision(decision, earlier),
@@ -142,7 +142,7 @@ impl LinePrinter<'_> {
                 format!("{}{}", place.unwrap_or_default(), text::line(&*trouble.what))
             }
         };
-        format!("{} {styled} {said}", when::shown(entry.time, &self.zone))
+        format!("{} {styled}{padding} {said}", when::shown(entry.time, &self.zone))
     }
 
     fn of_decision(&self, decision: &DecisionRecord<'_>, earlier: &EarlierRecords) -> String {

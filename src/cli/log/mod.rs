@@ -17,7 +17,7 @@ use self::{
     pager::Pager,
 };
 use super::{
-    Common, Completion, named_repository::NamedRepository, repository_names::RepositoryNames,
+    Common, Completion, Verbosity, named_repository::NamedRepository, repository_names::RepositoryNames,
     terminal::Terminal, when,
 };
 use crate::{
@@ -74,6 +74,8 @@ pub(super) struct LogArgs {
     /// Print the journal's JSON lines
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
 }
 
 pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
@@ -169,7 +171,7 @@ impl LogPrinter<'_> {
     }
 
     fn print(&self, line: &str) -> anyhow::Result<()> {
-        Ok(if self.args.json { self.terminal.json(line) } else { self.terminal.answer(line) }?)
+        Ok(if self.args.json { self.terminal.json(line) } else { self.terminal.row(line) }?)
     }
 
     /// Reports lines that could not be read, and filters with a name that the journal does not have.

@@ -39,7 +39,7 @@ pub(super) fn run(args: &ListArgs, common: &Common, terminal: &Terminal) -> anyh
         if args.json {
             terminal.json(serde_json::to_string(&told.json())?)?;
         } else {
-            terminal.answer(told.line(now))?;
+            terminal.row(told.line(now))?;
         }
         Ok(())
     })?;

@@ -76,7 +76,7 @@ pub(super) fn run(args: &ShowArgs, common: &Common, terminal: &Terminal) -> anyh
 fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Result<()> {
     let now = time::now();
     let path = state.path_of(entry);
-    let say = |what: &str, value: &str| terminal.answer(format_args!("{what:<12} {value}"));
+    let say = |what: &str, value: &str| terminal.row(format_args!("{what:<12} {value}"));
     say("id", &entry.id().to_string())?;
     say("where", &summary::place(entry))?;
     say("file", &text::line_of(path.as_os_str().as_encoded_bytes(), MAX_VALUE))?;
@@ -130,7 +130,7 @@ fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Resu
         nth += 1;
         match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(fields)) => {
-                terminal.answer("")?;
+                terminal.row("")?;
                 // Print a marker's own fields before its many attributes.
                 let shown = fields.iter().filter(|(name, _)| !name.ends_with(contents::CHECKSUM));
                 let (inner, own): (Vec<_>, Vec<_>) = shown.partition(|(_, value)| value.is_object());
@@ -142,9 +142,9 @@ fn print(state: &State, entry: &QueueEntry, terminal: &Terminal) -> anyhow::Resu
                 // After its first line, a captured push holds git's lines as text. Damaged lines
                 // are shown as text too.
                 if nth == 2 {
-                    terminal.answer("")?;
+                    terminal.row("")?;
                 }
-                terminal.answer(text::line_of(line, MAX_VALUE))?;
+                terminal.row(text::line_of(line, MAX_VALUE))?;
             }
         }
         anyhow::Ok(())
@@ -162,6 +162,6 @@ fn field(above: &str, name: &str, value: &Value, terminal: &Terminal) -> anyhow:
         Value::String(value) => text::line_of(value, MAX_VALUE),
         other => text::line_of(other.to_string(), MAX_VALUE),
     };
-    terminal.answer(format_args!("{name} = {shown}"))?;
+    terminal.row(format_args!("{name} = {shown}"))?;
     Ok(())
 }

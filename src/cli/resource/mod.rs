@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use self::format::{Format, Identity};
-use super::{Common, Completion, named_repository::NamedRepository, terminal::Terminal};
+use super::{Common, Completion, Verbosity, named_repository::NamedRepository, terminal::Terminal};
 use crate::{
     config::{self, Config, VersionRule},
     facts::{Facts, Repository},
@@ -51,6 +51,8 @@ pub(super) struct ResourceArgs {
     /// Treat it as this repository (default: from its `origin`, else its path)
     #[arg(long, value_name = "OWNER/NAME", value_parser = super::repository)]
     repository: Option<push::RepositoryIdentity>,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
 }
 
 pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {

@@ -38,6 +38,8 @@ pub(super) struct InstallationStatus {
     pub older_than_seconds: f64,
     /// True if something needs attention. The exit status says the same.
     pub needs_a_person: bool,
+    /// Each reason for it, with the label of the line that tells more.
+    pub causes: Vec<String>,
     pub inbox: Backlog,
     /// Pushes in the inbox that could not be decided at the last attempt.
     pub postponed: Undecided,
@@ -207,6 +209,7 @@ impl InstallationStatus {
             config: config.path.as_ref().map(|path| path.display().to_string()),
             older_than_seconds: older_than.as_secs_f64(),
             needs_a_person: false,
+            causes: Vec::new(),
             inbox,
             postponed,
             failed,
@@ -216,15 +219,45 @@ impl InstallationStatus {
             default_state: Strays::find(config).map(|strays| DefaultState::of(&strays)),
             journal_gap: state.journal_gap(),
         };
-        status.needs_a_person = !status.state_exists
-            || status.dead_letters.files > 0
-            || status.default_state.is_some()
-            || status.journal_gap.is_some()
-            || status.inbox.too_old > 0
-            || status.postponed.pushes + status.failed.pushes > 0
-            || status.destinations.iter().any(DestinationStatus::needs_a_person);
+        status.causes = status.find_causes();
+        status.needs_a_person = !status.causes.is_empty();
         Ok(status)
     }
+}
+
+impl InstallationStatus {
+    /// Returns why a person is needed, in the order of the lines of `status`.
+    fn find_causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut add = |label: &str, is_cause: bool, why: String| {
+            if is_cause {
+                causes.push(format!("{label}: {why}"));
+            }
+        };
+        add("state", !self.state_exists, "the state directory does not exist".into());
+        add("elsewhere", self.default_state.is_some(), "files wait in another state directory".into());
+        let waits = |backlog: &Backlog| format!("{} too old", text::count(backlog.too_old, "file"));
+        add("inbox", self.inbox.too_old > 0, waits(&self.inbox));
+        let pushes = |undecided: &Undecided| text::count(undecided.pushes, "push");
+        let postponed = &self.postponed;
+        add("inbox", postponed.pushes > 0, format!("{} could not be decided", pushes(postponed)));
+        add("failed", self.failed.pushes > 0, format!("the policy failed on {}", pushes(&self.failed)));
+        for it in &self.destinations {
+            let name = text::line(&it.name);
+            add(&name, it.is_abandoned(), "it is not configured, so nothing sends its markers".into());
+            add(&name, it.waiting.too_old > 0, waits(&it.waiting));
+            add(&name, !it.alone.is_empty(), format!("{} alone", waits_of(it.alone.len())));
+            add(&name, it.is_failing(), "the last delivery failed".into());
+        }
+        let dead = self.dead_letters.files;
+        add("dead letters", dead > 0, text::count(dead, "dead letter"));
+        add("journal", self.journal_gap.is_some(), "it cannot be written".into());
+        causes
+    }
+}
+
+fn waits_of(markers: usize) -> String {
+    format!("{} {}", text::count(markers, "marker"), if markers == 1 { "waits" } else { "wait" })
 }
 
 fn keep_newest(entries: &mut Vec<QueueEntry>) {
@@ -284,12 +317,10 @@ impl DestinationStatus {
         !self.is_configured && self.name != UNASSIGNED
     }
 
-    fn needs_a_person(&self) -> bool {
-        let is_failing = self
-            .last_error
-            .as_ref()
-            .is_some_and(|err| self.last_success.is_none_or(|success| success < err.time));
-        is_failing || self.waiting.too_old > 0 || self.is_abandoned() || !self.alone.is_empty()
+    /// Returns true if the destination has failed since it last accepted something.
+    fn is_failing(&self) -> bool {
+        let failed = self.last_error.as_ref().map(|err| err.time);
+        failed.is_some_and(|failed| self.last_success.is_none_or(|success| success < failed))
     }
 }
 

@@ -3,7 +3,7 @@
 mod gather;
 mod metrics;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
 use clap::Args;
 
@@ -12,6 +12,7 @@ use super::{
     age::{age, ago},
     output,
     terminal::Terminal,
+    when::local,
 };
 use crate::{
     config,
@@ -22,12 +23,18 @@ use crate::{
 };
 use gather::{Backlog, InstallationStatus, Undecided, place_of};
 
+/// Interval of `--watch`.
+const TICK: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Args)]
 #[expect(rustdoc::broken_intra_doc_links, reason = "the help names a table of the configuration")]
 pub(super) struct StatusArgs {
     /// Report entries older than TIME, such as 15m (default: [status] older_than)
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     older_than: Option<Duration>,
+    /// Show the status again every two seconds, until interrupted
+    #[arg(long, conflicts_with_all = ["json", "openmetrics"])]
+    watch: bool,
     /// Print the status as JSON
     #[arg(long, conflicts_with = "openmetrics")]
     json: bool,
@@ -43,20 +50,29 @@ pub(super) fn run(args: &StatusArgs, common: &Common, terminal: &Terminal) -> an
     let config = common.load()?;
     let state = State::at(&config.state_dir);
     let older_than = args.older_than.unwrap_or(config.older_than);
-    let now = time::now();
-    let status = InstallationStatus::gather(&config, &state, older_than, now)?;
-    if args.openmetrics {
-        let text = metrics::text(&status);
-        match &args.output {
-            Some(path) => output::write(path, &text)?,
-            None => terminal.document(text.trim_end())?,
+    loop {
+        let now = time::now();
+        let status = InstallationStatus::gather(&config, &state, older_than, now)?;
+        if args.openmetrics {
+            let text = metrics::text(&status);
+            match &args.output {
+                Some(path) => output::write(path, &text)?,
+                None => terminal.document(text.trim_end())?,
+            }
+        } else if args.json {
+            terminal.json(serde_json::to_string_pretty(&status)?)?;
+        } else {
+            if args.watch {
+                terminal.clear()?;
+                terminal.row(format_args!("time         {}", local(now)))?;
+            }
+            print(&status, config.destinations.is_empty(), older_than, now, terminal)?;
         }
-    } else if args.json {
-        terminal.json(serde_json::to_string_pretty(&status)?)?;
-    } else {
-        print(&status, config.destinations.is_empty(), older_than, now, terminal)?;
+        if !args.watch {
+            return Ok(if status.needs_a_person { Completion::Found } else { Completion::Done });
+        }
+        thread::sleep(TICK);
     }
-    Ok(if status.needs_a_person { Completion::Found } else { Completion::Done })
 }
 
 fn print(
@@ -66,16 +82,16 @@ fn print(
     now: Timestamp,
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
-    terminal.answer(format_args!("state        {}", status.state_dir))?;
+    terminal.row(format_args!("state        {}", status.state_dir))?;
     if !status.state_exists {
-        terminal.answer(
+        terminal.row(
             "             does not exist: no push was captured yet, or `state_dir` of the configuration is wrong",
         )?;
     }
     terminal
-        .answer(format_args!("config       {}", status.config.as_deref().unwrap_or("none, all defaults")))?;
+        .row(format_args!("config       {}", status.config.as_deref().unwrap_or("none, all defaults")))?;
     if let Some(default) = &status.default_state {
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "elsewhere    {} in {}, which is not the configured state directory; {}",
             text::count(default.captures + default.others, "file"),
             default.state_dir,
@@ -90,52 +106,48 @@ fn print(
             }
         ))?;
     }
-    terminal.answer(format_args!("inbox        {}", waiting(&status.inbox, now)))?;
+    terminal.row(format_args!("inbox        {}", waiting(&status.inbox, now)))?;
     too_old(&status.inbox, None, older_than, now, terminal)?;
     undecided(&status.postponed, terminal)?;
     if status.failed.pushes > 0 {
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "failed       the policy failed on {}; retried when a script or the configuration changes",
             text::count(status.failed.pushes, "push")
         ))?;
         undecided(&status.failed, terminal)?;
     }
     if has_no_destination {
-        terminal.answer("destination  none is configured; markers wait until one is")?;
+        terminal.row("destination  none is configured; markers wait until one is")?;
     }
     for destination in &status.destinations {
         let abandoned =
             if destination.is_abandoned() { "; it is not configured, so nothing sends them" } else { "" };
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "{}  {}{abandoned}",
             terminal.bold(&format!("{:<11}", text::line(&destination.name))),
             waiting(&destination.waiting, now)
         ))?;
         too_old(&destination.waiting, Some(&destination.name), older_than, now, terminal)?;
         if let Some(success) = destination.last_success {
-            terminal.answer(format_args!("             last delivery {}", ago(success, now)))?;
+            terminal.row(format_args!("             last delivery {}", ago(success, now)))?;
         }
         for alone in &destination.alone {
-            terminal.answer(format_args!("             {} waits alone: {}", alone.id, alone.why))?;
+            terminal.row(format_args!("             {} waits alone: {}", alone.id, alone.why))?;
         }
         if let Some(err) = &destination.last_error {
-            terminal.answer(format_args!(
-                "             last error    {}: {}",
-                ago(err.time, now),
-                err.why
-            ))?;
+            terminal.row(format_args!("             last error    {}: {}", ago(err.time, now), err.why))?;
         }
     }
     let dead = &status.dead_letters;
-    terminal.answer(format_args!(
+    terminal.row(format_args!(
         "dead letters {}",
         if dead.files == 0 { "none".into() } else { dead.files.to_string() }
     ))?;
     for letter in &dead.newest {
-        terminal.answer(format_args!("             {} from {}: {}", letter.id, letter.from, letter.why))?;
+        terminal.row(format_args!("             {} from {}: {}", letter.id, letter.from, letter.why))?;
     }
     if dead.files > dead.newest.len() {
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "             and {} older; `{}` shows all",
             dead.files - dead.newest.len(),
             command("queue list --dead")
@@ -150,10 +162,14 @@ fn print(
             ago(written, now)
         ),
     };
-    terminal.answer(format_args!("journal      {journal}"))?;
+    terminal.row(format_args!("journal      {journal}"))?;
     if let Some(gap) = &status.journal_gap {
         let since = gap.since.map(|since| format!(" since {}", ago(since, now))).unwrap_or_default();
-        terminal.answer(format_args!("             cannot be written{since}: {}", text::line(&gap.why)))?;
+        terminal.row(format_args!("             cannot be written{since}: {}", text::line(&gap.why)))?;
+    }
+    for (nth, cause) in status.causes.iter().enumerate() {
+        let label = if nth == 0 { "needs you" } else { "" };
+        terminal.row(format_args!("{}  {cause}", terminal.red(&format!("{label:<11}"))))?;
     }
     Ok(())
 }
@@ -161,7 +177,7 @@ fn print(
 /// Lists captured pushes that could not be decided, with the reasons.
 fn undecided(undecided: &Undecided, terminal: &Terminal) -> anyhow::Result<()> {
     for push in undecided.newest.iter().rev() {
-        terminal.answer(format_args!("             {}: {}", push.id, push.why))?;
+        terminal.row(format_args!("             {}: {}", push.id, push.why))?;
     }
     let others = undecided.pushes - undecided.newest.len();
     if others > 0 {
@@ -194,7 +210,7 @@ fn too_old(
             0 => String::new(),
             n => format!(", and {n} more"),
         };
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "             too old: {id} in {} has waited {}, more than {}{others}",
             place_of(destination),
             age(oldest, now),

@@ -10,7 +10,7 @@ use anyhow::bail;
 use clap::Args;
 use report::{Report, TestStatus};
 
-use super::{Common, Completion, output, terminal::Terminal};
+use super::{Common, Completion, Verbosity, output, terminal::Terminal};
 use crate::{
     golden::{self, FixtureRepo, Suite, TestFilePath},
     push::PushId,
@@ -63,6 +63,8 @@ pub(super) struct TestArgs {
     /// Read REPO, a path or OWNER/NAME (default: the one that the push went to)
     #[arg(long, value_name = "REPO", requires = "from", help_heading = "Write a test")]
     git_dir: Option<String>,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
 }
 
 pub(super) fn run(args: &TestArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {

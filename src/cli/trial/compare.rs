@@ -106,26 +106,26 @@ impl<'a> Comparison<'a> {
         let head = format!("{}  {}", when(past), short(past));
         match change {
             MarkerDifference::Gained(made) => {
-                self.terminal.answer(format_args!("+ {head}  {}", self.marker(made, past)))?;
-                self.terminal.answer(format_args!("    was {}", self.otherwise(old)))?;
+                self.terminal.row(format_args!("+ {head}  {}", self.marker(made, past)))?;
+                self.terminal.row(format_args!("    was {}", self.otherwise(old)))?;
             }
             MarkerDifference::Lost(made) => {
-                self.terminal.answer(format_args!("- {head}  {}", self.marker(made, past)))?;
-                self.terminal.answer(format_args!("    now {}", self.otherwise(new)))?;
+                self.terminal.row(format_args!("- {head}  {}", self.marker(made, past)))?;
+                self.terminal.row(format_args!("    now {}", self.otherwise(new)))?;
             }
             MarkerDifference::Changed { new, fields, .. } => {
-                self.terminal.answer(format_args!("~ {head}  {}", self.marker(new, past)))?;
+                self.terminal.row(format_args!("~ {head}  {}", self.marker(new, past)))?;
                 for field in fields {
                     let side =
                         |value: &Option<_>| value.as_ref().map_or_else(|| "nothing".to_string(), shown);
                     let (old, new) = (side(&field.old), side(&field.new));
-                    self.terminal.answer(format_args!("    {}: {old} -> {new}", text::line(&field.name)))?;
+                    self.terminal.row(format_args!("    {}: {old} -> {new}", text::line(&field.name)))?;
                 }
             }
             MarkerDifference::Failure => {
-                self.terminal.answer(format_args!("! {head}"))?;
-                self.terminal.answer(format_args!("    was {}", self.otherwise(old)))?;
-                self.terminal.answer(format_args!("    now {}", self.otherwise(new)))?;
+                self.terminal.row(format_args!("! {head}"))?;
+                self.terminal.row(format_args!("    was {}", self.otherwise(old)))?;
+                self.terminal.row(format_args!("    now {}", self.otherwise(new)))?;
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 
 use self::{compare::Comparison, report::TrialReport};
 use super::{
-    Common, Completion,
+    Common, Completion, Verbosity,
     named_repository::NamedRepository,
     progress::{HowFar, while_working},
     terminal::Terminal,
@@ -68,6 +68,8 @@ pub(super) struct TryArgs {
     /// Print each result as a line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pub verbosity: Verbosity,
 }
 
 pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {

@@ -199,7 +199,8 @@ impl<'a> TrialReport<'a> {
             self.terminal.json(summary)?;
             return Ok(ending);
         }
-        let mut lines = self.table.lines();
+        let lines = self.table.lines(self.terminal.width());
+        let mut lines = lines.into_iter();
         if !self.table.is_empty() {
             let heads = lines.next().unwrap_or_default();
             self.terminal.answer(self.terminal.bold(&heads))?;
@@ -238,7 +239,9 @@ impl<'a> TrialReport<'a> {
             self.terminal.say(format_args!("\n{hint}"))?;
         }
         let pusher = source.pusher.as_ref().map_or("`()`".into(), |pusher| text::line(&pusher.name));
-        self.terminal.say(format_args!("\n{}", UNKNOWN.replace("{pusher}", &pusher)))?;
+        let unknown = UNKNOWN.replace("{pusher}", &pusher);
+        let unknown = if self.terminal.width().is_some() { unknown.replace('\n', " ") } else { unknown };
+        self.terminal.say(format_args!("\n{unknown}"))?;
         Ok(ending)
     }
 }

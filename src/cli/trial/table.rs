@@ -8,8 +8,14 @@ const MAX_CELL: usize = 40;
 /// Maximum length of the last cell, in characters.
 const MAX_LAST: usize = 60;
 
-/// Rows of `N` cells under `N` headings. The last column is not padded, so its text may use
-/// characters of any width.
+/// Minimum width of a cell that is cut to fit a terminal, as long as others can be cut, and in any case.
+const GOOD_CELL: usize = 8;
+const MIN_CELL: usize = 4;
+
+/// Space between two columns.
+const GAP: &str = "  ";
+
+/// Rows of `N` cells under `N` headings. The text may have characters of any width.
 pub(super) struct Table<const N: usize> {
     heads: [&'static str; N],
     rows: Vec<[String; N]>,
@@ -33,9 +39,9 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// Returns the headings, then each row.
-    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        let widest = |nth: usize| self.rows.iter().map(|row| row[nth].chars().count()).max().unwrap_or(0);
+    /// Returns the headings, then each row, in at most `max` columns of a terminal.
+    pub fn lines(&self, max: Option<usize>) -> Vec<String> {
+        let widest = |nth: usize| self.rows.iter().map(|row| text::width(&row[nth])).max().unwrap_or(0);
         let mut widths = [0; N];
         for (nth, width) in widths.iter_mut().enumerate() {
             *width = match widest(nth) {
@@ -43,15 +49,37 @@ impl<const N: usize> Table<N> {
                 widest => widest.max(self.heads[nth].len()),
             };
         }
+        shrink(&mut widths, max.unwrap_or(usize::MAX));
         let heads = self.heads.map(ToString::to_string);
-        std::iter::once(line(&heads, widths)).chain(self.rows.iter().map(move |row| line(row, widths)))
+        std::iter::once(&heads).chain(&self.rows).map(|row| line(row, widths)).collect()
+    }
+}
+
+/// Takes columns from the cells until a line has at most `max`: first from the last ones, which matter
+/// least, and then from the widest.
+fn shrink(widths: &mut [usize], max: usize) {
+    let gaps = GAP.len() * widths.iter().filter(|width| **width > 0).count().saturating_sub(1);
+    let excess = |widths: &[usize]| (widths.iter().sum::<usize>() + gaps).saturating_sub(max);
+    for nth in (0..widths.len()).rev() {
+        let taken = excess(widths).min(widths[nth].saturating_sub(GOOD_CELL));
+        widths[nth] -= taken;
+    }
+    while excess(widths) > 0 {
+        let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > MIN_CELL) else { return };
+        *widest -= 1;
     }
 }
 
 fn line<const N: usize>(cells: &[String; N], widths: [usize; N]) -> String {
     let shown = cells.iter().zip(widths).filter(|(_, width)| *width > 0);
-    let filled: Vec<_> = shown.map(|(cell, width)| format!("{cell:<width$}")).collect();
-    filled.join("  ").trim_end().to_string()
+    let filled: Vec<_> = shown
+        .map(|(cell, width)| {
+            let cell = text::cut(cell, width);
+            let padding = width - text::width(&cell);
+            format!("{cell}{}", " ".repeat(padding))
+        })
+        .collect();
+    filled.join(GAP).trim_end().to_string()
 }
 
 #[cfg(test)]
