@@ -45,6 +45,7 @@ mod imports; // imports of scripts, and statements outside of functions
 mod installation; // install and uninstall on a Gitea in every state
 mod interrupted; // install and uninstall, killed at any step or concurrent
 mod journal_gap; // a journal that cannot be written
+mod json; // the output for programs and docs/json.md
 mod kept; // captures are on disk before the hook returns
 mod layering; // the dependency rules between modules
 mod layers; // the scripts that take part in a decision
