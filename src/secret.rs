@@ -2,6 +2,7 @@
 //! that is never printed.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     fs::Metadata,
@@ -15,6 +16,7 @@ use std::{
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getegid, geteuid, set_dumpable_behavior, setrlimit,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
@@ -223,6 +225,28 @@ fn bounded(source: impl io::Read) -> io::Result<String> {
         return Err(too_large());
     }
     Ok(text)
+}
+
+impl JsonSchema for SecretSource {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "where a secret is read from: one of these",
+            "properties": {
+                "file": { "type": "string" },
+                "command": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+                "credential": { "type": "string" },
+                "env": { "type": "string" },
+            },
+            "additionalProperties": false,
+            "minProperties": 1,
+            "maxProperties": 1,
+        })
+    }
 }
 
 impl<'de> Deserialize<'de> for SecretSource {

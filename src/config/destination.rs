@@ -7,13 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::Spanned;
-
 use super::{
     problem::ConfigProblem,
     raw::{DestinationFile, DestinationKind, HeaderFile, LightstepFile, Region},
     reader::ConfigReader,
     resolved::{Destination, HeaderValue, INBOX, UNASSIGNED},
+    spanned::Spanned,
     target::{Logs, Otlp, SpanRole, Spans, Target},
 };
 

@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use toml::Spanned;
-
 use super::{
     raw::DestinationFile,
     reader::ConfigReader,
     shipped::Shipped,
+    spanned::Spanned,
     target::{Http, RenderScript},
 };
 use crate::{

@@ -8,6 +8,7 @@ use super::{
     raw::LightstepFile,
     reader::ConfigReader,
     resolved::LightstepApi,
+    spanned::Spanned,
 };
 
 /// Lightstep's API (reference/lightstep.md, section 1b).
@@ -17,9 +18,9 @@ impl ConfigReader<'_> {
     /// Resolves the keys that only `connect` uses. They must be given together or not at all.
     pub fn lightstep_api(&mut self, file: &LightstepFile, dir: &Path) -> Option<LightstepApi> {
         let given = [
-            ("organization", file.organization.as_ref().map(toml::Spanned::span)),
-            ("project", file.project.as_ref().map(toml::Spanned::span)),
-            ("api_key", file.api_key.as_ref().map(toml::Spanned::span)),
+            ("organization", file.organization.as_ref().map(Spanned::span)),
+            ("project", file.project.as_ref().map(Spanned::span)),
+            ("api_key", file.api_key.as_ref().map(Spanned::span)),
         ];
         let missing: Vec<_> =
             given.iter().filter(|(_, span)| span.is_none()).map(|(key, _)| format!("`{key}`")).collect();
@@ -33,7 +34,7 @@ impl ConfigReader<'_> {
                     several => format!("{} are", several.join(" and ")),
                 }
             );
-            self.complain(&toml::Spanned::new(span, ()), message);
+            self.complain(&Spanned::new(span, ()), message);
             return None;
         }
         let base = match &file.api {

@@ -8,7 +8,6 @@ use std::{
 
 use serde::Deserialize;
 use thiserror::Error;
-use toml::Spanned;
 
 use super::{
     denied::why_denied,
@@ -16,6 +15,7 @@ use super::{
     raw::ConfigFile,
     reader::ConfigReader,
     resolved::{Config, DEFAULT_STATE_DIR, Delivery, Destination, Limits, Reply, SpoolCap},
+    spanned::Spanned,
     units::{SizeText, size_text},
 };
 use crate::sys::{

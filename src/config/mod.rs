@@ -13,8 +13,10 @@ mod problem;
 mod raw;
 mod reader;
 mod resolved;
+mod schema;
 mod service;
 mod shipped;
+mod spanned;
 mod tag_pattern;
 mod target;
 mod units;
@@ -33,8 +35,10 @@ pub use resolved::{
     Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, HeaderValue, INBOX,
     LightstepApi, Limits, Reply, ReplyTo, ServiceRule, SpoolCap, UNASSIGNED, VersionRule,
 };
+pub use schema::{schema, schema_of};
 pub use service::{ServiceFile, own_services, service_rules};
 pub use shipped::Shipped;
+pub use spanned::Spanned;
 pub use tag_pattern::TagPattern;
 pub use target::{Compression, Http, Otlp, Protocol, RenderScript, SpanRole, Spans, Target};
 pub use units::{duration, duration_text, size_text};

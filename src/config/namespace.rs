@@ -1,9 +1,8 @@
 //! The `namespace` setting: the group in which a service's name is unique (OpenTelemetry's
 //! `service.namespace`).
 
-use toml::Spanned;
-
 use super::reader::ConfigReader;
+use super::spanned::Spanned;
 use crate::{push::RepositoryIdentity, text};
 
 /// Maximum length of a namespace, in characters.

@@ -3,18 +3,19 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::{
     resolved::{DeliveryMode, Emails, ReplyTo},
     service::ServiceFile,
+    spanned::Spanned,
     target::{Compression, Logs, Protocol, Spans},
     units::{DurationText, SizeText},
 };
 use crate::{marker::Kind, secret::SecretSource};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ConfigFile {
     pub state_dir: Option<PathBuf>,
@@ -33,7 +34,7 @@ pub(super) struct ConfigFile {
     pub reply: ReplyFile,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LightstepFile {
     pub token: Option<SecretSource>,
@@ -51,7 +52,7 @@ pub(super) struct LightstepFile {
     pub api: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Region {
     Us,
@@ -60,7 +61,7 @@ pub(super) enum Region {
 
 /// One `[[destination]]`. Keys that only one kind uses are optional here, and checked when the kind
 /// is known.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DestinationFile {
     pub name: Spanned<String>,
@@ -81,7 +82,7 @@ pub(super) struct DestinationFile {
     pub insecure: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DestinationKind {
     Otlp,
@@ -117,7 +118,7 @@ impl DestinationFile {
 }
 
 /// The value of a header: plain text, or a secret that is read from elsewhere.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected a string, or a table with one of `file`, `command`, `credential`, `env`"
@@ -127,7 +128,7 @@ pub(super) enum HeaderFile {
     Secret(SecretSource),
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PolicyFile {
     pub scripts: Option<PathBuf>,
@@ -137,7 +138,7 @@ pub(super) struct PolicyFile {
     pub limits: LimitsFile,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LimitsFile {
     pub operations: Option<u64>,
@@ -145,7 +146,7 @@ pub(super) struct LimitsFile {
     pub memory: Option<Spanned<SizeText>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SpoolFile {
     pub files: Option<u64>,
@@ -153,7 +154,7 @@ pub(super) struct SpoolFile {
     pub merge_at: Option<Spanned<usize>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DeliveryFile {
     pub mode: Option<DeliveryMode>,
@@ -162,19 +163,19 @@ pub(super) struct DeliveryFile {
     pub give_up_after: Option<DurationText>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct StatusFile {
     pub older_than: Option<DurationText>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PeopleFile {
     pub emails: Option<Emails>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ReplyFile {
     pub to_pusher: Option<ReplyTo>,

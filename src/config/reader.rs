@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use toml::Spanned;
-
 use super::problem::ConfigProblem;
+use super::spanned::Spanned;
 use crate::text::Hinted;
 
 /// Maximum number of problems reported for one file.

@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern, target::Target};
@@ -249,7 +250,7 @@ pub enum VersionRule {
 }
 
 /// The treatment of email addresses, which are personal data, in markers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Emails {
     /// A hash with a key that stays in the state directory. It distinguishes people, but without
@@ -288,7 +289,7 @@ impl Default for Delivery {
 }
 
 /// The process that sends markers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryMode {
     /// A detached process; the push does not wait.
@@ -308,7 +309,7 @@ pub struct Reply {
 }
 
 /// The amount of output for the pusher.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplyTo {
     /// One line per marker and per refused marker, and one if the policy failed.

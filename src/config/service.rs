@@ -3,14 +3,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::{
     link::LinkTemplate,
     problem::ConfigProblem,
     reader::ConfigReader,
     resolved::{EnvironmentRule, ServiceRule, VersionRule},
+    spanned::Spanned,
     tag_pattern::TagPattern,
 };
 use crate::{
@@ -33,9 +34,8 @@ const MAX_LINKS: usize = 64;
 /// characters.
 const MAX_NAME: usize = 256;
 
-/// The schema of a `[[service]]`. Code that reads such tables from another file resolves them with
-/// [`service_rules`].
-#[derive(Debug, Deserialize)]
+/// A `[[service]]`: a part of one or more repositories, with versions and environments of its own.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceFile {
     repository: Option<Spanned<String>>,
@@ -54,7 +54,7 @@ pub struct ServiceFile {
 }
 
 /// One pattern for tags or several.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a pattern such as \"checkout-v{version}\", or an array of them")]
 enum TagPatterns {
     One(String),
@@ -62,15 +62,15 @@ enum TagPatterns {
 }
 
 /// One pattern or several.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the name of a branch or a tag, or an array of them")]
 enum RefPatterns {
     One(String),
     Many(Vec<String>),
 }
 
-/// The schema of a version source.
-#[derive(Debug, Deserialize)]
+/// The source of a service's version.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected \"tag\", \"describe\", \"commit\", { file = \"Cargo.toml\" } or { option = \"version\" }"
@@ -81,7 +81,7 @@ enum VersionFile {
     Option(VersionInOption),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum VersionWord {
     Tag,
@@ -89,14 +89,14 @@ enum VersionWord {
     Commit,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VersionInFile {
     file: String,
     key: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VersionInOption {
     option: String,

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::shipped::Shipped;
@@ -165,7 +166,7 @@ impl RenderScript {
 }
 
 /// The encoding of OTLP requests, with the names of `OTEL_EXPORTER_OTLP_PROTOCOL`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Protocol {
     /// Binary protobuf, which every back end accepts.
     #[default]
@@ -177,7 +178,7 @@ pub enum Protocol {
 }
 
 /// The compression of OTLP requests, with the names of `OTEL_EXPORTER_OTLP_COMPRESSION`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// gzip, which every OTLP server must accept.
@@ -188,7 +189,7 @@ pub enum Compression {
 }
 
 /// The markers to send as log records. Some back ends have no log storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Logs {
     /// All markers.
@@ -209,7 +210,7 @@ pub enum SpanRole {
 }
 
 /// The markers to send as spans as well. Lightstep derives its deployment markers from spans.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spans {
     /// Deployments and rollbacks.

@@ -2,10 +2,8 @@
 
 use std::{ops::Range, path::Path};
 
-use toml::Spanned;
-
 use crate::{
-    config::{self, ConfigProblem, ServiceFile, ServiceRule},
+    config::{self, ConfigProblem, ServiceFile, ServiceRule, Spanned},
     text::Hinted,
 };
 

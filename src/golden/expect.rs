@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// The expected result of one update.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Expectation {
     pub outcome: Option<RecordedOutcome>,
@@ -20,7 +21,7 @@ pub(super) struct Expectation {
 }
 
 /// An expected marker.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ExpectedMarker {
     pub kind: Option<Kind>,
@@ -34,7 +35,7 @@ pub(super) struct ExpectedMarker {
 }
 
 /// The expected value of an attribute. `false` also matches a missing attribute.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a string, a number, a bool or an array of strings")]
 pub(super) enum ExpectedValue {
     Value(Value),

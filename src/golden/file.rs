@@ -1,14 +1,17 @@
 //! The schema of a test file, as far as serde can check it. `load` and `plot` check the rest.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use toml::Spanned;
 
 use super::expect::Expectation;
-use crate::{config::ServiceFile, push::Transport};
+use crate::{
+    config::{ServiceFile, Spanned},
+    push::Transport,
+};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SuiteFile {
     pub repository: Option<Spanned<String>>,
@@ -20,7 +23,7 @@ pub(super) struct SuiteFile {
     pub test: Vec<TestFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestFile {
     pub name: Spanned<String>,
@@ -36,7 +39,7 @@ pub(super) struct TestFile {
 }
 
 /// A commit. Other parts of the test refer to it by `label`, `branch`, `tag` or `refs`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CommitFile {
     pub message: Option<String>,
@@ -52,7 +55,7 @@ pub(super) struct CommitFile {
     pub is_signed: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PushFile {
     pub pusher: Option<PusherFile>,
@@ -68,7 +71,7 @@ pub(super) struct PushFile {
     pub time: Option<TimeFile>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct UpdateFile {
     pub branch: Option<Spanned<String>>,
@@ -81,7 +84,7 @@ pub(super) struct UpdateFile {
     pub delete: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TagFile {
     pub message: String,
@@ -91,7 +94,7 @@ pub(super) struct TagFile {
 }
 
 /// The content of a file, or its removal.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected the file's content as a string, or `false` for a file that is removed"
@@ -99,11 +102,12 @@ pub(super) struct TagFile {
 pub(super) enum ContentFile {
     Text(String),
     #[serde(deserialize_with = "only_false")]
+    #[schemars(with = "bool")]
     Removed,
 }
 
 /// The pusher, or an unknown one.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected the pusher's login as a string, or `false` for a push outside of Gitea"
@@ -111,21 +115,24 @@ pub(super) enum ContentFile {
 pub(super) enum PusherFile {
     Name(String),
     #[serde(deserialize_with = "only_false")]
+    #[schemars(with = "bool")]
     Nobody,
 }
 
 /// The value of a push option, or an option without a value.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the option's value as a string, or `true` for `git push -o KEY`")]
 pub(super) enum OptionFile {
     Value(String),
     #[serde(deserialize_with = "only_true")]
+    #[schemars(with = "bool")]
     Bare,
 }
 
 /// A point in time: a TOML datetime, or RFC 3339 in a string.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "WrittenTime")]
+#[schemars(with = "String")]
 pub(super) struct TimeFile(pub crate::sys::time::Timestamp);
 
 #[derive(Deserialize)]
@@ -169,6 +176,21 @@ pub(super) struct OneOrMore<T>(pub Vec<T>);
 impl<T> Default for OneOrMore<T> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMore<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
     }
 }
 

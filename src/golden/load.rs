@@ -3,8 +3,6 @@
 
 use std::{collections::HashSet, io::Read as _, path::PathBuf};
 
-use toml::Spanned;
-
 use super::{
     diagnostics::Complaints,
     expect::Expectation,
@@ -14,7 +12,7 @@ use super::{
     scenario_builder::Plot,
 };
 use crate::{
-    config::{ConfigProblem, ServiceRule},
+    config::{ConfigProblem, ServiceRule, Spanned},
     policy::ScriptLocations,
     push::RepositoryIdentity,
     sys::regular_file,

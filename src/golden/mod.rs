@@ -31,7 +31,12 @@ pub use recorded_push::{ExportOptions, RecordedPush};
 pub use run::{TestOutcome, TestResult};
 pub use samples::SamplePushes;
 
-use crate::config::ConfigProblem;
+use crate::config::{self, ConfigProblem};
+
+/// Returns the JSON schema of test files.
+pub fn schema() -> schemars::Schema {
+    config::schema_of::<file::SuiteFile>("Golden tests of a policy of gitea-lightstep")
+}
 
 impl Suite {
     /// Loads the file at `place`.

@@ -6,8 +6,6 @@ use std::{
     rc::Rc,
 };
 
-use toml::Spanned;
-
 use super::{
     diagnostics::Complaints,
     file::{CommitFile, ContentFile, OneOrMore, OptionFile, PushFile, PusherFile, UpdateFile},
@@ -17,6 +15,7 @@ use super::{
     },
 };
 use crate::{
+    config::Spanned,
     push::{PushOptions, Pusher, RefName, RepositoryIdentity, Transport},
     sys::time::Timestamp,
     text::{self, Hinted},

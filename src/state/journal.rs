@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, io::IoSlice, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::push_record::PushRecord;
@@ -122,7 +123,7 @@ pub struct DecisionRecord<'a> {
 }
 
 /// The result of deciding an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordedOutcome {
     /// The policy made markers of it.

@@ -18,6 +18,7 @@ pub mod random;
 pub mod raw_git;
 pub mod recorder;
 mod sandbox;
+pub mod schema;
 pub mod shop;
 pub mod spool;
 pub mod terminal;

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use problem::{Problem, Sources};
 use services::ServiceFindings;
 
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     config::{self, Config, Http, RenderScript, Shipped},
+    golden,
     marker::Kind,
     policy::{self, Policy, Rendered, Renderer},
     text::{self, Hinted},
@@ -52,10 +53,30 @@ pub(super) struct CheckArgs {
     /// Print a sample configuration with every key, and check nothing
     #[arg(long, conflicts_with_all = ["scripts", "json", "definitions"])]
     sample: bool,
+    /// Print the JSON schema of the configuration, or of test files, and check nothing
+    ///
+    /// Editors of TOML complete and check keys with it, as docs/install.md describes.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = "config",
+        conflicts_with_all = ["scripts", "json", "definitions", "sample"]
+    )]
+    schema: Option<SchemaOf>,
     #[command(flatten)]
     pub verbosity: Verbosity,
     #[command(flatten, next_help_heading = GITEA)]
     gitea: GiteaArgs,
+}
+
+/// A kind of TOML file that has a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SchemaOf {
+    /// The configuration
+    Config,
+    /// Golden tests, `*.test.toml`
+    Test,
 }
 
 /// The checked files and the problems in them.
@@ -78,6 +99,14 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
     }
     if args.sample {
         terminal.answer(SAMPLE.trim_end())?;
+        return Ok(Completion::Done);
+    }
+    if let Some(of) = args.schema {
+        let schema = match of {
+            SchemaOf::Config => config::schema(),
+            SchemaOf::Test => golden::schema(),
+        };
+        terminal.document(&serde_json::to_string_pretty(&schema)?)?;
         return Ok(Completion::Done);
     }
     if let Some(ended) = args.gitea.as_gitea_user(common, || args.words())? {
