@@ -307,7 +307,7 @@ fn status_works_without_a_state_directory() {
             "state        {}\n             does not exist: no push was captured yet, or `state_dir` of the \
              configuration is wrong\nconfig       {}\ninbox        empty\n\
              destination  none is configured; markers wait until one is\ndead letters none\n\
-             journal      empty\n",
+             journal      empty\nneeds you    state: the state directory does not exist\n",
             sandbox.state().display(),
             sandbox.path("config.toml").display()
         )

@@ -386,6 +386,8 @@ fn queue_and_status_options_and_metrics_are_documented() {
             assert!(is_common || operations.contains(&format!("--{option}")), "{command:?} --{option}");
         }
     }
+    sandbox.commit("x", &[]);
+    sandbox.push(&["main"]).succeeded();
     let metrics = sandbox.binary(&["status", "--openmetrics"]).succeeded().stdout.clone();
     let families: Vec<_> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert!(families.len() > 10);

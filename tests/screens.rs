@@ -176,6 +176,8 @@ fn status_names_the_line_that_needs_a_person() {
     let json: Value = serde_json::from_str(&sandbox.binary(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(json["causes"].as_array().map(Vec::len), Some(3));
     let well = Sandbox::new();
+    well.commit("Well", &[]);
+    well.push(&["main"]).succeeded();
     assert!(!well.binary(&["status"]).succeeded().stdout.contains("needs you"));
 }
 
