@@ -214,7 +214,7 @@ find_binary() {
         doing="find the owner of $binary"
         owner=$(stat -L -c %u "$binary")
         [ "$owner" = 0 ] || [ "$owner" = "$(stat -L -c %u "$here/${0##*/}" 2>/dev/null)" ] ||
-            fail "$binary belongs to uid $owner, which is neither root nor the owner of this script; if it is the right binary, name it with --binary"
+            fail "$binary belongs to $(stat -L -c %U "$binary"), which is neither root nor the owner of this script; if it is the right binary, name it with --binary"
     fi
 }
 
@@ -229,7 +229,7 @@ check_binary() {
             fail "$binary does not match --sha256: its SHA-256 is $sum; nothing was changed"
     fi
     doing="run $binary"
-    [ -x "$binary" ] || fail "$binary is not executable; run chmod +x on it"
+    [ -x "$binary" ] || fail "$binary is not executable; run chmod +x '$binary'"
     version=$("$binary" --version) ||
         fail "$binary does not run here: it was built for another machine, or its file system is mounted noexec"
     case $version in

@@ -32,34 +32,38 @@ pub struct CalledAs {
     pub program: String,
     /// Path of the program, for a command that does not keep the `PATH`.
     pub path: PathBuf,
-    /// The arguments as they were given, with a space before each word.
+    /// The arguments except the options below, with a space before each word.
     pub arguments: String,
     /// Options that every command needs, with a space before each word.
     pub options: String,
-    /// Options that commands which work on a Gitea need.
-    pub gitea: String,
+    /// Options that commands which work on a Gitea need, each with its value.
+    pub gitea: Vec<String>,
     /// ID of the user who reads the messages.
     pub reader: u32,
 }
+
+/// Finds out how this process was started, which only a proposal needs.
+static SOURCE: OnceLock<fn() -> CalledAs> = OnceLock::new();
 
 static CALLED_AS: OnceLock<CalledAs> = OnceLock::new();
 
 /// State directory, once the configuration is known.
 static STATE: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Sets how this process was started, for all later proposals.
-pub fn set(called: CalledAs) {
-    let _ = CALLED_AS.set(called);
+/// Sets the function that finds out how this process was started.
+pub fn set(source: fn() -> CalledAs) {
+    let _ = SOURCE.set(source);
 }
 
 /// Returns how this process was started.
-pub fn called_as() -> CalledAs {
-    CALLED_AS.get().cloned().unwrap_or_else(|| CalledAs {
+pub fn called_as() -> &'static CalledAs {
+    let plain = || CalledAs {
         program: "gitea-lightstep".into(),
         path: "gitea-lightstep".into(),
         reader: geteuid().as_raw(),
         ..CalledAs::default()
-    })
+    };
+    CALLED_AS.get_or_init(|| SOURCE.get().map_or_else(plain, |source| source()))
 }
 
 /// Sets the state directory, whose owner has to run some commands.
@@ -79,8 +83,8 @@ pub fn command_with(words: &str, config: Option<&Path>) -> String {
         let is_rest = |rest: &str| rest.is_empty() || rest.starts_with(' ');
         commands.iter().any(|command| words.strip_prefix(command).is_some_and(is_rest))
     };
-    let gitea = if is_one_of(&OF_GITEA) { called.gitea.as_str() } else { "" };
-    let options = config.map_or(called.options, |config| format!(" --config {}", word(config)));
+    let gitea = if is_one_of(&OF_GITEA) { called.gitea.concat() } else { String::new() };
+    let options = config.map_or(called.options.clone(), |config| format!(" --config {}", word(config)));
     let line = |program: &str| format!("{program} {words}{options}{gitea}");
     let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let owner = state.as_ref().and_then(|dir| fs::metadata(dir).ok()).map(|dir| dir.uid());
@@ -90,25 +94,27 @@ pub fn command_with(words: &str, config: Option<&Path>) -> String {
         let is_of_owner = is_one_of(&OF_STATE_OWNER);
         return if is_of_owner { by_root(owner, &line(&called.program)) } else { line(&called.program) };
     }
-    // sudo may not search the directory of the program.
-    as_user(owner, &line(&word(&called.path)))
+    as_user(owner, &line(&program_for(called)))
 }
 
-/// Returns a command of this program for another user than the one whose files this process was
-/// told to use.
+/// Returns a command of this program that works on a Gitea, for another user than was named.
 pub fn command_as_user(words: &str, uid: u32) -> String {
     let called = called_as();
-    as_user(uid, &format!("{} {words}{}", called.program, called.options))
+    let gitea = called.gitea.iter().filter(|option| !option.starts_with(" --run-user ")).cloned();
+    let gitea: String = gitea.collect();
+    as_user(uid, &format!("{} {words}{}{gitea}", program_for(called), called.options))
 }
 
 /// Returns the command of this process as the user `uid` has to run it.
 pub fn same_as_user(uid: u32) -> String {
     let called = called_as();
-    let program = if called.reader == 0 { called.program } else { word(&called.path) };
-    // The arguments already name what the options do, unless the environment does.
-    let is_named = called.options.split(' ').nth(1).is_some_and(|option| called.arguments.contains(option));
-    let options = if is_named { "" } else { &called.options };
-    as_user(uid, &format!("{program}{}{options}", called.arguments))
+    let program = program_for(called);
+    as_user(uid, &format!("{program}{}{}{}", called.arguments, called.options, called.gitea.concat()))
+}
+
+/// Returns the program as another user runs it. sudo may not search its directory.
+fn program_for(called: &CalledAs) -> String {
+    if called.reader == 0 { called.program.clone() } else { word(&called.path) }
 }
 
 /// Returns a command as the user `uid` has to run it.

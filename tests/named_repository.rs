@@ -114,7 +114,7 @@ fn a_revision_is_what_git_understands() {
         ("v1.0.0^{}", 0, 2),
         ("tags/v1.0.0", 0, 1),
         ("v1.0.0-2-gSHORT", 2, 1),
-        (":/Thr", 2, 1),
+        (":/Three", 2, 1),
         ("SHORT", 2, 1),
     ] {
         let rev = rev.replace("SHORT", &commits[2][..7]);

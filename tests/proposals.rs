@@ -196,3 +196,42 @@ fn fixes_of_doctor_can_be_pasted() {
     }
     assert_eq!(clinic.host.sandbox.run(&mut clinic.log(), b"").code, Some(0));
 }
+
+/// The configuration is named if the environment names it, and not if it is found anyway.
+#[test]
+fn proposals_name_the_configuration_that_is_in_use() {
+    let sandbox = Sandbox::new();
+    let said = |command: &mut std::process::Command| -> String {
+        let ran = sandbox.run(command.args(["queue", "show", "0000"]), b"");
+        proposed(&ran.stderr).pop().unwrap_or_else(|| panic!("{ran:?}"))
+    };
+    let config = sandbox.path("config.toml").display().to_string();
+    let with_config = format!("gitea-lightstep queue list --config {config}");
+    let dir = sandbox.path("");
+    assert_eq!(said(sandbox.command(BINARY, &dir).env("GITEA_LIGHTSTEP_CONFIG", &config)), with_config);
+    assert_eq!(said(sandbox.command(BINARY, &dir).arg(format!("--config={config}"))), with_config);
+    assert_eq!(
+        said(sandbox.command(BINARY, &dir).args(["--config", "git/../config.toml"])).replace("git/../", ""),
+        with_config
+    );
+    // A configuration beside the binary is found anyway, under each of its names.
+    fs::create_dir(sandbox.path("bin")).expect("a directory");
+    let binary = sandbox.path("bin/gitea-lightstep");
+    fs::hard_link(BINARY, &binary).or_else(|_| fs::copy(BINARY, &binary).map(|_| ())).expect("the binary");
+    sandbox.write("bin/config.toml", "state_dir = \"../state\"\n");
+    std::os::unix::fs::symlink(sandbox.path("bin/config.toml"), sandbox.path("link.toml")).expect("a link");
+    let program = binary.display().to_string();
+    let plain = format!("{program} queue list");
+    let of_path = |command: &mut std::process::Command| -> String {
+        let ran = sandbox.run(command.args(["queue", "show", "0000"]), b"");
+        let span = ran.stderr.split('`').find(|span| span.contains("queue list")).expect("a command");
+        span.to_string()
+    };
+    assert_eq!(of_path(&mut sandbox.command(&program, &dir)), plain);
+    assert_eq!(of_path(sandbox.command(&program, &dir).args(["--config", "link.toml"])), plain);
+    // What is not found by its name is named by its path, also in another directory.
+    assert_eq!(
+        of_path(sandbox.command("./gitea-lightstep", &sandbox.path("bin")).args(["--config", "config.toml"])),
+        plain
+    );
+}

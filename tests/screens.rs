@@ -132,7 +132,7 @@ fn colour_is_only_where_it_is_wanted() {
         &["check", "broken.rhai"],
         &["connect"],
         &["--help"],
-        &["statuss"],
+        &["nostatus"],
     ] {
         let has_colour =
             |args: &[&str], env: &[(&str, &str)]| shown(&sandbox, 80, args, env).stdout.contains("\x1b[");

@@ -30,16 +30,17 @@ const VARIABLE: &str = "GITEA_LIGHTSTEP_CALLED_AS";
 /// Options that name a Gitea. The value of the last two is not always a path.
 const GITEA: [&str; 4] = ["--gitea-config", "--root", "--run-user", "--git"];
 
-/// Notes how this process was started. The arguments are read before they are parsed, because the
-/// message about a wrong one may propose a command.
-pub(super) fn note(args: &[OsString]) {
+/// Finds out how this process was started. The arguments are read as they are, because the message
+/// about a wrong one may propose a command.
+pub(super) fn called_as() -> CalledAs {
+    let args: Vec<OsString> = std::env::args_os().collect();
     let from_root = std::env::var(VARIABLE).ok().filter(|_| args.iter().any(|arg| arg == AS_RUN_USER));
-    proposal::set(from_root.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_else(|| of(args)));
+    from_root.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_else(|| of(&args))
 }
 
 /// Returns the variable for the process of Gitea's user.
 pub(super) fn variable() -> (&'static str, String) {
-    (VARIABLE, serde_json::to_string(&proposal::called_as()).unwrap_or_default())
+    (VARIABLE, serde_json::to_string(proposal::called_as()).unwrap_or_default())
 }
 
 fn of(args: &[OsString]) -> CalledAs {
@@ -53,9 +54,8 @@ fn of(args: &[OsString]) -> CalledAs {
     CalledAs {
         program,
         path,
-        arguments: args
+        arguments: other_arguments(args)
             .iter()
-            .skip(1)
             .map(|arg| format!(" {}", text::word(&arg.to_string_lossy())))
             .collect(),
         options: config_option(args),
@@ -99,6 +99,21 @@ fn value_of<'a>(option: &str, args: &'a [OsString]) -> Option<&'a OsStr> {
         }
     }
     None
+}
+
+/// Returns the arguments without the options that name files for every command.
+fn other_arguments(args: &[OsString]) -> Vec<&OsString> {
+    let mut others = Vec::new();
+    let mut args = args.iter().skip(1);
+    while let Some(arg) = args.next() {
+        let name = arg.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
+        if !GITEA.iter().chain(&["--config"]).any(|option| option.as_bytes() == name) {
+            others.push(arg);
+        } else if name.len() == arg.len() {
+            args.next();
+        }
+    }
+    others
 }
 
 /// Returns this binary under the name it was called by, so that the hook follows a symbolic link

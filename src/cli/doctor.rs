@@ -169,6 +169,7 @@ fn own(
     }
     let mut checks = vec![check];
     if let Some(config) = &config {
+        proposal::set_state(&config.state_dir);
         checks.push(doctor::configuration(config, user, &expected.iter().cloned().collect()));
         checks.push(doctor::state(config, user));
         match doctor::spool(config, &State::at(&config.state_dir), time::now()) {

@@ -45,9 +45,9 @@ pub(super) struct InstallArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    system: SystemArgs,
-    #[command(flatten)]
     pub verbosity: Verbosity,
+    #[command(flatten)]
+    system: SystemArgs,
 }
 
 pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {

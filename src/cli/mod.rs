@@ -38,6 +38,7 @@ mod when;
 use std::{
     ffi::OsString,
     io::{self, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -218,7 +219,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         // processor.
         delivery::leave();
     }
-    called_as::note(&args);
+    proposal::set(called_as::called_as);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => return answered(&err, called_as::colour(&args)),
@@ -346,7 +347,13 @@ fn may_run_commands(config: &Config) -> anyhow::Result<()> {
     if secrets.any(|source| matches!(source, SecretSource::Command(_)))
         && let Err(exposed) = installation::check(path, &RunUser::with_ids(0, 0))
     {
-        bail!("{exposed}, so root does not run the command in the configuration; run this as Gitea's user");
+        let owner =
+            std::fs::metadata(&config.state_dir).ok().map(|dir| dir.uid()).filter(|owner| *owner != 0);
+        let fix = match owner {
+            Some(owner) => format!("run `{}`", proposal::same_as_user(owner)),
+            None => "run this as Gitea's user".to_string(),
+        };
+        bail!("{exposed}, so root does not run the command in the configuration; {fix}");
     }
     Ok(())
 }

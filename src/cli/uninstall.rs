@@ -41,9 +41,9 @@ pub(super) struct UninstallArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    system: SystemArgs,
-    #[command(flatten)]
     pub verbosity: Verbosity,
+    #[command(flatten)]
+    system: SystemArgs,
 }
 
 pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {

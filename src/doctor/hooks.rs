@@ -189,8 +189,10 @@ fn run_on(command: &str, paths: &[PathBuf]) -> String {
     let is_ours = command.starts_with("chmod") && named.clone().all(|path| users::owns(path));
     let line = format!("{command}{words}");
     let line = if is_ours { line } else { proposal::as_root(&line) };
-    let again = if paths.len() > MAX_NAMED { ", which names the first, and run `doctor` again" } else { "" };
-    format!("run `{line}`{again}")
+    if paths.len() <= MAX_NAMED {
+        return format!("run `{line}`");
+    }
+    format!("run `{line}`, which names the first, and then `{}` again", proposal::command("doctor"))
 }
 
 /// Reports settings in Gitea's git configuration that keep hooks from running.

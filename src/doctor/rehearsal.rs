@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use rustix::process::geteuid;
 
 use super::report::Check;
 use crate::{
@@ -50,12 +51,20 @@ impl Rehearsal<'_> {
     /// Pushes, and checks that the journal has a record of the push.
     pub fn check(&self, state: &State) -> Check {
         let mut check = Check::new("rehearsal");
+        let home = self.home.map(|home| format!("HOME={} ", text::shell(home))).unwrap_or_default();
+        let settings = format!(
+            "sh -c {}",
+            text::shell(Path::new(&format!(
+                "{home}{} config --list --show-origin",
+                text::shell(self.git.program())
+            )))
+        );
         match self.play() {
             Err(err) => check.found(
                 format!("failed to try a push to a throw-away repository: {err:#}"),
                 format!("fix that, and run `{}` again", proposal::command("doctor")),
             ),
-            Ok(played) => played.judge(state, &mut check),
+            Ok(played) => played.judge(state, &settings, &mut check),
         }
         check
     }
@@ -101,13 +110,15 @@ struct RehearsalResult {
 }
 
 impl RehearsalResult {
-    fn judge(&self, state: &State, check: &mut Check) {
+    fn judge(&self, state: &State, settings: &str, check: &mut Check) {
         let said = text::line(self.said.stderr.trim_ascii());
         if !self.said.is_success {
             return check.found(
                 format!("a real push to a throw-away repository fails: {said}"),
-                "the cause is git or a hook that is not ours; check `git config --list --show-origin` with \
-                 Gitea's HOME",
+                format!(
+                    "the cause is git or a hook that is not ours; `{}` shows git's settings",
+                    proposal::as_user(geteuid().as_raw(), settings)
+                ),
             );
         }
         match self.find(state) {

@@ -219,6 +219,16 @@ fn commands_proposed_to_root_work() {
         format!("{}:{}", clinic.host.sandbox.path("binary").display(), std::env::var("PATH").expect("PATH"));
     let ran = clinic.host.sandbox.run(shell.env("PATH", path).args(["-c", proposed]), b"");
     assert!(ran.stdout.contains("no dead letters to put back"), "{ran:?}");
+    // `doctor` runs as Gitea's user, and root reads what it says.
+    clinic.host.write("srv/etc/scripts/site.rhai", "fn decide(update) { throw \"why\" }");
+    clinic.mode("srv/etc/scripts/site.rhai", 0o644);
+    clinic.host.push().succeeded();
+    let ran = clinic.run(Who::Root, "doctor", &["--no-push"]);
+    let retry = ran.stdout.split('`').find(|span| span.contains("queue retry --all")).expect("a command");
+    assert!(retry.starts_with(&format!("runuser -u {user} -- ")), "{ran:?}");
+    let mut shell = clinic.host.command(Who::Root, "sh");
+    let ran = clinic.host.sandbox.run(shell.args(["-c", retry]), b"");
+    assert!(ran.succeeded().stdout.starts_with("1 entry put back; "), "{ran:?}");
     let shown = run("gitea-lightstep queue show none");
     assert!(shown.stderr.contains("`gitea-lightstep queue list --config"), "{shown:?}");
 }

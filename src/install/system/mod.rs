@@ -27,7 +27,11 @@ use self::{
     timer::TimerPlace,
 };
 use super::{RunUser, check, dirfd, run};
-use crate::{config, sys::fault::Step, text};
+use crate::{
+    config, proposal,
+    sys::{fault::Step, users},
+    text,
+};
 
 /// `PATH` of the system's own programs.
 pub const SAFE_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -272,8 +276,13 @@ impl<'a> SystemRun<'a> {
                 let (owner, mode) = (metadata.uid(), metadata.permissions().mode() & 0o7777);
                 if owner != user.uid() {
                     bail!(
-                        "`{shown}` belongs to uid {owner}, so {user} cannot write to it; give it to {user} with \
-                         chown -R, or use another state directory"
+                        "`{shown}` belongs to {}, so {user} cannot write to it; run `{}`, or use another state directory",
+                        users::user(owner),
+                        proposal::as_root(&format!(
+                            "chown -R {} {}",
+                            users::user_word(user.uid()),
+                            text::shell(dir)
+                        ))
                     );
                 }
                 if mode != 0o700 && self.plan.is_dry_run {
@@ -363,7 +372,7 @@ impl<'a> SystemRun<'a> {
              Then run `{program} check{option}` and `{program} doctor{option}{gitea}` to check the installation.",
             user = plan.run_user,
             token = text::path(&token),
-            gid = plan.run_user.gid()
+            gid = users::group_word(plan.run_user.gid())
         ))
     }
 }
