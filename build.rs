@@ -23,7 +23,10 @@ fn commit(root: &Path) -> Option<String> {
         return None;
     }
     let git = |args: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;
+        // Root may build what belongs to another user, and a hook of git has a `GIT_DIR`.
+        let mut command = Command::new("git");
+        command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").args(["-c", "safe.directory=*"]);
+        let output = command.arg("-C").arg(root).args(args).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?.trim().to_string();
         (output.status.success() && !text.is_empty()).then_some(text)
     };

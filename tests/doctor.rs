@@ -139,6 +139,49 @@ fn hook_without_state_directory_is_reported() {
     assert_eq!(clinic.findings(&["--no-push"]), []);
 }
 
+/// A file that is named in two ways, through a link or with `..`, is the same file.
+#[test]
+fn other_names_of_a_file_are_no_problem() {
+    let clinic = Clinic::installed();
+    let config = clinic.host.place("srv/etc/config.toml");
+    symlink(clinic.host.place("srv"), clinic.host.sandbox.path("link")).expect("a link");
+    let findings = |name: &str| -> String {
+        let mut run = clinic.host.command(Who::RunUser, &clinic.host.real_binary().display().to_string());
+        run.args([
+            "doctor",
+            "--no-push",
+            "--gitea-config",
+            &clinic.host.text("etc/app.ini"),
+            "--config",
+            name,
+        ]);
+        clinic.host.sandbox.run(&mut run, b"").stdout
+    };
+    for name in ["link/etc/config.toml", "link/etc/../etc/./config.toml"] {
+        let name = clinic.host.sandbox.path(name).display().to_string();
+        assert!(findings(&name).ends_with("\nall is well\n"), "{name}: {}", findings(&name));
+    }
+    // The hooks name the state directory by another name, also before it exists.
+    let text = fs::read_to_string(&config).expect("the configuration");
+    let state = clinic.host.text("srv/var/state");
+    for other in ["../var/state", "../etc/../var/./state"] {
+        clinic.host.write("srv/etc/config.toml", &text.replace(&format!("{state:?}"), &format!("{other:?}")));
+        assert_eq!(clinic.findings(&["--no-push"]), [], "{other}");
+    }
+    let there = clinic.host.place("srv/var/moved");
+    fs::rename(&state, &there).expect("moved");
+    clinic.mode("srv/var", 0o777);
+    let other = |name: &str| {
+        clinic.host.write(
+            "srv/etc/config.toml",
+            &text.replace(&format!("{state:?}"), &format!("{:?}", clinic.host.text(name))),
+        );
+        let found = clinic.findings(&["--no-push"]);
+        found.iter().filter(|(_, what)| what.contains("hooks name the state directory")).count()
+    };
+    assert_eq!((other("srv/var/../var/state"), other("srv/var/none")), (0, 1));
+}
+
 #[test]
 fn git_configuration_problems_are_reported() {
     let clinic = Clinic::new();

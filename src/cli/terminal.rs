@@ -158,8 +158,8 @@ pub(super) fn wants_colour(stream: &impl io::IsTerminal, choice: ColorChoice) ->
 }
 
 /// Returns true if the terminal has neither colours nor a cursor that can be moved.
-fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Returns the number of columns of a terminal.

@@ -8,14 +8,16 @@ use std::{
 
 use rustix::stdio::dup2_stdout;
 
+use crate::cli::terminal::is_dumb;
+
 /// A pager that reads what this program prints, until it is dropped. Nothing is printed after it.
 pub(super) struct Pager(Child);
 
 impl Pager {
-    /// Starts `$PAGER`, or else less. Returns `None` without a terminal, with `PAGER=cat` or an empty
-    /// one, and if it cannot be started.
+    /// Starts `$PAGER`, or else less. Returns `None` without a terminal that can show it, with
+    /// `PAGER=cat` or an empty one, and if it cannot be started.
     pub fn start() -> Option<Self> {
-        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        if !io::stdout().is_terminal() || !io::stdin().is_terminal() || is_dumb() {
             return None;
         }
         let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".to_string());
