@@ -1,11 +1,18 @@
 //! `REPO` and `REV` mean the same in every command: a path, a present or former name; whatever git
 //! understands.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
 
 use serde_json::Value;
 
-use crate::support::{BINARY, Ran, Sandbox};
+use crate::support::{
+    BINARY, Ran, Sandbox,
+    host::{is_root, walk},
+};
 
 /// A repository that was renamed between two pushes, a clone and a link to it.
 struct Renamed {
@@ -101,6 +108,14 @@ fn a_revision_is_what_git_understands() {
     let renamed = Renamed::new();
     let commits = &renamed.commits;
     let bare = renamed.sandbox.path("git/acme/store.git");
+    // git refuses to work for root in a repository of another user.
+    if is_root() {
+        fs::set_permissions(renamed.sandbox.path(""), fs::Permissions::from_mode(0o755))
+            .expect("permissions");
+        for path in walk(&bare) {
+            std::os::unix::fs::lchown(path, Some(65_534), Some(65_534)).expect("another owner");
+        }
+    }
     for (rev, commit, updates) in [
         ("HEAD", 2, 2),
         ("@", 2, 2),
@@ -118,7 +133,8 @@ fn a_revision_is_what_git_understands() {
         ("SHORT", 2, 1),
     ] {
         let rev = rev.replace("SHORT", &commits[2][..7]);
-        let git = renamed.sandbox.git_in(&bare, &["rev-list", "-1", &rev]);
+        let safe = format!("safe.directory={}", bare.display());
+        let git = renamed.sandbox.git_in(&bare, &["-c", &safe, "rev-list", "-1", &rev]);
         assert_eq!(git, commits[commit], "{rev}");
         for name in ["acme/store", "acme/shop", &bare.display().to_string()] {
             let ran = renamed.run("work", &["resource", name, &rev, "--json"]);

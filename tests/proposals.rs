@@ -7,6 +7,7 @@ use crate::support::{
     BINARY, Ran, Sandbox,
     clinic::Clinic,
     host::Who,
+    manifest_dir,
     recorder::{Answer, Recorder},
     wait_until,
 };
@@ -234,4 +235,33 @@ fn proposals_name_the_configuration_that_is_in_use() {
         of_path(sandbox.command("./gitea-lightstep", &sandbox.path("bin")).args(["--config", "config.toml"])),
         plain
     );
+}
+
+/// A command in a message comes from `proposal`, which knows the configuration and the user.
+#[test]
+fn no_source_proposes_a_command_of_its_own() {
+    let mut wrong = Vec::new();
+    let mut dirs = vec![manifest_dir().join("src")];
+    while let Some(dir) = dirs.pop() {
+        for path in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+            let is_test =
+                path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+            if path.is_dir() {
+                dirs.push(path);
+            } else if !is_test {
+                let text = fs::read_to_string(&path).expect("text");
+                let is_code = |line: &&str| !line.trim_start().starts_with("//");
+                let lines = text.lines().filter(is_code).filter(|line| line.contains("`gitea-lightstep "));
+                wrong.extend(lines.map(|line| format!("{}: {}", path.display(), line.trim())));
+            }
+        }
+    }
+    // These say who wrote something, and what for.
+    let descriptions = [
+        "Made by `gitea-lightstep install`",
+        "a rehearsal of `gitea-lightstep doctor`",
+        "1 if `gitea-lightstep status` reports",
+    ];
+    wrong.retain(|line| !descriptions.iter().any(|known| line.contains(known)));
+    assert_eq!(wrong, [""; 0]);
 }

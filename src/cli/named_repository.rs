@@ -173,7 +173,7 @@ fn git(path: &Path, words: &[&str]) -> io::Result<Option<String>> {
     command.env("GIT_OPTIONAL_LOCKS", "0");
     let owner = fs::metadata(path)?;
     if geteuid().is_root() && owner.uid() != 0 {
-        command.uid(owner.uid()).gid(owner.gid());
+        command.uid(owner.uid()).gid(owner.gid()).env("GIT_CONFIG_GLOBAL", "/dev/null");
     }
     match child::output(&mut command, Deadline::after(PATIENCE), MAX_ANSWER)? {
         Some((status, printed)) if status.success() => {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::{Config, Destination, LIGHTSTEP},
+    proposal,
     text::{self, Hinted},
 };
 
@@ -91,10 +92,10 @@ impl ConnectArgs {
 /// unknown.
 fn chosen<'c>(args: &ConnectArgs, config: &'c Config, terminal: &Terminal) -> Option<Vec<&'c Destination>> {
     if config.destinations.is_empty() {
-        terminal.message(
-            "no destination is configured; add [lightstep] or a [[destination]], as in `gitea-lightstep \
-             check --sample`",
-        );
+        terminal.message(format_args!(
+            "no destination is configured; add [lightstep] or a [[destination]], as in `{}`",
+            proposal::command("check --sample")
+        ));
         return None;
     }
     let names = || config.destinations.iter().map(|destination| destination.name.as_str());
