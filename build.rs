@@ -30,9 +30,10 @@ fn commit(root: &Path) -> Option<String> {
         let text = String::from_utf8(output.stdout).ok()?.trim().to_string();
         (output.status.success() && !text.is_empty()).then_some(text)
     };
-    // These files change with HEAD. Cargo would rerun this each time for one that does not exist.
+    // Some of these files change with HEAD. Cargo would rerun this each time for one that does not
+    // exist, such as a branch that is in the packed refs.
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
-    for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+    for name in ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
         let path = git(&["rev-parse", "--git-path", name]).map(|path| root.join(path));
         if let Some(path) = path.filter(|path| path.exists()) {
             println!("cargo::rerun-if-changed={}", path.display());
