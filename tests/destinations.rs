@@ -1006,7 +1006,7 @@ fn check_compiles_and_runs_render_scripts() {
         ),
         (
             "fn render(marker) {\n    #{ path: \"/a b\" }\n}",
-            ":1: in `render`, which starts here: `render` returned a wrong value: `path` has a character \
+            ":1:19: in `render`, which starts here: `render` returned a wrong value: `path` has a character \
              that is not allowed in a path: escape its parts with url_encode(text), found `/a b`",
         ),
         // Only kinds without an environment fail.

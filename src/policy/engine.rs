@@ -8,8 +8,8 @@ use std::{
 };
 
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Module, ModuleResolver, Scope,
-    Token,
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, LexError, Module, ModuleResolver, Position,
+    Scope, Token,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LogicPackage, MoreStringPackage, Package as _,
@@ -170,12 +170,12 @@ impl ScriptEngine {
         self.within_limits(file, deadline, || self.engine.run_ast(ast))
     }
 
-    /// Calls a function of the script `file`. `line` is where the function begins, if known.
+    /// Calls a function of the script `file`. `start` is where its body begins, if known.
     pub fn call(
         &self,
         file: &str,
         ast: &AST,
-        (function, line): (&str, Option<usize>),
+        (function, start): (&str, Position),
         args: impl FuncArgs,
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
@@ -184,7 +184,7 @@ impl ScriptEngine {
         let options = CallFnOptions::new().eval_ast(true);
         let mut scope = Scope::new();
         let call = || self.engine.call_fn_with_options(options, &mut scope, ast, function, args);
-        self.within_limits(file, deadline, call).map_err(|err| err.or_in(function, line))
+        self.within_limits(file, deadline, call).map_err(|err| err.or_in(function, start))
     }
 
     /// Returns the results of calling `with` on the name and parameter types of each native

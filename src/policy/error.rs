@@ -130,10 +130,10 @@ impl ScriptError {
         Self::at(file, None, format!("{why}{}", text::line(said)))
     }
 
-    /// Adds the function that ran and its first line, if the position is unknown.
-    pub(super) fn or_in(mut self, function: &str, line: Option<usize>) -> Self {
-        if self.line.is_none() && line.is_some() {
-            self.line = line;
+    /// Adds the function that ran and where it starts, if the position is unknown.
+    pub(super) fn or_in(mut self, function: &str, start: Position) -> Self {
+        if self.line.is_none() && !start.is_none() {
+            (self.line, self.column) = (start.line(), start.position());
             return self.in_context(&format!("in `{function}`, which starts here"));
         }
         self

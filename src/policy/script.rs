@@ -70,6 +70,6 @@ impl Script {
         args: impl FuncArgs,
         deadline: Deadline,
     ) -> Result<Dynamic, ScriptError> {
-        engine.call(&self.name, &self.ast, (function, self.line_of(function)), args, deadline)
+        engine.call(&self.name, &self.ast, (function, self.start_of(function)), args, deadline)
     }
 }

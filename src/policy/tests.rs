@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
+use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map, Position};
 
 use super::{
     api::PathsView,
@@ -90,7 +90,7 @@ fn no_native_function_runs_much_longer_than_the_limit() {
         let Ok(ast) = sandbox.compile("costs.rhai", &source) else { continue };
         let args = (text.clone(), searched.clone(), array.clone(), map.clone(), paths.clone());
         let start = Instant::now();
-        let ended = sandbox.call("costs.rhai", &ast, ("go", None), args, Deadline::after(TIME));
+        let ended = sandbox.call("costs.rhai", &ast, ("go", Position::NONE), args, Deadline::after(TIME));
         let took = start.elapsed();
         assert!(ended.is_err(), "{call}");
         assert!(took < TIME + BEYOND, "{call}: {took:?}");

@@ -109,7 +109,10 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
         terminal.document(&serde_json::to_string_pretty(&schema)?)?;
         return Ok(Completion::Done);
     }
-    if let Some(ended) = args.gitea.as_gitea_user(common, || args.words())? {
+    // A script that is named may be a draft that only root can read.
+    if args.scripts.is_empty()
+        && let Some(ended) = args.gitea.as_gitea_user(common, || args.words())?
+    {
         return Ok(ended);
     }
     let findings = if args.scripts.is_empty() {
@@ -129,12 +132,9 @@ pub(super) fn run(args: &CheckArgs, common: &Common, terminal: &Terminal) -> any
 }
 
 impl CheckArgs {
-    /// Returns the command and its arguments, for the process of Gitea's user.
+    /// Returns the command and its options, for the process of Gitea's user.
     fn words(&self) -> Vec<OsString> {
-        let absolute =
-            |script: &PathBuf| std::path::absolute(script).unwrap_or_else(|_| script.clone()).into();
-        let scripts = self.scripts.iter().map(absolute);
-        ["check".into()].into_iter().chain(scripts).chain(self.json.then(|| "--json".into())).collect()
+        ["check".into()].into_iter().chain(self.json.then(|| "--json".into())).collect()
     }
 }
 

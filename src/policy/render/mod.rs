@@ -179,7 +179,7 @@ impl Renderer {
         let Hinted { message, hint } = why;
         let message = format!("`{function}` returned a wrong value: {}", text::line_of(message, MAX_WHY));
         ScriptError::at(self.script.name(), None, Hinted { message, hint })
-            .or_in(function, self.script.line_of(function))
+            .or_in(function, self.script.start_of(function))
     }
 }
 

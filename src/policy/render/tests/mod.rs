@@ -101,7 +101,7 @@ fn render_may_return_no_request_or_several() {
 
 #[test]
 fn invalid_requests_are_rejected_with_the_expected_form() {
-    let at = "own.rhai:1: in `render`, which starts here: `render` returned a wrong value: ";
+    let at = "own.rhai:1:19: in `render`, which starts here: `render` returned a wrong value: ";
     for (body, why) in [
         (
             "1",
