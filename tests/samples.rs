@@ -276,3 +276,28 @@ fn built_in_decision_can_be_amended() {
         ran.stdout
     );
 }
+
+#[test]
+fn messages_name_types_as_the_reference_does() {
+    for (expression, said) in [
+        ("throw update", "update"),
+        ("throw [update.push]", "[push]"),
+        ("throw skip(\"x\")", "skip"),
+        ("throw #{ a: update.commit }", "#{\"a\": commit}"),
+        ("throw update.changed_paths", "paths"),
+        ("if update { }", "expected bool, found update"),
+        ("[1, 2][update]", "expected number, found update"),
+        ("update.push[0]", "a value of type push cannot be indexed by one of type number"),
+        ("update.changed_paths.to_array()[0].nope", "a value of type text has no property `nope`"),
+        ("update + 1", "unknown function `+ (update, number)`"),
+        ("mark(#{ attributes: #{ x: update.author } })", "found the object `person`"),
+        ("mark(#{ environment: [update] })", "`environment` must be a string, found the object `update`"),
+        ("[mark(), skip(\"x\")]", "must hold `mark(#{...})` only, found the object `skip`"),
+        ("throw `${update.author} ${[update.push]}`", "person [push]"),
+    ] {
+        let script =
+            format!("fn decide(update) {{ if update.branch != \"main\" {{ return false; }} {expression} }}");
+        let found = findings("site.rhai", &script);
+        assert!(found.len() == 1 && found[0].contains(said), "{expression}: {found:?}");
+    }
+}

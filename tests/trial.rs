@@ -408,6 +408,13 @@ fn policy_that_reads_the_pusher_is_told_of_once_and_tried_as_a_user() {
     sandbox.write("draft.rhai", "fn decide(update) { update.push.pusher.name == \"bo\" }");
     let ran = attempt(&sandbox, &["--as", "ann", "--policy", "draft.rhai", "--against"]);
     assert!(ran.stdout.contains("5"), "{}", ran.stdout);
+    // A script that it imports may read it.
+    sandbox.write("scripts/lib/people.rhai", "fn name(push) { push.pusher.name }");
+    sandbox.write(
+        "scripts/site.rhai",
+        "import \"lib/people\" as people;\nfn decide(update) { people::name(update.push) == \"ann\" }",
+    );
+    assert_eq!(attempt(&sandbox, &[]).stdout.matches(hint).count(), 1);
     // A policy that does not read it is not told of.
     sandbox.write("scripts/site.rhai", "fn decide(update) { update.branch != () }");
     assert!(!attempt(&sandbox, &[]).succeeded().stdout.contains("--as"));

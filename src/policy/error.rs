@@ -113,7 +113,10 @@ impl ScriptError {
         let message = match (&told, &fact) {
             (Some(told), _) => told.to_string().into(),
             (None, Some(fact)) => fact.to_string().into(),
-            (None, None) => message(api, inner),
+            (None, None) => {
+                let Hinted { message, hint } = message(api, inner);
+                Hinted { message: with_known_types(api, message), hint }
+            }
         };
         Self {
             file: file.to_string(),
@@ -192,14 +195,28 @@ fn message(api: &ScriptApi, err: &EvalAltResult) -> Hinted {
             format!("the script has more than {MAX_VARIABLES} variables at once; put some into an object map")
         }
         EvalAltResult::ErrorPropertyNotFound(word, _) => return unknown_word(api, word),
-        EvalAltResult::ErrorDotExpr(said, _) => match (unsettable(said), of_nothing(said)) {
+        EvalAltResult::ErrorDotExpr(said, _) => match (unsettable(said), unreadable(said)) {
             (Some(word), _) => format!("`{}` cannot be set here", text::line(word)),
-            (None, Some(word)) => format!(
+            (None, Some((word, "()"))) => format!(
                 "`()` has no property `{}`; check that the value is not `()` before you read it",
                 text::line(word)
             ),
+            (None, Some((word, of))) => {
+                format!("a value of type {} has no property `{}`", api::plain(of), text::line(word))
+            }
             (None, None) => text::line(said),
         },
+        EvalAltResult::ErrorMismatchDataType(wanted, found, _) => {
+            format!("expected {}, found {}", api::plain(wanted), api::plain(found))
+        }
+        EvalAltResult::ErrorIndexingType(types, _) => {
+            let (of, index) = types.split_once(" [").unwrap_or((types, ""));
+            format!(
+                "a value of type {} cannot be indexed by one of type {}",
+                api::plain(of),
+                api::plain(index.trim_end_matches(']'))
+            )
+        }
         EvalAltResult::ErrorRuntime(said, _) if sizes::check(said).is_ok() => {
             text::line_of(said.to_string(), MAX_MESSAGE)
         }
@@ -225,10 +242,22 @@ fn unsettable(said: &str) -> Option<&str> {
     rest.split_once('\'').map(|(word, _)| word)
 }
 
-/// Extracts the name of a property that was read from `()` from Rhai's error message.
-fn of_nothing(said: &str) -> Option<&str> {
+/// Extracts from Rhai's error message the name of a property that does not exist, and the type of
+/// the value.
+fn unreadable(said: &str) -> Option<(&str, &str)> {
     let (_, rest) = said.split_once("Unknown property '")?;
-    rest.split_once("' - a getter is not registered for type '()'").map(|(word, _)| word)
+    let (word, of) = rest.split_once("' - a getter is not registered for type '")?;
+    Some((word, of.split('\'').next()?))
+}
+
+/// Replaces the names of Rust types, which Rhai uses, by those of the reference.
+fn with_known_types(api: &ScriptApi, mut message: String) -> String {
+    if message.contains("::") {
+        for object in (api.objects)() {
+            message = message.replace(object.rust_type, object.name);
+        }
+    }
+    message
 }
 
 /// Finds the position of an error. If the error is in an imported script, Rhai's call errors name

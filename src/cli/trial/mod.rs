@@ -7,7 +7,7 @@ mod table;
 mod tags;
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     rc::Rc,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     decide::{Budget, Decider, InMemoryHistory, Verdict},
     facts::{self, Facts, History, Past, Repository},
-    policy::ScriptLocations,
+    policy::{Import, ScriptLocations},
     push::{self, Push, PushId, Pusher, RefKind, Source},
     service::Services,
     state::State,
@@ -137,8 +137,11 @@ impl TrialInputs<'_> {
 
     /// Returns a line about a policy that reads who pushed, which is unknown.
     fn hint_about_pusher(&self, decider: &Decider<'_>) -> Option<String> {
-        let reads = self.source.pusher.is_none() && decider.policy()?.reads_key("pusher");
-        reads.then(|| {
+        let policy = decider.policy().filter(|_| self.source.pusher.is_none())?;
+        // The policy found and read these files a moment ago.
+        let imported =
+            |import: &Import| fs::read_to_string(&import.file).is_ok_and(|text| text.contains(".pusher"));
+        (policy.reads_key("pusher") || policy.imports().iter().any(imported)).then(|| {
             "the policy reads `pusher`, which is `()` here; --as USER tries it as if USER had pushed".into()
         })
     }

@@ -31,12 +31,14 @@ fn wrong_arguments(function: &ApiFunction, found: &str) -> String {
 }
 
 /// Translates Rhai's type names into those of the reference.
-fn plain(types: &str) -> String {
+pub(in crate::policy) fn plain(types: &str) -> String {
     types
         .split(", ")
         .map(|name| match name {
             "&str | ImmutableString | String" | "string" => "text",
-            "i64" => "number",
+            "i64" | "f64" => "number",
+            "char" => "character",
+            "Fn" => "function",
             "map" => "object map",
             other => other,
         })

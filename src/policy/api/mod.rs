@@ -24,7 +24,7 @@ pub(super) use answers::{MarkAnswer, RefuseAnswer, SkipAnswer};
 pub(super) use documents::value_of;
 pub(super) use marker::MarkerView;
 pub(super) use marker_property::{MarkerProperty, attributes, to_dynamic, unknown_kind};
-pub(super) use missing::missing;
+pub(super) use missing::{missing, plain};
 #[cfg(test)]
 pub(super) use paths::PathsView;
 pub use property::{ApiFunction, ApiObject, PropertyInfo, Type};
