@@ -90,6 +90,14 @@ fn wrong_results_and_arguments_are_found_without_running_the_script() {
             "fn decide(update) { if update.tag == \"x\" { do { continue; } until false; } true }",
             "this loop never ends: its condition is always true, and nothing leaves it".into(),
         ),
+        (
+            "fn decide(update) { if update.tag == \"x\" { while 1 < 2 { } } true }",
+            "this loop never ends: its condition is always true, and nothing leaves it".into(),
+        ),
+        (
+            "fn decide(update) { if update.tag == \"x\" { do { } while !false; } true }",
+            "this loop never ends: its condition is always true, and nothing leaves it".into(),
+        ),
     ] {
         assert_eq!(findings("site.rhai", script), [format!("1: {found}")], "{script}");
     }

@@ -34,7 +34,7 @@ const MAX_LINKS: usize = 64;
 /// characters.
 const MAX_NAME: usize = 256;
 
-/// A `[[service]]`: a part of one or more repositories, with versions and environments of its own.
+/// A `[[service]]`: a part of one or more repositories, with its own versions and environments.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceFile {

@@ -145,7 +145,7 @@ impl Rehearsal {
     pub fn errors(&self) -> Vec<ScriptError> {
         let is_real =
             |error: &&SampleError| error.is_asked || (self.asked == 0 && error.samples.len() == self.others);
-        let told = |error: &SampleError| {
+        let describe = |error: &SampleError| {
             let on = if error.samples.len() == self.samples && self.samples > 1 {
                 "every sample".to_string()
             } else {
@@ -153,7 +153,7 @@ impl Rehearsal {
             };
             error.error.clone().in_context(&format!("`{}` fails on {on}", error.function.as_str()))
         };
-        self.errors.iter().filter(is_real).map(told).collect()
+        self.errors.iter().filter(is_real).map(describe).collect()
     }
 
     /// Returns explanations of markers that were asked for twice.

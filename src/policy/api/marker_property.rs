@@ -71,7 +71,7 @@ impl MarkerProperty {
     }
 }
 
-/// The properties of a mark, each of which a script may leave out.
+/// The properties of a mark. All are optional.
 #[derive(Clone, Default)]
 pub(in crate::policy) struct MarkProperties {
     partial: Partial,

@@ -24,11 +24,34 @@ pub(super) fn endless(ast: &AST) -> Vec<LintFinding> {
 /// Returns the position of a loop that its condition never ends.
 fn constant_loop(statement: &Stmt) -> Option<Position> {
     match statement {
-        Stmt::While(flow, at) if matches!(flow.expr, Expr::Unit(_) | Expr::BoolConstant(true, _)) => {
-            Some(*at)
+        Stmt::While(flow, at) => {
+            let is_loop = matches!(flow.expr, Expr::Unit(_));
+            (is_loop || constant(&flow.expr) == Some(true)).then_some(*at)
         }
-        Stmt::Do(flow, flags, at) => match flow.expr {
-            Expr::BoolConstant(goes_on, _) if goes_on != flags.contains(ASTFlags::NEGATED) => Some(*at),
+        Stmt::Do(flow, flags, at) => {
+            let goes_on = !flags.contains(ASTFlags::NEGATED);
+            (constant(&flow.expr) == Some(goes_on)).then_some(*at)
+        }
+        _ => None,
+    }
+}
+
+/// Returns the value of a condition without variables, such as `true`, `!false` or `1 < 2`.
+fn constant(condition: &Expr) -> Option<bool> {
+    let call = match condition {
+        Expr::BoolConstant(value, _) => return Some(*value),
+        Expr::FnCall(call, _) if call.op_token.is_some() => call,
+        _ => return None,
+    };
+    match (&*call.name, &call.args[..]) {
+        ("!", [of]) => constant(of).map(|value| !value),
+        (name, [Expr::IntegerConstant(one, _), Expr::IntegerConstant(other, _)]) => match name {
+            "==" => Some(one == other),
+            "!=" => Some(one != other),
+            "<" => Some(one < other),
+            "<=" => Some(one <= other),
+            ">" => Some(one > other),
+            ">=" => Some(one >= other),
             _ => None,
         },
         _ => None,
