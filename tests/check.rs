@@ -285,6 +285,15 @@ fn every_problem_of_the_configuration_has_line_and_column() {
         ],
         "{places:?}"
     );
+    // Settings that are wrong together, or point to nothing.
+    let service = "[[service]]\nrepository = \"acme/*\"\nname = \"shop\"\n";
+    sandbox.configure(&format!("[policy]\nscripts = \"nowhere\"\n{service}{service}"));
+    let problems = sandbox.problems().join("\n");
+    assert!(problems.contains(":7:1: failed to list the scripts in `"), "{problems}");
+    assert!(
+        problems.contains(":13:1: the service `shop` of `acme/*` is already defined in line 10"),
+        "{problems}"
+    );
     // Two destinations of one name, and a secret that is not one.
     sandbox.configure(
         "[[destination]]\nname = \"a\"\nkind = \"otlp\"\nendpoint = \"http://127.0.0.1:1\"\n\

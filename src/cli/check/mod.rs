@@ -149,9 +149,13 @@ impl Findings {
         if let Some(config) = &config
             && let Some(dir) = &config.scripts
         {
-            let mut scripts = policy::scripts_below(dir, |dir, err| {
-                let dir = Some(dir.display().to_string());
-                findings.problems.push(Problem::with(dir, format!("failed to list the scripts: {err}")));
+            let mut scripts = policy::scripts_below(dir, |listed, err| {
+                let message = format!("failed to list the scripts in `{}`: {err}", text::path(listed));
+                let problem = match listed == dir {
+                    true => findings.in_config(&["policy", "scripts"], message),
+                    false => Problem::with(Some(listed.display().to_string()), message),
+                };
+                findings.problems.push(problem);
             });
             scripts.retain(|script| !is_of_a_destination(script, config));
             let imported = findings.scripts(&scripts, Some(dir), config);
@@ -173,13 +177,12 @@ impl Findings {
     fn config(&mut self, common: &Common) -> Option<Config> {
         let path = config::find(common.config.as_deref());
         self.checked.extend(path.as_ref().map(|path| path.display().to_string()));
-        self.source = path.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         match config::load(path.as_deref()) {
             Ok(config) => {
+                // It was parsed, so it can be read and has a bounded size.
+                self.source = path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
                 match super::may_run_commands(&config) {
-                    Ok(()) => {
-                        self.secrets(&config);
-                    }
+                    Ok(()) => self.secrets(&config),
                     Err(err) => self
                         .problems
                         .push(self.in_config(&[], err.to_string()).fixed_by("run this as Gitea's user")),

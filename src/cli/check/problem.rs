@@ -117,7 +117,9 @@ impl Sources {
     pub fn complete(&mut self, problem: &mut Problem) {
         let Some(range) = self.range(problem) else { return };
         let file = problem.file.as_deref().unwrap_or_default();
-        if let (Some(column), Some(text)) = (problem.column, self.text(file)) {
+        if let Some(text) = self.text(file) {
+            // A problem without a column is about the whole line.
+            let column = *problem.column.get_or_insert(1);
             problem.end_column = Some(column + text[range].chars().count());
         }
     }
