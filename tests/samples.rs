@@ -273,6 +273,11 @@ fn built_in_decision_can_be_amended() {
     sandbox.commit("More", &[("a", "2")]);
     sandbox.push(&["-q", "topic"]).succeeded();
     assert_eq!(sandbox.waiting("unassigned")[0]["title"], "amended");
+    // An imported script can call it, too.
+    sandbox.write("scripts/lib/own.rhai", "fn decide(update) { built_in::decide(update) }");
+    sandbox
+        .write("scripts/site.rhai", "import \"lib/own\" as own;\nfn decide(update) { own::decide(update) }");
+    sandbox.binary(&["check"]).succeeded();
     // A mistake in an amendment has the line of the site's script.
     sandbox.write("scripts/site.rhai", "fn decide(update) {\n    let decision = built_in::decide(update);\n    if type_of(decision) == \"mark\" { decision.kind = \"x\"; }\n    decision\n}\n");
     let ran = sandbox.binary(&["check"]);

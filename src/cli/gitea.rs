@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, getegid, geteuid, set_dumpable_behavior};
 use thiserror::Error;
 
 use super::{
@@ -102,11 +102,7 @@ impl GiteaArgs {
         common: &Common,
         words: impl FnOnce() -> anyhow::Result<Vec<OsString>>,
     ) -> anyhow::Result<Worker> {
-        if self.as_run_user {
-            // Keep other processes of this user from tracing this one, which has access to root's
-            // terminal.
-            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        }
+        self.keep_to_ourselves();
         let subject = self.instance()?;
         let uid = geteuid().as_raw();
         if uid == subject.run_user.uid() {
@@ -123,34 +119,50 @@ impl GiteaArgs {
 
     /// Runs a command that needs no Gitea as Gitea's user, if this is root: what root can read and
     /// write says nothing about the hook. Returns the outcome, or `None` if this process has to do the
-    /// work, because it is not root or no Gitea was named or found.
+    /// work, because it is not root, or neither a Gitea nor its user was named or found.
     pub fn as_gitea_user(
         &self,
         common: &Common,
         words: impl FnOnce() -> Vec<OsString>,
     ) -> anyhow::Result<Option<Completion>> {
-        let is_named = self.gitea_config.is_some() || self.root.is_some();
-        let is_there = || is_named || install::find(None).is_ok();
-        let is_concerned = self.as_run_user || (geteuid().is_root() && is_there());
-        if !is_concerned {
-            return Ok(None);
-        }
-        let path = config::find(common.config.as_deref());
-        let words = || {
-            let mut words = words();
-            if let Some(path) = &path {
-                words.extend(["--config".into(), std::path::absolute(path)?.into()]);
-            }
-            Ok(words)
-        };
-        match self.worker(common, words)? {
-            Worker::Other(ended) => Ok(Some(ended)),
+        let config = config::find(common.config.as_deref());
+        if self.as_run_user {
+            self.keep_to_ourselves();
             // The configuration may name commands, which must not run as Gitea's user if another user
             // can change it.
-            Worker::This(subject) => match path.map(|path| install::check(&path, &subject.run_user)) {
-                Some(Err(exposed)) if self.as_run_user && !exposed.is_unseen() => Err(refused(&exposed)),
-                _ => Ok(None),
-            },
+            let user = RunUser::with_ids(geteuid().as_raw(), getegid().as_raw());
+            let exposed = config.and_then(|path| install::check(&path, &user).err());
+            return exposed
+                .filter(|exposed| !exposed.is_unseen())
+                .map_or(Ok(None), |exposed| Err(refused(&exposed)));
+        }
+        let is_named = self.gitea_config.is_some() || self.root.is_some();
+        let user = match &self.run_user {
+            _ if !geteuid().is_root() => return Ok(None),
+            _ if is_named || install::find(None).is_ok() => self.instance()?.run_user,
+            Some(name) => RunUser::named(name)?,
+            None => return Ok(None),
+        };
+        if user.uid() == 0 {
+            return Ok(None);
+        }
+        let mut words = words();
+        if let Some(path) = config {
+            words.extend(["--config".into(), std::path::absolute(path)?.into()]);
+        }
+        words.extend([
+            AS_RUN_USER.into(),
+            "--run-user".into(),
+            format!("{}:{}", user.uid(), user.gid()).into(),
+        ]);
+        words.extend(common.words());
+        become_user(&user, &words, &secret_variables(common)).map(Some)
+    }
+
+    /// Keeps other processes of this user from tracing this one, which has access to root's terminal.
+    fn keep_to_ourselves(&self) {
+        if self.as_run_user {
+            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         }
     }
 

@@ -105,6 +105,14 @@ fn check_and_connect_of_root_run_as_gitea_user() {
     }
     let ids = fs::read_to_string(&log).expect("the log");
     assert!(ids.lines().count() >= 2 && ids.lines().all(|id| id != "0"), "{ids}");
+    // Without a Gitea, `--run-user` names the user.
+    let before = ids.lines().count();
+    let config = clinic.host.text("srv/etc/config.toml");
+    let user = clinic.host.user.name.clone();
+    let mut check = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+    clinic.host.sandbox.run(check.args(["check", "--config", &config, "--run-user", &user]), b"").succeeded();
+    let ids = fs::read_to_string(&log).expect("the log");
+    assert!(ids.lines().count() > before && ids.lines().all(|id| id != "0"), "{ids}");
     // A configuration that another user can change must not name the commands.
     chown(clinic.host.place("srv/etc/config.toml"), Some(12_345), None).expect("another owner");
     let before = ids.len();

@@ -58,7 +58,7 @@ pub(super) struct CheckArgs {
     /// Editors of TOML complete and check keys with it, as docs/install.md describes.
     #[arg(
         long,
-        value_name = "FILE",
+        value_name = "KIND",
         num_args = 0..=1,
         default_missing_value = "config",
         conflicts_with_all = ["scripts", "json", "definitions", "sample"]

@@ -57,7 +57,8 @@ impl Findings {
         })?;
         self.problems.extend(rehearsal.errors().iter().map(Problem::of_script));
         self.warnings.extend(rehearsal.repeated().cloned());
-        self.rehearsed.extend(rehearsal.printed().iter().cloned());
+        let printed = rehearsal.printed().iter();
+        self.rehearsed.extend(printed.map(|line| format!("{}: {line}", script.display())));
         Ok(())
     }
 }
