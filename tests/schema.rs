@@ -38,7 +38,15 @@ fn schemas_accept_every_sample_of_the_repository() {
     for schema in [&config, &test] {
         assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     }
-    let mut samples = vec![(&config, "docs/config.toml".to_string(), read("docs/config.toml"))];
+    let sample = read("docs/config.toml");
+    // Keys that are commented out have no space after the sign.
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let all: String = sample.lines().map(uncommented).collect();
+    let mut samples =
+        vec![(&config, "the sample".to_string(), sample), (&config, "all of the sample".into(), all)];
     for dir in ["scripts", "tests/golden", "src/golden"] {
         for path in files(dir, ".toml") {
             // A golden file has a word in place of the time, which changes.
@@ -58,7 +66,22 @@ fn schemas_accept_every_sample_of_the_repository() {
     for (schema, name, text) in samples {
         let value = json_of_toml(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
         assert_eq!(mismatch(schema, &value), None, "{name}");
+        // A key that does not exist is refused.
+        let mut wrong = value;
+        wrong.as_object_mut().expect("a table").insert("no_such_key".into(), true.into());
+        assert!(mismatch(schema, &wrong).is_some(), "{name}");
     }
+}
+
+#[test]
+fn sample_configuration_has_every_key_of_the_schema() {
+    let (config, sample) = (schema(&[]), read("docs/config.toml"));
+    let definitions = config["definitions"].as_object().expect("definitions");
+    let tables = definitions.values().chain([&config]);
+    let keys = tables.filter_map(|table| table["properties"].as_object()).flat_map(|keys| keys.keys());
+    let words: Vec<&str> = sample.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    let missing: Vec<_> = keys.filter(|key| !words.contains(&key.as_str())).collect();
+    assert_eq!(missing, <[&String; 0]>::default());
 }
 
 fn read(name: &str) -> String {
