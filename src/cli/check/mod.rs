@@ -30,6 +30,7 @@ use crate::{
     golden,
     marker::Kind,
     policy::{self, Policy, Rendered, Renderer},
+    proposal,
     text::{self, Hinted},
 };
 
@@ -328,8 +329,9 @@ fn no_configuration() -> Problem {
          set, and for {}",
         places.join(", ")
     );
+    let sample = proposal::command("check --sample");
     Problem::with(None, message)
-        .fixed_by("name it with --config, or write one; `gitea-lightstep check --sample` prints a sample")
+        .fixed_by(format!("name it with --config, or write one; `{sample}` prints a sample"))
 }
 
 /// Formats the output of a render script for a sample marker.
