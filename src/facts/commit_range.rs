@@ -164,6 +164,7 @@ impl Facts {
                 let repository = self.repository()?;
                 // An id in the commit-graph is a commit, so its object need not be looked up.
                 let new = match self.update().new_id() {
+                    Some(id) if repository.known_commit(id).is_some() => id,
                     Some(id) if repository.is_in_commit_graph(id)? => id,
                     _ => self.deployed()?,
                 };
@@ -200,6 +201,9 @@ impl Repository {
     ) -> Result<Brought, FactError> {
         if old == new {
             return Ok(Brought::nothing(Relation::Same));
+        }
+        if let Some(brought) = self.one_commit_between(old, new, most, pushed) {
+            return Ok(brought);
         }
         let Some(mut walked) = self.walk_between(Some(old), new, patience)? else {
             return Ok(Brought::nothing(Relation::Lost));
@@ -240,6 +244,29 @@ impl Repository {
                 .map(|(_, number)| self.commit(walked.id(*number)?))
                 .collect::<Result<_, _>>()?,
             clocks,
+        })
+    }
+
+    /// Returns the range without a walk if it is the new commit alone, as for most pushes, and if
+    /// both commits are in the cache.
+    fn one_commit_between(
+        &self,
+        old: ObjectId,
+        new: ObjectId,
+        most: usize,
+        pushed: Timestamp,
+    ) -> Option<Brought> {
+        let commit = self.known_commit(new).filter(|commit| commit.parents == [old])?;
+        let clocks = ClockBounds::after(self.known_commit(old)?.committer.time?.as_second(), pushed);
+        let time = commit.committer.time?;
+        let is_dated = clocks.believes(time.as_second());
+        Some(Brought {
+            count: 1,
+            undated: usize::from(!is_dated),
+            first: is_dated.then_some((new, time)),
+            commits: if most > 0 { vec![commit] } else { Vec::new() },
+            clocks,
+            ..Brought::nothing(Relation::Ahead)
         })
     }
 

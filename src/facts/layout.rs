@@ -94,16 +94,16 @@ impl Layout {
 
     /// Checks the files that gix opens when it looks up objects. Opening a FIFO among them could
     /// block forever. Returns the object directories, the own one first, then those that the
-    /// repository borrows from.
+    /// repository borrows from, and the number of files beside their packs.
     ///
     /// # Errors
     /// Returns an error if one of them is not a regular file, or is too large.
-    pub fn check_objects(&self) -> Result<Vec<PathBuf>, FactError> {
+    pub fn check_objects(&self) -> Result<(Vec<PathBuf>, usize), FactError> {
         let mut dirs = vec![self.objects.clone()];
-        let mut next = 0;
+        let (mut next, mut files) = (0, 0);
         while let Some(dir) = dirs.get(next).cloned() {
             next += 1;
-            check_packs(&dir.join("pack"))?;
+            files += check_packs(&dir.join("pack"))?;
             let path = dir.join("info/alternates");
             let Some(text) = read_if_there(&path, MAX_LIST).map_err(|err| failed(&path, &err))? else {
                 continue;
@@ -121,7 +121,7 @@ impl Layout {
                 dirs.push(dir);
             }
         }
-        Ok(dirs)
+        Ok((dirs, files))
     }
 
     /// Checks the files of the commit-graph, which gix opens without checking.
@@ -202,20 +202,22 @@ fn failed(path: &Path, err: &io::Error) -> FactError {
     FactError::from_io(format_args!("failed to read `{}`", path.display()), err)
 }
 
-/// Checks the files in a directory of packs. The file types come from the directory listing, which
-/// saves a `stat` per file.
-fn check_packs(dir: &Path) -> Result<(), FactError> {
+/// Checks the files in a directory of packs, and returns their number. The file types come from the
+/// directory listing, which saves a `stat` per file.
+fn check_packs(dir: &Path) -> Result<usize, FactError> {
     let entries = match fs::read_dir(dir) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries.map_err(|err| failed(dir, &err))?,
     };
+    let mut files = 0;
     for entry in entries {
         let entry = entry.map_err(|err| failed(dir, &err))?;
         if !entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir()) {
             check(&entry.path(), MAX_MAPPED)?;
         }
+        files += 1;
     }
-    Ok(())
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<File, FactError> {

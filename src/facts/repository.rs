@@ -12,7 +12,11 @@ use bstr::BString;
 use gix::{
     commitgraph::Graph,
     objs::{Exists as _, FindExt as _},
-    odb::{HeaderExt as _, pack::cache::object::MemoryCappedHashmap, store::init::Options},
+    odb::{
+        HeaderExt as _,
+        pack::cache::object::MemoryCappedHashmap,
+        store::init::{Options, Slots},
+    },
 };
 
 use super::{
@@ -40,6 +44,11 @@ pub(super) const BYTES: u64 = 8;
 
 /// Maximum number of peeled objects that are cached, for pushes of many refs.
 const REMEMBERED: usize = 4096;
+
+/// Maximum number of pack indexes that gix can open (`PackId::max_indices`), and the number that may
+/// be added between the listing and the look-up of an object.
+const MAX_SLOTS: u16 = (1 << 15) - 1;
+const SPARE_SLOTS: usize = 64;
 
 /// A repository that is open for reading.
 pub struct Repository {
@@ -71,10 +80,10 @@ impl Repository {
         let dir = dir.as_path();
         let what = format!("failed to open the repository `{}`", dir.display());
         let layout = Layout::of(dir).map_err(|err| err.in_context(&what))?;
-        let object_dirs = layout.check_objects().map_err(|err| {
+        let (object_dirs, files) = layout.check_objects().map_err(|err| {
             err.in_context(format_args!("failed to open the repository `{}`", dir.display()))
         })?;
-        let objects = open_objects(&layout).map_err(|err| err.in_context(&what))?;
+        let objects = open_objects(&layout, slots(files)).map_err(|err| err.in_context(&what))?;
         Ok(Self {
             parent: fork::parent(&layout, &object_dirs),
             layout,
@@ -208,6 +217,11 @@ impl Repository {
         target.commit.clone().ok_or_else(|| FactError::new(format!("object {id} is not a commit")))
     }
 
+    /// Returns the commit `id` if it is in the cache.
+    pub(super) fn known_commit(&self, id: ObjectId) -> Option<Rc<Commit>> {
+        self.targets.borrow().get(&id)?.commit.clone()
+    }
+
     /// Reads the object `id`.
     pub(super) fn object(&self, id: ObjectId) -> Result<RawObject, FactError> {
         self.read(&gix_id(id)).map_err(|unread| match unread {
@@ -314,9 +328,16 @@ impl Repository {
     }
 }
 
+/// Returns room for the pack indexes of a repository with this many files beside its packs, so that
+/// gix need not list them to find out. A pack has an index and at least one more file.
+fn slots(files: usize) -> Slots {
+    Slots::Given(u16::try_from(files / 2 + SPARE_SLOTS).unwrap_or(u16::MAX).min(MAX_SLOTS))
+}
+
 /// Opens the object database of a repository.
-pub(super) fn open_objects(layout: &Layout) -> Result<gix::odb::Handle, FactError> {
+pub(super) fn open_objects(layout: &Layout, slots: Slots) -> Result<gix::odb::Handle, FactError> {
     let options = Options {
+        slots,
         use_multi_pack_index: layout.has_multi_pack_index,
         alloc_limit_bytes: Some(MAX_OBJECT),
         current_dir: Some(layout.dir.clone()),

@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use gix::odb::HeaderExt as _;
+use gix::odb::{HeaderExt as _, store::init::Slots};
 
 use super::{FactError, Repository, layout::Layout, repository::open_objects};
 use crate::sys::regular_file;
@@ -16,7 +16,7 @@ impl Repository {
     /// missing.
     pub(super) fn second_look(&self, id: &gix::hash::oid) -> Option<FactError> {
         let again = self.again.get_or_init(|| {
-            let objects = open_objects(&self.layout)?;
+            let objects = open_objects(&self.layout, Slots::default())?;
             check_indexes(&self.layout)?;
             Ok(objects)
         });
