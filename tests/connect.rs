@@ -53,6 +53,8 @@ impl Lightstep {
 
     fn sandbox(&self) -> Sandbox {
         let sandbox = Sandbox::new();
+        // Root does not create it.
+        fs::create_dir(sandbox.state()).expect("a directory");
         sandbox.write_secret("token", format!("{TOKEN}\n"));
         sandbox.write_secret("api-key", format!("{KEY}\n"));
         self.configure(&sandbox, "");
@@ -401,6 +403,7 @@ fn rejected_token_is_reported_but_not_shown() {
     let config = fs::read_to_string(sandbox.path("config.toml")).expect("text");
     let without: Vec<_> = config.lines().filter(|line| !line.starts_with(['o', 'p', 'a'])).collect();
     sandbox.write("config.toml", without.join("\n"));
+    fs::remove_dir(sandbox.state()).expect("removed");
     let ran = connect(&sandbox, &[]);
     assert_eq!(ran.code, Some(1));
     assert!(!ran.stdout.contains("short-token"), "{}", ran.stdout);

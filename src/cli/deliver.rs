@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
-use rustix::process::geteuid;
 
 use super::{
     Common, Completion,
@@ -70,14 +68,7 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
         detached(&config, &State::at(&config.state_dir));
         return Ok(Completion::Done);
     }
-    let state = super::own_state(&config)?;
-    if geteuid().is_root() && !config.state_dir.exists() {
-        bail!(
-            "the state directory `{}` does not exist, so nothing waits there; root does not create it, because \
-             the hook could not write to it: check `state_dir`, or run this as Gitea's user",
-            text::path(&config.state_dir)
-        );
-    }
+    let state = super::own_or_new_state(&config)?;
     if let Err(err) = state.adopt(&config) {
         terminal.message(format_args!("captured pushes stay in the default state directory: {err}"));
     }

@@ -378,6 +378,21 @@ fn own_state(config: &Config) -> anyhow::Result<State> {
     Ok(state)
 }
 
+/// Opens the state directory for a command that creates it if it is missing.
+///
+/// # Errors
+/// If the directory belongs to another user, or if root would have to create it.
+fn own_or_new_state(config: &Config) -> anyhow::Result<State> {
+    if geteuid().is_root() && !config.state_dir.exists() {
+        bail!(
+            "the state directory `{}` does not exist, and root does not create it, because the hook could not write \
+             to it; check `state_dir`, or run this as Gitea's user",
+            text::path(&config.state_dir)
+        );
+    }
+    own_state(config)
+}
+
 /// Parses OWNER/NAME into a repository.
 fn repository(name: &str) -> Result<RepositoryIdentity, String> {
     repository_names(name).map(|(owner, name)| RepositoryIdentity::named(Some(owner), name))

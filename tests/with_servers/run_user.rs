@@ -131,17 +131,25 @@ fn check_and_connect_of_root_run_as_gitea_user() {
 }
 
 #[test]
-fn deliver_of_root_does_not_create_a_state_directory() {
+fn deliver_and_connect_of_root_do_not_create_a_state_directory() {
     assert_root();
     let clinic = Clinic::new();
     let state = clinic.host.place("srv/var/state");
     fs::remove_dir(&state).expect("removed");
     let config = clinic.host.text("srv/etc/config.toml");
-    for args in [&["deliver"][..], &["deliver", "--follow", "--for", "1s"], &["deliver", "--json"]] {
+    clinic.host.write("srv/etc/token", "t0ken");
+    of_root(&clinic.host.place("srv/etc/token"), 0o600);
+    let text = fs::read_to_string(&config).expect("the configuration");
+    let lightstep = "[lightstep]\ntoken = { file = \"token\" }\norganization = \"o\"\nproject = \"p\"\napi_key = { file = \"token\" }\n\
+                     endpoint = \"http://127.0.0.1:1\"\napi = \"http://127.0.0.1:1\"\n";
+    fs::write(&config, text + lightstep).expect("written");
+    for args in
+        [&["connect"][..], &["deliver"], &["deliver", "--follow", "--for", "1s"], &["deliver", "--json"]]
+    {
         let mut deliver = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
         let ran = clinic.host.sandbox.run(deliver.args(args).args(["--config", &config]), b"");
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.stderr.contains("does not exist, so nothing waits there"), "{ran:?}");
+        assert!(ran.stderr.contains("does not exist, and root does not create it"), "{ran:?}");
         assert!(!state.exists());
     }
 }

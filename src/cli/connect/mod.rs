@@ -59,7 +59,7 @@ pub(super) fn run(args: &ConnectArgs, common: &Common, terminal: &Terminal) -> a
         return Ok(Completion::Misused);
     }
     // Open the state before sending anything, because the created query has to be recorded there.
-    let state = api.map(|_| super::own_state(&config)).transpose()?;
+    let state = api.map(|_| super::own_or_new_state(&config)).transpose()?;
     let tests = chosen.iter().map(|destination| destinations::test(destination, &config)).collect();
     let event_query = match (api, &state) {
         (Some(api), Some(state)) => Some(event_query::set_up(args, api, state, config.delivery.timeout)?),
