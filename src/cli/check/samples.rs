@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     facts::{Facts, Repository},
     golden::SamplePushes,
-    policy::{Policy, Rehearsal, ScriptLocations, UpdateContext},
+    policy::{Policy, SampleRun, ScriptLocations, UpdateContext},
     push::RepositoryIdentity,
     service::Services,
 };
@@ -47,17 +47,16 @@ impl Findings {
             ..ScriptLocations::default()
         };
         let identity = RepositoryIdentity::named(None, EXAMPLE.to_string());
-        let mut rehearsal =
-            Rehearsal::of(Policy::load(&locations, &identity, &config.limits)?, &config.limits);
+        let mut run = SampleRun::of(Policy::load(&locations, &identity, &config.limits)?, &config.limits);
         samples.each(repository, |name, push| {
             let opened = Repository::open(&push.source().git_dir).map(Rc::new);
             let facts = Rc::new(Facts::new(Rc::new(push), 0, opened));
             let services = Rc::new(Services::of(config, &facts));
-            rehearsal.run(name, &UpdateContext { facts, services });
+            run.on(name, &UpdateContext { facts, services });
         })?;
-        self.problems.extend(rehearsal.errors().iter().map(Problem::of_script));
-        self.warnings.extend(rehearsal.repeated().cloned());
-        let printed = rehearsal.printed().iter();
+        self.problems.extend(run.errors().iter().map(Problem::of_script));
+        self.warnings.extend(run.repeated().cloned());
+        let printed = run.printed().iter();
         self.rehearsed.extend(printed.map(|line| format!("{}: {line}", script.display())));
         Ok(())
     }

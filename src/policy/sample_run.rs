@@ -12,7 +12,7 @@ use crate::{config::Limits, marker::Kind, sys::time::Deadline, text};
 const ENVIRONMENT: &str = "production";
 
 /// A script that is being tried on samples, and what it has done.
-pub struct Rehearsal {
+pub struct SampleRun {
     policy: Policy,
     limits: Limits,
     /// Number of samples so far.
@@ -42,7 +42,7 @@ struct SampleError {
     is_asked: bool,
 }
 
-impl Rehearsal {
+impl SampleRun {
     /// Prepares a policy, which should have no other script than the one to try.
     pub fn of(mut policy: Policy, limits: &Limits) -> Self {
         policy.listen();
@@ -60,7 +60,7 @@ impl Rehearsal {
 
     /// Calls each function for a sample: `decide`, then `enrich` and `guard` for each marker. If
     /// `decide` asks for no marker, they get one that it might ask for elsewhere.
-    pub fn run(&mut self, name: &str, context: &UpdateContext) {
+    pub fn on(&mut self, name: &str, context: &UpdateContext) {
         self.samples += 1;
         let confined = self.policy.confine();
         let mut sample = Sample { name, context, is_asked: true };
