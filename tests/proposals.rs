@@ -229,6 +229,13 @@ fn proposals_name_the_configuration_that_is_in_use() {
         span.to_string()
     };
     assert_eq!(of_path(&mut sandbox.command(&program, &dir)), plain);
+    // Another program of this name comes first in the search.
+    sandbox.executable("other/gitea-lightstep", "#!/bin/sh\n");
+    let search =
+        |dirs: &[&str]| std::env::join_paths(dirs.iter().map(|dir| sandbox.path(dir))).expect("a PATH");
+    let of_search = |dirs: &[&str]| of_path(sandbox.command(&program, &dir).env("PATH", search(dirs)));
+    assert_eq!(of_search(&["bin", "other"]), "gitea-lightstep queue list");
+    assert_eq!(of_search(&["other", "bin"]), plain);
     assert_eq!(of_path(sandbox.command(&program, &dir).args(["--config", "link.toml"])), plain);
     // What is not found by its name is named by its path, also in another directory.
     assert_eq!(

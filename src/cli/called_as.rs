@@ -46,9 +46,8 @@ pub(super) fn variable() -> (&'static str, String) {
 fn of(args: &[OsString]) -> CalledAs {
     let path = own_binary().unwrap_or_else(|_| NAME.into());
     let real = fs::canonicalize(&path).ok();
-    let is_this = |dir: PathBuf| fs::canonicalize(dir.join(NAME)).ok() == real;
-    let search = std::env::var_os("PATH").unwrap_or_default();
-    let is_found = real.is_some() && std::env::split_paths(&search).any(is_this);
+    let is_found =
+        real.is_some() && in_path(NAME.as_ref()).and_then(|found| fs::canonicalize(found).ok()) == real;
     let program = if is_found { NAME.to_string() } else { text::word(&path.to_string_lossy()) };
     let gitea = GITEA.into_iter().filter_map(|option| Some(option_word(option, value_of(option, args)?)));
     CalledAs {
@@ -127,9 +126,14 @@ pub(super) fn own_binary() -> io::Result<PathBuf> {
     let candidate = if called.components().nth(1).is_some() {
         std::path::absolute(&called).ok()
     } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).map(|dir| dir.join(&called)).find(|candidate| candidate.is_file())
+        in_path(&called)
     };
     let is_real = |candidate: &PathBuf| fs::canonicalize(candidate).is_ok_and(|path| path == real);
     Ok(candidate.filter(is_real).unwrap_or(real))
+}
+
+/// Returns the file that a shell finds for this name.
+fn in_path(name: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
 }

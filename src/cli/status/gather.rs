@@ -223,9 +223,7 @@ impl InstallationStatus {
         status.needs_a_person = !status.causes.is_empty();
         Ok(status)
     }
-}
 
-impl InstallationStatus {
     /// Returns why a person is needed, in the order of the lines of `status`.
     fn find_causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
