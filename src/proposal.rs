@@ -22,8 +22,8 @@ const OF_STATE_OWNER: [&str; 3] = ["deliver", "queue retry", "queue drop"];
 /// Commands that work on a Gitea. Root and Gitea's user run them.
 const OF_GITEA: [&str; 3] = ["install", "uninstall", "doctor"];
 
-/// Directories that hold `runuser`, whatever the `PATH` is.
-const SYSTEM: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+/// Directories that hold the programs of the system, whatever the `PATH` is.
+const SYSTEM: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/bin"];
 
 /// How this process was started, and by whom.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -123,18 +123,25 @@ pub fn as_user(uid: u32, line: &str) -> String {
         reader if reader == uid => line.to_string(),
         0 => by_root(uid, line),
         _ if uid == 0 => as_root(line),
-        _ => format!("sudo -u {} {line}", sudo_user(uid)),
+        _ if is_there("sudo") => format!("sudo -u {} {line}", sudo_user(uid)),
+        _ => as_root(&by_root(uid, line)),
     }
 }
 
 /// Returns a command that needs root.
 pub fn as_root(line: &str) -> String {
-    if called_as().reader == 0 { line.to_string() } else { format!("sudo {line}") }
+    as_root_all(&[line.to_string()])
 }
 
 /// Returns several commands that need root, as one line.
 pub fn as_root_all(lines: &[String]) -> String {
-    lines.iter().map(|line| as_root(line)).collect::<Vec<_>>().join(" && ")
+    if called_as().reader == 0 {
+        lines.join(" && ")
+    } else if is_there("sudo") {
+        lines.iter().map(|line| format!("sudo {line}")).collect::<Vec<_>>().join(" && ")
+    } else {
+        format!("su -c {}", text::shell(Path::new(&lines.join(" && "))))
+    }
 }
 
 /// Returns a command that changes a file, as its owner or root runs it.
@@ -149,11 +156,15 @@ fn by_root(uid: u32, line: &str) -> String {
         return format!("setpriv --reuid {uid} --clear-groups {line}");
     };
     // busybox has no runuser.
-    if SYSTEM.iter().any(|dir| Path::new(dir).join("runuser").exists()) {
+    if is_there("runuser") {
         format!("runuser -u {name} -- {line}")
     } else {
         format!("su -s /bin/sh {name} -c {}", text::shell(Path::new(line)))
     }
+}
+
+fn is_there(program: &str) -> bool {
+    SYSTEM.iter().any(|dir| Path::new(dir).join(program).exists())
 }
 
 fn sudo_user(uid: u32) -> String {

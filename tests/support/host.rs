@@ -35,6 +35,16 @@ impl Who {
     }
 }
 
+/// Returns how a command begins that a message proposes to a user who needs root, or another user.
+pub fn proposed_for(user: Option<&str>) -> String {
+    let dirs = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/bin"];
+    match user {
+        _ if !dirs.iter().any(|dir| Path::new(dir).join("sudo").exists()) => "su -c '".into(),
+        Some(user) => format!("sudo -u {user} "),
+        None => "sudo ".into(),
+    }
+}
+
 /// A simulated machine; all its files are inside the sandbox.
 pub struct Host {
     pub sandbox: Sandbox,

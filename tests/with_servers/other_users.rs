@@ -18,7 +18,7 @@ use crate::support::{
     clinic::Clinic,
     estate::Estate,
     giteas::{Running, dry_run, json},
-    host::{Who, walk},
+    host::{Who, proposed_for, walk},
     recorder::Recorder,
     spool::Ground,
     wait_until,
@@ -127,7 +127,8 @@ fn token_file_readable_by_a_foreign_group_is_refused() {
         assert_eq!(entry["outcome"] == "delivered", is_read, "{user}:{group}: {entry} {ran:?}");
         if !is_read {
             let why = entry["why"].as_str().expect("text");
-            let fix = if user == 0 { "sudo chown :4242 " } else { "chmod 600 " };
+            let as_root = format!("{}chown :4242 ", proposed_for(None));
+            let fix = if user == 0 { &*as_root } else { "chmod 600 " };
             let report = format!("the group `4343` may read it (mode 0640); run `{fix}");
             assert!(why.contains(&report), "{why}");
         }
@@ -179,11 +180,14 @@ fn doctor_of_another_user_proposes_nothing_else() {
             why.contains(&format!("`{user}`")) && why.ends_with("nothing was checked"),
             "{args:?}: {why}"
         );
-        assert!(fix.contains(&format!("-> run `sudo -u {user} ")), "{args:?}: {fix}");
+        assert!(fix.contains(&format!("-> run `{}", proposed_for(Some(user)))), "{args:?}: {fix}");
     }
     clinic.mode("srv/etc/config.toml", 0o600);
     let ran = doctor(STRANGER, &[]);
-    assert!(ran.stdout.contains("-> run `sudo ") && ran.stdout.contains("1 finding"), "{ran:?}");
+    assert!(
+        ran.stdout.contains(&format!("-> run `{}", proposed_for(None))) && ran.stdout.contains("1 finding"),
+        "{ran:?}"
+    );
     let json: Value = serde_json::from_str(&doctor(STRANGER, &["--json"]).stdout).expect("JSON");
     assert_eq!((&json["findings"], &json["checks"][0]["name"]), (&1.into(), &"user".into()));
     // Root names the wrong user.
