@@ -86,15 +86,20 @@ pub fn command_with(words: &str, config: Option<&Path>) -> String {
     let gitea = if is_one_of(&OF_GITEA) { called.gitea.concat() } else { String::new() };
     let options = config.map_or(called.options.clone(), |config| format!(" --config {}", word(config)));
     let line = |program: &str| format!("{program} {words}{options}{gitea}");
-    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    let owner = state.as_ref().and_then(|dir| fs::metadata(dir).ok()).map(|dir| dir.uid());
-    let Some(owner) = owner.filter(|owner| *owner != called.reader) else { return line(&called.program) };
+    let Some(owner) = other_owner() else { return line(&called.program) };
     if called.reader == 0 {
         // Root reads everything, and changes to Gitea's user by itself where that is needed.
         let is_of_owner = is_one_of(&OF_STATE_OWNER);
         return if is_of_owner { by_root(owner, &line(&called.program)) } else { line(&called.program) };
     }
     as_user(owner, &line(&program_for(called)))
+}
+
+/// Returns the owner of the state directory, if it is not the reader.
+pub fn other_owner() -> Option<u32> {
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let owner = state.as_ref().and_then(|dir| fs::metadata(dir).ok()).map(|dir| dir.uid());
+    owner.filter(|owner| *owner != called_as().reader)
 }
 
 /// Returns a command of this program that works on a Gitea, for another user than was named.

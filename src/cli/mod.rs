@@ -43,7 +43,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ColorChoice, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use rustix::process::geteuid;
 use terminal::Terminal;
@@ -55,7 +55,7 @@ use crate::{
     proposal,
     push::RepositoryIdentity,
     secret::SecretSource,
-    state::State,
+    state::{State, StateError},
     sys::{signals, users},
     text,
 };
@@ -251,7 +251,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Completion::Status(status)) => status,
         Err(err) if terminal::is_broken_pipe(&err) => ExitCode::SUCCESS,
         Err(err) => {
-            terminal.error(&err);
+            let owner = proposal::other_owner()
+                .filter(|_| err.chain().filter_map(|cause| cause.downcast_ref()).any(StateError::is_denied));
+            terminal.error(&match owner {
+                Some(owner) => anyhow!("{err:#}; run `{}`", proposal::same_as_user(owner)),
+                None => err,
+            });
             ExitCode::FAILURE
         }
     }

@@ -66,6 +66,11 @@ impl StateError {
         })
     }
 
+    /// Returns true if this user may not do it.
+    pub fn is_denied(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::PermissionDenied
+    }
+
     /// Returns true if the system refused the operation, and false if the content that was read is
     /// wrong.
     pub fn is_of_system(&self) -> bool {

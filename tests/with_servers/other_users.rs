@@ -196,6 +196,26 @@ fn doctor_of_another_user_proposes_nothing_else() {
     assert!(ran.stdout.contains("found  user") && !ran.stdout.contains("chown"), "{ran:?}");
 }
 
+/// A user who may not read the state is shown the command for the one who may.
+#[test]
+fn unreadable_state_is_read_by_its_owner() {
+    assert_root();
+    let clinic = Clinic::installed();
+    clinic.host.push().succeeded();
+    let user = &clinic.host.user.name;
+    for args in [&["status"][..], &["queue", "list"], &["log", "--last", "1"], &["explain", "acme/shop"]] {
+        let mut run = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+        run.uid(STRANGER)
+            .gid(STRANGER)
+            .args(args)
+            .args(["--config", &clinic.host.text("srv/etc/config.toml")]);
+        let ran = clinic.host.sandbox.run(&mut run, b"");
+        assert_eq!(ran.code, Some(1), "{args:?}: {ran:?}");
+        let fix = format!("; run `{}", proposed_for(Some(user)));
+        assert!(ran.stderr.contains(&fix) && ran.stderr.contains(&args.join(" ")), "{args:?}: {ran:?}");
+    }
+}
+
 /// Root, who may not write to the state directory, can paste what is proposed.
 #[test]
 fn commands_proposed_to_root_work() {
