@@ -9,7 +9,7 @@ fn lines_are_broken_below_their_last_column() {
         ("a sentence of words", 10, "a sentence\n  of words"),
         ("x    aaaaaaaaaaaaaaaaaaaa", 15, "x    aaaaaaaaaa\n     aaaaaaaaaa"),
         ("x    日本語日本語日本語", 11, "x    日本語\n     日本語\n     日本語"),
-        ("x    \x1b[31mred red\x1b[0m", 8, "x    \x1b[31mred\n    red\x1b[0m"),
+        ("x    \x1b[31mred red\x1b[0m", 8, "x    \x1b[31mred\n     red\x1b[0m"),
         ("run `a 'b c' d` now", 12, "run `a \\\n  'b c' d`\n  now"),
         ("a ` b", 3, "a `\n  b"),
     ] {
