@@ -191,7 +191,7 @@ build() {
     cargo_path=$PATH
     [ "$uid" -eq 0 ] || cargo_path=$callers_path
     (PATH=$cargo_path && command -v cargo >/dev/null) ||
-        fail "--from-source: cargo is not in $cargo_path; run cargo build --release --locked as your own user, then run this script again without --from-source"
+        fail "--from-source: cargo is not in $cargo_path; run (cd '$here' && cargo build --release --locked) as your own user, then this script without --from-source"
     doing="build $here with cargo"
     built=$(PATH=$cargo_path && cd -- "$here" && cargo build --release --locked --message-format=json-render-diagnostics)
     binary=$(printf '%s\n' "$built" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)

@@ -20,7 +20,7 @@ use crate::{sys::users, text};
 const OF_STATE_OWNER: [&str; 3] = ["deliver", "queue retry", "queue drop"];
 
 /// Commands that work on a Gitea. Root and Gitea's user run them.
-const OF_GITEA: [&str; 5] = ["install", "uninstall", "doctor", "check", "connect"];
+const OF_GITEA: [&str; 3] = ["install", "uninstall", "doctor"];
 
 /// Directories that hold the programs of the system, whatever the `PATH` is.
 const SYSTEM: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/bin"];

@@ -47,7 +47,7 @@ impl Scene {
 
     /// Runs the hook with this site script, and returns the decisions on main and on the tag.
     fn decisions(&self, script: &str) -> Vec<Value> {
-        let _ = fs::remove_dir_all(self.sandbox.state());
+        self.sandbox.clear_state();
         self.sandbox.write("scripts/site.rhai", script);
         let ran = self.sandbox.hook(self.stdin.as_bytes());
         ran.succeeded();

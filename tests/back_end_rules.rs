@@ -673,7 +673,7 @@ fn push_that_is_decided_again_has_the_same_spans() {
     let server = Recorder::start([]);
     let commit = sandbox.commit("Once", &[("a", "1")]);
     sandbox.push(&["HEAD:refs/heads/other"]).succeeded();
-    std::fs::remove_dir_all(sandbox.state()).expect("removed");
+    sandbox.clear_state();
     // With a broken configuration, the hook only captures the push.
     sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
     let zero = "0".repeat(40);

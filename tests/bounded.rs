@@ -50,7 +50,7 @@ fn pipes_and_devices_in_a_repository_do_not_block_pushes() {
     let new = sandbox.commit("New", &[("a", "2")]);
     sandbox.git(&["tag", "v1.0.0"]);
     sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/elsewhere", "v1.0.0"]);
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     let bare = sandbox.bare();
     sandbox.git_in(&bare, &["pack-refs", "--all"]);
     sandbox.git_in(&bare, &["repack", "-adq"]);
@@ -105,7 +105,7 @@ fn commits_with_very_many_parents_take_little_memory() {
     sandbox.configure("[reply]\nto_pusher = \"nothing\"\n[policy.limits]\ntime = \"4s\"\n");
     let parent = sandbox.commit("A parent", &[]);
     sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/elsewhere"]);
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]);
     let parents = format!("parent {parent}\n").repeat(165_000);
     let mut stdin = String::new();
@@ -163,7 +163,7 @@ fn malformed_lines_are_counted_and_the_first_ones_reported() {
     sandbox.configure("[reply]\nto_pusher = \"nothing\"\n[policy.limits]\ntime = \"20s\"\n");
     let commit = sandbox.commit("A push", &[]);
     sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/elsewhere"]);
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     let mut stdin = b"?\n".repeat(4 << 20);
     stdin.extend(format!("{} {commit} refs/heads/main\n", "0".repeat(40)).bytes());
     run(&sandbox, "hook", &stdin).said_nothing();

@@ -34,7 +34,7 @@ impl Bench {
         let sandbox = Sandbox::new();
         let commit = sandbox.commit("Anything", &[]);
         sandbox.push(&["HEAD:refs/heads/other"]).succeeded();
-        let _ = fs::remove_dir_all(sandbox.state());
+        sandbox.clear_state();
         sandbox.configure(
             "[reply]\nto_pusher = \"nothing\"\n[policy.limits]\ntime = \"20s\"\nmemory = \"256MiB\"\n",
         );

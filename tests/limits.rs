@@ -108,7 +108,7 @@ impl Target {
         let sandbox = Sandbox::new();
         let commit = sandbox.commit("Anything", &[]);
         sandbox.push(&["HEAD:refs/heads/other"]).succeeded();
-        let _ = fs::remove_dir_all(sandbox.state());
+        sandbox.clear_state();
         let zero = "0".repeat(40);
         let stdin = format!("{zero} {commit} refs/heads/main\n{zero} {commit} refs/heads/calm\n");
         Self { sandbox, stdin }

@@ -9,7 +9,7 @@ fn hundred_thousand_updates_are_all_decided() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("One of very many", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-    std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
+    sandbox.clear_state();
     // Every hundredth ref is a version tag. The others are branches that do not create markers.
     let stdin: String = (0..100_000)
         .map(|n| match n % 100 {
@@ -37,7 +37,7 @@ fn updates_beyond_the_time_limit_are_decided_in_the_background() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Slow to judge", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-    std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
+    sandbox.clear_state();
     // For all but the first update, the script takes longer than the remaining time, but less than
     // the limit of one update.
     sandbox.configure(
@@ -64,7 +64,7 @@ fn update_with_a_too_slow_script_fails_in_the_background() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Never judged", &[]);
     sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-    std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
+    sandbox.clear_state();
     sandbox.configure("[policy.limits]\ntime = \"50ms\"\noperations = 1_000_000_000\n");
     sandbox.write("scripts/site.rhai", "fn decide(update) { loop {} }");
     sandbox.hook(format!("{ZERO} {commit} refs/heads/main\n").as_bytes()).said_nothing();

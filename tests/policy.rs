@@ -18,7 +18,7 @@ impl Bench {
         sandbox.commit("Pay by card", &[("services/checkout/pay.rs", "1"), ("docs/pay.md", "1")]);
         let new = sandbox.commit("Search faster\n\nTicket: ACME-7", &[("services/search/lib.rs", "1")]);
         sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-        std::fs::remove_dir_all(sandbox.state()).expect("a clean state");
+        sandbox.clear_state();
         Self { sandbox, old, new }
     }
 

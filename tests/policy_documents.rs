@@ -23,7 +23,7 @@ impl Pushed {
 
     /// Runs a policy that marks the update with the attribute `a`, and returns the decision.
     fn decide(&self, expression: &str) -> Value {
-        let _ = fs::remove_dir_all(self.sandbox.state());
+        self.sandbox.clear_state();
         let script =
             format!("fn decide(update) {{\n    mark(#{{ attributes: #{{ a: {expression} }} }})\n}}\n");
         self.sandbox.write("scripts/site.rhai", script);
@@ -119,7 +119,7 @@ fn links_are_followed_inside_the_repository() {
     let stdin = link("a/package.json");
     let script = "fn decide(update) { mark(#{ version: update.file(\"link\").json().version }) }";
     let run = |stdin: &str| {
-        let _ = fs::remove_dir_all(pushed.sandbox.state());
+        pushed.sandbox.clear_state();
         pushed.sandbox.write("scripts/site.rhai", script);
         pushed.sandbox.hook(stdin.as_bytes()).succeeded();
         pushed.sandbox.decisions().pop().expect("a decision")
@@ -242,7 +242,7 @@ fn version_from_a_document_replaces_the_service_rule() {
         }",
     );
     assert_eq!(pushed.sandbox.binary(&["check"]).code, Some(0));
-    let _ = fs::remove_dir_all(pushed.sandbox.state());
+    pushed.sandbox.clear_state();
     pushed.sandbox.hook(pushed.stdin.as_bytes()).succeeded();
     assert_eq!(pushed.sandbox.waiting("unassigned")[0]["version"], "v7");
     assert_eq!(pushed.sandbox.decisions()[0].get("missing"), None);

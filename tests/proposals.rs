@@ -80,8 +80,10 @@ impl Odd {
         Self(sandbox)
     }
 
-    /// Runs a command with a relative path to the configuration.
+    /// Runs a command with a relative path to the configuration, once no background process changes
+    /// the queue any more.
     fn run(&self, args: &[&str]) -> Ran {
+        self.0.wait_for_deliverers_to_end();
         let text = fs::read_to_string(self.0.path("config.toml")).expect("the configuration");
         let text = text.replace("\"state\"", "\"../../state\"");
         self.0.write("it's an odd/place/config.toml", text);

@@ -309,7 +309,7 @@ fn captured_push_is_retried_from_its_next_update() {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("Deadly", &[]);
     sandbox.push(&["HEAD:refs/heads/elsewhere"]).succeeded();
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     sandbox.write("config.toml", "state_dir = \"state\"\nbroken");
     let zero = "0".repeat(40);
     let stdin = format!("{zero} {commit} refs/heads/main\n{zero} {commit} refs/tags/v1.0.0\n");

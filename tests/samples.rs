@@ -1,8 +1,6 @@
 //! What `check` finds by running the functions of scripts on sample updates, what scripts print, and
 //! scripts that amend the built-in decision.
 
-use std::fs;
-
 use serde_json::Value;
 
 use crate::support::{Sandbox, assert_golden};
@@ -268,7 +266,7 @@ fn built_in_decision_can_be_amended() {
             (Some("us"), Some("change of main"), Some("gold")),
         ]
     );
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     sandbox.git(&["switch", "-q", "-c", "topic"]);
     sandbox.commit("More", &[("a", "2")]);
     sandbox.push(&["-q", "topic"]).succeeded();

@@ -1,7 +1,7 @@
 //! Tree bombs, which describe a huge number of paths in few bytes: each push finishes in time,
 //! takes little memory, and gets its marker.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use flate2::{Compression, write::ZlibEncoder};
 use serde_json::Value;
@@ -243,7 +243,7 @@ fn hook_that_exhausts_memory_is_silent_and_keeps_the_push() {
         "fn decide(update) { let list = []; list.pad(16000, 1); let held = []; \
          for n in 0..200 { let caught = list; held.push(|| caught.len()); } true }",
     );
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     let config = sandbox.path("config.toml");
     let mut command = sandbox.command("sh", &sandbox.bare());
     let line = format!("ulimit -d 30000; {BINARY} hook --config '{}'; echo status $?", config.display());

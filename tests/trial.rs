@@ -46,7 +46,7 @@ fn history() -> Sandbox {
         "main",
         "topic",
     ]);
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     sandbox
 }
 

@@ -28,7 +28,7 @@ impl Target {
         let sandbox = Sandbox::new();
         let commit = sandbox.commit("A push", &[]);
         sandbox.git(&["push", "-q", "origin", "main:refs/heads/elsewhere"]);
-        let _ = fs::remove_dir_all(sandbox.state());
+        sandbox.clear_state();
         Self { sandbox, stdin: format!("{} {commit} refs/heads/main\n", "0".repeat(40)) }
     }
 
@@ -51,7 +51,7 @@ impl Target {
         let waits =
             ["inbox", "failed", "outbox/unassigned/new"].map(|dir| !self.sandbox.files(dir).is_empty());
         let is_decided = self.sandbox.journal().iter().any(|entry| entry["record"] == "decision");
-        let _ = fs::remove_dir_all(self.sandbox.state());
+        self.sandbox.clear_state();
         waits.contains(&true) || is_decided
     }
 

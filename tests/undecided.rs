@@ -28,7 +28,7 @@ fn status(sandbox: &Sandbox) -> Value {
 fn captured(sandbox: &Sandbox) -> String {
     let commit = sandbox.commit("A change", &[("file", "1")]);
     sandbox.push(&["HEAD:refs/heads/other"]).succeeded();
-    let _ = fs::remove_dir_all(sandbox.state());
+    sandbox.clear_state();
     let zero = "0".repeat(40);
     let stdin = format!("{zero} {commit} refs/heads/main\n{zero} {commit} refs/tags/v1.0.0\n");
     sandbox.write("config.toml", "state_dir = \"state\"\nbroken");

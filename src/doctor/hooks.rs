@@ -210,12 +210,12 @@ pub fn git_config(path: &Path, traps: &[Trap], check: &mut Check) {
                 ),
                 "give it a `command`, or remove the `event`",
             ),
-            Trap::BareCommand { hook, line } => check.found(
+            Trap::BareCommand { hook, line, command } => check.found(
                 format!(
                     "{shown}:{line}: the `command` of the hook `{hook}` cannot be run; git stops there, and \
                      Gitea is not notified of any push"
                 ),
-                "write it as `test ! -x PROGRAM || PROGRAM; :`, which succeeds even if PROGRAM is missing",
+                format!("write it as `test ! -x {command} || {command}; :`, which succeeds if the program is missing"),
             ),
             Trap::HooksPath { line } => check.found(
                 format!(

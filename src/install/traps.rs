@@ -34,6 +34,8 @@ pub enum Trap {
         hook: String,
         /// Line of the command.
         line: usize,
+        /// The command.
+        command: String,
     },
     /// `core.hooksPath` points elsewhere for all repositories, so Gitea's own hooks do not run.
     HooksPath {
@@ -79,7 +81,8 @@ fn traps_in(text: &[u8], has_config_hooks: bool) -> Vec<Trap> {
                 traps.push(Trap::EventAlone { hook: shown, line: event.line });
             }
             (Some(_), Some(command)) if is_bare(&command.value) && !may_run(&command.value) => {
-                traps.push(Trap::BareCommand { hook: shown, line: command.line });
+                let line = command.line;
+                traps.push(Trap::BareCommand { hook: shown, line, command: text::line(&command.value) });
             }
             _ => {}
         }

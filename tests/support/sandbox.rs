@@ -432,6 +432,12 @@ impl Sandbox {
         processes.map(|entry| entry.expect("an entry").path()).filter(is_one).collect()
     }
 
+    /// Removes the state directory, once no background deliverer can write to it any more.
+    pub fn clear_state(&self) {
+        self.wait_for_deliverers_to_end();
+        let _ = fs::remove_dir_all(self.state());
+    }
+
     /// Waits until no background deliverer of this sandbox is running. It also waits for those that
     /// have not taken their lock yet.
     pub fn wait_for_deliverers_to_end(&self) {
