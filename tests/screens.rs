@@ -182,6 +182,27 @@ fn status_names_the_line_that_needs_a_person() {
 }
 
 #[test]
+fn log_is_shown_in_a_pager_on_a_terminal() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Pay by card", &[]);
+    sandbox.push(&["main"]).succeeded();
+    let pager = ("PAGER", "sed s/^/paged:/");
+    let is_paged = |env: &[(&str, &str)]| {
+        let shown = shown(&sandbox, 80, &["log"], env).stdout;
+        assert!(shown.contains("change shop"), "{shown}");
+        shown.contains("paged:")
+    };
+    assert!(is_paged(&[pager]));
+    for env in [&[pager, ("TERM", "dumb")][..], &[("PAGER", "cat")], &[("PAGER", "")], &[("PAGER", "/none")]]
+    {
+        assert!(!is_paged(env), "{env:?}");
+    }
+    let mut piped = sandbox.command(BINARY, &sandbox.path(""));
+    piped.args(["log", "--config"]).arg(sandbox.path("config.toml")).env(pager.0, pager.1);
+    assert!(!sandbox.run(&mut piped, b"").stdout.contains("paged:"));
+}
+
+#[test]
 fn status_is_redrawn() {
     let sandbox = crowded();
     let watch = |env: &str| {
