@@ -48,6 +48,9 @@ const A_CHANGE: usize = 4;
 /// Number of branches that are open at the same time; each stays open for about 300 commits.
 const OPEN: usize = 30;
 
+/// Time of the push, after the last commit of the history, in seconds since 1970.
+const PUSHED: i64 = 1_900_000_000;
+
 /// Tolerance for noise: a factor of git's time, or milliseconds for the shortest ranges, where
 /// process start dominates.
 pub const NOISE: f64 = 1.1;
@@ -161,7 +164,9 @@ pub fn facts(bare: &Path, old: ObjectId, new: ObjectId) -> Facts {
     let update = Update::new(RefName::new(b"refs/heads/main").expect("a name"), old, new).expect("an update");
     let source = Source::read(&Environment::from_fn(|_| None::<OsString>), bare);
     let repository = Repository::open(&source.git_dir).map(Rc::new);
-    let push = Push::new(PushId::now(), Timestamp::now(), source, vec![update]);
+    // Commits later than the push would not be dated.
+    let pushed = Timestamp::from_second(PUSHED).expect("a time");
+    let push = Push::new(PushId::now(), pushed, source, vec![update]);
     Facts::new(Rc::new(push), 0, repository)
 }
 
