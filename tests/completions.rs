@@ -127,7 +127,7 @@ fn build_script_needs_no_git_and_runs_once() {
     let program = sandbox.path("build");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut compile = Command::new(rustc);
-    compile.args(["--edition", "2024", "-o"]).arg(&program).arg(manifest_dir().join("build.rs"));
+    compile.args(["--edition", "2024", "-o"]).arg(&program).arg(manifest_dir().join("src/build.rs"));
     assert!(compile.status().expect("rustc").success());
     let build = |dir: &Path, path: &str| -> Vec<String> {
         let mut command = sandbox.command(&program.display().to_string(), Path::new("/"));
@@ -145,7 +145,7 @@ fn build_script_needs_no_git_and_runs_once() {
         |inside: &str| format!("cargo::rustc-env=GITEA_LIGHTSTEP_VERSION=1.2.3 ({inside}some-linux-gnu)");
     // Below a checkout, but not in it.
     sandbox.commit("One", &[("tarball/file", "")]);
-    let plain = ["cargo::rerun-if-changed=build.rs".to_string(), version("")];
+    let plain = ["cargo::rerun-if-changed=src/build.rs".to_string(), version("")];
     assert_eq!(build(&sandbox.path("clone/tarball"), ""), plain);
     assert_eq!(build(&sandbox.path("clone"), "/nowhere"), plain, "without git");
     let checkout = build(&sandbox.path("clone"), "");

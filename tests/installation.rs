@@ -145,8 +145,8 @@ fn repositories_in_every_state_are_covered_and_restored() {
     // 250 normal repositories, eight with odd names, one whose name is not UTF-8, acme/shop, and 15 pull
     // mirrors. 15 more have no hooks at all.
     assert_eq!(
-        (&repositories["changed"], &repositories["without_hooks"]),
-        (&275.into(), &15.into()),
+        (&repositories["changed"], &repositories["without_delegate"]),
+        (&275.into(), &30.into()),
         "{said}"
     );
     assert_eq!((said["way"].as_str(), said["problems"].as_array().map(Vec::len)), (Some("files"), Some(0)));

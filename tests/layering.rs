@@ -62,12 +62,12 @@ fn sources() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// Returns the module of a file, `None` for main.rs and lib.rs.
+/// Returns the module of a file, `None` for main.rs, lib.rs and the build script.
 fn module(path: &Path) -> Option<String> {
     let inside = path.strip_prefix(manifest_dir().join("src")).expect("below src");
     let first = inside.components().next().expect("a name").as_os_str().to_str().expect("text");
     let name = first.trim_end_matches(".rs");
-    (!matches!(name, "main" | "lib")).then(|| name.to_string())
+    (!matches!(name, "main" | "lib" | "build")).then(|| name.to_string())
 }
 
 /// Returns the path of a file's module, `["policy", "engine"]`. It is empty for main.rs and lib.rs.

@@ -193,6 +193,7 @@ fn log_is_shown_in_a_pager_on_a_terminal() {
         shown.contains("paged:")
     };
     assert!(is_paged(&[pager]));
+    assert!(is_paged(&[("PAGER", "sed -e 's/^/paged: /' | cat")]));
     for env in [&[pager, ("TERM", "dumb")][..], &[("PAGER", "cat")], &[("PAGER", "")], &[("PAGER", "/none")]]
     {
         assert!(!is_paged(env), "{env:?}");

@@ -180,8 +180,11 @@ impl<'a> InstallReport<'a> {
                 vec![format!("{} {now}", walked.are_so), format!("{} {before}", walked.were_so)]
             }
         };
-        if walked.without_hooks > 0 && !self.is_taking() {
-            parts.push(format!("{} without a `hooks` directory", walked.without_hooks));
+        if walked.without_delegate > 0 && !self.is_taking() {
+            parts.push(format!(
+                "{} without Gitea's own hook, such as pull mirrors, where nothing runs yet",
+                walked.without_delegate
+            ));
         }
         if !walked.skipped.is_empty() {
             parts.push(format!("{} skipped", walked.skipped.len()));
@@ -241,7 +244,7 @@ impl<'a> InstallReport<'a> {
             "repositories": {
                 "changed": walked.are_so,
                 "unchanged": walked.were_so,
-                "without_hooks": walked.without_hooks,
+                "without_delegate": walked.without_delegate,
                 "skipped": skipped,
             },
             "note": self.covered.note,

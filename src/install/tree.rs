@@ -52,8 +52,11 @@ pub struct TreeReport {
     pub were_so: usize,
     /// Number of repositories that were changed, or would be on a dry run.
     pub are_so: usize,
-    /// Number of repositories without a `hooks` directory, in which git runs no hook.
+    /// Number of repositories without a `hooks` directory, in which there is nothing to do.
     pub without_hooks: usize,
+    /// Number of repositories without Gitea's own hook, in which ours does not run yet. The numbers
+    /// above count them too.
+    pub without_delegate: usize,
     /// Failures, one for each skipped repository or owner.
     pub skipped: Vec<Obstacle>,
 }
@@ -155,11 +158,16 @@ impl TreeReport {
         self.were_so + self.are_so + self.without_hooks + self.skipped.len()
     }
 
-    fn add(&mut self, act: Act<'_>, came: Result<Option<Change>, Obstacle>) {
+    fn add(&mut self, act: Act<'_>, came: Result<Option<Visited>, Obstacle>) {
         match came {
-            Ok(Some(Change::Unchanged)) => self.were_so += 1,
-            Ok(Some(Change::Changed)) => self.are_so += 1,
-            Ok(Some(Change::NoHooksDir)) => self.without_hooks += 1,
+            Ok(Some(visited)) => {
+                self.without_delegate += usize::from(!visited.has_delegate);
+                *match visited.change {
+                    Change::Unchanged => &mut self.were_so,
+                    Change::Changed => &mut self.are_so,
+                    Change::NoHooksDir => &mut self.without_hooks,
+                } += 1;
+            }
             // Deleted or renamed since the listing.
             Ok(None) => {}
             Err(err) => self.skip(act, err),
@@ -174,12 +182,18 @@ impl TreeReport {
     }
 }
 
+/// What an operation found in a repository.
+struct Visited {
+    change: Change,
+    has_delegate: bool,
+}
+
 fn act_in_named(
     owner: &OpenDir,
     name: &OsStr,
     act: Act<'_>,
     is_real: bool,
-) -> Result<Option<Change>, Obstacle> {
+) -> Result<Option<Visited>, Obstacle> {
     owner.sub(name)?.map(|repository| act_in(&repository, act, is_real)).transpose()
 }
 
@@ -187,19 +201,21 @@ fn act_in_named(
 ///
 /// A pull mirror has no `post-receive.d`. It gets one, because Gitea makes an ordinary repository of
 /// a mirror without asking git, so no template would bring the wrapper then.
-fn act_in(repository: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Change, Obstacle> {
-    let Some(hooks) = repository.sub(HOOKS)? else { return Ok(Change::NoHooksDir) };
-    let dir = match (hooks.sub(POST_RECEIVE)?, act) {
-        (Some(dir), _) => dir,
-        (None, Act::Take) => return Ok(Change::Unchanged),
-        (None, Act::Put(_)) if is_real => hooks.sub_or_made(POST_RECEIVE)?,
-        (None, Act::Put(_)) => return hooks.is_writable().map(|()| Change::Changed),
+fn act_in(repository: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Visited, Obstacle> {
+    let Some(hooks) = repository.sub(HOOKS)? else {
+        return Ok(Visited { change: Change::NoHooksDir, has_delegate: false });
     };
-    let change = wrapper::act_on(&dir, act, is_real)?;
-    if is_real && matches!(act, Act::Take) && !hooks.has(DELEGATE) {
+    let has_delegate = hooks.has(DELEGATE);
+    let change = match (hooks.sub(POST_RECEIVE)?, act) {
+        (Some(dir), _) => wrapper::act_on(&dir, act, is_real)?,
+        (None, Act::Take) => Change::Unchanged,
+        (None, Act::Put(_)) if is_real => wrapper::act_on(&hooks.sub_or_made(POST_RECEIVE)?, act, true)?,
+        (None, Act::Put(_)) => hooks.is_writable().map(|()| Change::Changed)?,
+    };
+    if is_real && matches!(act, Act::Take) && !has_delegate {
         hooks.remove_empty(POST_RECEIVE)?;
     }
-    Ok(change)
+    Ok(Visited { change, has_delegate })
 }
 
 fn is_repository(name: &OsStr, kind: FileType) -> bool {
