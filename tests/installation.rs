@@ -424,6 +424,20 @@ fn one_install_takes_the_place_of_a_later_template_directory() {
 }
 
 #[test]
+fn own_hook_without_giteas_directory_is_left_alone() {
+    let estate = Estate::new();
+    estate.sandbox.executable("git/own/one.git/hooks/post-receive", "#!/bin/sh\nexit 0\n");
+    fs::write(estate.path("git/own/one.git/HEAD"), "ref: refs/heads/main\n").expect("written");
+    estate.hand_over();
+    let before = estate.lasting("git/own");
+    let said = json(&estate.install(&["--json"]));
+    assert_eq!(said["repositories"]["without_delegate"], 1, "{said}");
+    assert_same(&before, &estate.lasting("git/own"), "after install");
+    estate.uninstall(&[]).succeeded();
+    assert_same(&before, &estate.lasting("git/own"), "after uninstall");
+}
+
+#[test]
 fn pull_mirror_is_covered_once_it_is_an_ordinary_repository() {
     let estate = Estate::new();
     let hooks = estate.path("git/acme/shop.git/hooks");

@@ -108,7 +108,9 @@ impl Survey {
                 Some(files) => self.files(&hooks, &files, name)?,
                 None if dir == POST_RECEIVE => {
                     self.without_delegate += 1;
-                    self.uncovered.push(repository.path().to_path_buf());
+                    if hooks.entry(DELEGATE).is_none() {
+                        self.uncovered.push(repository.path().to_path_buf());
+                    }
                 }
                 None => {}
             }

@@ -52,7 +52,7 @@ pub struct TreeReport {
     pub were_so: usize,
     /// Number of repositories that were changed, or would be on a dry run.
     pub are_so: usize,
-    /// Number of repositories without a `hooks` directory, in which there is nothing to do.
+    /// Number of repositories in which there is no place for our file.
     pub without_hooks: usize,
     /// Number of repositories without Gitea's own hook, in which ours does not run yet. The numbers
     /// above count them too.
@@ -208,9 +208,13 @@ fn act_in(repository: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Visited, 
     let has_delegate = hooks.has(DELEGATE);
     let change = match (hooks.sub(POST_RECEIVE)?, act) {
         (Some(dir), _) => wrapper::act_on(&dir, act, is_real)?,
-        (None, Act::Take) => Change::Unchanged,
+        // A hook without the directory is not Gitea's, so it would not run the wrapper.
+        (None, Act::Put(_)) if has_delegate => {
+            return Ok(Visited { change: Change::NoHooksDir, has_delegate: false });
+        }
         (None, Act::Put(_)) if is_real => wrapper::act_on(&hooks.sub_or_made(POST_RECEIVE)?, act, true)?,
         (None, Act::Put(_)) => hooks.is_writable().map(|()| Change::Changed)?,
+        (None, Act::Take) => Change::Unchanged,
     };
     if is_real && matches!(act, Act::Take) && !has_delegate {
         hooks.remove_empty(POST_RECEIVE)?;
