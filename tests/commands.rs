@@ -154,7 +154,7 @@ fn check_reports_every_problem_with_its_position() {
 fn check_reports_configuration_errors() {
     let sandbox = Sandbox::new();
     let otlp = "[[destination]]\nname = \"a\"\nkind = \"otlp\"\n";
-    for (config, why) in [
+    let cases = [
         (
             "stat_dir = \"x\"\n".to_string(),
             ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `namespace`, `environments`, `tickets`, `lightstep`, `destination`, `policy`, `service`, `spool`, `delivery`, `status`, `people`, `reply`; did you mean `state_dir`?",
@@ -241,7 +241,19 @@ fn check_reports_configuration_errors() {
             format!("{otlp}endpoint = \"https://host:http\"\n"),
             ":4:12: the port `http` is not a number from 1 to 65535",
         ),
-    ] {
+    ];
+    let no_hosts = [
+        "https://[::1",
+        "http://[::1]x",
+        "http://[host]",
+        "http://::1",
+        "http://a..b",
+        "http://a,b",
+        "http://:80",
+    ];
+    let expected = ":4:12: expected a URL such as \"https://host:4318\", without user, query or fragment";
+    let no_hosts = no_hosts.map(|endpoint| (format!("{otlp}endpoint = \"{endpoint}\"\n"), expected));
+    for (config, why) in cases.into_iter().chain(no_hosts) {
         sandbox.write("config.toml", &config);
         assert_eq!(
             sandbox.problems()[0],

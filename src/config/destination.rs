@@ -172,9 +172,7 @@ impl ConfigReader<'_> {
         let text = url.get_ref();
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let is_url = rest.is_some_and(|rest| {
-            let host = rest.split('/').next().unwrap_or_default();
-            !host.is_empty()
-                && !host.contains('@')
+            is_host(rest.split('/').next().unwrap_or_default())
                 && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"<>".contains(&b))
         });
         if !is_url {
@@ -219,10 +217,7 @@ impl ConfigReader<'_> {
         let proxy = proxy?;
         let rest =
             proxy.get_ref().strip_prefix("https://").or_else(|| proxy.get_ref().strip_prefix("http://"));
-        let is_proxy = rest.is_some_and(|rest| {
-            let host = rest.strip_suffix('/').unwrap_or(rest);
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
-        });
+        let is_proxy = rest.is_some_and(|rest| is_host(rest.strip_suffix('/').unwrap_or(rest)));
         if !is_proxy {
             let message = "expected the URL of a proxy, such as \"http://proxy.example.com:3128\", without \
                            user, password or path";
@@ -244,6 +239,25 @@ impl Destination {
         let secret = self.secrets().next().map(|(name, _)| name);
         secret.or_else(|| texts.find(|(name, _)| is_telling(name)).map(|(name, _)| name.as_str()))
     }
+}
+
+/// Returns true for a host name or an address, with or without a port. Does not check the port.
+fn is_host(host: &str) -> bool {
+    let is_word = |text: &str, more: &[u8]| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+    };
+    let (is_name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').unwrap_or_default();
+            (address.parse::<Ipv6Addr>().is_ok(), port)
+        }
+        None => {
+            let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+            let has_empty_label = name.is_empty() || name.starts_with('.') || name.contains("..");
+            (is_word(name, b"-._") && !has_empty_label, port)
+        }
+    };
+    is_name && port.strip_prefix(':').map_or(port.is_empty(), |port| is_word(port, b""))
 }
 
 /// Returns true if a header of this name usually identifies the sender, though its value is plain
