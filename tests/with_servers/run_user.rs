@@ -54,6 +54,23 @@ fn configuration_that_the_hook_cannot_read_is_named_with_owner_mode_and_fix() {
     }
 }
 
+/// Another user than the hook's is not told to take the configuration from it.
+#[test]
+fn another_user_is_sent_to_the_group_of_the_configuration() {
+    assert_root();
+    let clinic = Clinic::installed();
+    let config = clinic.host.place("srv/etc/config.toml");
+    of_root(&config, 0o640);
+    chown(&config, Some(0), Some(4)).expect("the group");
+    let mut status = clinic.host.command(Who::RunUser, &clinic.host.real_binary().display().to_string());
+    let ran = clinic.host.sandbox.run(status.args(["status", "--config"]).arg(&config), b"");
+    let expected = "run this as a user of the group `adm` or root; only if Gitea runs as `";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    // Root's check runs as Gitea's user, so the group is wrong.
+    let said = all(&clinic.run(Who::Root, "check", &[]));
+    assert!(said.contains("run as root: `chgrp ") && !said.contains("only if"), "{said}");
+}
+
 #[test]
 fn check_of_root_reports_a_token_that_the_hook_cannot_read() {
     assert_root();

@@ -63,7 +63,7 @@ impl ConnectReport {
             };
             let name = format!("{:<11}", text::line(&test.destination));
             let line = format!("{}  {said} ({})", terminal.bold(&name), test.address);
-            terminal.answer(line)?;
+            terminal.row(line)?;
             details(test.why.as_deref(), test.fix.as_deref(), terminal)?;
         }
         if let Some(set_up) = &self.event_query {
@@ -81,7 +81,7 @@ impl ConnectReport {
             )?;
         }
         if let Some(register) = &self.register {
-            terminal.answer(format_args!(
+            terminal.row(format_args!(
                 "\nOne manual step is left, once for each project, because Lightstep has no API for it:\n  \
                  {}\n  {}: {}\nWithout it, Lightstep draws no deployment markers.",
                 register.place, register.field, register.value
@@ -101,7 +101,7 @@ impl SetUp {
             EventQueryOutcome::Failed => "was not set up",
         };
         let id = self.id.as_deref().map(|id| format!(", id {}", text::line(id))).unwrap_or_default();
-        terminal.answer(format_args!(
+        terminal.row(format_args!(
             "{}  `{}` in {}/{} {said}{id}",
             terminal.bold("event query"),
             self.name,
@@ -116,6 +116,6 @@ impl SetUp {
 }
 
 fn details(why: Option<&str>, fix: Option<&str>, terminal: &Terminal) -> io::Result<()> {
-    why.into_iter().try_for_each(|why| terminal.answer(format_args!("             {why}")))?;
-    fix.into_iter().try_for_each(|fix| terminal.answer(format_args!("             -> {fix}")))
+    why.into_iter().try_for_each(|why| terminal.row(format_args!("             {why}")))?;
+    fix.into_iter().try_for_each(|fix| terminal.row(format_args!("             -> {fix}")))
 }
