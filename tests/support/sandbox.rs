@@ -35,7 +35,8 @@ pub struct Sandbox {
 fn search_path() -> OsString {
     let path = std::env::var_os("PATH").expect("PATH");
     let beside = Path::new(BINARY).parent().expect("a directory").to_path_buf();
-    std::env::join_paths(std::env::split_paths(&path).chain([beside])).expect("no colon in a directory")
+    std::env::join_paths([beside].into_iter().chain(std::env::split_paths(&path)))
+        .expect("no colon in a directory")
 }
 
 /// The result of a finished command.
