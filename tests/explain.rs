@@ -239,6 +239,9 @@ fn unknown_update_is_reported_with_possible_reasons() {
     }
     assert_golden(&sandbox, "explain-nothing.txt", &report);
     assert_eq!(as_json(&sandbox, &["acme/other"])["updates"], json!([]));
+    let misspelt = explain(&sandbox, &["acme/shp"]).stdout;
+    let near = "  - the journal has nothing about the repository `acme/shp`; did you mean `acme/shop`?\n";
+    assert!(misspelt.contains(near), "{misspelt}");
 
     // A push that is captured but not yet decided.
     sandbox.configure("[policy.limits]\ntime = \"1ns\"\n");

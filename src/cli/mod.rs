@@ -24,6 +24,7 @@ mod queue;
 mod reply;
 mod repository_names;
 mod resource;
+mod seen_names;
 mod status;
 mod survive;
 mod system;

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     cli::{
-        Completion, named_repository::NamedRepository, repository_names::RepositoryNames, terminal::Terminal,
+        Completion, named_repository::NamedRepository, repository_names::RepositoryNames,
+        seen_names::SeenNames, terminal::Terminal,
     },
     proposal::command,
     push::{RefKind, RefName},
@@ -42,7 +43,14 @@ pub(super) fn tell(
 ) -> anyhow::Result<Completion> {
     let Searched { wanted, found, .. } = searched;
     let waiting = captures_of(state, &wanted.repository)?;
-    let causes = causes(searched, &waiting);
+    let mut causes = causes(searched, &waiting);
+    if found.decisions == 0 {
+        let seen = SeenNames::of(&state.journal())?;
+        let unknown = seen.unknown_repository(wanted.repository.newest(), &wanted.repository);
+        if let Some(near) = unknown.filter(|unknown| unknown.hint.is_some()) {
+            causes.insert(0, near.to_string());
+        }
+    }
     if json {
         let answer = serde_json::json!({
             "repository": wanted.repository.newest(),

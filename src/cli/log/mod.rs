@@ -3,11 +3,7 @@
 mod line;
 mod pager;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    thread,
-    time::Duration,
-};
+use std::{collections::VecDeque, thread, time::Duration};
 
 use clap::{Args, builder::PossibleValuesParser};
 use jiff::tz::TimeZone;
@@ -18,7 +14,7 @@ use self::{
 };
 use super::{
     Common, Completion, Verbosity, named_repository::NamedRepository, repository_names::RepositoryNames,
-    terminal::Terminal, when,
+    seen_names::SeenNames, terminal::Terminal, when,
 };
 use crate::{
     marker::Kind,
@@ -27,14 +23,11 @@ use crate::{
         journal::{DecisionRecord, JournalEntry, Record},
     },
     sys::time::Timestamp,
-    text::{self, Hinted},
+    text,
 };
 
 /// Interval between looks for new lines with `--follow`.
 const TICK: Duration = Duration::from_millis(300);
-
-/// Maximum number of names that are remembered to find the nearest one.
-const MAX_NAMES: usize = 10_000;
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
@@ -129,13 +122,6 @@ struct LogPrinter<'a> {
     broken: usize,
 }
 
-/// Names in the journal, to propose the nearest one.
-#[derive(Default)]
-struct SeenNames {
-    repositories: BTreeSet<String>,
-    services: BTreeSet<String>,
-}
-
 impl LogPrinter<'_> {
     fn take(&mut self, line: &[u8]) -> anyhow::Result<()> {
         let Some(entry) = JournalEntry::read(line) else {
@@ -182,14 +168,14 @@ impl LogPrinter<'_> {
         }
         if let Some(repo) = &self.args.repo
             && let Some(names) = &self.repository
-            && !self.seen.repositories.iter().any(|seen| names.has(seen))
+            && let Some(unknown) = self.seen.unknown_repository(repo, names)
         {
-            self.terminal.message(unknown("repository", repo, &self.seen.repositories));
+            self.terminal.message(unknown);
         }
         if let Some(service) = &self.args.service
-            && !self.seen.services.contains(service)
+            && let Some(unknown) = self.seen.unknown_service(service)
         {
-            self.terminal.message(unknown("service", service, &self.seen.services));
+            self.terminal.message(unknown);
         }
     }
 
@@ -243,28 +229,6 @@ impl LogArgs {
                     .is_none_or(|wanted| marker.environment.as_deref() == Some(wanted))
         })
     }
-}
-
-impl SeenNames {
-    fn note(&mut self, entry: &JournalEntry<'_>) {
-        let add = |names: &mut BTreeSet<String>, name: &str| {
-            if names.len() < MAX_NAMES && !names.contains(name) {
-                names.insert(name.to_string());
-            }
-        };
-        if let Record::Decision(decision) = &entry.record {
-            add(&mut self.repositories, &decision.repository);
-            for marker in &decision.markers {
-                add(&mut self.services, &marker.service);
-            }
-        }
-    }
-}
-
-/// Returns the message about a name that the journal does not have.
-fn unknown(what: &str, name: &str, known: &BTreeSet<String>) -> Hinted {
-    let message = format!("the journal has nothing about the {what} `{}`", text::line(name));
-    Hinted::near(message, name, known.iter().map(String::as_str))
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
