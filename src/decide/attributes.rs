@@ -5,7 +5,7 @@ use super::people::{self, Addresses};
 use crate::{
     facts::Facts,
     marker::{MarkerSource, Value, name},
-    push::{RefKind, Update},
+    push::{RefKind, Update, UpdateSource},
     text,
 };
 
@@ -31,8 +31,11 @@ pub(super) struct Site<'a> {
 pub(super) fn of(facts: &Facts, site: Site<'_>) -> Vec<(&'static str, Value)> {
     let update = facts.update();
     let source = facts.push().source();
-    let mut attributes: Vec<(&'static str, Value)> =
-        vec![(name::PROVIDER, "gitea".into()), (name::TRANSPORT, source.transport.as_str().into())];
+    let how = match source.found_by {
+        UpdateSource::Push => (name::TRANSPORT, source.transport.as_str().into()),
+        other => (name::PUSH_SOURCE, other.as_str().into()),
+    };
+    let mut attributes: Vec<(&'static str, Value)> = vec![(name::PROVIDER, "gitea".into()), how];
     let mut add = |name, value: Option<Value>| attributes.extend(value.map(|value| (name, value)));
 
     add(name::SERVICE_NAMESPACE, site.namespace.map(Value::from));

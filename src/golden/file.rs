@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::expect::Expectation;
 use crate::{
     config::{ServiceFile, Spanned},
-    push::Transport,
+    push::{Transport, UpdateSource},
 };
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -61,6 +61,7 @@ pub(super) struct PushFile {
     pub pusher: Option<PusherFile>,
     pub pusher_id: Option<i64>,
     pub options: BTreeMap<String, OptionFile>,
+    pub source: UpdateSource,
     pub transport: Option<Transport>,
     pub pull_request: Option<i64>,
     pub is_merge: bool,

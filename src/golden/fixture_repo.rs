@@ -109,6 +109,7 @@ impl FixtureRepo {
         }
         let origin = &scene.origin;
         let source = Source {
+            found_by: origin.found_by,
             git_dir: GitDir::resolve(None, self.dir.path()),
             repository: origin.repository.clone(),
             pusher: origin.pusher.clone(),

@@ -237,6 +237,7 @@ impl RecordedPush {
         }
         let options: InlineTable = source.options.iter().map(|(key, value)| (key, text(value))).collect();
         say("options", (!options.is_empty()).then(|| options.into()));
+        say("source", (!source.found_by.is_push()).then(|| text(source.found_by.as_str())));
         let usual = if source.pusher.is_some() { Transport::Ssh } else { Transport::Local };
         say("transport", (source.transport != usual).then(|| text(source.transport.as_str())));
         let pull_request = source.pull_request;

@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, rc::Rc};
 use thiserror::Error;
 
 use crate::{
-    push::{MergeStep, PullRequest, PushOptions, Pusher, RefName, RepositoryIdentity, Transport},
+    push::{
+        MergeStep, PullRequest, PushOptions, Pusher, RefName, RepositoryIdentity, Transport, UpdateSource,
+    },
     sys::time::Timestamp,
 };
 
@@ -84,6 +86,7 @@ pub(super) struct PushOrigin {
     pub repository: RepositoryIdentity,
     pub pusher: Option<Pusher>,
     pub options: PushOptions,
+    pub found_by: UpdateSource,
     pub transport: Transport,
     pub pull_request: Option<PullRequest>,
     pub is_internal: bool,

@@ -383,6 +383,7 @@ fn origin(repository: RepositoryIdentity, push: &PushFile) -> PushOrigin {
         repository: RepositoryIdentity { is_wiki: push.is_wiki, ..repository },
         pusher: pusher.map(|name| Pusher { name: name.to_string(), id: Some(push.pusher_id.unwrap_or(1)) }),
         options: PushOptions::new(options),
+        found_by: push.source,
         transport: push.transport.unwrap_or(if pusher.is_some() { Transport::Ssh } else { Transport::Local }),
         pull_request: pull_request(push.pull_request, push.is_merge),
         is_internal: push.is_internal,

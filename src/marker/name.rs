@@ -28,6 +28,8 @@ pub const KIND: &str = "gitea_lightstep.kind";
 pub const EVENT_NAME: &str = "gitea_lightstep.event_name";
 pub const MARKER_ID: &str = "gitea_lightstep.marker.id";
 pub const PUSH_ID: &str = "gitea_lightstep.push.id";
+/// `scan`, `command` or `backfill`. Absent if the post-receive hook captured the update.
+pub const PUSH_SOURCE: &str = "gitea_lightstep.push.source";
 pub const POLICY: &str = "gitea_lightstep.policy";
 pub const REPOSITORY_ID: &str = "gitea_lightstep.repository.id";
 pub const TRANSPORT: &str = "gitea_lightstep.transport";

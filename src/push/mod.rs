@@ -17,7 +17,7 @@ pub use git_dir::GitDir;
 pub use id::PushId;
 pub use object_id::ObjectId;
 pub use options::PushOptions;
-pub use source::{MergeStep, PullRequest, Pusher, RepositoryIdentity, Source, Transport};
+pub use source::{MergeStep, PullRequest, Pusher, RepositoryIdentity, Source, Transport, UpdateSource};
 pub use update::{RefKind, RefName, Update};
 
 use crate::sys::time::Timestamp;

@@ -13,6 +13,9 @@ use super::{Environment, GitDir, PushOptions};
 /// Gitea, and old Gitea versions set fewer of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
+    /// What brought the ref changes to this program.
+    #[serde(default, skip_serializing_if = "UpdateSource::is_push")]
+    pub found_by: UpdateSource,
     /// Path of the bare repository.
     pub git_dir: GitDir,
     /// Names of the repository.
@@ -37,6 +40,39 @@ pub struct Source {
     pub options: PushOptions,
     /// Base URL of Gitea, with a trailing slash.
     pub root_url: Option<String>,
+}
+
+/// What brought a ref change to this program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateSource {
+    /// The post-receive hook.
+    #[default]
+    Push,
+    /// `scan`, which compares the refs with those that it saw last. Who changed them is unknown.
+    Scan,
+    /// A person or a script that ran `mark`.
+    Command,
+    /// `backfill`, which takes the change from the repository's history.
+    Backfill,
+}
+
+impl UpdateSource {
+    /// Returns the name that scripts and attributes use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Scan => "scan",
+            Self::Command => "command",
+            Self::Backfill => "backfill",
+        }
+    }
+
+    /// Returns true for the post-receive hook.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub fn is_push(&self) -> bool {
+        *self == Self::Push
+    }
 }
 
 /// Owner, name and id of a repository.
@@ -161,6 +197,7 @@ impl Source {
     /// Returns the source of a push that no hook captured. Only the repository is known.
     pub fn unknown(git_dir: GitDir, repository: RepositoryIdentity) -> Self {
         Self {
+            found_by: UpdateSource::Push,
             git_dir,
             repository,
             pusher: None,
@@ -189,6 +226,7 @@ impl Source {
         let git_dir = GitDir::resolve(env.raw("GIT_DIR").as_deref(), working_dir);
         let repository = repository(env, &git_dir);
         Self {
+            found_by: UpdateSource::Push,
             repository,
             git_dir,
             pusher: env

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     policy::{Import, Origin, Policy},
-    push::{GitDir, PullRequest, Push, PushId, PushOptions, Pusher, RepositoryIdentity, Source, Transport},
+    push::{
+        GitDir, PullRequest, Push, PushId, PushOptions, Pusher, RepositoryIdentity, Source, Transport,
+        UpdateSource,
+    },
     sys::time::Timestamp,
 };
 
@@ -31,6 +34,9 @@ pub struct PushRecord<'a> {
     pub captured: Timestamp,
     /// Number of updates.
     pub updates: usize,
+    /// What brought the updates.
+    #[serde(default, skip_serializing_if = "UpdateSource::is_push")]
+    pub source: UpdateSource,
     /// The user who pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pusher: Option<Cow<'a, Pusher>>,
@@ -87,6 +93,7 @@ impl<'a> PushRecord<'a> {
             repository_id: source.repository.id,
             captured: push.time(),
             updates: push.updates().len(),
+            source: source.found_by,
             pusher: source.pusher.as_ref().map(Cow::Borrowed),
             transport: source.transport,
             options: Cow::Borrowed(&source.options),
@@ -106,6 +113,7 @@ impl<'a> PushRecord<'a> {
     /// Returns the source of the push, to decide it again on the repository in `git_dir`.
     pub fn source(&self, git_dir: GitDir) -> Source {
         Source {
+            found_by: self.source,
             git_dir,
             repository: RepositoryIdentity {
                 id: self.repository_id,

@@ -82,7 +82,7 @@ impl ExplainReport<'_> {
             .as_ref()
             .map(|pusher| format!(" by {}", text::line(&pusher.name)))
             .unwrap_or_default();
-        let how = push.transport.as_str();
+        let how = if push.source.is_push() { push.transport.as_str() } else { push.source.as_str() };
         let updates = text::count(push.updates, "update");
         self.say("captured", &format!("{}{by} ({how}), push {}, {updates}", when(push.captured), push.push))?;
         let mut facts: Vec<String> = Vec::new();

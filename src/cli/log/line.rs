@@ -217,7 +217,7 @@ fn of_push(push: &PushRecord<'_>) -> String {
     if let Some(pusher) = &push.pusher {
         said.push_str(&format!(" by {}", text::line(&pusher.name)));
     }
-    let how = push.transport.as_str();
+    let how = if push.source.is_push() { push.transport.as_str() } else { push.source.as_str() };
     said.push_str(&format!(" ({how}): {}", text::count(push.updates, "update")));
     let stamps: Vec<_> = push.layers.iter().map(Origin::stamp).collect();
     if !stamps.is_empty() {

@@ -74,6 +74,13 @@ impl View for PushView {
             |p| Ok(Dynamic::from(StringMap::of(p.source().options.iter()))),
         ),
         word(
+            "source",
+            Type::Text,
+            "`push`, `scan` (found by comparing refs), `command` or `backfill`",
+            r#"update.push.source == "push""#,
+            |p| Ok(p.source().found_by.as_str().into()),
+        ),
+        word(
             "transport",
             Type::Text,
             "`ssh`, `http`, `internal` (merges and edits on the web) or `local`",
