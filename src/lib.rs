@@ -69,6 +69,8 @@ mod delivery;
 // The modules that install and check the hook, and the commands.
 mod install;
 
+mod scan;
+
 mod scratch;
 
 mod doctor;

@@ -191,12 +191,11 @@ pub fn chain(err: &dyn std::error::Error) -> String {
 
 /// Returns a number with its noun: `1 marker`, `2 markers`, `2 pushes`.
 pub fn count(n: usize, noun: &str) -> String {
-    let ending = if n == 1 {
-        ""
-    } else if noun.ends_with("sh") {
-        "es"
-    } else {
-        "s"
+    let (noun, ending) = match noun.strip_suffix('y') {
+        _ if n == 1 => (noun, ""),
+        Some(stem) => (stem, "ies"),
+        None if noun.ends_with("sh") => (noun, "es"),
+        None => (noun, "s"),
     };
     format!("{n} {noun}{ending}")
 }

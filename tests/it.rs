@@ -67,6 +67,8 @@ mod queue; // queue list, show, retry and drop
 mod repositories; // names of a repository, namespaces, forks, submodules
 mod rests; // files in an outbox never replace each other
 mod samples; // functions of scripts on sample updates, what scripts print, the built-in decision
+mod scan; // ref changes that no hook saw
+mod scan_interleavings; // ref changes, pushes, scans and crashes at once
 mod schema; // the JSON schemas of configuration and tests, on every sample
 mod screens; // what a person sees on a terminal
 mod secrets; // tokens are read once per delivery and never shown

@@ -254,5 +254,5 @@ fn every_command_with_json_is_described() {
         let is_headed = page.lines().any(|line| line.starts_with("## ") && line.contains(command.as_str()));
         assert!(is_headed, "{command} has no section");
     }
-    assert_eq!(with_json, 16);
+    assert_eq!(with_json, 17);
 }

@@ -18,7 +18,7 @@ use clap::Args;
 use super::{
     hook_owner::Turn,
     notes::{Notes, write_line},
-    reply,
+    ref_hook, reply,
     watch::{HookStage, Watch},
 };
 use crate::{
@@ -53,17 +53,23 @@ pub(super) struct HookArgs {
     /// `gitea-lightstep install` writes this option into the hook.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Run as the reference-transaction hook: have the repository scanned if no push changed it
+    #[arg(long, hide = true)]
+    reference_transaction: bool,
 }
 
 impl HookArgs {
     /// Returns the arguments of an installed hook.
     pub fn installed(state_dir: Option<PathBuf>) -> Self {
-        Self { script: None, state_dir }
+        Self { script: None, state_dir, reference_transaction: false }
     }
 }
 
 /// Handles the push. The exit status is always 0.
 pub(super) fn run(args: &HookArgs, config_path: Option<&Path>) -> ExitCode {
+    if args.reference_transaction {
+        return ref_hook::run(config_path);
+    }
     alloc_meter::limit_threads(MEMORY);
     let start = Instant::now();
     let notes = Arc::new(Notes::default());

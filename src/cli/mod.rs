@@ -21,9 +21,11 @@ mod output;
 mod place;
 mod progress;
 mod queue;
+mod ref_hook;
 mod reply;
 mod repository_names;
 mod resource;
+mod scan;
 mod seen_names;
 mod status;
 mod survive;
@@ -130,6 +132,12 @@ enum Command {
     Try(trial::TryArgs),
     /// Explain how an update was decided and delivered
     Explain(explain::ExplainArgs),
+    /// Find the ref changes that no hook saw, and capture them
+    ///
+    /// These are tags and releases made in Gitea's pages or its API, branches deleted or renamed
+    /// there, what a mirror fetches, and what a hook that was killed left. The first scan only writes
+    /// down the refs of each repository.
+    Scan(scan::ScanArgs),
     /// Print OTEL_RESOURCE_ATTRIBUTES and the trace context for a commit
     ///
     /// The values are the same as in the commit's markers. A checkout is enough, and no server is
@@ -215,7 +223,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(args) = hook_arguments(args.get(1..).unwrap_or_default()) {
         return survive::survive(|| run_hook(&args));
     }
-    if args.get(2).is_some_and(|arg| arg == deliver::DETACHED) {
+    if args.get(2).is_some_and(|arg| arg == deliver::DETACHED || arg == scan::WANTED) {
         // Do this first, so that later work does not compete with the end of the push for the
         // processor.
         delivery::leave();
@@ -235,6 +243,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Try(args) => trial::run(args, &cli.common, &terminal),
         Command::Explain(args) => explain::run(args, &cli.common, &terminal),
         Command::Resource(args) => resource::run(args, &cli.common, &terminal),
+        Command::Scan(args) => scan::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),
         Command::Test(args) => test::run(args, &cli.common, &terminal),
         Command::Install(args) => install::run(args, &cli.common, &terminal),

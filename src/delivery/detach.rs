@@ -21,9 +21,21 @@ use crate::{
 /// Returns an error if the process cannot be started. Nothing is lost, because the next push starts
 /// one again.
 pub fn detach(config: &Config) -> io::Result<()> {
+    start(config, ["deliver", "--detached"])
+}
+
+/// Starts `gitea-lightstep scan` in the background, for the repositories that hooks want scanned.
+///
+/// # Errors
+/// Returns an error if the process cannot be started. The next scan of all repositories finds the same.
+pub fn detach_scan(config: &Config) -> io::Result<()> {
+    start(config, ["scan", "--wanted"])
+}
+
+fn start(config: &Config, args: [&str; 2]) -> io::Result<()> {
     let binary = own_binary();
     let mut command = child::command(&binary);
-    command.arg("deliver").arg("--detached");
+    command.args(args);
     if let Some(path) = &config.path {
         command.arg("--config").arg(path);
     }

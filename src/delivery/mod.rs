@@ -23,7 +23,7 @@ mod worker;
 
 pub use connection::agent_for_others;
 pub use decider::decide_one;
-pub use detach::{detach, leave};
+pub use detach::{detach, detach_scan, leave};
 pub use drain::drain;
 pub use drained::{Drained, RetryLimit};
 pub use event_query::{EventQueries, EventQuery};

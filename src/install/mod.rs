@@ -38,7 +38,7 @@ pub use ownership::{Exposed, check};
 pub use process::Process;
 pub use program::{ProgramOutput, bare, run};
 pub use root::{RepositoriesRoot, Way};
-pub use survey::{Oddity, Survey, survey};
+pub use survey::{Oddity, Survey, each_repository, survey};
 pub use template::template_without_hook;
 pub use traps::{Trap, traps};
 pub use tree::Walking;

@@ -1,6 +1,11 @@
 //! Surveys the hooks of every repository: those that run our program, and anything unexpected.
 
-use std::{collections::BTreeMap, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use rustix::{fs::FileType, process::geteuid};
 
@@ -87,6 +92,21 @@ pub fn survey(place: &RepositoriesRoot, walking: &Walking) -> Result<Survey, Obs
         Err(err) => survey.obstacle(&err),
     })?;
     Ok(survey)
+}
+
+/// Calls `visit` for the directory of every repository, and for every one that cannot be opened.
+/// Returns false if Gitea has not created the root directory yet.
+///
+/// # Errors
+/// If the root directory cannot be read.
+pub fn each_repository(
+    place: &RepositoriesRoot,
+    walking: &Walking,
+    mut visit: impl FnMut(Result<&Path, Obstacle>),
+) -> Result<bool, Obstacle> {
+    let Some(repositories) = place.repositories()? else { return Ok(false) };
+    repositories.each(walking, |opened| visit(opened.map(OpenDir::path)))?;
+    Ok(true)
 }
 
 impl Survey {

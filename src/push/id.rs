@@ -45,19 +45,21 @@ impl PushId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid())
     }
 
-    /// Returns the id of a single-update push that no hook captured.
+    /// Returns the id of a push that no hook captured.
     ///
-    /// The same ref change in the same repository at the same time always gives the same id. The id
+    /// The same ref changes in the same repository at the same time always gives the same id. The id
     /// is a UUIDv7 like that of [`Self::now`], so it sorts by time as well. A hash of the ref
     /// change takes the place of the random bits.
-    pub fn derived(time: Timestamp, repository: &str, update: &Update) -> Self {
+    pub fn derived(time: Timestamp, repository: &str, updates: &[Update]) -> Self {
         let mut hash = Sha256::new_with_prefix(DERIVED);
-        for part in [repository.to_lowercase().as_bytes(), update.ref_name().as_bstr()] {
-            hash.update(part);
+        hash.update(repository.to_lowercase().as_bytes());
+        hash.update([0]);
+        for update in updates {
+            hash.update(update.ref_name().as_bstr());
             hash.update([0]);
+            hash.update(update.raw_old_id().as_bytes());
+            hash.update(update.raw_new_id().as_bytes());
         }
-        hash.update(update.raw_old_id().as_bytes());
-        hash.update(update.raw_new_id().as_bytes());
         let mut random = [0; 10];
         random.copy_from_slice(&hash.finalize()[..10]);
         Self::of_parts(time, &random)

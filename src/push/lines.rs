@@ -82,6 +82,17 @@ pub fn parse(stdin: &[u8]) -> ParsedLines {
     lines
 }
 
+/// Renders updates as git passes them to a hook.
+pub fn render(updates: &[Update]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(updates.len() * 128);
+    for update in updates {
+        lines.extend_from_slice(format!("{} {} ", update.raw_old_id(), update.raw_new_id()).as_bytes());
+        lines.extend_from_slice(update.ref_name().as_bstr());
+        lines.push(b'\n');
+    }
+    lines
+}
+
 fn update(line: &[u8]) -> Result<Update, &'static str> {
     let mut fields = line.splitn(3, |byte| *byte == b' ');
     let (Some(old), Some(new), Some(name)) = (fields.next(), fields.next(), fields.next()) else {

@@ -17,11 +17,13 @@ use crate::{
     decide::{Budget, Cause, Decider, Failure, Outcome, Verdict},
     marker::Marker,
     policy::Fingerprint,
+    push::{Push, UpdateSource},
     state::{
         Capture, State, StateError,
         failed::{FailedPush, Updates},
         inbox::Captured,
         journal::{PushRecord, Record, Trouble},
+        ref_log::AppendedEntry,
     },
     sys::time::{self, Deadline},
 };
@@ -147,7 +149,7 @@ pub fn fail_next(
     let mut slice = Slice::begin(config, &captured.push, &settlement.repository, next);
     let verdict = Verdict::failed(next, Failure::of_policy(why));
     slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
-    slice.write(state, None)?;
+    slice.write(state, None, None)?;
     settlement.put_down(next..next + 1, slice.failed)?;
     if settlement.work.iter().all(|range| range.end == next + 1) { settlement.end() } else { Ok(()) }
 }
@@ -210,6 +212,8 @@ impl<'a> Settlement<'a> {
 
     fn decide(mut self, captured: Captured, mode: Mode<'_>) -> Result<Settled, StateError> {
         let (state, budget) = (self.state, mode.budget());
+        let is_first = self.capture.next() == 0 && !self.capture.has_failed(&state.failed());
+        let logged = if is_first { self.log_refs(&captured.push) } else { None };
         if self.capture.next() == 0 && !captured.malformed.is_empty() {
             state.journal().note(malformed(&captured, &self.repository));
         }
@@ -264,7 +268,7 @@ impl<'a> Settlement<'a> {
                     self.capture.keep()?;
                     is_kept = true;
                 }
-                slice.write(state, on_placed)?;
+                slice.write(state, on_placed, logged.as_ref())?;
                 self.put_down(from..next, slice.failed)?;
                 settled.is_left |= next < self.end && mode.is_turn_over();
             }
@@ -278,6 +282,22 @@ impl<'a> Settlement<'a> {
             mem::forget(decider);
         }
         Ok(settled)
+    }
+
+    /// Tells the next scan that these ref changes are captured. If that fails, the scan will take
+    /// them for changes that nobody captured, which is better than no markers now.
+    fn log_refs(&self, push: &Push) -> Option<AppendedEntry> {
+        if !matches!(push.source().found_by, UpdateSource::Push | UpdateSource::Scan) {
+            return None;
+        }
+        self.state.ref_log().append(push).unwrap_or_else(|err| {
+            self.state.journal().note([Record::Trouble(Trouble {
+                push: Some(push.id()),
+                repository: Some(self.repository.as_str().into()),
+                what: format!("the next scan may mark this push again: {err}").into(),
+            })]);
+            None
+        })
     }
 
     /// Records the failed updates and then, in the capture's name, how far the push is decided.

@@ -18,6 +18,7 @@ use crate::{
             DecisionRecord, JournalLines, Marked, PushRecord, Record, RecordedOutcome as Noted, Trouble,
         },
         outbox::EncodedBatch,
+        ref_log::AppendedEntry,
     },
     sys::fault::{self, Step},
 };
@@ -80,8 +81,16 @@ impl<'a> Slice<'a> {
 
     /// Writes the markers and the decisions, and synchronises the markers. Then records the
     /// deployments and the spans. An error there does not affect the markers.
-    pub fn write(&self, state: &State, on_placed: Option<OnPlaced<'_>>) -> Result<(), StateError> {
-        self.write_markers(state, on_placed)?;
+    ///
+    /// A slice without markers leaves `logged` to the system: if a power cut loses it, the next scan
+    /// decides the push again.
+    pub fn write(
+        &self,
+        state: &State,
+        on_placed: Option<OnPlaced<'_>>,
+        logged: Option<&AppendedEntry>,
+    ) -> Result<(), StateError> {
+        self.write_markers(state, on_placed, logged.filter(|_| !self.is_empty()))?;
         let memory = state.memory();
         let recorded =
             [("deployments", memory.remember(&self.deployed)), ("spans", memory.remember_spans(&self.spans))];
@@ -102,9 +111,16 @@ impl<'a> Slice<'a> {
         self.config.destinations.iter().any(|to| to.target.takes(kind, Signal::Traces))
     }
 
-    fn write_markers(&self, state: &State, on_placed: Option<OnPlaced<'_>>) -> Result<(), StateError> {
+    fn write_markers(
+        &self,
+        state: &State,
+        on_placed: Option<OnPlaced<'_>>,
+        logged: Option<&AppendedEntry>,
+    ) -> Result<(), StateError> {
+        let sync_log = || logged.map_or(Ok(()), AppendedEntry::sync);
         let note = || state.journal().note_lines(&self.lines);
         let Some(on_placed) = on_placed else {
+            sync_log()?;
             self.place(state)?.iter().try_for_each(WrittenFile::sync)?;
             note();
             return Ok(());
@@ -115,7 +131,7 @@ impl<'a> Slice<'a> {
         let rest = |placed: &[WrittenFile]| {
             on_placed();
             note();
-            placed.iter().try_for_each(WrittenFile::sync_name)
+            sync_log().and_then(|()| placed.iter().try_for_each(WrittenFile::sync_name))
         };
         thread::scope(|scope| {
             // Starting a thread takes about as long as writing the file, so start it first.

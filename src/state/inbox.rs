@@ -154,6 +154,15 @@ impl Inbox {
         Ok(found)
     }
 
+    /// Reads a capture that another process may hold or remove meanwhile.
+    ///
+    /// # Errors
+    /// If it is gone, or not a whole capture.
+    pub fn peek(&self, name: &str) -> Result<Captured, StateError> {
+        let path = self.dir.join(name);
+        capture_file::read(&files::open(&path)?, &path)
+    }
+
     /// Returns true if a readable capture of the push will have its updates from `next` on decided
     /// again.
     pub(super) fn has_whole(&self, push_id: PushId, next: usize) -> bool {

@@ -23,6 +23,10 @@
 //! journal-gap.json                 since when the journal could not be written, and why
 //! deployed/HASH.json, lock.N       the last deployments of a service to an environment
 //! spans/XX, lock                   the markers that have a span computed from a commit
+//! refs/log, log.TIME                ref changes that hooks captured since the last scan
+//! refs/HASH[.gone]                  the refs of a repository as the last scan saw them
+//! refs/lock, refs/next              locks of the present scan and of the one that waits
+//! refs/wanted/HASH                  a repository to be scanned at once
 //! address.key                      the key for hashes of mail addresses
 //! connect.json, connect.lock       what `connect` created in Lightstep
 //! ```
@@ -162,10 +166,13 @@ pub mod postponed;
 pub mod purge;
 mod push_record;
 pub mod queue;
+pub mod ref_log;
+pub mod ref_snapshot;
 mod salvage;
 mod seal;
 mod span_store;
 mod sweep;
+mod wanted_scans;
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -182,7 +189,10 @@ pub use journal::Journal;
 pub use journal_reader::JournalPosition;
 pub use outbox::Outbox;
 pub use postponed::PostponedPushes;
+pub use ref_log::RefLog;
+pub use ref_snapshot::RefSnapshots;
 pub use salvage::Salvaged;
+pub use wanted_scans::WantedScans;
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -244,6 +254,21 @@ impl State {
     /// Returns the deployments of earlier pushes.
     pub fn memory(&self) -> DeploymentStore {
         DeploymentStore::at(&self.dir)
+    }
+
+    /// Returns the log of ref changes for the next scan.
+    pub fn ref_log(&self) -> RefLog {
+        RefLog::at(self.dir.join("refs"))
+    }
+
+    /// Returns the refs of each repository as the last scan saw them.
+    pub fn ref_snapshots(&self) -> RefSnapshots {
+        RefSnapshots::at(self.dir.join("refs"))
+    }
+
+    /// Returns the repositories that are to be scanned at once.
+    pub fn wanted_scans(&self) -> WantedScans {
+        WantedScans::at(self.dir.join("refs/wanted"))
     }
 
     /// Returns the journal of all decisions and deliveries.

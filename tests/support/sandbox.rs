@@ -433,6 +433,12 @@ impl Sandbox {
         processes.map(|entry| entry.expect("an entry").path()).filter(is_one).collect()
     }
 
+    /// Removes the markers that wait for a destination.
+    pub fn clear_outbox(&self) {
+        self.wait_for_deliverers_to_end();
+        let _ = fs::remove_dir_all(self.state().join("outbox"));
+    }
+
     /// Removes the state directory, once no background deliverer can write to it any more.
     pub fn clear_state(&self) {
         self.wait_for_deliverers_to_end();

@@ -193,6 +193,6 @@ fn push_of(source: Source, ref_name: Option<RefName>, id: ObjectId) -> anyhow::R
     let ref_name = ref_name.filter(is_own).map_or_else(detached, Ok)?;
     let update = Update::new(ref_name, ObjectId::null(id), id).context("the id is all zeros")?;
     let now = time::now();
-    let push_id = PushId::derived(now, &source.repository.full_name(), &update);
+    let push_id = PushId::derived(now, &source.repository.full_name(), std::slice::from_ref(&update));
     Ok(Push::new(push_id, now, source, vec![update]))
 }

@@ -220,7 +220,11 @@ impl TrialInputs<'_> {
 
     /// Returns a push that could have made this ref change.
     fn push(&self, past: &Past) -> Push {
-        let id = PushId::derived(past.time, &self.source.repository.full_name(), &past.update);
+        let id = PushId::derived(
+            past.time,
+            &self.source.repository.full_name(),
+            std::slice::from_ref(&past.update),
+        );
         Push::new(id, past.time, self.source.clone(), vec![past.update.clone()])
     }
 }
