@@ -7,6 +7,7 @@ mod answers; // statuses and bodies, and what counts as delivered
 mod api; // every example in the scripting reference is true
 mod back_end_rules; // lengths, kinds, parents and severities, as back ends check them
 mod back_ends; // the configurations in docs/back-ends.md
+mod backfill; // markers of a repository's history
 mod bad_input; // failures around a push, which always succeeds
 mod bounded; // endless and blocking files
 mod brought; // the commits between two deployments, compared with git

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// Commands that print a document on each line.
-const LISTS: [&str; 4] = ["log", "queue list", "try", "try --against"];
+const LISTS: [&str; 5] = ["log", "queue list", "try", "try --against", "backfill --dry-run"];
 
 /// A path in a document: keys, and `[]` for the elements of a list.
 type FieldPath = Vec<String>;
@@ -155,6 +155,9 @@ fn add_commands(printed: &mut Printed) {
             run("try --against", &[&bare, "--policy", &path(new), "--against", &path(old)]);
         }
     }
+    sandbox.git_in(&sandbox.bare(), &["tag", "v9.0.0", "older"]);
+    run("backfill --dry-run", &[&bare, "--dry-run"]);
+    run("backfill", &[&bare]);
     run("resource", &[&bare, "--environment", "prod"]);
     run("resource", &[&bare, "--as-parent"]);
     run("check", &[]);

@@ -12,7 +12,7 @@ use std::{
 
 use fastrand::Rng;
 
-use crate::support::{BINARY, Ran, Sandbox, is_long, spool::faulty};
+use crate::support::{BINARY, Ran, Sandbox, is_long, spool::faulty, wait_until};
 
 /// Marks every update, also of deletions, with what it did.
 const POLICY: &str = r#"
@@ -283,8 +283,12 @@ impl World {
 
     /// Lets a last scan find what is left, and compares the markers with the events.
     fn check(&self) {
-        let ran = self.scan("");
-        let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let mut said = String::new();
+        wait_until("no other scan is running", || {
+            said = self.scan("").stdout;
+            !said.is_empty()
+        });
+        let outcome: serde_json::Value = serde_json::from_str(&said).expect("JSON");
         assert_eq!(outcome["deferred"].as_array().map(Vec::len), Some(0), "{outcome}");
         assert_eq!(outcome["failed"].as_array().map(Vec::len), Some(0), "{outcome}");
         self.deliver();

@@ -86,6 +86,8 @@ fn screens_fit_the_terminal() {
         &["try", &bare, "--policy", &policy, "-v"],
         &["try", &bare, "--policy", &policy, "--against"],
         &["try", &bare],
+        &["backfill", &bare, "--dry-run", "-v"],
+        &["backfill", &bare],
         &["doctor", "--no-push", "--root", &root],
         &["deliver"],
     ] {
@@ -273,7 +275,7 @@ fn verbose_says_more_or_is_not_offered() {
         .into_iter()
         .filter(|name| *name != "help" && sandbox.binary(&[name, "--help"]).stdout.contains("--verbose"))
         .collect();
-    assert_eq!(offering, ["log", "try", "resource", "check", "test", "install", "uninstall"]);
+    assert_eq!(offering, ["log", "try", "backfill", "resource", "check", "test", "install", "uninstall"]);
     for args in [&["log"][..], &["try", &bare], &["resource", &bare], &["check"]] {
         let length = |more: &[&str]| {
             let ran = sandbox.binary(&[args, more].concat());

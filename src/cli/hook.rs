@@ -167,8 +167,13 @@ impl RunningHook {
         let lines = lines::parse(&stdin);
         drop(stdin);
         let push = Push::new(push_id, time, source, lines.updates);
-        let captured =
-            Captured { push, hook_page, malformed: lines.malformed, more_malformed: lines.more_malformed };
+        let captured = Captured {
+            push,
+            hook_page,
+            malformed: lines.malformed,
+            more_malformed: lines.more_malformed,
+            times: Vec::new(),
+        };
         // The last quarter of the budget is for writing the verdicts and exiting.
         let deadline = Deadline::from(self.start, config.limits.time * 3 / 4);
         let detach = || self.detach(&config);

@@ -1,6 +1,7 @@
 //! The commands, one module each, and the helpers that they share.
 
 mod age;
+mod backfill;
 mod called_as;
 mod check;
 mod completions;
@@ -18,9 +19,11 @@ mod log;
 mod named_repository;
 mod notes;
 mod output;
+mod past;
 mod place;
 mod progress;
 mod queue;
+mod reasons;
 mod ref_hook;
 mod reply;
 mod repository_names;
@@ -130,6 +133,11 @@ enum Command {
     Log(log::LogArgs),
     /// Try a policy on the history of a repository
     Try(trial::TryArgs),
+    /// Mark the commits, tags and deployments of a repository's history
+    ///
+    /// Each marker has the time of its commit or tag. What the journal has a decision for is not
+    /// marked again, so the command can be stopped and repeated at any time.
+    Backfill(backfill::BackfillArgs),
     /// Explain how an update was decided and delivered
     Explain(explain::ExplainArgs),
     /// Find the ref changes that no hook saw, and capture them
@@ -192,6 +200,7 @@ impl Command {
         match self {
             Self::Log(args) => args.verbosity.verbose,
             Self::Try(args) => args.verbosity.verbose,
+            Self::Backfill(args) => args.verbosity.verbose,
             Self::Resource(args) => args.verbosity.verbose,
             Self::Check(args) => args.verbosity.verbose,
             Self::Test(args) => args.verbosity.verbose,
@@ -241,6 +250,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Queue(command) => queue::run(command, &cli.common, &terminal),
         Command::Log(args) => log::run(args, &cli.common, &terminal),
         Command::Try(args) => trial::run(args, &cli.common, &terminal),
+        Command::Backfill(args) => backfill::run(args, &cli.common, &terminal),
         Command::Explain(args) => explain::run(args, &cli.common, &terminal),
         Command::Resource(args) => resource::run(args, &cli.common, &terminal),
         Command::Scan(args) => scan::run(args, &cli.common, &terminal),

@@ -43,8 +43,11 @@ struct PushHeader {
 
 impl PushHeader {
     fn is_same(&self, other: &Self) -> bool {
-        self.repository_id == other.repository_id
-            && (self.repository_id.is_some() || self.git_dir == other.git_dir)
+        match (self.repository_id, other.repository_id) {
+            (Some(id), Some(other)) => id == other,
+            // Before the first push, `backfill` knows only the directory.
+            _ => self.git_dir.is_some() && self.git_dir == other.git_dir,
+        }
     }
 
     fn has_name(&self, name: &str) -> bool {

@@ -1,5 +1,6 @@
-//! Recognises old tags. Releases of them, for example after `git push --mirror`, are history and
-//! not events of today, so they are dated by their tag.
+//! Recognises history: the releases of old tags, for example after `git push --mirror`, and the
+//! updates that `backfill` finds. They are not events of today, so they are dated by their tag or
+//! their commit.
 
 use std::time::Duration;
 
@@ -7,15 +8,20 @@ use super::is_deployment;
 use crate::{
     facts::Facts,
     marker::Kind,
-    push::RefKind,
+    push::{RefKind, UpdateSource},
     sys::time::{self, Timestamp},
 };
 
-/// Returns the date of the updated tag, if it is older than `after` and can be believed. Returns
-/// `None` for deployments, which happen when they are pushed.
+/// Returns the time of an update that `backfill` found. For a push, returns the date of the updated
+/// tag, if it is older than `after` and can be believed, and `None` for deployments, which happen
+/// when they are pushed.
 ///
 /// An annotated tag has its own date. Any other tag has that of its commit.
 pub(super) fn date(facts: &Facts, kind: Kind, after: Duration) -> Option<Timestamp> {
+    let push = facts.push();
+    if push.source().found_by == UpdateSource::Backfill {
+        return Some(push.time());
+    }
     if is_deployment(kind) || !matches!(facts.update().ref_name().kind(), RefKind::Tag(_)) {
         return None;
     }
@@ -25,6 +31,6 @@ pub(super) fn date(facts: &Facts, kind: Kind, after: Duration) -> Option<Timesta
         Some(tagger) => tagger.time?,
         None => target.commit.as_ref()?.committer.time?,
     };
-    let age = Duration::try_from(facts.push().time().duration_since(date)).ok()?;
+    let age = Duration::try_from(push.time().duration_since(date)).ok()?;
     (age > after && !time::is_absurd(date)).then_some(date)
 }

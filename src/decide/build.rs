@@ -9,6 +9,7 @@ use crate::{
     facts::Facts,
     marker::{Attributes, Interval, Kind, Marker, MarkerId, SpanId, TraceId, Traceparent, Value, name},
     policy::Draft,
+    push::UpdateSource,
     service::Service,
     sys::time::Timestamp,
 };
@@ -41,13 +42,13 @@ pub(super) struct MarkerContext<'a> {
 pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: MarkerContext<'_>) -> Marker {
     let push = facts.push();
     let update = facts.update();
-    let id = MarkerId::of(
-        push.id(),
-        update.ref_name(),
-        &draft.service,
-        draft.environment.as_deref(),
-        context.asked,
-    );
+    let source = push.source();
+    // What `backfill` finds keeps its ID when the repository is renamed.
+    let named = match source.found_by {
+        UpdateSource::Backfill => source.service_key(&draft.service),
+        UpdateSource::Push | UpdateSource::Scan | UpdateSource::Command => &draft.service,
+    };
+    let id = MarkerId::of(push.id(), update.ref_name(), named, draft.environment.as_deref(), context.asked);
     let mut attributes: Attributes =
         attributes::of(facts, site).into_iter().map(|(key, value)| (key.into(), value)).collect();
     attributes.extend(draft.attributes);

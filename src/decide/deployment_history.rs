@@ -1,6 +1,9 @@
 //! The deployment history: the commits that earlier pushes deployed to each environment.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::AddressKey;
 use crate::{
@@ -20,10 +23,15 @@ pub struct DeploymentTarget {
 impl DeploymentTarget {
     /// Creates the key of an environment, to which the repository of `source` deploys.
     pub fn new(source: &Source, service: &str, environment: &str) -> Self {
-        // A repository without other services is one service, whatever it is called now.
-        let service = if service == source.repository.name { "" } else { service };
-        let repository = source.repository_key();
+        let (repository, service) = (source.repository_key(), source.service_key(service));
         Self { repository, service: service.into(), environment: environment.into() }
+    }
+
+    /// Returns the same environment as `backfill` knows it before the first push to the repository, which
+    /// tells Gitea's ID. `None` if the directory is the key anyway.
+    pub fn in_directory(&self, source: &Source) -> Option<Self> {
+        source.repository.id?;
+        Some(Self { repository: source.directory_key(), ..self.clone() })
     }
 
     /// Returns the [key](Source::repository_key) of the repository.
@@ -80,19 +88,19 @@ pub trait DeploymentHistory {
 
 /// A deployment history in memory, empty at first and lost when the process exits.
 #[derive(Debug, Default)]
-pub struct InMemoryHistory(RefCell<HashMap<DeploymentTarget, Vec<Deployed>>>);
+pub struct InMemoryHistory(RefCell<HashMap<DeploymentTarget, BTreeMap<PushId, Deployed>>>);
 
 impl InMemoryHistory {
     /// Records a deployment.
     pub fn remember(&self, place: DeploymentTarget, deployed: Deployed) {
-        self.0.borrow_mut().entry(place).or_default().push(deployed);
+        self.0.borrow_mut().entry(place).or_default().insert(deployed.push, deployed);
     }
 }
 
 impl DeploymentHistory for InMemoryHistory {
     fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed> {
         let known = self.0.borrow();
-        known.get(place)?.iter().filter(|deployed| deployed.push < before).max_by_key(|d| d.push).cloned()
+        known.get(place)?.range(..before).next_back().map(|(_, deployed)| deployed.clone())
     }
 
     /// The decider itself remembers the spans that it made.
@@ -102,5 +110,38 @@ impl DeploymentHistory for InMemoryHistory {
 
     fn address_key(&self) -> Option<&AddressKey> {
         None
+    }
+}
+
+/// A deployment history with more deployments on top of it, which are in memory.
+pub struct LayeredHistory<'a> {
+    below: &'a dyn DeploymentHistory,
+    above: InMemoryHistory,
+}
+
+impl<'a> LayeredHistory<'a> {
+    /// Returns the history `below` with nothing on top of it.
+    pub fn over(below: &'a dyn DeploymentHistory) -> Self {
+        Self { below, above: InMemoryHistory::default() }
+    }
+
+    /// Records a deployment in memory.
+    pub fn remember(&self, place: DeploymentTarget, deployed: Deployed) {
+        self.above.remember(place, deployed);
+    }
+}
+
+impl DeploymentHistory for LayeredHistory<'_> {
+    fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed> {
+        let found = [&self.above as &dyn DeploymentHistory, self.below];
+        found.into_iter().filter_map(|history| history.last_deployment(place, before)).max_by_key(|d| d.push)
+    }
+
+    fn span_owner(&self, span: SpanId) -> Option<SpanOwner> {
+        self.below.span_owner(span)
+    }
+
+    fn address_key(&self) -> Option<&AddressKey> {
+        self.below.address_key()
     }
 }

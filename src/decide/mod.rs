@@ -26,7 +26,9 @@ use std::{
     time::Duration,
 };
 
-pub use deployment_history::{Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory, SpanOwner};
+pub use deployment_history::{
+    Deployed, DeploymentHistory, DeploymentTarget, InMemoryHistory, LayeredHistory, SpanOwner,
+};
 use draft_marker::MarkerOutcome;
 use drafts::Plan;
 use failure::EarlyEnd;
@@ -192,6 +194,11 @@ impl<'a> Decider<'a> {
     /// Returns the push.
     pub fn push(&self) -> &Push {
         &self.push
+    }
+
+    /// Returns the push, which outlives a [`turn_to`](Self::turn_to) another one.
+    pub fn shared_push(&self) -> Rc<Push> {
+        self.push.clone()
     }
 
     /// Returns the policy, unless it could not be loaded.

@@ -177,7 +177,8 @@ impl Decider<'_> {
         update_context: &UpdateContext,
     ) -> Result<Option<Previous>, FactError> {
         let UpdateContext { facts, services } = update_context;
-        if let Some(deployed) = self.memory.last_deployment(place, facts.push().id()) {
+        let last = |place: &DeploymentTarget| self.memory.last_deployment(place, facts.push().id());
+        if let Some(deployed) = last(place).or_else(|| last(&place.in_directory(facts.push().source())?)) {
             return Ok(Some(Previous {
                 commit: deployed.commit,
                 version: Some(deployed.version),

@@ -108,7 +108,8 @@ impl Verdict {
         Some(why)
     }
 
-    pub(super) fn without(update: usize, outcome: Outcome) -> Self {
+    /// Creates the verdict on an update without a marker.
+    pub fn without(update: usize, outcome: Outcome) -> Self {
         Self {
             update,
             by: None,

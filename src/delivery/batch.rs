@@ -104,7 +104,7 @@ impl Batch {
             let waiting = match outbox.read(&name) {
                 Ok(waiting) => waiting,
                 Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
-                Err(err) if err.may_pass() && !is_push_too_old(&name, give_up_after) => {
+                Err(err) if err.may_pass() && !is_too_old(outbox, &name, give_up_after) => {
                     load.passed_over += 1;
                     let push = name.push();
                     let what = format!("the markers stay queued until the next delivery: {err}").into();
@@ -363,9 +363,11 @@ fn group<K: Ord>(items: &[BatchItem], key: impl Fn(&BatchItem) -> Option<K>) -> 
     groups
 }
 
-/// Returns true if an unreadable file is too old, by the newest push in its name.
-fn is_push_too_old(name: &OutboxFileName, give_up_after: Duration) -> bool {
-    name.newest_push().and_then(PushId::time).is_none_or(|time| is_over(time, give_up_after))
+/// Returns true if an unreadable file is too old, by the newest push in its name and by the time at
+/// which it was written: a push that `backfill` found is as old as its commit.
+fn is_too_old(outbox: &Outbox, name: &OutboxFileName, give_up_after: Duration) -> bool {
+    let times = [name.newest_push().and_then(PushId::time), outbox.waits_since(name)];
+    times.iter().all(|time| time.is_none_or(|time| is_over(time, give_up_after)))
 }
 
 /// Start of 2015. Earlier times come from a machine whose clock was not set.

@@ -15,7 +15,7 @@ use std::{
     collections::VecDeque,
     env,
     io::{self, Read as _},
-    os::unix::process::ExitStatusExt as _,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{ExitCode, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     thread,
@@ -62,6 +62,9 @@ const MAX_DEATHS: u32 = 3;
 
 /// Maximum number of bytes that are read from a decider's standard error.
 const MAX_SAID: u64 = 8 << 10;
+
+/// Interval between two looks at a push that another process is deciding.
+const HELD_TICK: Duration = Duration::from_millis(20);
 
 /// Exit status of a decider that left the rest of a push to be decided at once.
 const HAS_MORE: u8 = 80;
@@ -242,7 +245,9 @@ impl<'a> Deciders<'a> {
             .envs(fault::variables().iter().filter_map(|name| Some((name, env::var_os(name)?))))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            // Ctrl-C is for this process. If it ends, the kernel kills the decider.
+            .process_group(0);
         fault::point(Step::Decider, &binary)?;
         let mut decider = command.spawn()?;
         let status = child::wait(&mut decider, Deadline::after(WALL))?;
@@ -286,6 +291,35 @@ impl<'a> Deciders<'a> {
             Claim::Taken => Ok(None),
         }
     }
+}
+
+/// Decides every captured push that waits, whether or not it is due.
+///
+/// # Errors
+/// Returns an error if the state cannot be read or written.
+pub fn decide_waiting(config: &Config, state: &State) -> Result<(), StateError> {
+    Deciders::new(config, state, &|| {}).pass(true)?.failure.map_or(Ok(()), Err)
+}
+
+/// Decides one captured push, and waits for another process that is deciding it. Returns the reason
+/// if the push was postponed.
+///
+/// # Errors
+/// Returns an error if the state cannot be read or written.
+pub fn decide_push(config: &Config, state: &State, push: PushId) -> Result<Option<String>, StateError> {
+    let deciders = Deciders::new(config, state, &|| {});
+    while let Some(name) = state.inbox().find(push)? {
+        deciders.decide(PendingDecision { has_failed: false, push, name })?;
+        if state.inbox().find(push)?.is_none() {
+            break;
+        }
+        if let Some(postponed) = state.postponed().read(push) {
+            return Ok(Some(postponed.why));
+        }
+        // Another process holds the capture.
+        thread::sleep(HELD_TICK);
+    }
+    Ok(None)
 }
 
 /// Decides one captured push. This runs in the process that a drain started for it.

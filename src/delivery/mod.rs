@@ -22,7 +22,7 @@ mod trust;
 mod worker;
 
 pub use connection::agent_for_others;
-pub use decider::decide_one;
+pub use decider::{decide_one, decide_push, decide_waiting};
 pub use detach::{detach, detach_scan, leave};
 pub use drain::drain;
 pub use drained::{Drained, RetryLimit};

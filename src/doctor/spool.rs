@@ -27,7 +27,7 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
     let mut waiting = 0;
     let (mut dead, mut failed, mut postponed) = (0, 0, 0);
     let mut newest: BTreeMap<&'static str, QueueEntry> = BTreeMap::new();
-    let mut oldest: BTreeMap<String, QueueEntry> = BTreeMap::new();
+    let mut oldest: BTreeMap<String, (Timestamp, QueueEntry)> = BTreeMap::new();
     state.each_entry(&QueuePlace::ALL, |entry| {
         if entry.place == QueuePlace::Dead {
             dead += 1;
@@ -43,9 +43,10 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
             newest.insert(POSTPONED, entry.clone());
         }
         waiting += 1;
-        let is_older = oldest.get(&entry.from).is_none_or(|oldest| entry.time() < oldest.time());
-        if entry.time().is_some() && is_older {
-            oldest.insert(entry.from.clone(), entry);
+        if let Some(time) = state.waits_since(&entry)
+            && oldest.get(&entry.from).is_none_or(|(oldest, _)| time < *oldest)
+        {
+            oldest.insert(entry.from.clone(), (time, entry));
         }
         Ok(())
     })?;
@@ -55,8 +56,8 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
         text::count(dead, "dead letter")
     ));
     let limit = now.checked_sub(config.older_than).unwrap_or(Timestamp::MIN);
-    for oldest in oldest.values() {
-        let Some(time) = oldest.time() else { continue };
+    for (time, oldest) in oldest.values() {
+        let time = *time;
         if time < limit {
             too_old(oldest, time, config, state, &mut check);
         } else if time > now {

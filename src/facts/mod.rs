@@ -54,7 +54,7 @@ pub use commit::{Commit, PeeledObject, Tag};
 pub use commit_range::{Brought, MAX_VISITED_SINCE, Relation};
 pub use describe::Description;
 pub use error::FactError;
-pub use history::{CACHE, History, Past};
+pub use history::{CACHE, History, HistoryRange, Past};
 pub use message::Conventional;
 pub use message_rules::MessageRules;
 pub use paths::{ChangedPath, ChangedPaths};

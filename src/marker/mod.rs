@@ -36,8 +36,8 @@ pub struct Marker {
     /// `deployment.environment.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Time of the event: that at which the push was captured, or the date of an old tag. It does
-    /// not depend on the time of delivery.
+    /// Time of the event: that at which the push was captured, or the date of an old tag or of what
+    /// `backfill` found. It does not depend on the time of delivery.
     pub time: Timestamp,
     /// One line for people to read.
     pub title: String,
@@ -141,9 +141,15 @@ impl Marker {
         Some(self.time).filter(|_| !self.is_backfill()).or(self.push.time()).unwrap_or(self.time)
     }
 
-    /// Returns true if the marker is a release of an old tag, which is dated by the tag.
+    /// Returns true if the marker is a release of an old tag, or was found by `backfill`. It is dated
+    /// by the tag or the commit.
     pub fn is_backfill(&self) -> bool {
         self.attributes.get(name::BACKFILL) == Some(&Value::Bool(true))
+    }
+
+    /// Returns true if `backfill` made the marker, so that its push is as old as the event.
+    pub fn is_past(&self) -> bool {
+        self.is_backfill() && self.push.time() == Some(self.time)
     }
 
     /// Returns what a reader must know besides the kind, service and version: the deployment failed,

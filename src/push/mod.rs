@@ -37,6 +37,23 @@ impl Push {
         Self { id, time, source, updates }
     }
 
+    /// Builds the push of a ref change that the repository's history shows, as if it had been pushed
+    /// alone at `time`. The same ref change always gives the same id. What `backfill` marks keeps it
+    /// when the repository is renamed.
+    pub fn of_past(source: &Source, time: Timestamp, update: Update) -> Self {
+        let repository = match source.found_by {
+            UpdateSource::Backfill => source.repository_key(),
+            UpdateSource::Push | UpdateSource::Scan | UpdateSource::Command => source.repository.full_name(),
+        };
+        let id = PushId::derived(time, &repository, std::slice::from_ref(&update));
+        Self::new(id, time, source.clone(), vec![update])
+    }
+
+    /// Builds the push of one of the updates, made alone at `time`. `None` if there is no such update.
+    pub fn part(&self, index: usize, time: Timestamp) -> Option<Self> {
+        Some(Self::of_past(&self.source, time, self.updates.get(index)?.clone()))
+    }
+
     /// Returns the id, which is generated at capture and never changes.
     pub fn id(&self) -> PushId {
         self.id

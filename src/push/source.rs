@@ -217,8 +217,19 @@ impl Source {
     pub fn repository_key(&self) -> String {
         match self.repository.id {
             Some(id) => id.to_string(),
-            None => self.git_dir.as_path().to_string_lossy().into_owned(),
+            None => self.directory_key(),
         }
+    }
+
+    /// Returns what identifies a repository whose ID is not known.
+    pub fn directory_key(&self) -> String {
+        self.git_dir.as_path().to_string_lossy().into_owned()
+    }
+
+    /// Returns the service's name, or "" for the service that has the repository's name, whatever that
+    /// is now.
+    pub fn service_key<'s>(&self, service: &'s str) -> &'s str {
+        if service == self.repository.name { "" } else { service }
     }
 
     /// Reads the source of a push from the environment and the working directory.

@@ -14,7 +14,7 @@ use slice::Slice;
 
 use crate::{
     config::Config,
-    decide::{Budget, Cause, Decider, Failure, Outcome, Verdict},
+    decide::{Budget, Cause, Decider, Failure, LayeredHistory, Outcome, Verdict},
     marker::Marker,
     policy::Fingerprint,
     push::{Push, UpdateSource},
@@ -146,9 +146,12 @@ pub fn fail_next(
     if settlement.work.is_empty() {
         return settlement.end();
     }
-    let mut slice = Slice::begin(config, &captured.push, &settlement.repository, next);
-    let verdict = Verdict::failed(next, Failure::of_policy(why));
-    slice.add(&verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
+    let is_past = !captured.times.is_empty();
+    let mut slice = Slice::begin(config, &captured.push, &settlement.repository, next, is_past);
+    let part = captured.times.get(next).and_then(|time| captured.push.part(next, *time));
+    let (push, update) = part.as_ref().map_or((&captured.push, next), |part| (part, 0));
+    let verdict = Verdict::failed(update, Failure::of_policy(why));
+    slice.add(push, next, &verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
     slice.write(state, None, None)?;
     settlement.put_down(next..next + 1, slice.failed)?;
     if settlement.work.iter().all(|range| range.end == next + 1) { settlement.end() } else { Ok(()) }
@@ -217,12 +220,14 @@ impl<'a> Settlement<'a> {
         if self.capture.next() == 0 && !captured.malformed.is_empty() {
             state.journal().note(malformed(&captured, &self.repository));
         }
-        let memory = state.memory();
-        let decider = Decider::new(self.config, captured.push, captured.hook_page, &memory);
-        let push = decider.push();
+        let stored = state.memory();
+        let memory = LayeredHistory::over(&stored);
+        let times = captured.times;
+        let mut decider = Decider::new(self.config, captured.push, captured.hook_page, &memory);
+        let whole = decider.shared_push();
         let page = self.hook_page.clone();
         let repository = self.repository.clone();
-        let mut heading = Some(PushRecord::of(push, &repository, page.as_deref(), decider.policy()));
+        let mut has_heading = false;
         let mut settled = Settled::default();
         let is_careful = self.capture.has_killed();
         let slice_len = if is_careful { 1 } else { SLICE };
@@ -231,12 +236,19 @@ impl<'a> Settlement<'a> {
             let mut next = range.start;
             while next < range.end && !settled.is_left {
                 let from = next;
-                let mut slice = Slice::begin(self.config, push, &repository, from);
+                let mut slice = Slice::begin(self.config, &whole, &repository, from, !times.is_empty());
                 if is_careful {
                     self.capture.begin_alone(from)?;
                 }
                 while next < range.end.min(from + slice_len) {
-                    let Some(verdict) = decider.decide(next, budget) else {
+                    let part = times.get(next).and_then(|time| whole.part(next, *time));
+                    let is_past = part.is_some();
+                    if is_past && next > from && mode.is_turn_over() {
+                        break;
+                    }
+                    let update = if is_past { 0 } else { next };
+                    part.into_iter().for_each(|part| decider.turn_to(part));
+                    let Some(verdict) = decider.decide(update, budget) else {
                         settled.is_left = true;
                         break;
                     };
@@ -245,11 +257,25 @@ impl<'a> Settlement<'a> {
                         settled.postponed = Some(failure.why().to_string());
                         break;
                     }
-                    next += 1;
-                    let added = heading.take().map_or(Ok(()), |heading| slice.begin_with(heading));
+                    let push = decider.push();
+                    let is_first = is_past || !mem::replace(&mut has_heading, true);
+                    let added = match is_first {
+                        true => slice.begin_with(PushRecord::of(
+                            push,
+                            &repository,
+                            page.as_deref(),
+                            decider.policy(),
+                        )),
+                        false => Ok(()),
+                    };
                     added
-                        .and_then(|()| slice.add(&verdict))
+                        .and_then(|()| slice.add(push, next, &verdict))
                         .map_err(|err| StateError::in_dir(state.dir(), err))?;
+                    next += 1;
+                    if is_past {
+                        let deployed = verdict.markers.iter().filter_map(|made| made.deployed.clone());
+                        deployed.for_each(|(place, deployed)| memory.remember(place, deployed));
+                    }
                     settled.add(verdict);
                 }
                 if is_careful {

@@ -10,7 +10,7 @@ use super::OnPlaced;
 use crate::{
     config::{Config, UNASSIGNED},
     decide::{Deployed, DeploymentTarget, Outcome, SpanOwner, Verdict},
-    marker::{Kind, Signal, SpanId},
+    marker::{Kind, Marker, Signal, SpanId},
     push::Push,
     state::{
         State, StateError, WrittenFile,
@@ -28,7 +28,12 @@ pub(super) struct Slice<'a> {
     config: &'a Config,
     push: &'a Push,
     repository: &'a str,
+    /// True if each update is a push of its own, from history.
+    is_past: bool,
     parcel: EncodedBatch,
+    /// The markers of past pushes. They are sorted before they go to `parcel`, because dates in a
+    /// history may be out of order and a file's name has its oldest and its newest push.
+    past: Vec<Marker>,
     deployed: Vec<(DeploymentTarget, Deployed)>,
     /// The spans computed from a commit that a destination gets.
     spans: Vec<(SpanId, SpanOwner)>,
@@ -38,12 +43,20 @@ pub(super) struct Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
-    pub fn begin(config: &'a Config, push: &'a Push, repository: &'a str, from: usize) -> Self {
+    pub fn begin(
+        config: &'a Config,
+        push: &'a Push,
+        repository: &'a str,
+        from: usize,
+        is_past: bool,
+    ) -> Self {
         Self {
             config,
             push,
             repository,
+            is_past,
             parcel: EncodedBatch::new(push.id(), from),
+            past: Vec::new(),
             deployed: Vec::new(),
             spans: Vec::new(),
             lines: JournalLines::now(),
@@ -53,7 +66,7 @@ impl<'a> Slice<'a> {
 
     /// Returns true if the slice has no markers.
     pub fn is_empty(&self) -> bool {
-        self.parcel.is_empty()
+        self.parcel.is_empty() && self.past.is_empty()
     }
 
     /// Adds the journal's record of the push, ahead of its first decision.
@@ -61,11 +74,16 @@ impl<'a> Slice<'a> {
         self.lines.add(Record::Push(Box::new(heading)))
     }
 
-    pub fn add(&mut self, verdict: &Verdict) -> Result<(), serde_json::Error> {
+    /// Adds the verdict on update number `index`. `push` is the past push that consists of it, or the
+    /// whole push.
+    pub fn add(&mut self, push: &Push, index: usize, verdict: &Verdict) -> Result<(), serde_json::Error> {
         for made in &verdict.markers {
-            self.parcel.add(&made.marker)?;
-            self.deployed.extend(made.deployed.clone());
             let marker = &made.marker;
+            match self.is_past {
+                true => self.past.push(marker.clone()),
+                false => self.parcel.add(marker)?,
+            }
+            self.deployed.extend(made.deployed.clone());
             if !marker.is_repeat
                 && self.sends_spans(marker.kind)
                 && let Some(span) = marker.commit_span()
@@ -74,9 +92,9 @@ impl<'a> Slice<'a> {
             }
         }
         if let Outcome::Failed(failure) = &verdict.outcome {
-            self.failed.push((verdict.update, failure.why().to_string()));
+            self.failed.push((index, failure.why().to_string()));
         }
-        self.lines.add(noted(self.push, verdict, self.repository))
+        self.lines.add(noted(push, verdict, self.repository))
     }
 
     /// Writes the markers and the decisions, and synchronises the markers. Then records the
@@ -85,15 +103,22 @@ impl<'a> Slice<'a> {
     /// A slice without markers leaves `logged` to the system: if a power cut loses it, the next scan
     /// decides the push again.
     pub fn write(
-        &self,
+        &mut self,
         state: &State,
         on_placed: Option<OnPlaced<'_>>,
         logged: Option<&AppendedEntry>,
     ) -> Result<(), StateError> {
+        self.past.sort_by_key(|marker| marker.push);
+        if let Some(first) = self.past.first() {
+            self.parcel = EncodedBatch::of_several(first.push, &self.past)
+                .map_err(|err| StateError::in_dir(state.dir(), err))?;
+        }
         self.write_markers(state, on_placed, logged.filter(|_| !self.is_empty()))?;
         let memory = state.memory();
-        let recorded =
-            [("deployments", memory.remember(&self.deployed)), ("spans", memory.remember_spans(&self.spans))];
+        let recorded = [
+            ("deployments", memory.remember(&self.deployed, self.is_past)),
+            ("spans", memory.remember_spans(&self.spans)),
+        ];
         for (what, result) in recorded {
             if let Err(err) = result {
                 state.journal().note([Record::Trouble(Trouble {

@@ -24,8 +24,11 @@ use crate::{
 /// Maximum number of bytes read from a capture: its first line and the largest standard input.
 pub(super) const MAX_CAPTURE: u64 = lines::MAX_STDIN + (4 << 20);
 
-/// The format that this version writes.
+/// The format of a push.
 const FORMAT: u32 = 2;
+
+/// The format of past updates, each with its own time.
+const OF_HISTORY: u32 = 3;
 
 /// The format from before there were checksums.
 const UNSEALED: u32 = 1;
@@ -44,6 +47,8 @@ struct CaptureHeader {
     /// CRC-32 of the bytes of standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stdin_crc32: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    times: Vec<Timestamp>,
 }
 
 /// The content of a capture.
@@ -57,24 +62,30 @@ pub struct Captured {
     pub malformed: Vec<lines::MalformedLine>,
     /// Number of further malformed lines.
     pub more_malformed: usize,
+    /// The time of each update, if `backfill` took them from the repository's history. Each is then
+    /// a push of its own ([`Push::part`]), and the push in `push` is only the file's name. Empty for
+    /// a push that the hook captured.
+    pub times: Vec<Timestamp>,
 }
 
-/// Returns the first line of the capture of a push.
+/// Returns the first line of the capture of a push, or of past updates if they have `times`.
 pub(super) fn first_line(
     push_id: PushId,
     time: Timestamp,
     source: &Source,
     hook_page: Option<&Path>,
     stdin: &[u8],
+    times: &[Timestamp],
 ) -> Result<Vec<u8>, serde_json::Error> {
     seal::line(&CaptureHeader {
-        format: FORMAT,
+        format: if times.is_empty() { FORMAT } else { OF_HISTORY },
         push_id,
         time,
         source: source.clone(),
         hook_page: hook_page.map(Path::to_path_buf),
         stdin_bytes: stdin.len() as u64,
         stdin_crc32: Some(seal::sum_text(stdin)),
+        times: times.to_vec(),
     })
 }
 
@@ -97,9 +108,9 @@ fn parse(content: &mut [u8]) -> Result<Captured, String> {
     };
     let header: CaptureHeader =
         serde_json::from_slice(json).map_err(|err| format!("its first line is corrupt: {err}"))?;
-    if header.format > FORMAT {
+    if header.format > OF_HISTORY {
         return Err(format!(
-            "it has format {}, this version reads up to {FORMAT}; update gitea-lightstep",
+            "it has format {}, this version reads up to {OF_HISTORY}; update gitea-lightstep",
             header.format
         ));
     }
@@ -114,10 +125,14 @@ fn parse(content: &mut [u8]) -> Result<Captured, String> {
         return Err(format!("its standard input is corrupt: {}", seal::Broken));
     }
     let lines = lines::parse(stdin);
+    if !header.times.is_empty() && header.times.len() != lines.updates.len() {
+        return Err(format!("it has {} times for {} updates", header.times.len(), lines.updates.len()));
+    }
     Ok(Captured {
         push: Push::new(header.push_id, header.time, header.source, lines.updates),
         hook_page: header.hook_page,
         malformed: lines.malformed,
         more_malformed: lines.more_malformed,
+        times: header.times,
     })
 }

@@ -31,12 +31,20 @@ use crate::{
 /// before it, not the latest one.
 const KEPT: usize = 16;
 
+/// Number of deployments from a repository's history that are kept for one place, the ones that were
+/// recorded last. `backfill` decides at most [`MAX_PAST`] updates before it records them, and after a
+/// crash it decides these again, each with the same deployment before it.
+const KEPT_PAST: usize = MAX_PAST + KEPT;
+
+/// Maximum number of updates from a repository's history in one capture.
+pub const MAX_PAST: usize = 64;
+
 /// Maximum number of places. Anyone with push access can name environments. Beyond this number, the
 /// repositories with the most places lose those that were deployed to longest ago.
 const MAX_PLACES: usize = 20_000;
 
 /// Maximum number of bytes read from the file of a place.
-const MAX_FILE: u64 = 64 << 10;
+const MAX_FILE: u64 = 512 << 10;
 
 /// Number of digits at the start of a file's name that identify the repository.
 const OF_REPOSITORY: usize = 8;
@@ -60,9 +68,13 @@ struct DeploymentFile {
     service: String,
     environment: String,
     deployments: Vec<DeploymentEntry>,
+    /// Deployments that `backfill` found, in the order in which they were recorded. The newest ones
+    /// are among `deployments` as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    past: Vec<DeploymentEntry>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct DeploymentEntry {
     push: PushId,
     time: Timestamp,
@@ -87,20 +99,27 @@ impl DeploymentStore {
         Self { makes_key: false, ..self }
     }
 
-    /// Records deployments. One that is recorded already is replaced.
+    /// Records deployments. One that is recorded already is replaced. `are_past` says that `backfill`
+    /// found them: they may be older than all that is kept, and the next one still needs them.
     ///
     /// # Errors
     /// If they cannot be written. The decider then looks for the deployment in the repository's
     /// history.
-    pub fn remember(&self, deployments: &[(DeploymentTarget, Deployed)]) -> Result<(), StateError> {
+    pub fn remember(
+        &self,
+        deployments: &[(DeploymentTarget, Deployed)],
+        are_past: bool,
+    ) -> Result<(), StateError> {
         if deployments.is_empty() {
             return Ok(());
         }
         files::make_dir(&self.dir)?;
-        // If a push deploys several commits to one place, the last one is running there.
-        let last: BTreeMap<String, &(DeploymentTarget, Deployed)> =
-            deployments.iter().map(|note| (file_name(&note.0), note)).collect();
-        for (name, (place, deployed)) in last {
+        let mut places: BTreeMap<String, (&DeploymentTarget, Vec<&Deployed>)> = BTreeMap::new();
+        for (place, deployed) in deployments {
+            let (_, there) = places.entry(file_name(place)).or_insert((place, Vec::new()));
+            there.push(deployed);
+        }
+        for (name, (place, there)) in places {
             // With 16 locks, processes that deploy to other places seldom wait for each other's
             // writes.
             let path = self.dir.join(format!("{LOCK}.{}", &name[..1]));
@@ -115,17 +134,20 @@ impl DeploymentStore {
                 service: place.service().into(),
                 environment: place.environment().into(),
                 deployments: Vec::new(),
+                past: Vec::new(),
             });
-            known.deployments.retain(|entry| entry.push != deployed.push);
-            known.deployments.push(DeploymentEntry {
-                push: deployed.push,
-                time: deployed.time,
-                commit: deployed.commit,
-                version: deployed.version.clone(),
-            });
+            for deployed in there {
+                let Deployed { push, time, commit, version } = deployed.clone();
+                let entry = DeploymentEntry { push, time, commit, version };
+                if are_past {
+                    replace(&mut known.past, entry.clone());
+                }
+                // If a push deploys several commits to one place, the last one is running there.
+                replace(&mut known.deployments, entry);
+            }
             known.deployments.sort_by_key(|entry| entry.push);
-            let surplus = known.deployments.len().saturating_sub(KEPT);
-            known.deployments.drain(..surplus);
+            keep_last(&mut known.deployments, KEPT);
+            keep_last(&mut known.past, KEPT_PAST);
             let json = seal::line(&known).map_err(|err| StateError::new("write", &self.dir, err.into()))?;
             files::write_durable(&self.dir, &name, &[&json], None)?;
         }
@@ -210,8 +232,8 @@ impl DeploymentStore {
 impl DeploymentHistory for DeploymentStore {
     fn last_deployment(&self, place: &DeploymentTarget, before: PushId) -> Option<Deployed> {
         let known = self.read(place).ok()??;
-        let entry =
-            known.deployments.into_iter().filter(|entry| entry.push < before).max_by_key(|e| e.push)?;
+        let entries = known.deployments.into_iter().chain(known.past);
+        let entry = entries.filter(|entry| entry.push < before).max_by_key(|entry| entry.push)?;
         let DeploymentEntry { push, time, commit, version } = entry;
         Some(Deployed { push, time, commit, version })
     }
@@ -223,6 +245,17 @@ impl DeploymentHistory for DeploymentStore {
     fn address_key(&self) -> Option<&AddressKey> {
         self.key.get_or_init(|| self.read_key().ok()).as_ref()
     }
+}
+
+/// Puts an entry at the end, in place of one of the same push.
+fn replace(entries: &mut Vec<DeploymentEntry>, new: DeploymentEntry) {
+    entries.retain(|entry| entry.push != new.push);
+    entries.push(new);
+}
+
+fn keep_last(entries: &mut Vec<DeploymentEntry>, count: usize) {
+    let surplus = entries.len().saturating_sub(count);
+    entries.drain(..surplus);
 }
 
 /// Returns the names of the `count` files to be removed: the oldest ones of the repositories that

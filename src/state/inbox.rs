@@ -23,9 +23,10 @@ use super::{
     listing::{self, Weight},
 };
 use crate::{
+    facts::Past,
     push::{PushId, Source},
     sys::fault::{self, Step},
-    sys::time::Timestamp,
+    sys::time::{self, Timestamp},
 };
 
 /// The directory of captures.
@@ -107,11 +108,59 @@ impl Inbox {
         hook_page: Option<&Path>,
         stdin: &[u8],
     ) -> Result<Capture, StateError> {
+        self.write(push_id, time, (source, hook_page), stdin, &[])
+    }
+
+    /// Writes past updates to the inbox, which are decided in this order, each as a push of its own.
+    /// Synchronises them, and releases their lock.
+    ///
+    /// # Errors
+    /// If they cannot be written or synchronised.
+    pub fn capture_past(
+        &self,
+        push_id: PushId,
+        source: &Source,
+        hook_page: Option<&Path>,
+        past: &[Past],
+    ) -> Result<(), StateError> {
+        let mut lines = Vec::new();
+        for Past { update, .. } in past {
+            lines.extend(format!("{} {} ", update.raw_old_id(), update.raw_new_id()).bytes());
+            lines.extend_from_slice(update.ref_name().as_bstr());
+            lines.push(b'\n');
+        }
+        let times: Vec<Timestamp> = past.iter().map(|past| past.time).collect();
+        let time = push_id.time().unwrap_or_else(time::now);
+        // A power cut must not leave a part of it: its push has no markers that would tell that it
+        // was decided.
+        self.write(push_id, time, (source, hook_page), &lines, &times)?.keep()
+    }
+
+    fn write(
+        &self,
+        push_id: PushId,
+        time: Timestamp,
+        (source, hook_page): (&Source, Option<&Path>),
+        stdin: &[u8],
+        times: &[Timestamp],
+    ) -> Result<Capture, StateError> {
         let name = Name { push_id, next: 0, tries: 0, is_alone: false };
-        let line = capture_file::first_line(push_id, time, source, hook_page, stdin)
+        let line = capture_file::first_line(push_id, time, source, hook_page, stdin, times)
             .map_err(|err| StateError::new("write", &self.dir.join(name.to_string()), err.into()))?;
         let file = files::write_new(&self.dir, &name.to_string(), &[&line, stdin], true)?.into_file();
         Ok(Capture { dir: self.dir.clone(), name, file })
+    }
+
+    /// Reads a capture without claiming it. Returns `None` if it has another name by now.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is damaged.
+    pub fn look(&self, name: &str) -> Result<Option<Captured>, StateError> {
+        let path = self.dir.join(name);
+        match files::open(&path) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => capture_file::read(&opened?, &path).map(Some),
+        }
     }
 
     /// Synchronises the capture of a push, under whatever name it has by now.

@@ -28,6 +28,7 @@
 //! refs/lock, refs/next              locks of the present scan and of the one that waits
 //! refs/wanted/HASH                  a repository to be scanned at once
 //! address.key                      the key for hashes of mail addresses
+//! backfill.lock                    the holder of its lock may run `backfill`
 //! connect.json, connect.lock       what `connect` created in Lightstep
 //! ```
 //!
@@ -93,6 +94,16 @@
 //! is tried earlier and the attempts are counted from one again. A capture in `failed/` is decided
 //! again when the scripts or the configuration change, or after `queue retry`. A capture with a
 //! wrong checksum becomes a dead letter.
+//!
+//! # History
+//!
+//! `backfill` captures up to 64 updates of a repository's history at once. Such a capture has a time
+//! for each update, and its PUSH is only a name. Each update is a push of its own, with an ID that is
+//! computed from it and from its own time. So the files of these markers have old names in the outbox:
+//! they are delivered first, and dropped first at the cap. Their age counts from when they were
+//! written. The capture is synchronised before anything is decided, because no marker has its PUSH, so
+//! [`State::is_finished`] could not tell that it was decided. `backfill` writes the next capture when
+//! the last one is gone, because a deployment is compared with the one before it.
 //!
 //! # Delivering
 //!
@@ -175,13 +186,14 @@ mod sweep;
 mod wanted_scans;
 
 use std::{
+    fs::File,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 pub use adopt::Strays;
 pub use dead::DeadLetters;
-pub use deployment_store::DeploymentStore;
+pub use deployment_store::{DeploymentStore, MAX_PAST};
 pub use failed::Failed;
 pub use files::{StateError, WrittenFile};
 pub use inbox::{Capture, Inbox};
@@ -224,6 +236,18 @@ impl State {
         sweep::sweep(&self.dir);
         // The next sweep tries again what cannot be removed now.
         let _ = sweep::sweep_notes(self);
+    }
+
+    /// Takes the lock of `backfill`, so that only one runs at a time. Returns `None` if another
+    /// process holds it. It ends with the process.
+    ///
+    /// # Errors
+    /// If the lock file cannot be created or locked.
+    pub fn lock_backfill(&self) -> Result<Option<File>, StateError> {
+        files::make_dir(&self.dir)?;
+        let path = self.dir.join("backfill.lock");
+        let file = files::open_to_append(&path)?;
+        Ok(files::try_lock(&file, &path)?.then_some(file))
     }
 
     /// Returns the captured pushes that are not decided yet.

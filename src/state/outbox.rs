@@ -82,6 +82,17 @@ impl EncodedBatch {
         Ok(parcel)
     }
 
+    /// Creates a parcel of the markers of several pushes, which are in the order of their pushes.
+    ///
+    /// # Errors
+    /// If a marker cannot be written as JSON.
+    pub fn of_several(first: PushId, markers: &[Marker]) -> Result<Self, serde_json::Error> {
+        let all: Vec<&Marker> = markers.iter().collect();
+        let mut parcel = Self { name: ParcelName::new(first, 0).for_some(&all, None), ..Self::new(first, 0) };
+        markers.iter().try_for_each(|marker| parcel.add(marker))?;
+        Ok(parcel)
+    }
+
     /// Adds a marker.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     config::INBOX,
-    marker::MarkerId,
+    marker::{Marker, MarkerId},
     proposal,
     push::PushId,
     sys::time::Timestamp,
@@ -251,6 +251,19 @@ impl State {
     /// If the directory cannot be read.
     pub fn outboxes(&self) -> Result<Vec<String>, StateError> {
         listing::list(&self.dir.join("outbox"))
+    }
+
+    /// Returns the time since which an entry has been waiting: the capture time of its oldest push. The
+    /// push of a marker that `backfill` made is as old as its commit, so its file counts from when it
+    /// was written.
+    pub fn waits_since(&self, entry: &QueueEntry) -> Option<Timestamp> {
+        let outbox = self.outbox(&entry.from);
+        // The files of `backfill` have the ID of their first marker in the name, and of the others only
+        // those that were merged or sent in part.
+        let is_past = entry.place == QueuePlace::Outbox
+            && entry.marker().is_some()
+            && outbox.read(&entry.name).is_ok_and(|waiting| waiting.markers.iter().any(Marker::is_past));
+        if is_past { outbox.waits_since(&entry.name) } else { entry.time() }
     }
 
     /// Returns the reason that an entry is waiting or dead, or `None` if nothing went wrong or the

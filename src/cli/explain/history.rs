@@ -186,7 +186,10 @@ pub(super) fn follow(state: &State, hits: impl IntoIterator<Item = Hit>) -> anyh
 
 fn look_into_spool(state: &State, stories: &mut [Story]) -> anyhow::Result<()> {
     state.each_entry(&QueuePlace::ALL, |entry| {
-        let is_of = |story: &Story| entry.push() == Some(story.push_id());
+        let is_of = |story: &Story| match (entry.push(), entry.last_push()) {
+            (Some(first), Some(last)) => (first..=last).contains(&story.push_id()),
+            (first, _) => first == Some(story.push_id()),
+        };
         if !stories.iter().any(is_of) {
             return anyhow::Ok(());
         }

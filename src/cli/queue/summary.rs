@@ -28,6 +28,8 @@ const MAX_WHY: usize = 1000;
 /// Summary of an entry.
 pub(super) struct EntrySummary {
     pub entry: QueueEntry,
+    /// Time since which it has been waiting.
+    time: Option<Timestamp>,
     glance: Glance,
     reason: Option<QueueReason>,
 }
@@ -80,12 +82,13 @@ impl EntrySummary {
             Ok(glance) => glance,
         };
         let reason = state.reason(&entry);
-        Ok(Some(Self { entry, glance, reason }))
+        let time = state.waits_since(&entry);
+        Ok(Some(Self { entry, time, glance, reason }))
     }
 
     /// Returns the entry's line in a list.
     pub fn line(&self, now: Timestamp) -> String {
-        let age = self.entry.time().map_or_else(|| "?".into(), |time| age(time, now));
+        let age = self.time.map_or_else(|| "?".into(), |time| age(time, now));
         let mut line =
             format!("{}  {:<19} {age:>7}  {}", self.entry.id(), place(&self.entry), self.contents());
         if let Some(alone) = self.entry.alone() {
@@ -144,7 +147,7 @@ impl EntrySummary {
             },
             push: self.entry.push(),
             last_push: self.entry.last_push(),
-            time: self.entry.time(),
+            time: self.time,
             markers: None,
             kinds: BTreeMap::new(),
             services: BTreeMap::new(),

@@ -59,7 +59,7 @@ pub(super) struct InstallationStatus {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Backlog {
     pub files: usize,
-    /// Capture time of the oldest push, and the ID of its entry.
+    /// Time since which the oldest entry has been waiting, and its ID.
     pub oldest: Option<Timestamp>,
     pub oldest_id: Option<String>,
     /// Number of files that have waited longer than the limit.
@@ -165,14 +165,14 @@ impl InstallationStatus {
         state.each_entry(&QueuePlace::ALL, |entry| {
             match entry.place {
                 QueuePlace::Inbox => {
-                    inbox.add(&entry, limit);
+                    inbox.add(state, &entry, limit);
                     if let Some(reason) = state.reason(&entry) {
                         postponed.add(&entry, Some(reason));
                     }
                 }
                 QueuePlace::Failed => failed.add(&entry, state.reason(&entry)),
                 QueuePlace::Outbox => {
-                    outboxes.entry(entry.from.clone()).or_default().add(&entry, limit);
+                    outboxes.entry(entry.from.clone()).or_default().add(state, &entry, limit);
                     if entry.alone().is_some() && alone.len() < MAX_ALONE {
                         alone.push(entry);
                     }
@@ -264,9 +264,9 @@ fn keep_newest(entries: &mut Vec<QueueEntry>) {
 }
 
 impl Backlog {
-    fn add(&mut self, entry: &QueueEntry, limit: Timestamp) {
+    fn add(&mut self, state: &State, entry: &QueueEntry, limit: Timestamp) {
         self.files += 1;
-        let Some(time) = entry.time() else { return };
+        let Some(time) = state.waits_since(entry) else { return };
         self.too_old += usize::from(time < limit);
         if self.oldest.is_none_or(|oldest| time < oldest) {
             self.oldest = Some(time);

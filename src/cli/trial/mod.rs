@@ -7,28 +7,24 @@ mod table;
 mod tags;
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     rc::Rc,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use self::{compare::Comparison, report::TrialReport};
+use self::compare::Comparison;
+pub(super) use self::report::{TrialReport, extent, short};
 use super::{
-    Common, Completion, Verbosity,
-    named_repository::NamedRepository,
-    progress::{HowFar, while_working},
-    terminal::Terminal,
+    Common, Completion, Verbosity, named_repository::NamedRepository, past::PastPushes, terminal::Terminal,
 };
 use crate::{
-    config::Config,
-    decide::{Budget, Decider, InMemoryHistory, Verdict},
-    facts::{self, Facts, History, Past, Repository},
+    decide::{Decider, InMemoryHistory, Verdict},
+    facts::{self, Facts, HistoryRange, Past, Repository},
     policy::{Import, ScriptLocations},
-    push::{self, Push, PushId, Pusher, RefKind, Source},
+    push::{self, Pusher, RefKind, Source},
     service::Services,
     state::State,
     text,
@@ -81,13 +77,13 @@ pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyho
     let repository = Rc::new(Repository::open(&git_dir)?.with_cache(facts::CACHE));
     let last = if args.all { usize::MAX } else { args.last.max(1) };
     let branch = args.branch.as_ref().map(|branch| branch.as_str().into());
-    let history = repository.history(branch, last)?;
-    if history.past.is_empty() {
+    let history = repository.history(branch, &HistoryRange::newest(last))?;
+    if history.is_empty() {
         bail!("there is nothing to try: `{}` has neither commits nor tags", text::line(&args.repo));
     }
     let mut source = Source::unknown(git_dir, known);
     source.pusher = args.pusher.clone().map(|name| Pusher { name, id: None });
-    let stage = TrialInputs { config: &config, repository, source, history };
+    let stage = Trial(PastPushes { config: &config, repository, source, history });
     let configured = ScriptLocations { dir: config.scripts.clone(), ..ScriptLocations::default() };
     let only = |file: &Path| {
         let beside = || file.parent().filter(|dir| dir.is_dir()).map(Path::to_path_buf);
@@ -108,36 +104,32 @@ pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyho
 }
 
 /// The inputs of a trial, except the policy.
-struct TrialInputs<'a> {
-    config: &'a Config,
-    repository: Rc<Repository>,
-    source: Source,
-    history: History,
-}
+struct Trial<'a>(PastPushes<'a>);
 
-impl TrialInputs<'_> {
+impl Trial<'_> {
     fn account(
         &self,
         args: &TryArgs,
         tried: &ScriptLocations,
         terminal: &Terminal,
     ) -> anyhow::Result<Completion> {
+        let Self(pushes) = self;
         let memory = InMemoryHistory::default();
-        let mut decider = self.decider(tried, &memory)?;
-        let mut account = TrialReport::new(args.json, terminal, self.config.scripts.as_deref());
-        self.play(args, terminal, |past| {
-            let verdict = self.judge(&mut decider, past)?;
+        let mut decider = pushes.decider(tried, &memory)?;
+        let mut account = TrialReport::new(args.json, terminal, pushes.config.scripts.as_deref());
+        pushes.play(args.json, terminal, |past| {
+            let verdict = pushes.judge(&mut decider, past)?;
             remember(&memory, &verdict);
             account.add(past, &verdict)?;
             Ok(verdict.markers.len())
         })?;
         let hints = [self.hint_about_pusher(&decider), self.hint_about_tags()];
-        account.end(&self.source, &self.history, hints.into_iter().flatten())
+        account.end(&pushes.source, &pushes.history, hints.into_iter().flatten())
     }
 
     /// Returns a line about a policy that reads who pushed, which is unknown.
     fn hint_about_pusher(&self, decider: &Decider<'_>) -> Option<String> {
-        let policy = decider.policy().filter(|_| self.source.pusher.is_none())?;
+        let policy = decider.policy().filter(|_| self.0.source.pusher.is_none())?;
         // The policy found and read these files a moment ago.
         let imported =
             |import: &Import| fs::read_to_string(&import.file).is_ok_and(|text| text.contains(".pusher"));
@@ -148,14 +140,15 @@ impl TrialInputs<'_> {
 
     /// Returns a line about tags that are not read as versions.
     fn hint_about_tags(&self) -> Option<String> {
-        let tag = |past: &Past| match past.update.ref_name().kind() {
+        let tag = |past: Past| match past.update.ref_name().kind() {
             RefKind::Tag(tag) => Some(tag.to_string()),
             RefKind::Branch(_) | RefKind::Other => None,
         };
-        let tags: Vec<String> = self.history.past.iter().filter_map(tag).collect();
-        let newest = self.push(self.history.past.last()?);
-        let facts = Facts::new(Rc::new(newest), 0, Ok(self.repository.clone()));
-        tags::hint(&tags, &Services::of(self.config, &facts).tag_names(self.config))
+        let Self(pushes) = self;
+        let tags: Vec<String> = pushes.history.iter().filter_map(tag).collect();
+        let newest = pushes.push(pushes.history.last()?);
+        let facts = Facts::new(Rc::new(newest), 0, Ok(pushes.repository.clone()));
+        tags::hint(&tags, &Services::of(pushes.config, &facts).tag_names(pushes.config))
     }
 
     fn compare(
@@ -166,66 +159,16 @@ impl TrialInputs<'_> {
     ) -> anyhow::Result<Completion> {
         // Both policies see the deployments of the new one as history, so that every difference
         // comes from the policies.
+        let Self(pushes) = self;
         let memory = InMemoryHistory::default();
-        let [mut old, mut new] = [self.decider(scripts[0], &memory)?, self.decider(scripts[1], &memory)?];
-        let mut comparison = Comparison::new(args.json, terminal, self.config.scripts.as_deref());
-        self.play(args, terminal, |past| {
-            let verdicts = [self.judge(&mut old, past)?, self.judge(&mut new, past)?];
+        let [mut old, mut new] = [pushes.decider(scripts[0], &memory)?, pushes.decider(scripts[1], &memory)?];
+        let mut comparison = Comparison::new(args.json, terminal, pushes.config.scripts.as_deref());
+        pushes.play(args.json, terminal, |past| {
+            let verdicts = [pushes.judge(&mut old, past)?, pushes.judge(&mut new, past)?];
             remember(&memory, &verdicts[1]);
             comparison.add(past, &verdicts)
         })?;
-        comparison.end(&self.source.repository, &self.history)
-    }
-
-    /// Calls `judge` for every past push and shows the progress. `judge` returns the number of
-    /// markers or changes that it found.
-    fn play(
-        &self,
-        args: &TryArgs,
-        terminal: &Terminal,
-        mut judge: impl FnMut(&Past) -> anyhow::Result<usize>,
-    ) -> anyhow::Result<()> {
-        let (done, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let pushes = self.history.past.len();
-        let how_far = || HowFar {
-            done: done.load(Relaxed),
-            of: pushes,
-            what: format!("pushes tried, {}", text::count(found.load(Relaxed), "marker")),
-        };
-        let mut work = || {
-            for past in &self.history.past {
-                found.fetch_add(judge(past)?, Relaxed);
-                done.fetch_add(1, Relaxed);
-            }
-            Ok(())
-        };
-        if !args.json && terminal.is_watched() { while_working(how_far, work) } else { work() }
-    }
-
-    fn decider<'a>(
-        &'a self,
-        scripts: &ScriptLocations,
-        memory: &'a InMemoryHistory,
-    ) -> anyhow::Result<Decider<'a>> {
-        let first = self.history.past.first().context("there is nothing to try")?;
-        Ok(Decider::over(self.config, self.repository.clone(), scripts, self.push(first), memory)?
-            .listening())
-    }
-
-    fn judge(&self, decider: &mut Decider<'_>, past: &Past) -> io::Result<Verdict> {
-        decider.turn_to(self.push(past));
-        let verdict = decider.decide(0, Budget::Update);
-        verdict.ok_or_else(|| io::Error::other("a push of one update was not decided"))
-    }
-
-    /// Returns a push that could have made this ref change.
-    fn push(&self, past: &Past) -> Push {
-        let id = PushId::derived(
-            past.time,
-            &self.source.repository.full_name(),
-            std::slice::from_ref(&past.update),
-        );
-        Push::new(id, past.time, self.source.clone(), vec![past.update.clone()])
+        comparison.end(&pushes.source.repository, &pushes.history)
     }
 }
 

@@ -7,7 +7,12 @@ use serde::Serialize;
 
 use super::table::Table;
 use crate::{
-    cli::{Completion, place::below, terminal::Terminal},
+    cli::{
+        Completion,
+        place::below,
+        reasons::{How, NoMarkerReasons},
+        terminal::Terminal,
+    },
     decide::{Made, Outcome, Verdict},
     facts::{History, Past},
     marker::{Kind, Marker},
@@ -19,9 +24,8 @@ use crate::{
 /// Maximum length of the line about a marker that was asked for twice, in characters.
 const MAX_REPEATED: usize = 1024;
 
-/// Maximum number of reasons that are counted separately, and of those that are listed.
-const MAX_REASONS: usize = 1000;
-const MAX_TOLD: usize = 20;
+/// Maximum number of rows of the table, which is printed at the end. A history can have a million.
+const MAX_ROWS: usize = 50_000;
 
 /// Maximum number of lines from scripts that are shown.
 const MAX_PRINTED: usize = 100;
@@ -29,19 +33,19 @@ const MAX_PRINTED: usize = 100;
 /// Note on the facts that history does not contain, and the values that a policy gets instead.
 const UNKNOWN: &str = "\
 history does not record who pushed, how, or with which options: `pusher` is {pusher}, `transport` is \"local\",
-`options` is empty. Nor does it record which commits were pushed together (each is tried on its own), what was
+`options` is empty. Nor does it record which commits were pushed together (each is taken on its own), what was
 deleted or rewound, or when a push was made (the time is the commit's or the tag's)";
 
 /// The results of all pushes.
-pub(super) struct TrialReport<'a> {
+pub(in crate::cli) struct TrialReport<'a> {
     json: bool,
     terminal: &'a Terminal,
     scripts: Option<&'a Path>,
     table: Table<8>,
+    /// Number of rows that were not kept.
+    untabled: usize,
     tally: OutcomeCounts,
-    reasons: BTreeMap<NoMarkerReason, ReasonCount>,
-    /// Number of pushes whose reason was not kept, because there were too many.
-    others: usize,
+    reasons: NoMarkerReasons,
     /// The first marker that was asked for twice, with its update.
     repeated: Option<String>,
     /// Lines that scripts printed, each with its update, and the number of lines that were not kept.
@@ -58,27 +62,6 @@ pub(super) struct OutcomeCounts {
     failed: usize,
     markers: usize,
     kinds: BTreeMap<&'static str, usize>,
-}
-
-/// The reason why a push has no marker. Failures sort first, because they need fixing.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct NoMarkerReason {
-    how: How,
-    why: String,
-    by: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum How {
-    Failed,
-    Refused,
-    Skipped,
-}
-
-/// Number of pushes with a reason, and the first of them.
-struct ReasonCount {
-    times: usize,
-    first: String,
 }
 
 /// The result of one push as JSON.
@@ -121,9 +104,9 @@ impl<'a> TrialReport<'a> {
             terminal,
             scripts,
             table: Table::new(heads),
+            untabled: 0,
             tally: OutcomeCounts::default(),
-            reasons: BTreeMap::new(),
-            others: 0,
+            reasons: NoMarkerReasons::default(),
             repeated: None,
             printed: (Vec::new(), 0),
         }
@@ -148,7 +131,7 @@ impl<'a> TrialReport<'a> {
         }
         for made in &verdict.markers {
             let marker = &made.marker;
-            self.table.add([
+            self.row([
                 &time,
                 &update,
                 marker.kind.as_str(),
@@ -172,17 +155,17 @@ impl<'a> TrialReport<'a> {
             .unwrap_or_default();
         let why = text::line(if how == How::Failed { below(why, self.scripts) } else { why });
         if self.terminal.is_verbose() {
-            self.table.add([&time, &update, how.as_str(), "", "", "", &by, &why]);
+            self.row([&time, &update, how.as_str(), "", "", "", &by, &why]);
         }
-        let reason = NoMarkerReason { how, why, by };
-        if let Some(seen) = self.reasons.get_mut(&reason) {
-            seen.times += 1;
-        } else if self.reasons.len() < MAX_REASONS {
-            self.reasons.insert(reason, ReasonCount { times: 1, first: update });
-        } else {
-            self.others += 1;
-        }
+        self.reasons.add(how, &why, &by, &update);
         Ok(())
+    }
+
+    fn row(&mut self, cells: [&str; 8]) {
+        match self.table.len() {
+            MAX_ROWS.. => self.untabled += 1,
+            _ => self.table.add(cells),
+        }
     }
 
     /// Prints the report. The ending is `Found` if the policy failed on any push.
@@ -205,25 +188,14 @@ impl<'a> TrialReport<'a> {
             let heads = lines.next().unwrap_or_default();
             self.terminal.answer(self.terminal.bold(&heads))?;
             lines.try_for_each(|line| self.terminal.answer(line))?;
+            if self.untabled > 0 {
+                self.terminal.say(format_args!("and {} more; --json prints all", self.untabled))?;
+            }
             self.terminal.say("")?;
         }
         self.terminal.say(extent(repository, history))?;
         self.terminal.say(self.tally.marked())?;
-        let mut told: Vec<_> = self.reasons.iter().collect();
-        // Sort equal outcomes by frequency, the most common reason first.
-        told.sort_by_key(|(reason, seen)| (reason.how, std::cmp::Reverse(seen.times)));
-        let mut last = None;
-        for (reason, seen) in told.iter().take(MAX_TOLD) {
-            if last.replace(reason.how) != Some(reason.how) {
-                self.terminal.say(format_args!("{} {}", self.tally.of(reason.how), reason.how.as_str()))?;
-            }
-            self.terminal.say(seen.line(reason))?;
-        }
-        let untold =
-            told[told.len().min(MAX_TOLD)..].iter().map(|(_, seen)| seen.times).sum::<usize>() + self.others;
-        if untold > 0 {
-            self.terminal.say(format_args!("{untold:>6}  for other reasons; -v lists each"))?;
-        }
+        self.reasons.say(self.terminal, |how| self.tally.of(how), Some("-v"))?;
         if let Some(why) = self.repeated {
             self.terminal.say(format_args!("\n{}", text::line_of(why, MAX_REPEATED)))?;
         }
@@ -280,26 +252,6 @@ impl OutcomeCounts {
     }
 }
 
-impl How {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-impl ReasonCount {
-    fn line(&self, reason: &NoMarkerReason) -> String {
-        let why = if reason.why.is_empty() { "no reason given" } else { &reason.why };
-        let by = if reason.by.is_empty() { String::new() } else { format!(" ({})", reason.by) };
-        let first =
-            if reason.how == How::Skipped { String::new() } else { format!(", first {}", self.first) };
-        format!("{:>6}  {why}{by}{first}", self.times)
-    }
-}
-
 impl<'a> PushResultJson<'a> {
     fn of(past: &Past, verdict: &'a Verdict) -> Self {
         Self {
@@ -317,20 +269,18 @@ impl<'a> PushResultJson<'a> {
 }
 
 /// Describes the pushes that were tried.
-pub(super) fn extent(repository: &RepositoryIdentity, history: &History) -> String {
-    let pushes = history.past.len();
-    let is_tag = |past: &&Past| matches!(past.update.ref_name().kind(), RefKind::Tag(_));
-    let tags = history.past.iter().filter(is_tag).count();
+pub(in crate::cli) fn extent(repository: &RepositoryIdentity, history: &History) -> String {
+    let tags = history.tag_count();
     let day =
-        |past: Option<&Past>| past.map(|past| past.time.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+        |past: Option<Past>| past.map(|past| past.time.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
     let mut extent = format!(
         "{}: {} of {} and {}, from {} to {}",
         text::line(repository.full_name()),
-        text::count(pushes - tags, "commit"),
+        text::count(history.len() - tags, "commit"),
         text::line(&history.branch),
         text::count(tags, "tag"),
-        day(history.past.first()),
-        day(history.past.last()),
+        day(history.first()),
+        day(history.last()),
     );
     if history.is_cut {
         extent.push_str("; --last N or --all tries older ones");
@@ -347,7 +297,7 @@ pub(super) fn when(past: &Past) -> String {
 }
 
 /// Returns a short name for an update: the tag's name, or the abbreviated commit ID.
-pub(super) fn short(past: &Past) -> String {
+pub(in crate::cli) fn short(past: &Past) -> String {
     match past.update.ref_name().kind() {
         RefKind::Tag(tag) => text::line(tag),
         RefKind::Branch(_) | RefKind::Other => past.update.raw_new_id().short(),

@@ -35,6 +35,10 @@ impl<const N: usize> Table<N> {
         }));
     }
 
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

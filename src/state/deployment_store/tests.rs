@@ -24,7 +24,7 @@ fn last_deployment_is_the_newest_before_the_push() {
     // Decided in another order than captured, and one of them twice.
     for at in [1, 0, 2, 2] {
         let note = (place.clone(), deployed(pushes[at], &at.to_string()));
-        memory.remember(&[note]).expect("stored");
+        memory.remember(&[note], false).expect("stored");
     }
     let version = |push| memory.last_deployment(&place, push).map(|deployed| deployed.version);
     assert_eq!(version(pushes[0]), None);
@@ -37,7 +37,7 @@ fn last_deployment_is_the_newest_before_the_push() {
     let same = DeploymentTarget::new(&renamed, "pay", "production");
     assert!(memory.last_deployment(&same, pushes[3]).is_some());
     for push in &pushes {
-        memory.remember(&[(place.clone(), deployed(*push, "n"))]).expect("stored");
+        memory.remember(&[(place.clone(), deployed(*push, "n"))], false).expect("stored");
     }
     assert!(version(pushes[pushes.len() - KEPT]).is_none(), "the oldest deployments are dropped");
 }
