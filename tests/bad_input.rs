@@ -82,7 +82,7 @@ fn push_to_a_broken_repository_is_kept_until_it_is_repaired() {
         .succeeded();
     assert_eq!(sandbox.decisions().len(), before, "the default branch is unknown");
     let why = sandbox.troubles().pop().expect("a reason");
-    assert!(why.contains("built-in.rhai:22") && why.contains("HEAD"), "{why}");
+    assert!(why.contains("built-in.rhai:27") && why.contains("HEAD"), "{why}");
     fs::write(&head, whole).expect("written");
 
     let (objects, away) = (sandbox.bare().join("objects"), sandbox.bare().join("away"));

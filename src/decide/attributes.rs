@@ -52,7 +52,8 @@ pub(super) fn of(facts: &Facts, site: Site<'_>) -> Vec<(&'static str, Value)> {
         RefKind::Branch(_) => None,
         RefKind::Tag(_) | RefKind::Other => facts.old_commit().ok().flatten(),
     };
-    add(name::BASE_REVISION, old_commit.or(update.old_id()).map(|id| id.to_string().into()));
+    let old_id = update.old_id().filter(|_| update.is_moved());
+    add(name::BASE_REVISION, old_commit.or(old_id).map(|id| id.to_string().into()));
 
     if let Ok(target) = facts.target()
         && let Some(commit) = &target.commit

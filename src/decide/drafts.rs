@@ -3,16 +3,17 @@
 
 use std::rc::Rc;
 
-use super::{Decider, EarlyEnd, Failure, attributes::short_ref_name};
+use super::{
+    Decider, EarlyEnd, Failure,
+    attributes::short_ref_name,
+    options::{self, MARK_TITLE, MARK_VERSION, SERVICE},
+};
 use crate::{
     facts::Facts,
     marker::Kind,
     policy::{Draft, Level, Partial, UpdateContext},
     service::{Service, version_of},
 };
-
-/// The push option that names the service of a deployment.
-pub(super) const SERVICE: &str = "deploy.service";
 
 /// A marker that is planned but not yet enriched by the policy.
 pub(super) struct Planned {
@@ -100,13 +101,17 @@ impl Decider<'_> {
         if meant.is_empty() {
             return Ok(Plan::Nothing("no configured service has any of the changed paths".into()));
         }
-        let title = partial.title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| title(facts));
+        let asked = |key| options::of_command(facts.push().source(), key).map(ToString::to_string);
+        let named = partial.title.filter(|title| !title.trim().is_empty());
+        let title = named.or_else(|| asked(MARK_TITLE)).unwrap_or_else(|| title(facts));
+        let version = partial.version.or_else(|| asked(MARK_VERSION));
         let mut planned = Vec::with_capacity(meant.len());
         for (name, service) in meant {
-            // A version from the script makes the service's rule superfluous, with its problems.
-            let rule = service.as_deref().filter(|_| partial.version.is_none());
+            // A version from the script or the command makes the service's rule superfluous, with its
+            // problems.
+            let rule = service.as_deref().filter(|_| version.is_none());
             let known = version_of(facts, &name, rule, is_deployment, troubles);
-            let version = partial.version.clone().unwrap_or_else(|| known.name.clone());
+            let version = version.clone().unwrap_or_else(|| known.name.clone());
             planned.push(Planned {
                 is_of_release: known.is_of_release && known.name == version,
                 draft: Draft {

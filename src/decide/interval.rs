@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
+
 use super::options::{FINISHED, ID, STARTED, STATUS};
 use crate::{
-    marker::{FAILED, Interval, Value, name},
+    marker::{FAILED, Interval, SUCCEEDED, Value, name},
     policy::Draft,
     push::Push,
     sys::time::Timestamp,
@@ -21,7 +23,27 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 const MAX_NAME: usize = 256;
 
 /// Values of `deployment.status` (semantic conventions 1.44).
-const STATUSES: [&str; 2] = ["succeeded", FAILED];
+const STATUSES: [&str; 2] = [SUCCEEDED, FAILED];
+
+/// A reason why a deployment cannot have run at the reported times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum IntervalError {
+    /// The start is later than now.
+    #[error("starts in the future")]
+    StartsInFuture,
+    /// The end is later than now.
+    #[error("ends in the future")]
+    EndsInFuture,
+    /// The end is earlier than the start.
+    #[error("ends before it starts")]
+    EndsBeforeStart,
+    /// The end is more than [`LONGEST`] ago.
+    #[error("ended more than seven days ago")]
+    TooOld,
+    /// It took more than [`LONGEST`].
+    #[error("took more than seven days")]
+    TooLong,
+}
 
 /// Returns the interval of the deployment that the push options give. Adds to `troubles` what is
 /// wrong with them.
@@ -39,17 +61,41 @@ pub(super) fn stated_interval(push: &Push, troubles: &mut Vec<String>) -> Option
     };
     let (start, finished) = (read(STARTED), read(FINISHED));
     let (start, end) = (start?, finished.unwrap_or(push.time()));
-    let is_possible = start <= end
-        && Duration::try_from(end.duration_since(start)).is_ok_and(|took| took <= LONGEST)
-        && Duration::try_from(end.duration_since(push.time())).map_or(true, |ahead| ahead <= AHEAD)
-        && Duration::try_from(push.time().duration_since(end)).map_or(true, |ago| ago <= LONGEST);
-    if !is_possible {
+    let possible = possible_interval(start, end, push.time());
+    if possible.is_err() {
         troubles.push(format!(
             "the push options say that the deployment ran from {start} to {end}; it may take at most seven \
              days, and must end within the seven days before the push"
         ));
     }
-    is_possible.then_some(Interval { start, end })
+    possible.ok()
+}
+
+/// Returns the interval of a deployment that is reported now.
+///
+/// # Errors
+/// If it cannot be true.
+pub fn possible_interval(
+    start: Timestamp,
+    end: Timestamp,
+    now: Timestamp,
+) -> Result<Interval, IntervalError> {
+    let is_longer = |from: Timestamp, to: Timestamp, most: Duration| {
+        Duration::try_from(to.duration_since(from)).is_ok_and(|took| took > most)
+    };
+    if is_longer(now, start, AHEAD) {
+        Err(IntervalError::StartsInFuture)
+    } else if is_longer(now, end, AHEAD) {
+        Err(IntervalError::EndsInFuture)
+    } else if end < start {
+        Err(IntervalError::EndsBeforeStart)
+    } else if is_longer(end, now, LONGEST) {
+        Err(IntervalError::TooOld)
+    } else if is_longer(start, end, LONGEST) {
+        Err(IntervalError::TooLong)
+    } else {
+        Ok(Interval { start, end })
+    }
 }
 
 /// Adds the deployment's id and status from the push options, under OpenTelemetry's attribute

@@ -1,5 +1,5 @@
-//! Turns the updates of a push into markers. The hook, the deliverer, `scan`, `backfill` and `try`
-//! all call [`Decider::decide`].
+//! Turns the updates of a push into markers. The hook, the deliverer, `mark`, `scan`, `backfill` and
+//! `try` all call [`Decider::decide`].
 //!
 //! For each update, the policy's `decide` asks for markers. The decider then picks the services,
 //! measures the commit range of each deployment, and runs `enrich` and `guard`. It reads the
@@ -328,8 +328,7 @@ impl<'a> Decider<'a> {
         let asking = DecideRequest { policy, update_context, budget, deadline };
         let update_context = &asking.update_context;
         let mut verdict = Verdict::without(index, Outcome::Marked);
-        let options = &self.push.source().options;
-        let complaints = options::complaints(options, |key| policy.reads_key(key));
+        let complaints = options::complaints(self.push.source(), |key| policy.reads_key(key));
         complaints.iter().for_each(|complaint| verdict.reply(complaint.clone()));
         let mut troubles: Vec<String> = complaints;
         let marks = match policy.decide(update_context, deadline, trace)? {

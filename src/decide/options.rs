@@ -1,14 +1,15 @@
 //! Checks the push options that ask for a deployment. A misspelt or contradictory option would
 //! otherwise be ignored, and the pusher would believe in a deployment that was not recorded.
 
-use super::drafts::SERVICE;
 use crate::{
-    push::PushOptions,
+    push::{PushOptions, Source, UpdateSource},
     text::{self, Hinted, did_you_mean},
 };
 
 /// Push option that names the environment of a deployment.
 pub(super) const DEPLOY: &str = "deploy";
+/// Push option that names the service of a deployment.
+pub(super) const SERVICE: &str = "deploy.service";
 /// Push option for the start of the deployment: RFC 3339, or seconds since 1970.
 pub(super) const STARTED: &str = "deploy.started";
 /// Push option for its end, in the same formats. Defaults to the time of the push.
@@ -20,15 +21,31 @@ pub(super) const STATUS: &str = "deploy.status";
 /// Push option for a trace that the marker links to. It can be repeated.
 pub(super) const TRACEPARENT: &str = "traceparent";
 
+/// Option in which `mark` passes the kind of the marker that it asks for.
+pub(super) const MARK_KIND: &str = "mark.kind";
+/// Option in which `mark` passes the version, for the case that no script sets one.
+pub(super) const MARK_VERSION: &str = "mark.version";
+/// Option in which `mark` passes the title, for the case that no script sets one.
+pub(super) const MARK_TITLE: &str = "mark.title";
+
+/// Options that only `mark` may set.
+const OF_COMMAND: [&str; 3] = [MARK_KIND, MARK_VERSION, MARK_TITLE];
+
 /// Options of a deployment. Each has one value.
 const OF_DEPLOYMENTS: [&str; 6] = [DEPLOY, SERVICE, STARTED, FINISHED, ID, STATUS];
 
 /// Maximum number of complaints about the options of one push.
 const MAX_COMPLAINTS: usize = 3;
 
+/// Returns the value of an option that only `mark` may set. What a push says there does not count.
+pub(super) fn of_command<'s>(source: &'s Source, key: &str) -> Option<&'s str> {
+    source.options.get(key).filter(|value| source.found_by == UpdateSource::Command && !value.is_empty())
+}
+
 /// Returns what is wrong with the options of a push, in words for the pusher. `is_used` tells if a
 /// script of the policy mentions an option; such a name is not misspelt.
-pub(super) fn complaints(options: &PushOptions, is_used: impl Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn complaints(source: &Source, is_used: impl Fn(&str) -> bool) -> Vec<String> {
+    let options = &source.options;
     let mut said: Vec<String> = Vec::new();
     let mut add = |complaint: String| {
         if said.len() < MAX_COMPLAINTS && !said.contains(&complaint) {
@@ -39,6 +56,11 @@ pub(super) fn complaints(options: &PushOptions, is_used: impl Fn(&str) -> bool) 
         if let Some(meant) = meant_by(key).filter(|_| !is_used(key)) {
             add(format!("the push option `{}` is unknown; {}", text::line(key), did_you_mean(meant)));
         }
+    }
+    if source.found_by != UpdateSource::Command
+        && let Some(key) = OF_COMMAND.iter().find(|key| options.values(key).next().is_some())
+    {
+        add(format!("the push option `{key}` has no effect; only the command `mark` sets it"));
     }
     for (key, fix) in [(DEPLOY, "no environment; push with -o deploy=ENV"), (SERVICE, NO_SERVICE)] {
         if options.values(key).next().is_some() && options.values(key).all(str::is_empty) {

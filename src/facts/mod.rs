@@ -240,11 +240,11 @@ impl Facts {
         }
     }
 
-    /// Returns the commits between the old id and the new one. The walk ends after [`MAX_VISITED`]
-    /// commits.
+    /// Returns the commits between the old id and the new one, none if the ref was not moved. The walk
+    /// ends after [`MAX_VISITED`] commits.
     pub fn range(&self) -> Result<Rc<Range>, FactError> {
         let read = || {
-            let Some(new) = self.commit_id()? else {
+            let Some(new) = self.commit_id()?.filter(|_| self.update().is_moved()) else {
                 return Ok(Rc::new(Range::default()));
             };
             let old = self.old_commit()?;
@@ -263,8 +263,8 @@ impl Facts {
         Ok(matches!(moved, Some(RefUpdate::Forced { .. } | RefUpdate::Rewound { .. })))
     }
 
-    /// Returns the paths in which the new commit differs from the old one. For a created ref,
-    /// compares with the commit's first parent.
+    /// Returns the paths in which the new commit differs from the old one. For a ref that was created or
+    /// not moved, compares with the commit's first parent.
     pub fn changed_paths(&self) -> Result<Rc<ChangedPaths>, FactError> {
         let read = || {
             let Some(commit) = self.commit()? else {
@@ -315,8 +315,8 @@ impl Facts {
         self.file_at(self.commit_id()?, path)
     }
 
-    /// Returns the text of a file before the push: at the old commit, or for a created ref at the
-    /// commit's first parent.
+    /// Returns the text of a file before the push: at the old commit, or for a ref that was created or not
+    /// moved at the commit's first parent.
     ///
     /// # Errors
     /// Returns an error if the file is larger than 256 KiB, or cannot be read.
@@ -426,13 +426,13 @@ impl Facts {
         old.map_or_else(parent, |old| Ok(Some(old)))
     }
 
-    /// Returns the commit that the ref led to before. Returns `None` if this push created the ref,
+    /// Returns the commit that the ref led to before. Returns `None` if the ref was created or not moved,
     /// or if it did not lead to a commit.
     ///
     /// # Errors
     /// Returns an error if the old object is missing or broken.
     pub fn old_commit(&self) -> Result<Option<ObjectId>, FactError> {
-        let read = || match self.update().old_id() {
+        let read = || match self.update().old_id().filter(|_| self.update().is_moved()) {
             Some(id) => Ok(self.repository()?.target(id)?.commit.as_ref().map(|commit| commit.id)),
             None => Ok(None),
         };

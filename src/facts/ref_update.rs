@@ -66,8 +66,8 @@ impl Facts {
         commit.parents.contains(&old).then_some(RefUpdate::FastForward)
     }
 
-    /// Returns how the push moved the ref. Returns `None` if this cannot be determined: the walk
-    /// ended before it found out, the history is incomplete, or there is no commit. The walk visits
+    /// Returns how the push moved the ref. Returns `None` if it did not, or if this cannot be determined:
+    /// the walk ended before it found out, the history is incomplete, or there is no commit. The walk visits
     /// at most [`MAX_VISITED`] commits. After that, generation numbers of the commit-graph decide,
     /// and the removed commits are not counted.
     ///
@@ -91,6 +91,7 @@ impl Facts {
 
     fn walk_ref_update(&self, patience: WalkLimit) -> Result<Option<RefUpdate>, FactError> {
         let (Some(old), Some(new)) = (self.old_commit()?, self.commit_id()?) else { return Ok(None) };
+        // A tag object was replaced by another one for the same commit.
         if old == new {
             return Ok(Some(RefUpdate::FastForward));
         }

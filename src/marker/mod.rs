@@ -21,6 +21,9 @@ use crate::{push::PushId, sys::time::Timestamp, text};
 /// Value of `deployment.status` for a deployment that changed nothing.
 pub const FAILED: &str = "failed";
 
+/// `deployment.status` of a deployment that succeeded.
+pub const SUCCEEDED: &str = "succeeded";
+
 /// An event in a service's history. A back end draws it as one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -90,7 +90,7 @@ impl<'a> Environment<'a> {
         let count = usize::try_from(count).unwrap_or(0).min(options::MAX_OPTIONS);
         PushOptions::new((0..count).filter_map(|n| {
             let value = (self.0)(&format!("GIT_PUSH_OPTION_{n}"))?;
-            Some(text::bounded(value.as_encoded_bytes(), options::MAX_OPTION))
+            Some(String::from_utf8_lossy(value.as_encoded_bytes()).into_owned())
         }))
     }
 }

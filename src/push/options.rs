@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// Maximum number of push options that are kept.
 pub const MAX_OPTIONS: usize = 64;
 
 /// Maximum length of a push option, in characters. Longer options are cut.
-pub const MAX_OPTION: usize = 1024;
+const MAX_OPTION: usize = 1024;
 
 /// Options that the pusher gave with `-o`, in order. They are untrusted: anyone with push access
 /// can set them.
@@ -15,11 +17,15 @@ pub const MAX_OPTION: usize = 1024;
 pub struct PushOptions(Vec<(String, String)>);
 
 impl PushOptions {
-    /// Takes options as git passes them. A bare word is a key with an empty value.
+    /// Takes options as git passes them, and bounds their number and length. A bare word is a key with an
+    /// empty value.
     pub fn new(options: impl IntoIterator<Item = String>) -> Self {
-        let split = |option: String| match option.split_once('=') {
-            Some((key, value)) => (key.to_string(), value.to_string()),
-            None => (option, String::new()),
+        let split = |option: String| {
+            let option = text::bounded(option.as_bytes(), MAX_OPTION);
+            match option.split_once('=') {
+                Some((key, value)) => (key.to_string(), value.to_string()),
+                None => (option, String::new()),
+            }
         };
         Self(options.into_iter().take(MAX_OPTIONS).map(split).collect())
     }

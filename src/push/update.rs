@@ -103,6 +103,12 @@ impl Update {
         self.old_id.is_null()
     }
 
+    /// Returns true if the ref points to another object than before. It does after every push; `mark`
+    /// leaves the ref where it is.
+    pub fn is_moved(&self) -> bool {
+        self.old_id != self.new_id
+    }
+
     /// Returns true if the push deleted the ref.
     pub fn is_deleted(&self) -> bool {
         self.new_id.is_null()

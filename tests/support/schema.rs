@@ -61,6 +61,7 @@ impl Validator<'_> {
             },
             "const" => expect(value == wanted),
             "enum" => expect(options().any(|option| option == value)),
+            "allOf" => options().try_for_each(|option| self.check(option, value, "")),
             "anyOf" => expect(options().any(|option| self.check(option, value, "").is_ok())),
             "oneOf" => expect(options().filter(|option| self.check(option, value, "").is_ok()).count() == 1),
             "minimum" => expect(value.as_f64().is_none_or(|n| n >= wanted.as_f64().expect("a number"))),

@@ -235,13 +235,10 @@ impl ExplainReport<'_> {
 
 pub(super) fn heading(decision: &DecisionRecord<'_>) -> String {
     let id = |id: ObjectId| if id.is_null() { "nothing".to_string() } else { id.short() };
-    format!(
-        "{} in {}: {} -> {}",
-        text::line(&*decision.ref_name),
-        text::line(&*decision.repository),
-        id(decision.old_id),
-        id(decision.new_id)
-    )
+    let (old, new) = (decision.old_id, decision.new_id);
+    // A command does not move the ref.
+    let moved = if old == new { id(new) } else { format!("{} -> {}", id(old), id(new)) };
+    format!("{} in {}: {moved}", text::line(&*decision.ref_name), text::line(&*decision.repository))
 }
 
 fn sent_line(time: Timestamp, sent: &DeliveryRecord<'_>) -> String {

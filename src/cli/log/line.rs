@@ -47,6 +47,8 @@ pub(super) const OUTCOMES: [&str; 13] = [
 #[derive(Debug, Default)]
 pub(super) struct EarlierRecords {
     pushers: Known<PushId>,
+    /// What brought the updates that no push brought.
+    sources: Known<PushId>,
     markers: Known<MarkerId>,
 }
 
@@ -84,6 +86,9 @@ impl EarlierRecords {
             Record::Push(push) => {
                 if let Some(pusher) = &push.pusher {
                     self.pushers.add(push.push, pusher.name.clone());
+                }
+                if !push.source.is_push() {
+                    self.sources.add(push.push, push.source.as_str().to_string());
                 }
             }
             Record::Decision(decision) => {
@@ -152,6 +157,9 @@ impl LinePrinter<'_> {
         let mut said = format!("{} {}", text::line(&*decision.repository), text::line(short));
         if let Some(pusher) = earlier.pusher(decision.push) {
             said.push_str(&format!(" by {}", text::line(pusher)));
+        }
+        if let Some(source) = earlier.sources.names.get(&decision.push) {
+            said.push_str(&format!(" ({source})"));
         }
         let markers =
             decision.markers.iter().map(|marker| self.with_place(name_of(marker), Some(&marker.by)));

@@ -1,8 +1,13 @@
+use std::path::Path;
+
 use super::{complaints, unknown_environment};
-use crate::push::PushOptions;
+use crate::push::{GitDir, PushOptions, RepositoryIdentity, Source};
 
 fn said(options: &[&str]) -> Vec<String> {
-    complaints(&PushOptions::new(options.iter().map(ToString::to_string)), |key| key == "deploys")
+    let git_dir = GitDir::resolve(None, Path::new("/acme/shop.git"));
+    let repository = RepositoryIdentity::of_dir(&git_dir);
+    let options = PushOptions::new(options.iter().map(ToString::to_string));
+    complaints(&Source { options, ..Source::unknown(git_dir, repository) }, |key| key == "deploys")
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl View for PushView {
         word(
             "source",
             Type::Text,
-            "`push`, `scan` (found by comparing refs), `command` or `backfill`",
+            "`push`, `scan` (found by comparing refs), `command` (`mark`, which moves no ref) or `backfill`",
             r#"update.push.source == "push""#,
             |p| Ok(p.source().found_by.as_str().into()),
         ),
