@@ -18,14 +18,13 @@ use clap::Args;
 use super::{
     hook_owner::Turn,
     notes::{Notes, write_line},
-    ref_hook, reply,
+    ref_hook, reply, start_delivery,
     watch::{HookStage, Watch},
 };
 use crate::{
-    config::{self, Config, DeliveryMode, Destination, SpoolCap, UNASSIGNED},
-    delivery::{self, Progress, RetryLimit},
+    config::{self, DeliveryMode, SpoolCap},
     push::{Environment, Push, PushId, Source, lines},
-    settle::{Mode, OnPlaced, Settled, settle},
+    settle::{Mode, OnPlaced, settle},
     state::{State, StateError, cap, inbox::Captured},
     sys::alloc_meter,
     sys::time::{self, Deadline},
@@ -176,7 +175,8 @@ impl RunningHook {
         };
         // The last quarter of the budget is for writing the verdicts and exiting.
         let deadline = Deadline::from(self.start, config.limits.time * 3 / 4);
-        let detach = || self.detach(&config);
+        let trouble = &|what: &str| self.notes.trouble(what);
+        let detach = || start_delivery::detach(&config, trouble);
         let is_detached = config.delivery.mode == DeliveryMode::Background && !config.destinations.is_empty();
         let on_placed = is_detached.then_some(&detach as OnPlaced<'_>);
         match settle(&config, &state, &mut capture, captured, Mode::Hook { deadline, on_placed }) {
@@ -194,7 +194,13 @@ impl RunningHook {
                 if !settled.failed.is_empty() {
                     self.make_room(&state, config.spool);
                 }
-                self.send(&config, &state, &settled);
+                start_delivery::start(
+                    &config,
+                    &state,
+                    &settled,
+                    &|| self.watch.allow(config.delivery.timeout),
+                    trouble,
+                );
             }
             Err(err) => {
                 self.notes.trouble(&format!("this push waits in the inbox: {err}"));
@@ -223,46 +229,4 @@ impl RunningHook {
             self.notes.trouble(&err.to_string());
         }
     }
-
-    /// Starts a delivery if this push or an earlier one left work in the spool, unless one was
-    /// started already. With inline delivery, first tries to send everything from this process.
-    fn send(&self, config: &Config, state: &State, settled: &Settled) {
-        if settled.is_left || !settled.failed.is_empty() {
-            return self.detach(config);
-        }
-        if settled.called_on_placed || !has_work(config, state, settled.marked) {
-            return;
-        }
-        if config.delivery.mode == DeliveryMode::Inline && !config.destinations.is_empty() {
-            self.watch.allow(config.delivery.timeout);
-            let patience = RetryLimit::OnceWithin(Deadline::after(config.delivery.timeout));
-            match delivery::drain(config, state, patience, &Progress::default()) {
-                Ok(drained) if drained.left == 0 => return,
-                Ok(_) => {}
-                Err(err) => self.notes.trouble(&err.to_string()),
-            }
-        }
-        self.detach(config);
-    }
-
-    fn detach(&self, config: &Config) {
-        if let Err(err) = delivery::detach(config) {
-            self.notes.trouble(&format!("failed to start the delivery; the next push retries: {err}"));
-        }
-    }
-}
-
-/// Returns true if a delivery has work to do. Without a destination, it decides captures that were
-/// left, and merges and caps what waits.
-fn has_work(config: &Config, state: &State, marked: usize) -> bool {
-    if state.inbox().list().is_ok_and(|names| !names.is_empty()) {
-        return true;
-    }
-    if config.destinations.is_empty() {
-        let unassigned = state.outbox(UNASSIGNED);
-        return marked > 0 && cap::is_due(&unassigned, config.spool, config.merge_at).unwrap_or(true);
-    }
-    let waits =
-        |destination: &Destination| state.outbox(&destination.name).is_empty().is_ok_and(|empty| !empty);
-    marked > 0 || config.destinations.iter().any(waits)
 }

@@ -30,6 +30,7 @@ mod repository_names;
 mod resource;
 mod scan;
 mod seen_names;
+mod start_delivery;
 mod status;
 mod survive;
 mod system;
