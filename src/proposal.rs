@@ -117,6 +117,11 @@ pub fn same_as_user(uid: u32) -> String {
     as_user(uid, &format!("{program}{}{}{}", called.arguments, called.options, called.gitea.concat()))
 }
 
+/// Returns the command of this process, to repeat it.
+pub fn again() -> String {
+    same_as_user(called_as().reader)
+}
+
 /// Returns the program as another user runs it. sudo may not search its directory.
 fn program_for(called: &CalledAs) -> String {
     if called.reader == 0 { called.program.clone() } else { word(&called.path) }

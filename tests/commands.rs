@@ -365,7 +365,7 @@ fn usage_errors_exit_with_2_and_help_fits_80_columns() {
     let listed = ran.stderr.lines().skip_while(|line| *line != "Commands:").skip(1);
     let commands = listed.map_while(|line| line.strip_prefix("  ")?.split_whitespace().next());
     let mut commands: Vec<_> = commands.collect();
-    assert_eq!((commands.pop(), commands.len(), commands.first()), (Some("help"), 18, Some(&"hook")));
+    assert_eq!((commands.pop(), commands.len(), commands.first()), (Some("help"), 20, Some(&"hook")));
     sandbox.set("COLUMNS", "80");
     for command in commands {
         for option in ["-h", "--help"] {

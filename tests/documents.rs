@@ -263,9 +263,10 @@ fn documented_commands_are_accepted() {
         let text = read(&document);
         for words in commands_in(&text) {
             let (program, args) = words.split_first().expect("a program");
-            // With --help at the end, clap parses the arguments before it but nothing is run.
-            let args =
-                args.iter().map(|word| if word == "PUSH_ID" { SOME_PUSH } else { word }).chain(["--help"]);
+            // With --help, clap parses the arguments before it but nothing is run. What follows `--` are
+            // the words of another command.
+            let own = args.iter().take_while(|word| *word != "--");
+            let args = own.map(|word| if word == "PUSH_ID" { SOME_PUSH } else { word }).chain(["--help"]);
             let args: Vec<&str> = args.collect();
             let mut command = match program.as_str() {
                 "install.sh" => {

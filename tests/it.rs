@@ -53,6 +53,7 @@ mod layers; // the scripts that take part in a decision
 mod limits; // scripts that try to exceed a limit
 mod load; // 64 concurrent pushers and an unreliable receiver
 mod many_refs; // a push of 100,000 updates, and the time limit
+mod mark; // marks by command and around a deploy script
 mod merge; // merging of the files in an outbox
 mod model; // the spool compared with a model, over random operations
 mod named_repository; // REPO and REV in every command

@@ -121,6 +121,8 @@ fn add_commands(printed: &mut Printed) {
     });
     sandbox.deliver_to("http://127.0.0.1:9", "");
     sandbox.push(&["-o", "deploy=prod", "main", "v1.0.0"]).succeeded();
+    run("mark", &[&bare, "--environment", "prod", "--status", "failed"]);
+    run("mark", &[&bare, "--kind", "change", "--dry-run"]);
     run("deliver", &[]);
     run("connect", &[]);
     run("status", &[]);
@@ -257,5 +259,5 @@ fn every_command_with_json_is_described() {
         let is_headed = page.lines().any(|line| line.starts_with("## ") && line.contains(command.as_str()));
         assert!(is_headed, "{command} has no section");
     }
-    assert_eq!(with_json, 17);
+    assert_eq!(with_json, 19);
 }

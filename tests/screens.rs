@@ -90,6 +90,11 @@ fn screens_fit_the_terminal() {
         &["backfill", &bare],
         &["doctor", "--no-push", "--root", &root],
         &["deliver"],
+        &["mark", "acme/shop", "--environment", "prod", "--title", "修正"],
+        &["mark", "acme/shop", "--environment", "prod", "--dry-run"],
+        &["mark", "acme/shop", "--kind", "change", "--environment", "prod"],
+        &["mark", "acme/shop", "--environment", "prod", "--started", "1970-01-01"],
+        &["mark", "--help"],
     ] {
         for columns in [80, 100] {
             let ran = shown(&sandbox, columns, args, &[]);

@@ -123,6 +123,11 @@ pub(super) fn is_page(path: &Path) -> bool {
     Page::read(path).is_some()
 }
 
+/// Returns the script of a repository's Git Hooks page, if it is a policy.
+pub(super) fn page_of(git_dir: &Path) -> Option<PathBuf> {
+    Page::read(&git_dir.join(PAGE)).map(|page| page.path)
+}
+
 /// A script whose first line names this program.
 #[derive(Debug)]
 struct Page {

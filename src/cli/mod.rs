@@ -16,6 +16,7 @@ mod hook_owner;
 mod install;
 mod install_report;
 mod log;
+mod mark;
 mod named_repository;
 mod notes;
 mod output;
@@ -141,6 +142,11 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     /// Explain how an update was decided and delivered
     Explain(explain::ExplainArgs),
+    /// Mark a deployment, rollback, release or change that no push marks
+    ///
+    /// The policy decides as for a push, with the same push options. Exits with 1 if it refuses.
+    /// With --run, runs COMMAND, marks it as a deployment, and exits as COMMAND does.
+    Mark(mark::MarkArgs),
     /// Find the ref changes that no hook saw, and capture them
     ///
     /// These are tags and releases made in Gitea's pages or its API, branches deleted or renamed
@@ -253,6 +259,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Try(args) => trial::run(args, &cli.common, &terminal),
         Command::Backfill(args) => backfill::run(args, &cli.common, &terminal),
         Command::Explain(args) => explain::run(args, &cli.common, &terminal),
+        Command::Mark(args) => mark::run(args, &cli.common, &terminal),
         Command::Resource(args) => resource::run(args, &cli.common, &terminal),
         Command::Scan(args) => scan::run(args, &cli.common, &terminal),
         Command::Check(args) => check::run(args, &cli.common, &terminal),

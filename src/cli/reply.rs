@@ -31,17 +31,7 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
     if reply.to_pusher == ReplyTo::Nothing {
         return Vec::new();
     }
-    let is_history = settled.backfilled > MAX_BACKFILLED;
-    let shown = settled.markers.iter().filter(|marker| !(is_history && marker.is_backfill()));
-    let mut lines: Vec<_> = shown.take(MAX_LINES).map(|marker| line(reply, marker)).collect();
-    let summed_up = if is_history { settled.backfilled } else { 0 };
-    let more = settled.marked.saturating_sub(lines.len() + summed_up);
-    if more > 0 {
-        lines.push(format!("and {}", text::count(more, "more marker")));
-    }
-    if is_history {
-        lines.push(format!("{summed_up} releases of old tags, each marked at the date of its tag"));
-    }
+    let mut lines = of_markers(reply, settled);
     lines.extend(settled.replies.iter().take(MAX_LINES).cloned());
     if let Some(first) = settled.failed.first() {
         let what = first.at().and_then(|at| of_page(first, at)).unwrap_or_else(|| {
@@ -59,6 +49,23 @@ pub(super) fn lines(config: &Config, settled: &Settled) -> Vec<String> {
         }
     }
     lines.into_iter().map(|line| format!("gitea-lightstep: {line}")).collect()
+}
+
+/// Returns the lines about the markers, without the program's name.
+pub(super) fn of_markers(reply: &Reply, settled: &Settled) -> Vec<String> {
+    let is_history = settled.backfilled > MAX_BACKFILLED;
+    let markers = settled.markers.iter().map(|made| &made.marker);
+    let shown = markers.filter(|marker| !(is_history && marker.is_backfill()));
+    let mut lines: Vec<_> = shown.take(MAX_LINES).map(|marker| line(reply, marker)).collect();
+    let summed_up = if is_history { settled.backfilled } else { 0 };
+    let more = settled.marked.saturating_sub(lines.len() + summed_up);
+    if more > 0 {
+        lines.push(format!("and {}", text::count(more, "more marker")));
+    }
+    if is_history {
+        lines.push(format!("{summed_up} releases of old tags, each marked at the date of its tag"));
+    }
+    lines
 }
 
 /// Describes a failure in the script of the Git Hooks page, with its cause. A person who may edit the

@@ -29,8 +29,18 @@ pub(super) struct RepositoryNames {
     foreign: HashSet<Vec<u8>>,
     /// Its directory at the newest push, if the journal has one.
     git_dir: Option<GitDir>,
+    /// Gitea's id and base URL at the newest push, if the journal has them.
+    id: Option<i64>,
+    root_url: Option<String>,
     /// True if the journal has a push to it.
     is_known: bool,
+}
+
+/// The last record of a push with some description.
+#[derive(Default)]
+struct LastRecord {
+    nth: usize,
+    root_url: Vec<u8>,
 }
 
 /// The repository in the record of a push.
@@ -39,6 +49,7 @@ struct PushHeader {
     repository: String,
     git_dir: Option<GitDir>,
     repository_id: Option<i64>,
+    root_url: Option<String>,
 }
 
 impl PushHeader {
@@ -64,25 +75,28 @@ impl RepositoryNames {
     /// If the journal cannot be read.
     pub fn find(journal: &Journal, name: &str, git_dir: Option<&GitDir>) -> anyhow::Result<Self> {
         // Thousands of records say the same, so each description is parsed once.
-        let mut last_seen: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut last_seen: HashMap<Vec<u8>, LastRecord> = HashMap::new();
         let finder = DescriptionFinder::new();
         let mut nth = 0;
         journal.each_line("", |_, line| {
             if let Some(description) = finder.in_line(line) {
                 nth += 1;
-                match last_seen.get_mut(description) {
-                    Some(seen) => *seen = nth,
-                    None => {
-                        last_seen.insert(description.to_vec(), nth);
-                    }
+                let seen = match last_seen.get_mut(description) {
+                    Some(seen) => seen,
+                    None => last_seen.entry(description.to_vec()).or_default(),
+                };
+                seen.nth = nth;
+                let root_url = finder.root_url(line);
+                if seen.root_url != root_url {
+                    seen.root_url = root_url.to_vec();
                 }
             }
             Ok(())
         })?;
         let mut described: Vec<(usize, Vec<u8>, PushHeader)> = last_seen
             .into_iter()
-            .filter_map(|(text, nth)| {
-                let json = [&b"{"[..], &text, b"}"].concat();
+            .filter_map(|(text, LastRecord { nth, root_url })| {
+                let json = [&b"{"[..], &text, &root_url, b"}"].concat();
                 Some((nth, text, serde_json::from_slice(&json).ok()?))
             })
             .collect();
@@ -105,6 +119,8 @@ impl RepositoryNames {
             found.names.retain(|known| !known.eq_ignore_ascii_case(&header.repository));
             found.names.push(header.repository.clone());
             found.git_dir.clone_from(&header.git_dir);
+            found.id = header.repository_id;
+            found.root_url.clone_from(&header.root_url);
         }
         let is_foreign = |header: &PushHeader| !header.is_same(it) && found.has(&header.repository);
         let foreign = described.iter().filter(|(.., header)| is_foreign(header));
@@ -125,6 +141,16 @@ impl RepositoryNames {
     /// Returns its directory at the newest push, if it is still there.
     pub fn git_dir(&self) -> Option<&GitDir> {
         self.git_dir.as_ref().filter(|dir| dir.as_path().join("HEAD").exists())
+    }
+
+    /// Returns Gitea's id of it, if the journal has it.
+    pub fn id(&self) -> Option<i64> {
+        self.id
+    }
+
+    /// Returns Gitea's base URL at the newest push, if the journal has it.
+    pub fn root_url(&self) -> Option<&str> {
+        self.root_url.as_deref()
     }
 
     /// Returns its names, the newest last.
@@ -186,6 +212,7 @@ struct DescriptionFinder {
     record: Finder<'static>,
     begin: Finder<'static>,
     end: Finder<'static>,
+    root_url: Finder<'static>,
 }
 
 impl DescriptionFinder {
@@ -194,7 +221,18 @@ impl DescriptionFinder {
             record: Finder::new(b"\"record\":\"push\""),
             begin: Finder::new(b"\"repository\":"),
             end: Finder::new(b",\"captured\":"),
+            root_url: Finder::new(b",\"root_url\":\""),
         }
+    }
+
+    /// Returns the member `root_url` with the comma before it, or nothing. A text cannot contain its
+    /// beginning, because quotation marks are escaped there. A URL with a quotation mark is not read.
+    fn root_url<'l>(&self, line: &'l [u8]) -> &'l [u8] {
+        let Some(at) = self.root_url.find(line) else { return b"" };
+        let rest = &line[at..];
+        let value = self.root_url.needle().len();
+        let end = rest[value..].iter().position(|byte| *byte == b'"').map(|end| value + end + 1);
+        end.map_or(b"", |end| &rest[..end])
     }
 
     fn in_line<'l>(&self, line: &'l [u8]) -> Option<&'l [u8]> {

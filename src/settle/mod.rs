@@ -14,9 +14,8 @@ use slice::Slice;
 
 use crate::{
     config::Config,
-    decide::{Budget, Cause, Decider, Failure, LayeredHistory, Outcome, Verdict},
-    marker::Marker,
-    policy::Fingerprint,
+    decide::{Budget, Cause, Decider, Failure, LayeredHistory, Made, Outcome, Verdict},
+    policy::{Fingerprint, Rule},
     push::{Push, UpdateSource},
     state::{
         Capture, State, StateError,
@@ -35,8 +34,8 @@ const SLICE: usize = 2_000;
 /// The outcome of settling a push.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// The first few markers, in the order of their updates.
-    pub markers: Vec<Marker>,
+    /// The first few markers, in the order of their updates, and the rules that asked for them.
+    pub markers: Vec<Made>,
     /// Number of all markers.
     pub marked: usize,
     /// Number of markers that are releases of old tags.
@@ -49,8 +48,21 @@ pub struct Settled {
     pub is_left: bool,
     /// The error by which the system kept the rest from being decided.
     pub postponed: Option<String>,
+    /// The last decision of the push. A command has only one.
+    pub last: Option<LastDecision>,
     /// True if `on_placed` was called, after the last markers were placed in the outbox.
     pub called_on_placed: bool,
+}
+
+/// A decision without its markers.
+#[derive(Debug)]
+pub struct LastDecision {
+    /// Outcome of the decision.
+    pub outcome: Outcome,
+    /// Rule that skipped the update or refused a marker.
+    pub by: Option<Rule>,
+    /// Problems that did not keep the update from being decided.
+    pub missing: Option<String>,
 }
 
 /// A callback for the time in which the last markers, already placed in the outbox, are
@@ -363,12 +375,13 @@ impl<'a> Settlement<'a> {
 impl Settled {
     fn add(&mut self, verdict: Verdict) {
         self.marked += verdict.markers.len();
-        for marker in verdict.markers.into_iter().map(|made| made.marker) {
-            self.backfilled += usize::from(marker.is_backfill());
+        for made in verdict.markers {
+            let is_backfill = made.marker.is_backfill();
+            self.backfilled += usize::from(is_backfill);
             // Many old tags leave room for the events of today.
-            let is_one_of_many = marker.is_backfill() && self.backfilled > MAX_BACKFILLED;
+            let is_one_of_many = is_backfill && self.backfilled > MAX_BACKFILLED;
             if self.markers.len() < MAX_HANDED_BACK && !is_one_of_many {
-                self.markers.push(marker);
+                self.markers.push(made);
             }
         }
         for line in verdict.replies {
@@ -376,11 +389,21 @@ impl Settled {
                 self.replies.push(line);
             }
         }
-        if let Outcome::Failed(failure) = verdict.outcome
+        if let Outcome::Failed(failure) = &verdict.outcome
             && self.failed.len() < MAX_HANDED_BACK
         {
-            self.failed.push(failure);
+            self.failed.push(failure.clone());
         }
+        let missing = verdict.missing.map(|missing| missing.to_string());
+        self.last = Some(LastDecision { outcome: verdict.outcome, by: verdict.by, missing });
+    }
+}
+
+impl From<Verdict> for Settled {
+    fn from(verdict: Verdict) -> Self {
+        let mut settled = Self::default();
+        settled.add(verdict);
+        settled
     }
 }
 

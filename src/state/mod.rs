@@ -48,7 +48,8 @@
 //! 1. *Capture.* The hook writes the push to the inbox as `PUSH.0.0` and locks the file before it
 //!    gets this name. Nothing is synchronised yet. If the hook dies from here on, the file stays,
 //!    and the next delivery decides the push. A power cut may still lose the file or cut it short;
-//!    git is waiting for the hook at this time.
+//!    git is waiting for the hook at this time. `mark` captures the update that it marks in the same
+//!    way, and synchronises it at once.
 //! 2. *Decide.* The policy decides the updates in slices of at most 2,000. If updates are left
 //!    after the first slice, the capture and its directory are synchronised before that slice is
 //!    written. Recovery relies on this, see the end of this page.

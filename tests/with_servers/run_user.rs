@@ -1,10 +1,18 @@
 //! `check`, `connect` and `deliver` of root: they say what holds for Gitea's user, who runs the hook.
 
-use std::{fs, os::unix::fs::chown, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, chown},
+    path::Path,
+};
 
 use serde_json::Value;
 
-use crate::support::{Ran, assert_root, clinic::Clinic, host::Who};
+use crate::support::{
+    Ran, assert_root,
+    clinic::Clinic,
+    host::{Who, walk},
+};
 
 /// Runs the command that a message proposes.
 #[track_caller]
@@ -168,5 +176,45 @@ fn deliver_and_connect_of_root_do_not_create_a_state_directory() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stderr.contains("does not exist, and root does not create it"), "{ran:?}");
         assert!(!state.exists());
+    }
+}
+
+/// With `--run`, only the mark is made by Gitea's user.
+#[test]
+fn mark_of_root_runs_as_gitea_user_and_the_command_as_root() {
+    assert_root();
+    let clinic = Clinic::installed();
+    clinic.host.push().succeeded();
+    let state = clinic.host.place("srv/var/state");
+    let args = ["acme/shop", "--environment", "prod", "--started", "5min", "--title=- By hand"];
+    let ran = clinic.run(Who::Root, "mark", &args);
+    assert!(ran.succeeded().stdout.starts_with("deployment shop "), "{ran:?}");
+    // A path is that of root's directory.
+    let mut command = clinic.host.command(Who::Root, &clinic.host.real_binary().display().to_string());
+    let places = [clinic.host.text("srv/etc/config.toml"), clinic.host.text("etc/app.ini")];
+    command.args([
+        "mark",
+        ".",
+        "--environment",
+        "prod",
+        "--config",
+        &places[0],
+        "--gitea-config",
+        &places[1],
+    ]);
+    clinic.host.sandbox.run(command.current_dir(clinic.host.bare()), b"").succeeded();
+    let ran = clinic.run(
+        Who::Root,
+        "mark",
+        &["acme/shop", "--environment", "prod", "--run", "--", "sh", "-c", "id -u; exit 5"],
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(5), "0\n"), "{ran:?}");
+    assert!(ran.stderr.contains("to prod failed, trace "), "{ran:?}");
+    let mut log = clinic.host.command(Who::RunUser, &clinic.host.real_binary().display().to_string());
+    let log = clinic.host.sandbox.run(log.args(["log", "--outcome", "marked", "--config", &places[0]]), b"");
+    assert_eq!(log.stdout.matches("(command): deployment shop").count(), 3, "{log:?}");
+    let owner = fs::metadata(&state).expect("the state").uid();
+    for path in ["journal", "deployed"].iter().flat_map(|dir| walk(&state.join(dir))) {
+        assert_eq!(fs::symlink_metadata(&path).expect("metadata").uid(), owner, "{}", path.display());
     }
 }

@@ -65,7 +65,7 @@ impl Identity {
 
     /// Returns the variables that OpenTelemetry SDKs read (specification, "Resource SDK" and
     /// "Environment Variables as Context Propagation Carriers").
-    fn variables(&self) -> [(&'static str, String); 2] {
+    pub fn variables(&self) -> [(&'static str, String); 2] {
         let attributes: Vec<String> =
             self.attributes.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let context = if self.is_parent { PARENT } else { LINK };

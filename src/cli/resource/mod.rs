@@ -15,7 +15,7 @@ use crate::{
     facts::{Facts, Repository},
     marker::{Kind, Signal, SpanId, TraceId, Traceparent, name},
     push::{self, ObjectId, Push, PushId, RefKind, RefName, Source, Update},
-    service::{self, OWN_FILE, Service, Services, version_of},
+    service::{self, OWN_FILE, Service, Services, Version, version_of},
     state::State,
     sys::time,
     text,
@@ -53,10 +53,69 @@ pub(super) struct ResourceArgs {
     repository: Option<push::RepositoryIdentity>,
     #[command(flatten)]
     pub verbosity: Verbosity,
+    /// Version to use instead of the known one.
+    #[arg(skip)]
+    version: Option<String>,
+}
+
+impl ResourceArgs {
+    /// Asks for the identity of a deployment.
+    pub fn of_deployment(
+        repo: String,
+        rev: String,
+        environment: Option<String>,
+        service: Option<String>,
+        version: Option<String>,
+    ) -> Self {
+        Self {
+            repo,
+            rev,
+            service,
+            environment,
+            as_parent: false,
+            format: Format::Shell,
+            json: false,
+            repository: None,
+            verbosity: Verbosity { verbose: false },
+            version,
+        }
+    }
 }
 
 pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let (config, is_site) = config(common, terminal)?;
+    let (identity, is_certain) = identify(args, &config, is_site, terminal)?;
+    let format = if args.json { Format::Json } else { args.format };
+    let text = identity.in_format(format)?;
+    // A Kubernetes patch contains JSON strings, so JSON's escaping suits it too.
+    match format {
+        Format::Json | Format::Kubernetes => terminal.json(text)?,
+        Format::Shell | Format::Dotenv | Format::Docker => terminal.answer(text)?,
+    }
+    // A version rule that could not read its source is reported as a finding; the identity is still
+    // printed.
+    Ok(if is_certain { Completion::Done } else { Completion::Found })
+}
+
+/// Returns the variables that `resource` prints for the site's `config`.
+///
+/// # Errors
+/// If the commit or its service is not known.
+pub(super) fn variables(
+    args: &ResourceArgs,
+    config: &Config,
+    terminal: &Terminal,
+) -> anyhow::Result<[(&'static str, String); 2]> {
+    identify(args, config, true, terminal).map(|(identity, _)| identity.variables())
+}
+
+/// Returns the identity, and false if a version rule could not read its source.
+fn identify(
+    args: &ResourceArgs,
+    config: &Config,
+    is_site: bool,
+    terminal: &Terminal,
+) -> anyhow::Result<(Identity, bool)> {
     let journal = is_site.then(|| State::at(&config.state_dir).journal());
     let named = NamedRepository::find(&args.repo, args.repository.as_ref(), journal.as_ref())?;
     let git_dir = named.dir()?.clone();
@@ -75,7 +134,7 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
     let repository = Rc::new(repository);
     let facts = Facts::new(Rc::new(push), 0, Ok(repository.clone()));
     let commit = facts.commit_id()?.context("the tag points to a tree or a file, not to a commit")?;
-    let services = Services::of(&config, &facts);
+    let services = Services::of(config, &facts);
     if let Some(trouble) = services.trouble() {
         terminal.message(trouble);
     }
@@ -96,9 +155,14 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
         );
     }
     let mut troubles = Vec::new();
-    let version = version_of(&facts, &service, rule, true, &mut troubles);
+    // A given version makes the service's rule superfluous, with its problems.
+    let asked_rule = rule.filter(|_| args.version.is_none());
+    let mut version = version_of(&facts, &service, asked_rule, true, &mut troubles);
+    if let Some(given) = args.version.clone() {
+        version = Version { is_of_release: version.is_of_release && version.name == given, name: given };
+    }
     troubles.iter().for_each(|trouble| terminal.message(trouble));
-    if !version.is_of_release {
+    if !version.is_of_release && args.version.is_none() {
         let warning = doubt(&repository, rule)?;
         warning.into_iter().for_each(|warning| terminal.message(warning));
     }
@@ -116,20 +180,11 @@ pub(super) fn run(args: &ResourceArgs, common: &Common, terminal: &Terminal) -> 
         (name::HEAD_REVISION, commit.to_string()),
         (name::REPOSITORY, names.name.clone()),
     ];
-    let namespace = service::namespace(&config, rule, &names).map(ToString::to_string);
+    let namespace = service::namespace(config, rule, &names).map(ToString::to_string);
     attributes.extend(namespace.map(|namespace| (name::SERVICE_NAMESPACE, namespace)));
     attributes.extend(args.environment.clone().map(|environment| (name::ENVIRONMENT, environment)));
     let identity = Identity { attributes, traceparent: Traceparent { trace_id, span_id }, is_parent };
-    let format = if args.json { Format::Json } else { args.format };
-    let text = identity.in_format(format)?;
-    // A Kubernetes patch contains JSON strings, so JSON's escaping suits it too.
-    match format {
-        Format::Json | Format::Kubernetes => terminal.json(text)?,
-        Format::Shell | Format::Dotenv | Format::Docker => terminal.answer(text)?,
-    }
-    // A version rule that could not read its source is reported as a finding; the identity is still
-    // printed.
-    Ok(if troubles.is_empty() { Completion::Done } else { Completion::Found })
+    Ok((identity, troubles.is_empty()))
 }
 
 /// Loads the configuration, if there is one. A build usually has none, and then only the
