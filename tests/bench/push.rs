@@ -14,6 +14,7 @@ mod limits;
 mod many_refs;
 mod policy;
 mod ranges;
+mod scan;
 mod support;
 mod trial;
 
@@ -29,7 +30,7 @@ Usage: cargo bench --bench push [-- OPTIONS]
   --against FILE
                also time the same pushes with another build of gitea-lightstep
   --only PART  run only PART: latency, footprint, many-refs, backlog, try, explain,
-               limits, policy, ranges or describe";
+               limits, policy, ranges, describe or scan";
 
 /// Parsed command line.
 struct Args {
@@ -95,6 +96,9 @@ fn main() -> ExitCode {
     if args.wants("describe") {
         describe::run(args.runs, &mut verdict);
     }
+    if args.wants("scan") {
+        scan::run(args.runs, &mut verdict);
+    }
     verdict.print()
 }
 
@@ -111,7 +115,7 @@ impl Args {
                 "--against" => parsed.against = Some(value()?.clone()),
                 "--only" => match value()?.as_str() {
                     part @ ("latency" | "footprint" | "many-refs" | "backlog" | "try" | "explain"
-                    | "limits" | "policy" | "ranges" | "describe") => {
+                    | "limits" | "policy" | "ranges" | "describe" | "scan") => {
                         parsed.only = Some(part.to_string());
                     }
                     part => return Err(format!("unknown part `{part}`")),

@@ -61,7 +61,7 @@ pub fn install(bare: &Path, hook: &str) {
     write_executable(&hooks.join("post-receive.d/zz-hook"), hook);
 }
 
-fn write_executable(path: &Path, content: &str) {
+pub fn write_executable(path: &Path, content: &str) {
     fs::write(path, content).expect("the repository can be written");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
 }
