@@ -273,3 +273,49 @@ fn reference_transaction_hook_has_the_repository_scanned_at_once() {
     assert_eq!(markers(&sandbox), ["change First push", "change Second push", "release First scan"]);
     assert_eq!(sandbox.troubles(), [""; 0]);
 }
+
+#[test]
+fn deletion_is_marked_only_where_the_policy_asks_for_it() {
+    let sandbox = scanned_once();
+    sandbox.git_in(&sandbox.bare(), &["tag", "v1.0.0", "main"]);
+    assert_eq!(changes(&sandbox), ["created refs/tags/v1.0.0"]);
+    sandbox.git_in(&sandbox.bare(), &["tag", "-d", "v1.0.0"]);
+    assert_eq!(changes(&sandbox), ["deleted refs/tags/v1.0.0"]);
+    assert_eq!(markers(&sandbox), ["change First push", "release First scan"]);
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn decide(update) { if update.is_deleted { mark(#{ kind: \"change\" }) } else { built_in::decide(update) } }\n",
+    );
+    sandbox.configure("[policy]\nscripts = \"scripts\"\n");
+    sandbox.git_in(&sandbox.bare(), &["branch", "-D", "older"]);
+    assert_eq!(changes(&sandbox), ["deleted refs/heads/older"]);
+    let all = markers(&sandbox);
+    assert_eq!(all.len(), 3, "{all:?}");
+    let deleted = |marker: &&Value| marker["attributes"]["gitea_lightstep.ref.update"] == "deleted";
+    let waiting = sandbox.waiting("unassigned");
+    let marker = waiting.iter().find(deleted).expect("a marker of the deletion");
+    assert_eq!((&marker["kind"], &marker["source"]["ref_name"]), (&"change".into(), &"older".into()));
+}
+
+#[test]
+fn records_without_scans_are_forgotten() {
+    let sandbox = scanned_once();
+    let log = sandbox.state().join("refs/log");
+    sandbox.wait_for_deliverers_to_end();
+    fs::File::create(&log).and_then(|file| file.set_len((64 << 20) + 1)).expect("a large log");
+    sandbox.binary(&["deliver"]).succeeded_or_found();
+    assert!(!log.exists());
+    let troubles = sandbox.troubles();
+    assert!(troubles.iter().any(|what| what.contains("no scan has run for long")), "{troubles:?}");
+    sandbox.git_in(&sandbox.bare(), &["tag", "v1.0.0", "main"]);
+    assert_eq!(scanned(&sandbox)["first_seen"], 1);
+}
+
+#[test]
+fn purge_removes_what_scans_keep() {
+    let sandbox = scanned_once();
+    let root = sandbox.path("git").display().to_string();
+    sandbox.wait_for_deliverers_to_end();
+    sandbox.binary(&["uninstall", "--purge", "--yes", "--root", &root, "--run-user", "root"]).succeeded();
+    assert!(!sandbox.state().exists());
+}

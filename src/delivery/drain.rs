@@ -12,7 +12,11 @@ use super::{
 use crate::{
     config::{Config, Destination, UNASSIGNED},
     policy::Confined,
-    state::{State, StateError, cap, merge},
+    state::{
+        State, StateError, cap,
+        journal::{Record, Trouble},
+        merge,
+    },
     sys::fault::{self, Step},
     sys::time::Deadline,
 };
@@ -33,6 +37,7 @@ pub fn drain(
 ) -> Result<Drained, StateError> {
     state.sweep();
     state.end_journal_gap();
+    forget_abandoned_scans(state);
     if !matches!(patience, RetryLimit::OnceWithin(_)) {
         state.remove_finished();
     }
@@ -77,6 +82,16 @@ pub fn drain(
     drained.undecided = state.inbox().list()?.len();
     drained.failed = state.failed().list()?.len();
     sent.and(decided).map(|()| drained)
+}
+
+/// Keeps the log for the next scan from growing if no scan runs any more.
+fn forget_abandoned_scans(state: &State) {
+    let what = match state.ref_log().forget_if_abandoned() {
+        Ok(false) => return,
+        Ok(true) => "no scan has run for long, so the next one only writes down the refs again".to_string(),
+        Err(err) => err.to_string(),
+    };
+    state.journal().note([Record::Trouble(Trouble { push: None, repository: None, what: what.into() })]);
 }
 
 /// Decides captured pushes until none is due within the deadline. Sends to `settled` after each.

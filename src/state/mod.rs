@@ -234,7 +234,7 @@ impl State {
     /// Removes hidden files of processes that died while writing, and notes of pushes that are
     /// gone. Both must be an hour old.
     pub fn sweep(&self) {
-        sweep::sweep(&self.dir);
+        sweep::sweep_state(&self.dir);
         // The next sweep tries again what cannot be removed now.
         let _ = sweep::sweep_notes(self);
     }
@@ -283,17 +283,17 @@ impl State {
 
     /// Returns the log of ref changes for the next scan.
     pub fn ref_log(&self) -> RefLog {
-        RefLog::at(self.dir.join("refs"))
+        RefLog::at(self.dir.join(ref_log::DIR))
     }
 
     /// Returns the refs of each repository as the last scan saw them.
     pub fn ref_snapshots(&self) -> RefSnapshots {
-        RefSnapshots::at(self.dir.join("refs"))
+        RefSnapshots::at(self.dir.join(ref_log::DIR))
     }
 
     /// Returns the repositories that are to be scanned at once.
     pub fn wanted_scans(&self) -> WantedScans {
-        WantedScans::at(self.dir.join("refs/wanted"))
+        WantedScans::at(self.dir.join(ref_log::DIR).join("wanted"))
     }
 
     /// Returns the journal of all decisions and deliveries.

@@ -4,15 +4,17 @@ use std::{fs, io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::{State, StateError, connected, deployment_store, files, gap, queue::QueuePlace, span_store};
+use super::{
+    State, StateError, connected, deployment_store, files, gap, queue::QueuePlace, ref_log, span_store,
+};
 use crate::{
     sys::fault::{self, Step},
     text,
 };
 
 /// Directories and files directly below the state directory that are removed with it.
-const PARTS: [&str; 8] =
-    ["inbox", "failed", "postponed", "outbox", "dead", "journal", "deployed", span_store::DIR];
+const PARTS: [&str; 9] =
+    ["inbox", "failed", "postponed", "outbox", "dead", "journal", "deployed", span_store::DIR, ref_log::DIR];
 const FILES: [&str; 4] = [connected::FILE, connected::LOCK, deployment_store::KEY, gap::FILE];
 
 /// The outcome for the state directory.

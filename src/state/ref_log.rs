@@ -23,11 +23,15 @@ use super::{
     files::{self, StateError},
     listing,
     seal::{self, SealCheck},
+    sweep,
 };
 use crate::{
     push::{GitDir, Push, PushId, RepositoryIdentity, Update, lines},
     sys::time::Timestamp,
 };
+
+/// Directory of everything that scans keep, below the state directory.
+pub(super) const DIR: &str = "refs";
 
 /// Name of the file that hooks append to.
 const LOG: &str = "log";
@@ -37,6 +41,9 @@ const LOCK: &str = "lock";
 
 /// Prefix of the names of logs that were moved away. The time of that follows.
 const MOVED: &str = "log.";
+
+/// Maximum size of the log, in bytes: some 100,000 pushes.
+const MAX_LOG: u64 = 64 << 20;
 
 /// Number of attempts to append to a log that scans move away meanwhile.
 const ATTEMPTS: usize = 8;
@@ -110,7 +117,30 @@ impl RefLog {
         files::make_dir(&self.dir)?;
         let path = self.dir.join(LOCK);
         let file = files::open_to_append(&path)?;
-        Ok(files::try_lock(&file, &path)?.then_some(ScanLock { _file: file }))
+        if !files::try_lock(&file, &path)? {
+            return Ok(None);
+        }
+        sweep::sweep(&self.dir);
+        Ok(Some(ScanLock { _file: file }))
+    }
+
+    /// Forgets everything that scans keep, if the log shows that no scan has run for long. The next scan is
+    /// a first one again. Returns true if that happened.
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
+    pub fn forget_if_abandoned(&self) -> Result<bool, StateError> {
+        if self.dir.join(LOG).metadata().map_or(0, |log| log.len()) <= MAX_LOG {
+            return Ok(false);
+        }
+        let Some(_lock) = self.lock_scans()? else { return Ok(false) };
+        for name in listing::list(&self.dir)? {
+            let is_kept = name == LOCK || self.dir.join(&name).is_dir();
+            if !is_kept {
+                files::remove(&self.dir.join(name))?;
+            }
+        }
+        Ok(true)
     }
 
     /// Appends the changes of a captured push. Returns `None` if no scan has run yet.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::{State, StateError, failed, files, listing, postponed, queue::QueuePlace};
+use super::{State, StateError, failed, files, listing, postponed, queue::QueuePlace, ref_log};
 use crate::push::PushId;
 
 /// Minimum age of a hidden file that no process is writing any more.
@@ -49,17 +49,26 @@ pub(super) fn sweep_notes(state: &State) -> Result<(), StateError> {
 /// Removes old hidden files from `dir` and the directories below it. Errors are ignored, because
 /// the next sweep tries again.
 pub(super) fn sweep(dir: &Path) {
-    below(dir, DEPTH);
+    entries(dir).for_each(|entry| sweep_entry(&entry, DEPTH));
 }
 
-fn below(dir: &Path, depth: usize) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() && depth > 0 {
-            below(&entry.path(), depth - 1);
-        } else if kind.is_file() && is_hidden(&entry) && is_left_behind(&entry) {
-            let _ = files::remove(&entry.path());
-        }
+/// Does the same to a state directory, except for what scans keep: that is a file for each
+/// repository, and each scan sweeps it.
+pub(super) fn sweep_state(dir: &Path) {
+    let others = entries(dir).filter(|entry| entry.file_name() != ref_log::DIR);
+    others.for_each(|entry| sweep_entry(&entry, DEPTH));
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> {
+    fs::read_dir(dir).into_iter().flatten().flatten()
+}
+
+fn sweep_entry(entry: &DirEntry, depth: usize) {
+    let Ok(kind) = entry.file_type() else { return };
+    if kind.is_dir() && depth > 0 {
+        entries(&entry.path()).for_each(|entry| sweep_entry(&entry, depth - 1));
+    } else if kind.is_file() && is_hidden(entry) && is_left_behind(entry) {
+        let _ = files::remove(&entry.path());
     }
 }
 
