@@ -319,3 +319,16 @@ fn purge_removes_what_scans_keep() {
     sandbox.binary(&["uninstall", "--purge", "--yes", "--root", &root, "--run-user", "root"]).succeeded();
     assert!(!sandbox.state().exists());
 }
+
+#[test]
+fn default_branch_under_a_new_name_brings_no_code() {
+    let sandbox = scanned_once();
+    sandbox.git_in(&sandbox.bare(), &["branch", "-m", "main", "trunk"]);
+    assert_eq!(changes(&sandbox), ["deleted refs/heads/main", "created refs/heads/trunk"]);
+    assert_eq!(markers(&sandbox), ["change First push"]);
+    let decisions = sandbox.decisions();
+    let why = |name: &str| {
+        decisions.iter().rfind(|decision| decision["ref"] == name).expect("a decision")["why"].clone()
+    };
+    assert_eq!(why("refs/heads/trunk"), r#"the branch was renamed from "main", which brings no code"#);
+}

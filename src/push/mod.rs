@@ -54,6 +54,15 @@ impl Push {
         Some(Self::of_past(&self.source, time, self.updates.get(index)?.clone()))
     }
 
+    /// Returns the branch that an update renamed: one that the push deleted at the commit at which this
+    /// update created a branch.
+    pub fn renamed_from(&self, index: usize) -> Option<&RefName> {
+        let created =
+            self.updates.get(index).filter(|update| update.is_created() && update.is_of_branch())?;
+        let is_old = |update: &&Update| update.is_deleted() && update.old_id() == created.new_id();
+        self.updates.iter().filter(is_old).find(|update| update.is_of_branch()).map(Update::ref_name)
+    }
+
     /// Returns the id, which is generated at capture and never changes.
     pub fn id(&self) -> PushId {
         self.id

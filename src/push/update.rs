@@ -98,6 +98,11 @@ impl Update {
         self.new_id
     }
 
+    /// Returns true if the ref is a branch.
+    pub fn is_of_branch(&self) -> bool {
+        matches!(self.ref_name.kind(), RefKind::Branch(_))
+    }
+
     /// Returns true if the push created the ref.
     pub fn is_created(&self) -> bool {
         self.old_id.is_null()

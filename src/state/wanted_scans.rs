@@ -41,10 +41,12 @@ impl WantedScans {
     /// If the note cannot be written.
     pub fn want(&self, git_dir: &Path) -> Result<bool, StateError> {
         let name = RefSnapshots::name_of(git_dir);
-        match files::write_once(&self.dir, &name, &[git_dir.as_os_str().as_bytes()]) {
-            Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-            written => written.map(|()| true),
+        if self.dir.join(&name).exists() {
+            return Ok(false);
         }
+        // A power cut may lose it, because git is waiting. The next scan of all repositories does not
+        // need it.
+        files::write_new(&self.dir, &name, &[git_dir.as_os_str().as_bytes()], false).map(|_| true)
     }
 
     /// Removes all notes, and returns the directories of their repositories.

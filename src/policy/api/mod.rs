@@ -42,7 +42,7 @@ pub(super) use version::VersionView;
 const MAX_LIST: usize = 1000;
 
 /// Properties that the built-in policy reads, of `update` and of `push`.
-const OFTEN_READ: [&str; 13] = [
+const OFTEN_READ: [&str; 14] = [
     "branch",
     "deploys",
     "environments",
@@ -52,6 +52,7 @@ const OFTEN_READ: [&str; 13] = [
     "is_wiki",
     "options",
     "push",
+    "renamed_from",
     "source",
     "tag",
     "unknown_service",

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     facts::{Commit, FactError, Facts, MAX_VISITED, MessageRules, Range, RefUpdate, VersionTag, WalkLimit},
     policy::UpdateContext,
-    push::{ObjectId, RefKind},
+    push::{ObjectId, RefKind, RefName},
     service::Services,
 };
 
@@ -60,6 +60,18 @@ impl View for UpdateView {
                 RefKind::Branch(_) | RefKind::Other => Dynamic::UNIT,
             })
         }),
+        word(
+            "renamed_from",
+            TEXT,
+            "the branch that the same push deleted at the commit at which it created this one",
+            "update.renamed_from == ()",
+            |u| {
+                Ok(match u.0.push().renamed_from(u.0.index()).map(RefName::kind) {
+                    Some(RefKind::Branch(name)) => name.to_str_lossy().into_owned().into(),
+                    _ => Dynamic::UNIT,
+                })
+            },
+        ),
         word(
             "old_id",
             TEXT,
