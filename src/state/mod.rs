@@ -126,6 +126,15 @@
 //! both synchronised, and then removes the parts and the note. The next process that takes the
 //! outbox's lock finishes a merge whose note is still there.
 //!
+//! # Scans
+//!
+//! `refs/` exists since the first scan. From then on, deciding a captured push begins with an entry in
+//! `refs/log`; it is synchronised together with the first markers, so that no power cut lets a scan mark
+//! a push again. A push without markers does not wait for that. A scan holds the lock of `refs/lock`. It
+//! renames the log, so that hooks start another one, and reads the renamed one when no hook writes to
+//! it any more. What it finds becomes a capture, which is synchronised before the new snapshot of the
+//! repository is written. Entries of repositories that the scan could not finish stay in the renamed log.
+//!
 //! # Dead letters and caps
 //!
 //! A reason is written and synchronised before its letter, because a letter without one looks like

@@ -322,3 +322,6 @@ fn entry(header: &mut [u8], body: &[u8]) -> Option<(RefLogEntry, usize)> {
     };
     Some((entry, header.bytes))
 }
+
+#[cfg(test)]
+mod tests;

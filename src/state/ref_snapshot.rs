@@ -302,3 +302,6 @@ fn reference(line: &[u8]) -> Option<RefValue> {
     let (id, name) = line.split_once_str(" ")?;
     Some((RefName::new(name)?, ObjectId::from_hex(id)?))
 }
+
+#[cfg(test)]
+mod tests;
