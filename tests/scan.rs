@@ -332,3 +332,37 @@ fn default_branch_under_a_new_name_brings_no_code() {
     };
     assert_eq!(why("refs/heads/trunk"), r#"the branch was renamed from "main", which brings no code"#);
 }
+
+/// Changes the first line of a snapshot as if it had been written before the last start of the system.
+fn age_by_a_start(path: &std::path::Path) {
+    let bytes = fs::read(path).expect("the snapshot");
+    let end = bytes.iter().position(|byte| *byte == b'\n').expect("a line");
+    let line = std::str::from_utf8(&bytes[..end]).expect("text");
+    let (json, _) = line.rsplit_once(",\"crc32\":").expect("a checksum");
+    let header: Value = serde_json::from_str(&format!("{json}}}")).expect("JSON");
+    let boot = header["boot"].as_str().expect("an ID").to_string();
+    assert!(!boot.is_empty());
+    let json = json.replace(&boot, "another");
+    let sum = crc32fast::hash(json.as_bytes());
+    let line = format!("{json},\"crc32\":\"{sum:08x}\"}}");
+    fs::write(path, [line.as_bytes(), &bytes[end..]].concat()).expect("the snapshot");
+}
+
+#[test]
+fn push_that_a_power_cut_took_out_of_the_log_is_not_found_again() {
+    let sandbox = scanned_once();
+    sandbox.commit("Second", &[("a", "2")]);
+    sandbox.push(&["main"]).succeeded();
+    sandbox.git(&["tag", "-a", "-m", "One", "v1.0.0"]);
+    sandbox.push(&["v1.0.0"]).succeeded();
+    sandbox.wait_for_deliverers_to_end();
+    fs::remove_file(sandbox.state().join("refs/log")).expect("the log");
+    sandbox.git_in(&sandbox.bare(), &["tag", "v2.0.0", "main"]);
+    let name = sandbox.files("refs").into_iter().find(|name| name.len() == 32).expect("a snapshot");
+    age_by_a_start(&sandbox.state().join("refs").join(name));
+    assert_eq!(changes(&sandbox), ["created refs/tags/v2.0.0"]);
+    assert_eq!(
+        markers(&sandbox),
+        ["change First push", "change Second push", "release Second push", "release Second scan"]
+    );
+}

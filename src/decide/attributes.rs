@@ -5,12 +5,8 @@ use super::people::{self, Addresses};
 use crate::{
     facts::Facts,
     marker::{MarkerSource, Value, name},
-    push::{RefKind, Update, UpdateSource},
-    text,
+    push::{RefKind, UpdateSource},
 };
-
-/// Maximum length of a ref's short name, in characters.
-const MAX_REF_NAME: usize = 1024;
 
 /// Inputs of a marker that come from the site's configuration, not from the push.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,19 +70,10 @@ pub(super) fn source(facts: &Facts, site: Site<'_>) -> MarkerSource {
         owner: repository.owner.clone(),
         repository: Some(repository.name.clone()),
         repository_url: repository_url(facts, site),
-        ref_name: Some(short_ref_name(update)),
+        ref_name: Some(update.short_name()),
         commit: commit.map(|id| id.to_string()),
         pusher: people::pusher(facts.push().source()).map(|pusher| pusher.name.clone()),
     }
-}
-
-/// Returns the name of a branch or a tag without its prefix, or the whole name of another ref.
-pub(super) fn short_ref_name(update: &Update) -> String {
-    let name = match update.ref_name().kind() {
-        RefKind::Branch(name) | RefKind::Tag(name) => name,
-        RefKind::Other => update.ref_name().as_bstr(),
-    };
-    text::name(name, MAX_REF_NAME)
 }
 
 /// Returns the URL of the repository's page.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use super::{
     Decider, EarlyEnd, Failure,
-    attributes::short_ref_name,
     options::{self, MARK_TITLE, MARK_VERSION, SERVICE},
 };
 use crate::{
@@ -138,7 +137,7 @@ fn title(facts: &Facts) -> String {
     match facts.commit().ok().flatten() {
         None => update.ref_name().to_text(),
         Some(commit) if commit.title.trim().is_empty() => {
-            format!("{} ({})", commit.id.short(), short_ref_name(update))
+            format!("{} ({})", commit.id.short(), update.short_name())
         }
         Some(commit) => commit.title.clone(),
     }

@@ -77,6 +77,16 @@ impl Update {
         &self.ref_name
     }
 
+    /// Returns the name of a branch or a tag without its prefix, or the whole name of another ref, as
+    /// bounded text.
+    pub fn short_name(&self) -> String {
+        let name = match self.ref_name.kind() {
+            RefKind::Branch(name) | RefKind::Tag(name) => name,
+            RefKind::Other => self.ref_name.as_bstr(),
+        };
+        text::name(name, MAX_SHOWN)
+    }
+
     /// Returns the object the ref pointed to before the push, `None` if the push created it.
     pub fn old_id(&self) -> Option<ObjectId> {
         (!self.old_id.is_null()).then_some(self.old_id)

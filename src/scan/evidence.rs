@@ -28,6 +28,10 @@ pub(super) struct Evidence<'a> {
     seen: HashSet<PushId>,
     /// The names and IDs of repositories in the journal, and the base URLs of their Gitea.
     recorded: HashMap<PathBuf, (RepositoryIdentity, Option<String>)>,
+    /// The markers in the outboxes that were read: repository, short name of the ref, commit.
+    waiting: HashSet<[String; 3]>,
+    /// Names of the outbox files that were read.
+    outbox_files: HashSet<String>,
     /// The repositories that the logs mention which were moved away.
     logged: HashSet<PathBuf>,
 }
@@ -44,6 +48,8 @@ impl<'a> Evidence<'a> {
             known: HashMap::new(),
             seen: HashSet::new(),
             recorded: HashMap::new(),
+            waiting: HashSet::new(),
+            outbox_files: HashSet::new(),
             logged: HashSet::new(),
         };
         for name in evidence.moved.clone() {
@@ -85,6 +91,26 @@ impl<'a> Evidence<'a> {
     /// Returns true if a hook logged a change of this repository since the last scan.
     pub fn is_logged(&self, dir: &Path) -> bool {
         self.logged.contains(dir)
+    }
+
+    /// Returns true if a marker of this ref at this commit waits in an outbox, made of a push after
+    /// `since`. A power cut can lose the log's entry of such a push, but not its markers.
+    pub fn has_waiting_marker(&mut self, marked: [String; 3], since: Timestamp) -> Result<bool, StateError> {
+        for destination in self.state.outboxes()? {
+            let outbox = self.state.outbox(&destination);
+            for name in outbox.list()? {
+                let is_new = name.newest_push().and_then(PushId::time).is_some_and(|time| time > since);
+                if is_new && self.outbox_files.insert(name.to_string()) {
+                    // A file that a delivery has removed meanwhile is in the log.
+                    let markers = outbox.read(&name).map(|waiting| waiting.markers).unwrap_or_default();
+                    self.waiting.extend(markers.into_iter().filter_map(|marker| {
+                        let repository = marker.source.full_name()?.to_lowercase();
+                        Some([repository, marker.source.ref_name?, marker.source.commit?])
+                    }));
+                }
+            }
+        }
+        Ok(self.waiting.contains(&marked))
     }
 
     /// Moves the changes of a repository to its new directory.

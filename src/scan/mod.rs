@@ -25,6 +25,7 @@ mod repository;
 
 use std::{
     collections::{HashMap, HashSet},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -45,6 +46,9 @@ use crate::{
 /// Maximum time for which a scan waits until the pushes to one repository have ended.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// File with a random ID of the system's start.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
 /// A scan of some or all repositories.
 pub struct Scan<'a> {
     state: &'a State,
@@ -61,6 +65,8 @@ pub struct Scan<'a> {
     unknown: Vec<PathBuf>,
     /// Directories of which this scan wrote down the refs for the first time, each with the time.
     first_seen: HashMap<PathBuf, time::Timestamp>,
+    /// ID of the system's start (random(4)), empty if unknown.
+    boot: String,
     /// Time that is left for waiting until pushes have ended.
     patience: Deadline,
 }
@@ -132,6 +138,7 @@ impl<'a> Scan<'a> {
             visited: HashSet::new(),
             unknown: Vec::new(),
             first_seen: HashMap::new(),
+            boot: fs::read_to_string(BOOT).unwrap_or_default().trim().to_string(),
             patience: Deadline::after(PATIENCE),
         })
     }

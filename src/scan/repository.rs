@@ -40,7 +40,8 @@ impl Scan<'_> {
         let (repository, root_url) =
             self.evidence.identity(dir).unwrap_or_else(|| (RepositoryIdentity::of_dir(&git_dir), None));
         let RefList { stamps, refs } = list;
-        let head = SnapshotHead { git_dir, directory, repository, root_url, as_of, stamps };
+        let boot = self.boot.clone();
+        let head = SnapshotHead { git_dir, directory, repository, root_url, as_of, boot, stamps };
         // A snapshot that a power cut damages is made again.
         self.snapshots.write(&RefSnapshot { head, refs }, false)?;
         Ok(Some(as_of))
@@ -77,7 +78,10 @@ impl Scan<'_> {
             if !list.stamps.are_current(dir) {
                 continue;
             }
-            let comparison = Comparison::of(&old, &list.refs, self.evidence.of(dir), read_at);
+            let mut comparison = Comparison::of(&old, &list.refs, self.evidence.of(dir), read_at);
+            if old.head.boot != self.boot {
+                self.remove_waiting(&mut comparison.found, &old.head, &repository)?;
+            }
             // Usually nothing is found, and the processes need not be listed.
             if comparison.found.is_empty() || has_found {
                 self.finish(&old, directory, list, comparison)?;
@@ -86,6 +90,36 @@ impl Scan<'_> {
             has_found = true;
         }
         Ok(false)
+    }
+
+    /// Removes the changes of which a marker waits in an outbox, because a power cut may have lost what
+    /// the log had of them.
+    fn remove_waiting(
+        &mut self,
+        found: &mut Vec<Update>,
+        head: &SnapshotHead,
+        repository: &Repository,
+    ) -> Result<(), RepositoryScanError> {
+        let name = head.repository.full_name().to_lowercase();
+        let mut left = Vec::new();
+        for update in found.drain(..) {
+            let commit = match update.new_id() {
+                Some(id) => repository.commit_of(&id.to_string())?.or(Some(id)),
+                None => None,
+            };
+            let is_marked = match commit {
+                Some(commit) => {
+                    let marked = [name.clone(), update.short_name(), commit.to_string()];
+                    self.evidence.has_waiting_marker(marked, head.as_of)?
+                }
+                None => false,
+            };
+            if !is_marked {
+                left.push(update);
+            }
+        }
+        *found = left;
+        Ok(())
     }
 
     /// Waits until no push to the repository is running. Returns false if that takes too long.
@@ -129,6 +163,7 @@ impl Scan<'_> {
             repository,
             root_url,
             as_of,
+            boot: self.boot.clone(),
             stamps: list.stamps,
         };
         self.snapshots.write(&RefSnapshot { head, refs: list.refs }, true)?;

@@ -22,7 +22,6 @@ use crate::{
         failed::{FailedPush, Updates},
         inbox::Captured,
         journal::{PushRecord, Record, Trouble},
-        ref_log::AppendedEntry,
     },
     sys::time::{self, Deadline},
 };
@@ -164,7 +163,7 @@ pub fn fail_next(
     let (push, update) = part.as_ref().map_or((&captured.push, next), |part| (part, 0));
     let verdict = Verdict::failed(update, Failure::of_policy(why));
     slice.add(push, next, &verdict).map_err(|err| StateError::in_dir(state.dir(), err))?;
-    slice.write(state, None, None)?;
+    slice.write(state, None)?;
     settlement.put_down(next..next + 1, slice.failed)?;
     if settlement.work.iter().all(|range| range.end == next + 1) { settlement.end() } else { Ok(()) }
 }
@@ -228,7 +227,9 @@ impl<'a> Settlement<'a> {
     fn decide(mut self, captured: Captured, mode: Mode<'_>) -> Result<Settled, StateError> {
         let (state, budget) = (self.state, mode.budget());
         let is_first = self.capture.next() == 0 && !self.capture.has_failed(&state.failed());
-        let logged = if is_first { self.log_refs(&captured.push) } else { None };
+        if is_first {
+            self.log_refs(&captured.push);
+        }
         if self.capture.next() == 0 && !captured.malformed.is_empty() {
             state.journal().note(malformed(&captured, &self.repository));
         }
@@ -306,7 +307,7 @@ impl<'a> Settlement<'a> {
                     self.capture.keep()?;
                     is_kept = true;
                 }
-                slice.write(state, on_placed, logged.as_ref())?;
+                slice.write(state, on_placed)?;
                 self.put_down(from..next, slice.failed)?;
                 settled.is_left |= next < self.end && mode.is_turn_over();
             }
@@ -324,18 +325,17 @@ impl<'a> Settlement<'a> {
 
     /// Tells the next scan that these ref changes are captured. If that fails, the scan will take
     /// them for changes that nobody captured, which is better than no markers now.
-    fn log_refs(&self, push: &Push) -> Option<AppendedEntry> {
+    fn log_refs(&self, push: &Push) {
         if !matches!(push.source().found_by, UpdateSource::Push | UpdateSource::Scan) {
-            return None;
+            return;
         }
-        self.state.ref_log().append(push).unwrap_or_else(|err| {
+        if let Err(err) = self.state.ref_log().append(push) {
             self.state.journal().note([Record::Trouble(Trouble {
                 push: Some(push.id()),
                 repository: Some(self.repository.as_str().into()),
                 what: format!("the next scan may mark this push again: {err}").into(),
             })]);
-            None
-        })
+        }
     }
 
     /// Records the failed updates and then, in the capture's name, how far the push is decided.

@@ -18,7 +18,6 @@ use crate::{
             DecisionRecord, JournalLines, Marked, PushRecord, Record, RecordedOutcome as Noted, Trouble,
         },
         outbox::EncodedBatch,
-        ref_log::AppendedEntry,
     },
     sys::fault::{self, Step},
 };
@@ -99,21 +98,13 @@ impl<'a> Slice<'a> {
 
     /// Writes the markers and the decisions, and synchronises the markers. Then records the
     /// deployments and the spans. An error there does not affect the markers.
-    ///
-    /// A slice without markers leaves `logged` to the system: if a power cut loses it, the next scan
-    /// decides the push again.
-    pub fn write(
-        &mut self,
-        state: &State,
-        on_placed: Option<OnPlaced<'_>>,
-        logged: Option<&AppendedEntry>,
-    ) -> Result<(), StateError> {
+    pub fn write(&mut self, state: &State, on_placed: Option<OnPlaced<'_>>) -> Result<(), StateError> {
         self.past.sort_by_key(|marker| marker.push);
         if let Some(first) = self.past.first() {
             self.parcel = EncodedBatch::of_several(first.push, &self.past)
                 .map_err(|err| StateError::in_dir(state.dir(), err))?;
         }
-        self.write_markers(state, on_placed, logged.filter(|_| !self.is_empty()))?;
+        self.write_markers(state, on_placed)?;
         let memory = state.memory();
         let recorded = [
             ("deployments", memory.remember(&self.deployed, self.is_past)),
@@ -136,16 +127,9 @@ impl<'a> Slice<'a> {
         self.config.destinations.iter().any(|to| to.target.takes(kind, Signal::Traces))
     }
 
-    fn write_markers(
-        &self,
-        state: &State,
-        on_placed: Option<OnPlaced<'_>>,
-        logged: Option<&AppendedEntry>,
-    ) -> Result<(), StateError> {
-        let sync_log = || logged.map_or(Ok(()), AppendedEntry::sync);
+    fn write_markers(&self, state: &State, on_placed: Option<OnPlaced<'_>>) -> Result<(), StateError> {
         let note = || state.journal().note_lines(&self.lines);
         let Some(on_placed) = on_placed else {
-            sync_log()?;
             self.place(state)?.iter().try_for_each(WrittenFile::sync)?;
             note();
             return Ok(());
@@ -156,7 +140,7 @@ impl<'a> Slice<'a> {
         let rest = |placed: &[WrittenFile]| {
             on_placed();
             note();
-            sync_log().and_then(|()| placed.iter().try_for_each(WrittenFile::sync_name))
+            placed.iter().try_for_each(WrittenFile::sync_name)
         };
         thread::scope(|scope| {
             // Starting a thread takes about as long as writing the file, so start it first.

@@ -129,8 +129,10 @@
 //! # Scans
 //!
 //! `refs/` exists since the first scan. From then on, deciding a captured push begins with an entry in
-//! `refs/log`; it is synchronised together with the first markers, so that no power cut lets a scan mark
-//! a push again. A push without markers does not wait for that. A scan holds the lock of `refs/lock`. It
+//! `refs/log`. It is not synchronised, because git is waiting; a delivery does that before it sends and
+//! removes markers. If a power cut loses it earlier, the markers are still in the outbox, where the scan
+//! looks before it takes a change for one that nobody captured. A push without markers is then decided
+//! again. A scan holds the lock of `refs/lock`. It
 //! renames the log, so that hooks start another one, and reads the renamed one when no hook writes to
 //! it any more. What it finds becomes a capture, which is synchronised before the new snapshot of the
 //! repository is written. Entries of repositories that the scan could not finish stay in the renamed log.

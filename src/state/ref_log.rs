@@ -60,13 +60,6 @@ pub struct ScanLock {
     _file: File,
 }
 
-/// An entry that was appended and is not on disk yet.
-#[derive(Debug)]
-pub struct AppendedEntry {
-    file: File,
-    path: PathBuf,
-}
-
 /// The changes of one push or one scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefLogEntry {
@@ -143,11 +136,11 @@ impl RefLog {
         Ok(true)
     }
 
-    /// Appends the changes of a captured push. Returns `None` if no scan has run yet.
+    /// Appends the changes of a captured push, unless no scan has run yet. Does not synchronise them.
     ///
     /// # Errors
     /// If the log cannot be written.
-    pub fn append(&self, push: &Push) -> Result<Option<AppendedEntry>, StateError> {
+    pub fn append(&self, push: &Push) -> Result<(), StateError> {
         let (source, lines) = (push.source(), lines::render(push.updates()));
         let path = self.dir.join(LOG);
         let header = RefLogHeader {
@@ -162,7 +155,7 @@ impl RefLog {
         let header = seal::line(&header).map_err(|err| StateError::new("write", &path, err.into()))?;
         for _ in 0..ATTEMPTS {
             let mut file = match files::open_to_append(&path) {
-                Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
                 opened => opened?,
             };
             // A scan waits for the lock after it moved the log away, and before it reads it.
@@ -171,12 +164,20 @@ impl RefLog {
                     == file.metadata().ok().map(|ours| ours.ino());
             if is_ours {
                 let parts = [&b"\n"[..], &header, &lines].map(IoSlice::new);
-                files::write_all(&mut file, parts.to_vec(), &path)?;
-                return Ok(Some(AppendedEntry { file, path }));
+                return files::write_all(&mut file, parts.to_vec(), &path);
             }
         }
         let why = std::io::Error::new(std::io::ErrorKind::WouldBlock, "scans keep moving it away");
         Err(StateError::new("write", &path, why))
+    }
+
+    /// Synchronises the log. A delivery does this before it removes markers, so that no power cut leaves a
+    /// push that neither the outbox nor the log knows. Errors are ignored: it is a second precaution.
+    pub fn sync(&self) {
+        let path = self.dir.join(LOG);
+        if let Ok(file) = files::open(&path) {
+            let _ = files::sync_file(&file, &path);
+        }
     }
 
     /// Moves the log away, so that hooks start another one, and waits for those that are still
@@ -192,7 +193,8 @@ impl RefLog {
         };
         // Names sort by time.
         files::rename(&path, &self.dir.join(format!("{MOVED}{:020}", now.as_nanosecond().max(0))))?;
-        files::lock_soon(&file, &path)
+        files::lock_soon(&file, &path)?;
+        files::sync_file(&file, &path)
     }
 
     /// Returns the names of the logs that were moved away, oldest first.
@@ -275,16 +277,6 @@ impl RefLogTail {
             .map_err(|err| StateError::new("read", &path, err))?;
         self.read += parse(&mut content, with) as u64;
         Ok(())
-    }
-}
-
-impl AppendedEntry {
-    /// Synchronises the entry.
-    ///
-    /// # Errors
-    /// If the system cannot synchronise it.
-    pub fn sync(&self) -> Result<(), StateError> {
-        files::sync_file(&self.file, &self.path)
     }
 }
 

@@ -68,6 +68,8 @@ pub struct SnapshotHead {
     pub root_url: Option<String>,
     /// Changes that were captured up to this time are in the snapshot.
     pub as_of: Timestamp,
+    /// ID of the system's start during which the snapshot was written.
+    pub boot: String,
     /// The stamps of the refs.
     pub stamps: RefStamps,
 }
@@ -85,6 +87,7 @@ struct SnapshotHeader {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root_url: Option<String>,
     as_of: Timestamp,
+    boot: String,
     stamps: usize,
     refs: usize,
     lines_crc32: String,
@@ -242,6 +245,7 @@ fn render(snapshot: &RefSnapshot) -> Result<Vec<u8>, serde_json::Error> {
         repository: head.repository.clone(),
         root_url: head.root_url.clone(),
         as_of: head.as_of,
+        boot: head.boot.clone(),
         stamps: head.stamps.len(),
         refs: refs.len(),
         lines_crc32: seal::sum_text(&lines),
@@ -280,6 +284,7 @@ fn head<'l>(
         repository: header.repository,
         root_url: header.root_url,
         as_of: header.as_of,
+        boot: header.boot,
         stamps: stamps.ok_or_else(|| damaged("a stamp is damaged"))?,
     };
     Ok((head, header.refs))

@@ -10,6 +10,7 @@ fn snapshot(dir: &Path, git_dir: &Path) -> (RefSnapshots, RefSnapshot) {
         repository: RepositoryIdentity { id: Some(42), ..RepositoryIdentity::of_dir(&git_dir) },
         root_url: Some("https://git.example.org/".into()),
         as_of: Timestamp::from_second(1_700_000_000).expect("a time"),
+        boot: "5b8efff7".into(),
         stamps: stamps.expect("stamps"),
         git_dir,
     };
