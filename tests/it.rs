@@ -35,6 +35,7 @@ mod finding; // how install finds Gitea, odd paths, and --purge
 mod flipped; // bit flips in the spool
 mod fuzz_corpora; // the fuzz corpora, without a fuzzer
 mod git_home; // Gitea's .gitconfig and app.ini in every state
+mod gitea_api; // who made a change that only a scan saw, from a fake Gitea
 mod globs; // glob patterns, compared with git
 mod golden_tests; // the test subcommand and the shipped policies
 mod hang; // hooks that block

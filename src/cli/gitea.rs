@@ -18,7 +18,7 @@ use super::{
     called_as::{self, AS_RUN_USER},
 };
 use crate::{
-    config::{self, Destination},
+    config,
     install::{self, Exposed, FoundConfig, Git, Gitea, Process, RepositoriesRoot, RunUser},
     proposal,
     sys::{child, users},
@@ -339,9 +339,7 @@ fn secret_variables(common: &Common) -> Vec<String> {
     let path = config::find(common.config.as_deref());
     let path = path.filter(|path| install::check(path, &RunUser::with_ids(0, 0)).is_ok());
     let Some(config) = path.and_then(|path| config::load(Some(&path)).ok()) else { return Vec::new() };
-    let secrets = config.destinations.iter().flat_map(Destination::secrets).map(|(_, source)| source);
-    let secrets = secrets.chain(config.lightstep_api.as_ref().map(|api| &api.key));
-    secrets.filter_map(|source| source.variable().map(ToString::to_string)).collect()
+    config.secrets().filter_map(|source| source.variable().map(ToString::to_string)).collect()
 }
 
 /// Returns the directories of a `PATH` in which only root and this user can create files.

@@ -57,7 +57,7 @@ use rustix::process::geteuid;
 use terminal::Terminal;
 
 use crate::{
-    config::{self, Config, Destination},
+    config::{self, Config},
     delivery,
     install::{self as installation, RunUser},
     proposal,
@@ -375,9 +375,7 @@ impl Common {
 /// configuration.
 fn may_run_commands(config: &Config) -> anyhow::Result<()> {
     let Some(path) = config.path.as_deref().filter(|_| geteuid().is_root()) else { return Ok(()) };
-    let secrets = config.destinations.iter().flat_map(Destination::secrets).map(|(_, source)| source);
-    let mut secrets = secrets.chain(config.lightstep_api.as_ref().map(|api| &api.key));
-    if secrets.any(|source| matches!(source, SecretSource::Command(_)))
+    if config.secrets().any(|source| matches!(source, SecretSource::Command(_)))
         && let Err(exposed) = installation::check(path, &RunUser::with_ids(0, 0))
     {
         let owner =

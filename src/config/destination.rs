@@ -195,7 +195,7 @@ impl ConfigReader<'_> {
 
     /// Checks that `ca_file` is used with TLS, and makes its path absolute. Does not read the file,
     /// which the hook does not need.
-    fn ca_file(
+    pub fn ca_file(
         &mut self,
         file: Option<Spanned<PathBuf>>,
         endpoint: &str,
@@ -213,7 +213,7 @@ impl ConfigReader<'_> {
         Some(dir.join(file.into_inner()))
     }
 
-    fn proxy(&mut self, proxy: Option<Spanned<String>>) -> Option<String> {
+    pub fn proxy(&mut self, proxy: Option<Spanned<String>>) -> Option<String> {
         let proxy = proxy?;
         let rest =
             proxy.get_ref().strip_prefix("https://").or_else(|| proxy.get_ref().strip_prefix("http://"));

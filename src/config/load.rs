@@ -187,6 +187,7 @@ impl ConfigReader<'_> {
                 "`merge_at` must be 2 or more; it is the number of small files to merge into one",
             );
         }
+        let public_url = file.public_url.and_then(|url| Some(Spanned::new(url.span(), self.url(&url)?)));
         let environments = file.environments.map(|names| self.environments(&names));
         let limits = Limits::default();
         let spool = SpoolCap::default();
@@ -194,7 +195,8 @@ impl ConfigReader<'_> {
         Config {
             path: Some(std::path::absolute(self.path).unwrap_or_else(|_| self.path.into())),
             state_dir: file.state_dir.map_or(default.state_dir, |state| dir.join(state)),
-            public_url: file.public_url.and_then(|url| self.url(&url)),
+            gitea: file.gitea.map(|gitea| self.gitea(gitea, public_url.as_ref(), &dir)),
+            public_url: public_url.map(Spanned::into_inner),
             environments: environments.clone(),
             destinations,
             lightstep_api,

@@ -3,6 +3,7 @@
 
 mod denied;
 mod destination;
+mod gitea;
 mod http;
 mod lightstep;
 mod link;
@@ -32,8 +33,8 @@ pub use namespace::Namespace;
 pub use place::place_of;
 pub use problem::ConfigProblem;
 pub use resolved::{
-    Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, HeaderValue, INBOX,
-    LightstepApi, Limits, Reply, ReplyTo, ServiceRule, SpoolCap, UNASSIGNED, VersionRule,
+    Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, GiteaApi, HeaderValue,
+    INBOX, LightstepApi, Limits, Reply, ReplyTo, ServiceRule, SpoolCap, UNASSIGNED, VersionRule,
 };
 pub use schema::{schema, schema_of};
 pub use service::{ServiceFile, own_services, service_rules};

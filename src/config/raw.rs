@@ -31,6 +31,7 @@ pub(super) struct ConfigFile {
     pub delivery: DeliveryFile,
     pub status: StatusFile,
     pub people: PeopleFile,
+    pub gitea: Option<GiteaFile>,
     pub reply: ReplyFile,
 }
 
@@ -50,6 +51,17 @@ pub(super) struct LightstepFile {
     pub project: Option<Spanned<String>>,
     pub api_key: Option<Spanned<SecretSource>>,
     pub api: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GiteaFile {
+    pub token: SecretSource,
+    pub url: Option<Spanned<String>>,
+    pub enrich_within: Option<DurationText>,
+    pub ca_file: Option<Spanned<PathBuf>>,
+    pub proxy: Option<Spanned<String>>,
+    pub insecure: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

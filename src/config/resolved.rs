@@ -6,7 +6,10 @@ use std::{path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern, target::Target};
+use super::{
+    destination::is_in_the_clear, link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern,
+    target::Target,
+};
 use crate::secret::SecretSource;
 
 /// Default state directory.
@@ -34,6 +37,8 @@ pub struct Config {
     pub destinations: Vec<Destination>,
     /// Lightstep project that `connect` sets up, if configured.
     pub lightstep_api: Option<LightstepApi>,
+    /// Gitea's API, if a token for it is configured.
+    pub gitea: Option<GiteaApi>,
     /// Directory of policy scripts, if any.
     pub scripts: Option<PathBuf>,
     /// Limits for policy scripts.
@@ -66,6 +71,19 @@ pub struct Config {
     pub reply: Reply,
 }
 
+impl Config {
+    /// Returns the sources of all secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
+        self.secrets_of_delivery().chain(self.lightstep_api.as_ref().map(|api| &api.key))
+    }
+
+    /// Returns the sources of the secrets that the background process needs.
+    pub fn secrets_of_delivery(&self) -> impl Iterator<Item = &SecretSource> {
+        let of_destinations = self.destinations.iter().flat_map(Destination::secrets);
+        of_destinations.map(|(_, source)| source).chain(self.gitea.as_ref().map(|gitea| &gitea.token))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -75,6 +93,7 @@ impl Default for Config {
             environments: None,
             destinations: Vec::new(),
             lightstep_api: None,
+            gitea: None,
             scripts: None,
             limits: Limits::default(),
             services: Vec::new(),
@@ -143,6 +162,31 @@ pub struct LightstepApi {
     pub ca_file: Option<PathBuf>,
     /// URL of the HTTP proxy; the same as for markers.
     pub proxy: Option<String>,
+}
+
+/// Gitea's API, which tells who made a change that no hook saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GiteaApi {
+    /// The token.
+    pub token: SecretSource,
+    /// Address of Gitea without a trailing slash. `None` for the one that the push or the last scan knows.
+    pub url: Option<String>,
+    /// Time from its capture for which a change waits until Gitea answers.
+    pub enrich_within: Duration,
+    /// File with the CA certificates to trust. The default is the system's and Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// URL of the HTTP proxy.
+    pub proxy: Option<String>,
+    /// True if the token may cross the network unencrypted.
+    pub insecure: bool,
+}
+
+impl GiteaApi {
+    /// Returns true if the token must not be sent to this address, because it would cross the network
+    /// unencrypted.
+    pub fn is_exposed_at(&self, url: &str) -> bool {
+        !self.insecure && is_in_the_clear(url, self.proxy.as_deref())
+    }
 }
 
 /// The value of a header.

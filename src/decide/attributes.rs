@@ -57,6 +57,11 @@ pub(super) fn of(facts: &Facts, site: Site<'_>) -> Vec<(&'static str, Value)> {
         add(name::COMMIT_TITLE, Some(commit.title.clone().into()));
         add(name::COMMIT_TIME, commit.committer.time.map(|time| time.to_string().into()));
     }
+    if let Some(release) = facts.release() {
+        add(name::RELEASE_TITLE, release.title.clone().map(Value::from));
+        add(name::RELEASE_PRERELEASE, Some(Value::Bool(release.is_prerelease)));
+        add(name::RELEASE_DRAFT, Some(Value::Bool(release.is_draft)));
+    }
     attributes.extend(people::of(facts, site.addresses));
     attributes
 }

@@ -102,7 +102,8 @@ impl Decider<'_> {
         }
         let asked = |key| options::of_command(facts.push().source(), key).map(ToString::to_string);
         let named = partial.title.filter(|title| !title.trim().is_empty());
-        let title = named.or_else(|| asked(MARK_TITLE)).unwrap_or_else(|| title(facts));
+        let of_release = || facts.release().filter(|_| kind == Kind::Release)?.title.clone();
+        let title = named.or_else(|| asked(MARK_TITLE)).or_else(of_release).unwrap_or_else(|| title(facts));
         let version = partial.version.or_else(|| asked(MARK_VERSION));
         let mut planned = Vec::with_capacity(meant.len());
         for (name, service) in meant {

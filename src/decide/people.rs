@@ -11,7 +11,7 @@ use crate::{
     config::Emails,
     facts::{Facts, Person},
     marker::{Value, name},
-    push::{MergeStep, Pusher, Source},
+    push::{MergeStep, Pusher, Source, UpdateSource},
     text::Hex,
 };
 
@@ -71,6 +71,9 @@ pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, 
 
     let kind = pusher_kind(source);
     add(name::PUSHER_KIND, kind.map(Value::from));
+    // A scan sees nobody. Its pusher is what Gitea's API said.
+    let is_of_api = source.found_by == UpdateSource::Scan && kind.is_some();
+    add(name::PUSHER_FROM, is_of_api.then(|| "api".into()));
     add(name::DEPLOY_KEY_ID, source.deploy_key_id.map(Value::Int));
     add(name::ACTIONS_TASK_ID, source.actions_task_id.map(Value::Int));
     let pusher = pusher(source);

@@ -16,28 +16,25 @@ use std::{
     env,
     io::{self, Read as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    process::{ExitCode, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Signal, getpid};
 
-use super::detach;
+use super::{
+    decide_one::{AT_CEILING, CPU, HAS_DELAYED, HAS_MORE, HAS_POSTPONED},
+    detach,
+    postpone::{captures, put_off},
+};
 use crate::{
-    config::{self, Config},
+    config::Config,
     policy::Fingerprint,
     push::PushId,
-    settle::{self, Mode, settle},
-    state::{
-        Capture, Inbox, State, StateError,
-        inbox::Claim,
-        journal::{Record, Trouble},
-    },
-    sys::alloc_meter,
+    settle,
+    state::{Capture, Inbox, State, StateError, inbox::Claim},
     sys::child,
     sys::fault::{self, Step},
     sys::time::{self, Deadline},
@@ -46,12 +43,6 @@ use crate::{
 
 /// Maximum number of pushes that are decided at once. A push that hangs blocks only one worker.
 const AT_ONCE: usize = 4;
-
-/// Time for which a decider works on one push before it exits normally with the rest undecided.
-const TURN: Duration = Duration::from_secs(20);
-
-/// Processor time limit of a decider, in seconds. The kernel kills the decider then.
-const CPU: u64 = 60;
 
 /// Wall time limit of a decider. The deliverer kills the decider then.
 const WALL: Duration = Duration::from_secs(60);
@@ -65,13 +56,6 @@ const MAX_SAID: u64 = 8 << 10;
 
 /// Interval between two looks at a push that another process is deciding.
 const HELD_TICK: Duration = Duration::from_millis(20);
-
-/// Exit status of a decider that left the rest of a push to be decided at once.
-const HAS_MORE: u8 = 80;
-/// Exit status of a decider that postponed its push.
-const HAS_POSTPONED: u8 = 81;
-/// Exit status of a decider that reached the memory ceiling.
-const AT_CEILING: u8 = 82;
 
 /// A captured push to decide, by file name. The name changes while the push is decided. The id does
 /// not.
@@ -88,6 +72,8 @@ pub(super) struct Deciders<'a> {
     state: &'a State,
     /// Fingerprint of the scripts from before any decider read them.
     policy: Fingerprint,
+    /// Pushes that wait for Gitea's API.
+    delayed: Mutex<Vec<PushId>>,
     /// Called whenever new markers may be in the outboxes.
     on_settled: &'a (dyn Fn() + Sync),
 }
@@ -111,7 +97,7 @@ enum DeciderExit {
 
 impl<'a> Deciders<'a> {
     pub fn new(config: &'a Config, state: &'a State, on_settled: &'a (dyn Fn() + Sync)) -> Self {
-        Self { config, state, policy: Fingerprint::of(config), on_settled }
+        Self { config, state, policy: Fingerprint::of(config), delayed: Mutex::default(), on_settled }
     }
 
     /// Decides every captured push that is due, and with `at_once` the postponed ones as well.
@@ -139,6 +125,10 @@ impl<'a> Deciders<'a> {
             }
             work();
         });
+        let now = time::now();
+        let delayed = locked(&self.delayed);
+        let waits = delayed.iter().filter_map(|push| Some(self.state.postponed().read(*push)?.wait(now)));
+        pass.next = waits.chain(pass.next).min();
         pass.failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(pass)
     }
@@ -205,6 +195,10 @@ impl<'a> Deciders<'a> {
             (Some(0), _) => Ok(DeciderExit::Over),
             (Some(code), _) if code == i32::from(HAS_MORE) => Ok(DeciderExit::Again),
             (Some(code), _) if code == i32::from(HAS_POSTPONED) => Ok(DeciderExit::Over),
+            (Some(code), _) if code == i32::from(HAS_DELAYED) => {
+                locked(&self.delayed).push(job.push);
+                Ok(DeciderExit::Over)
+            }
             (Some(code), _) if code == i32::from(AT_CEILING) => {
                 self.blame(job, "the script used far more memory than `[policy.limits] memory` allows")
             }
@@ -242,6 +236,7 @@ impl<'a> Deciders<'a> {
             command.arg("--config").arg(path);
         }
         command
+            .envs(detach::secret_variables(self.config))
             .envs(fault::variables().iter().filter_map(|name| Some((name, env::var_os(name)?))))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -320,122 +315,6 @@ pub fn decide_push(config: &Config, state: &State, push: PushId) -> Result<Optio
         thread::sleep(HELD_TICK);
     }
     Ok(None)
-}
-
-/// Decides one captured push. This runs in the process that a drain started for it.
-///
-/// # Errors
-/// Returns an error if the state cannot be read or written.
-pub fn decide_one(
-    config: &Config,
-    state: &State,
-    name: &str,
-    has_failed: bool,
-    parent: i32,
-) -> Result<ExitCode, StateError> {
-    alloc_meter::exit_at_ceiling(AT_CEILING);
-    confine();
-    if Pid::as_raw(getppid()) != parent {
-        // The parent died before `confine` asked the kernel to kill this process with it.
-        return Ok(ExitCode::SUCCESS);
-    }
-    let Claim::Ours(mut capture) = captures(state, has_failed).claim(name)? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let push = capture.push_id();
-    let captured = match capture.read() {
-        Ok(captured) => captured,
-        Err(err) if err.is_of_system() => {
-            put_off(config, state, &mut capture, &err.to_string())?;
-            return Ok(ExitCode::from(HAS_POSTPONED));
-        }
-        Err(err) if capture.next() == 0 && !has_failed && state.is_finished(push) => {
-            capture.done()?;
-            note(
-                state,
-                push,
-                format!("removed a damaged capture of a push that was decided before a power cut: {err}"),
-            );
-            return Ok(ExitCode::SUCCESS);
-        }
-        Err(err) => {
-            bury(state, &capture, &err.to_string())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    let mode = Mode::Background { turn: Deadline::after(TURN) };
-    match settle(config, state, &mut capture, captured, mode) {
-        Ok(settled) => match settled.postponed {
-            Some(why) => {
-                put_off(config, state, &mut capture, &why)?;
-                Ok(ExitCode::from(HAS_POSTPONED))
-            }
-            None if settled.is_left => Ok(ExitCode::from(HAS_MORE)),
-            None => {
-                state.postponed().forget(push)?;
-                Ok(ExitCode::SUCCESS)
-            }
-        },
-        Err(err) => {
-            put_off(config, state, &mut capture, &err.to_string())?;
-            Ok(ExitCode::from(HAS_POSTPONED))
-        }
-    }
-}
-
-/// Limits this process, so that a hostile push cannot use up the machine. The kernel kills it when
-/// its parent dies.
-fn confine() {
-    // A hostile push cannot make any of these calls fail.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    for (resource, limit) in [(Resource::Cpu, CPU), (Resource::Core, 0)] {
-        let maximum = getrlimit(resource).maximum;
-        let current = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
-        let _ = setrlimit(resource, Rlimit { current, maximum });
-    }
-}
-
-/// Postpones a push. If the system kept the push from being decided for too long, it becomes a dead
-/// letter. A push whose policy failed before stays among the failed ones.
-fn put_off(config: &Config, state: &State, capture: &mut Capture, why: &str) -> Result<(), StateError> {
-    let push = capture.push_id();
-    let now = time::now();
-    let postponed = state.postponed().note(push, why, now);
-    let tried = postponed.as_ref().map_or(Duration::ZERO, |postponed| {
-        Duration::try_from(now.duration_since(postponed.since)).unwrap_or_default()
-    });
-    if tried > config.delivery.give_up_after && !capture.has_failed(&state.failed()) {
-        let tried_for = config::duration_text(config.delivery.give_up_after);
-        bury(state, capture, &format!("the push could not be decided for {tried_for}; last error: {why}"))?;
-        return state.postponed().forget(push);
-    }
-    capture.give_back()?;
-    let postponed = postponed?;
-    let what = format!(
-        "the push stays queued and is retried after {} (attempt {} failed): {why}",
-        postponed.next.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        postponed.attempts
-    );
-    note(state, push, what);
-    Ok(())
-}
-
-fn bury(state: &State, capture: &Capture, why: &str) -> Result<(), StateError> {
-    state.dead_letters().bury_capture(capture, why)?;
-    note(state, capture.push_id(), format!("the captured push became a dead letter: {why}"));
-    Ok(())
-}
-
-fn note(state: &State, push: PushId, what: String) {
-    state.journal().note([Record::Trouble(Trouble {
-        push: Some(push),
-        repository: None,
-        what: what.into(),
-    })]);
-}
-
-fn captures(state: &State, has_failed: bool) -> Inbox {
-    if has_failed { state.failed().captures() } else { state.inbox() }
 }
 
 /// Returns true for signals that a fault of the process causes.

@@ -3,10 +3,11 @@
 //! Git and the pusher's client wait until all descriptors of the push are closed. The deliverer
 //! gets /dev/null for the first three and none of the others ([`child::command`]).
 
-use std::{io, path::PathBuf, process::Stdio, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, process::Stdio, time::Duration};
 
 use crate::{
-    config::{Config, Destination},
+    config::Config,
+    secret::SecretSource,
     sys::child,
     sys::fault::{self, Step},
 };
@@ -39,15 +40,15 @@ fn start(config: &Config, args: [&str; 2]) -> io::Result<()> {
     if let Some(path) = &config.path {
         command.arg("--config").arg(path);
     }
-    let secrets = config.destinations.iter().flat_map(Destination::secrets);
-    let wanted = secrets.filter_map(|(_, source)| source.variable());
-    command
-        .envs(wanted.filter_map(|name| Some((name, std::env::var_os(name)?))))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.envs(secret_variables(config)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     fault::point(Step::Spawn, &binary)?;
     command.spawn().map(drop)
+}
+
+/// Returns the environment variables from which the configuration reads the secrets of the delivery.
+pub(super) fn secret_variables(config: &Config) -> impl Iterator<Item = (&str, OsString)> {
+    let wanted = config.secrets_of_delivery().filter_map(SecretSource::variable);
+    wanted.filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
 /// Detaches this process from the push.

@@ -30,6 +30,7 @@ mod reachable;
 mod ref_list;
 mod ref_update;
 mod refs;
+mod release_page;
 mod release_version;
 mod repository;
 mod second_look;
@@ -112,6 +113,7 @@ impl Facts {
     /// Panics if the push has no such update.
     pub fn new(push: Rc<Push>, index: usize, repository: Result<Rc<Repository>, FactError>) -> Self {
         assert!(index < push.updates().len(), "the push has no update {index}");
+        let push = push.as_of_update(index).map_or(push, Rc::new);
         Self {
             push,
             index,

@@ -121,6 +121,7 @@ impl FixtureRepo {
             actions_task_id: origin.actions_task,
             options: origin.options.clone(),
             root_url: None,
+            learned: None,
         };
         let id: PushId = PUSH_ID.parse()?;
         Ok(MaterialisedScenario { push: Push::new(id, origin.time, source, updates), names })

@@ -35,6 +35,8 @@ pub const REPOSITORY_ID: &str = "gitea_lightstep.repository.id";
 pub const TRANSPORT: &str = "gitea_lightstep.transport";
 
 pub const PUSHER_KIND: &str = "gitea_lightstep.pusher.kind";
+/// `api` if Gitea's API named the pusher. Absent if the hook saw the push.
+pub const PUSHER_FROM: &str = "gitea_lightstep.pusher.known_from";
 pub const DEPLOY_KEY_ID: &str = "gitea_lightstep.deploy_key.id";
 pub const ACTIONS_TASK_ID: &str = "gitea_lightstep.actions_task.id";
 pub const MERGED_BY: &str = "gitea_lightstep.merged_by";
@@ -57,6 +59,9 @@ pub const COMMITTER_NAME: &str = "gitea_lightstep.commit.committer.name";
 pub const COMMITTER_EMAIL: &str = "gitea_lightstep.commit.committer.email";
 pub const COMMITTER_HASH: &str = "gitea_lightstep.commit.committer.hash";
 pub const CO_AUTHORS: &str = "gitea_lightstep.commit.co_authors";
+pub const RELEASE_TITLE: &str = "gitea_lightstep.release.title";
+pub const RELEASE_PRERELEASE: &str = "gitea_lightstep.release.prerelease";
+pub const RELEASE_DRAFT: &str = "gitea_lightstep.release.draft";
 pub const TAGGER: &str = "gitea_lightstep.tag.tagger";
 
 /// Names of the attributes with a list from a script that has more entries than are sent.

@@ -6,6 +6,7 @@
 mod environment;
 mod git_dir;
 mod id;
+mod learned;
 pub mod lines;
 mod object_id;
 mod options;
@@ -15,6 +16,7 @@ mod update;
 pub use environment::Environment;
 pub use git_dir::GitDir;
 pub use id::PushId;
+pub use learned::{LearnedUpdate, ReleasePage};
 pub use object_id::ObjectId;
 pub use options::PushOptions;
 pub use source::{MergeStep, PullRequest, Pusher, RepositoryIdentity, Source, Transport, UpdateSource};

@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, GitDir, PushOptions};
+use super::{Environment, GitDir, LearnedUpdate, PushOptions};
 
 /// The pusher, the transport and the repository of a push.
 ///
@@ -40,6 +40,10 @@ pub struct Source {
     pub options: PushOptions,
     /// Base URL of Gitea, with a trailing slash.
     pub root_url: Option<String>,
+    /// Facts from Gitea's API. `None` if it was not asked. An empty list means that it will not be
+    /// asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Vec<LearnedUpdate>>,
 }
 
 /// What brought a ref change to this program.
@@ -209,6 +213,7 @@ impl Source {
             actions_task_id: None,
             options: PushOptions::default(),
             root_url: None,
+            learned: None,
         }
     }
 
@@ -251,6 +256,7 @@ impl Source {
             actions_task_id: env.id("GITEA_ACTIONS_TASK_ID"),
             options: env.push_options(),
             root_url: env.text("GITEA_ROOT_URL"),
+            learned: None,
         }
     }
 }

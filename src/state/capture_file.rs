@@ -16,7 +16,7 @@ use super::{
     seal::{self, SealCheck},
 };
 use crate::{
-    push::{Push, PushId, Source, lines},
+    push::{LearnedUpdate, Push, PushId, Source, lines},
     sys::fault::{self, Step},
     sys::time::Timestamp,
 };
@@ -34,7 +34,7 @@ const OF_HISTORY: u32 = 3;
 const UNSEALED: u32 = 1;
 
 /// The first line of a capture.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CaptureHeader {
     format: u32,
@@ -90,15 +90,45 @@ pub(super) fn first_line(
 }
 
 /// Reads a captured push from the start of its file.
-pub(super) fn read(mut file: &File, path: &Path) -> Result<Captured, StateError> {
+pub(super) fn read(file: &File, path: &Path) -> Result<Captured, StateError> {
+    let mut content = content(file, path)?;
+    parse(&mut content).map_err(|why| invalid(path, why))
+}
+
+/// Reads the bytes of a capture's file from its start.
+pub(super) fn content(mut file: &File, path: &Path) -> Result<Vec<u8>, StateError> {
     let mut content = Vec::new();
     fault::point(Step::Read, path)
         .and_then(|()| file.by_ref().take(MAX_CAPTURE).read_to_end(&mut content))
-        .and_then(|_| parse(&mut content).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why)))
-        .map_err(|err| StateError::new("read", path, err))
+        .map_err(|err| StateError::new("read", path, err))?;
+    Ok(content)
+}
+
+/// Returns the error for a file that is not a whole capture.
+pub(super) fn invalid(path: &Path, why: String) -> StateError {
+    StateError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, why))
+}
+
+/// Returns the parts of a capture's file with `learned` added to its push.
+pub(super) fn with_learned(
+    content: &mut [u8],
+    learned: Vec<LearnedUpdate>,
+) -> Result<(Vec<u8>, &[u8], Captured), String> {
+    let (mut header, stdin) = split(content)?;
+    let captured = captured(header.clone(), stdin)?;
+    let push = captured.push.with_learned(learned);
+    header.source = push.source().clone();
+    let line = seal::line(&header).map_err(|err| err.to_string())?;
+    Ok((line, stdin, Captured { push, ..captured }))
 }
 
 fn parse(content: &mut [u8]) -> Result<Captured, String> {
+    let (header, stdin) = split(content)?;
+    captured(header, stdin)
+}
+
+/// Checks a capture's file, and returns its first line and the bytes of standard input.
+fn split(content: &mut [u8]) -> Result<(CaptureHeader, &[u8]), String> {
     let end = content.iter().position(|byte| *byte == b'\n').ok_or("its first line is incomplete")?;
     let (first, stdin) = content.split_at_mut(end);
     let (json, is_sealed) = match seal::check(first) {
@@ -121,9 +151,13 @@ fn parse(content: &mut [u8]) -> Result<Captured, String> {
     if stdin.len() as u64 != header.stdin_bytes {
         return Err(format!("it has {} of {} bytes of standard input", stdin.len(), header.stdin_bytes));
     }
-    if header.stdin_crc32.is_some_and(|sum| sum != seal::sum_text(stdin)) {
+    if header.stdin_crc32.as_ref().is_some_and(|sum| *sum != seal::sum_text(stdin)) {
         return Err(format!("its standard input is corrupt: {}", seal::Broken));
     }
+    Ok((header, stdin))
+}
+
+fn captured(header: CaptureHeader, stdin: &[u8]) -> Result<Captured, String> {
     let lines = lines::parse(stdin);
     if !header.times.is_empty() && header.times.len() != lines.updates.len() {
         return Err(format!("it has {} times for {} updates", header.times.len(), lines.updates.len()));

@@ -191,12 +191,7 @@ pub(super) fn write_new(
     is_locked: bool,
 ) -> Result<WrittenFile, StateError> {
     let lock = |file: &File, hidden: &Path| {
-        if is_locked {
-            // On a file system without locks, two processes may work on the file at once. Both then
-            // produce the same IDs, which is better than losing the push.
-            let _ = fault::point(Step::Lock, hidden).and_then(|()| file.lock());
-        }
-        Ok(())
+        if is_locked { lock_new(file, hidden) } else { Ok(()) }
     };
     write_and_name(dir, name, parts, lock, |_, hidden| {
         let path = dir.join(name);
@@ -254,6 +249,28 @@ pub(super) fn write_durable(
         Ok(path)
     };
     write_and_name(dir, name, parts, |_, _| Ok(()), name_it)?.sync_name()
+}
+
+/// Replaces the file `name` in `dir`. The new file is locked and synchronised before it gets the name,
+/// so another process finds either the old file or a locked one. Does not synchronise the directory.
+pub(super) fn replace_locked(dir: &Path, name: &str, parts: &[&[u8]]) -> Result<WrittenFile, StateError> {
+    let name_it = |file: &File, hidden: &Path| {
+        fault::point(Step::Sync, hidden)
+            .and_then(|()| file.sync_all())
+            .map_err(|err| StateError::new("synchronise", hidden, err))?;
+        let path = dir.join(name);
+        rename(hidden, &path)?;
+        Ok(path)
+    };
+    write_and_name(dir, name, parts, lock_new, name_it)
+}
+
+/// Locks a new file before others can find it. On a file system without locks, two processes may work on
+/// the file at once. Both then produce the same IDs, which is better than losing the push.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a step of `write_and_name`")]
+fn lock_new(file: &File, hidden: &Path) -> Result<(), StateError> {
+    let _ = fault::point(Step::Lock, hidden).and_then(|()| file.lock());
+    Ok(())
 }
 
 /// Writes `parts` to the file `name` in `dir`, which must not exist, and synchronises it.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     facts::Past,
-    push::{PushId, Source},
+    push::{LearnedUpdate, PushId, Source},
     sys::fault::{self, Step},
     sys::time::{self, Timestamp},
 };
@@ -368,6 +368,24 @@ impl Capture {
         let path = self.path();
         self.file.rewind().map_err(|err| StateError::new("read", &path, err))?;
         capture_file::read(&self.file, &path)
+    }
+
+    /// Adds facts from Gitea's API to the capture, and returns it. The new file replaces the old one
+    /// under the same name, locked and synchronised.
+    ///
+    /// # Errors
+    /// If the capture cannot be read or written. The file is then the old one, or already the new one.
+    pub fn learn(&mut self, learned: Vec<LearnedUpdate>) -> Result<Captured, StateError> {
+        let path = self.path();
+        self.file.rewind().map_err(|err| StateError::new("read", &path, err))?;
+        let mut content = capture_file::content(&self.file, &path)?;
+        let (line, stdin, captured) = capture_file::with_learned(&mut content, learned)
+            .map_err(|why| capture_file::invalid(&path, why))?;
+        let written = files::replace_locked(&self.dir, &self.name.to_string(), &[&line, stdin])?;
+        let synchronised = written.sync_name();
+        // Whatever comes next, the lock on the old file protects nothing any more.
+        self.file = written.into_file();
+        synchronised.map(|()| captured)
     }
 
     /// Records in the name that all updates before `next` are decided and written. Resets the

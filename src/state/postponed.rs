@@ -61,6 +61,17 @@ impl Postponed {
         }
     }
 
+    /// Sets the next attempt without counting one.
+    fn delayed(before: Option<Self>, why: &str, now: Timestamp, wait: Duration) -> Self {
+        Self {
+            since: before.as_ref().map_or(now, |before| before.since.min(now)),
+            last: now,
+            attempts: before.map_or(0, |before| before.attempts),
+            next: now.checked_add(wait).unwrap_or(now),
+            why: text::line_of(why, MAX_WHY),
+        }
+    }
+
     /// Returns the remaining back-off at `now`.
     pub fn wait(&self, now: Timestamp) -> Duration {
         // If the clock was set back since the last attempt, the push does not wait.
@@ -88,9 +99,21 @@ impl PostponedPushes {
     /// If it cannot be written.
     pub fn note(&self, push: PushId, why: &str, now: Timestamp) -> Result<Postponed, StateError> {
         let postponed = Postponed::after(self.read(push), why, now);
-        let json = serde_json::to_vec(&postponed).map_err(|err| StateError::in_dir(&self.dir, err))?;
-        files::write_new(&self.dir, &format!("{push}{END}"), &[&json, b"\n"], false)?;
+        self.write(push, &postponed)?;
         Ok(postponed)
+    }
+
+    fn write(&self, push: PushId, postponed: &Postponed) -> Result<(), StateError> {
+        let json = serde_json::to_vec(postponed).map_err(|err| StateError::in_dir(&self.dir, err))?;
+        files::write_new(&self.dir, &format!("{push}{END}"), &[&json, b"\n"], false).map(drop)
+    }
+
+    /// Delays a push that waits for something else. This does not count as a failed attempt.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn delay(&self, push: PushId, why: &str, now: Timestamp, wait: Duration) -> Result<(), StateError> {
+        self.write(push, &Postponed::delayed(self.read(push), why, now, wait))
     }
 
     /// Removes the record of a push.

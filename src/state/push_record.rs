@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     policy::{Import, Origin, Policy},
     push::{
-        GitDir, PullRequest, Push, PushId, PushOptions, Pusher, RepositoryIdentity, Source, Transport,
-        UpdateSource,
+        GitDir, LearnedUpdate, PullRequest, Push, PushId, PushOptions, Pusher, RepositoryIdentity, Source,
+        Transport, UpdateSource,
     },
     sys::time::Timestamp,
 };
@@ -66,6 +66,9 @@ pub struct PushRecord<'a> {
     /// Gitea's root URL, with a slash at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_url: Option<Cow<'a, str>>,
+    /// Facts from Gitea's API.
+    #[serde(default, skip_serializing_if = "is_nothing_learned")]
+    pub learned: Option<Cow<'a, [LearnedUpdate]>>,
     /// The script of Gitea's Git Hooks page if it is part of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook_page: Option<Cow<'a, str>>,
@@ -104,6 +107,7 @@ impl<'a> PushRecord<'a> {
             key_id: source.key_id,
             actions_task_id: source.actions_task_id,
             root_url: source.root_url.as_deref().map(Cow::from),
+            learned: source.learned.as_deref().map(Cow::from),
             hook_page: hook_page.map(Path::to_string_lossy),
             layers: policy.into_iter().flat_map(Policy::origins).cloned().collect(),
             imports: policy.map_or(&[][..], Policy::imports).to_vec(),
@@ -129,12 +133,18 @@ impl<'a> PushRecord<'a> {
             actions_task_id: self.actions_task_id,
             options: self.options.clone().into_owned(),
             root_url: self.root_url.clone().map(Cow::into_owned),
+            learned: self.learned.clone().map(Cow::into_owned),
         }
     }
 }
 
 fn is_none_said(options: &PushOptions) -> bool {
     options.iter().next().is_none()
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it with a reference")]
+fn is_nothing_learned(learned: &Option<Cow<'_, [LearnedUpdate]>>) -> bool {
+    learned.as_ref().is_none_or(|learned| learned.is_empty())
 }
 
 fn is_false(flag: &bool) -> bool {

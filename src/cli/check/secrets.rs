@@ -46,6 +46,12 @@ impl Findings {
             let why = unread("[lightstep]: failed to read the `api_key`", &api.key, &err);
             self.problems.push(self.in_config(&["lightstep", "api_key"], why));
         }
+        if let Some(gitea) = &config.gitea
+            && let Err(err) = gitea.token.read(config.delivery.timeout)
+        {
+            let why = unread("[gitea]: failed to read the `token`", &gitea.token, &err);
+            self.problems.push(self.in_config(&["gitea", "token"], why));
+        }
         self.unreadable_by_hook(config);
     }
 
@@ -57,6 +63,11 @@ impl Findings {
                 self.problems.push(self.in_config(&keys(destination, "ca_file"), message));
             }
         }
+        let ca_file = config.gitea.as_ref().and_then(|gitea| gitea.ca_file.as_deref());
+        if let Some(Err(err)) = ca_file.map(delivery::check_ca_file) {
+            let message = format!("[gitea]: `ca_file`: {}", text::chain(&err));
+            self.problems.push(self.in_config(&["gitea", "ca_file"], message));
+        }
     }
 
     /// Warns of files that root can read and the hook cannot. The owner of the state directory runs the
@@ -67,9 +78,8 @@ impl Findings {
             return;
         }
         let hook = RunUser::with_ids(state.uid(), state.gid());
-        let secrets = config.destinations.iter().flat_map(Destination::secrets).map(|(_, source)| source);
-        let mut files: Vec<&Path> = secrets
-            .chain(config.lightstep_api.as_ref().map(|api| &api.key))
+        let mut files: Vec<&Path> = config
+            .secrets()
             .filter_map(|source| match source {
                 SecretSource::File(path) => Some(path.as_path()),
                 _ => None,

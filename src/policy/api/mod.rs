@@ -10,6 +10,7 @@ mod missing;
 mod paths;
 mod property;
 mod push;
+mod release;
 mod string_map;
 mod text;
 mod time;
@@ -75,6 +76,7 @@ pub fn objects() -> Vec<ApiObject> {
         ApiObject::of::<push::PushView>(),
         ApiObject::of::<push::PusherView>(),
         ApiObject::of::<push::RepositoryView>(),
+        ApiObject::of::<release::ReleaseView>(),
         ApiObject::of::<commit::CommitView>(),
         ApiObject::of::<commit::PersonView>(),
         ApiObject::of::<commit::ConventionalView>(),
@@ -121,6 +123,7 @@ pub(super) fn register(engine: &mut Engine) {
 pub(super) fn register_all(engine: &mut Engine) {
     register_words::<push::PusherView>(engine);
     register_words::<push::RepositoryView>(engine);
+    register_words::<release::ReleaseView>(engine);
     register_words::<commit::CommitView>(engine);
     register_words::<commit::PersonView>(engine);
     register_words::<commit::ConventionalView>(engine);

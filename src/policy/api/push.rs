@@ -20,7 +20,7 @@ pub(super) struct PushView(Rc<Facts>);
 
 /// The pusher, as seen by a script.
 #[derive(Clone)]
-pub(super) struct PusherView(Pusher);
+pub(super) struct PusherView(pub(super) Pusher);
 
 /// The repository, as seen by a script.
 #[derive(Clone)]
@@ -54,7 +54,8 @@ impl View for PushView {
         word(
             "pusher",
             Type::Maybe(&Type::Object("pusher")),
-            "the pusher; for a deploy key, Gitea names the repository's owner",
+            "the pusher; for a deploy key, Gitea names the repository's owner; for a scan, who made the change as Gitea's \
+             API says, if `[gitea]` is configured",
             r#"update.push.pusher.name == "ann""#,
             |p| Ok(maybe(p.source().pusher.clone().map(PusherView))),
         ),

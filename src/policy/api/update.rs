@@ -11,6 +11,7 @@ use super::{
     paths::PathsView,
     property::{ApiFunction, Property, PropertyResult, Type, View, fact, list, maybe, number, word},
     push::PushView,
+    release::ReleaseView,
     string_map::StringMap,
 };
 use crate::{
@@ -255,6 +256,13 @@ impl View for UpdateView {
              older than 1.22",
             "update.merged_pull_request == ()",
             |u| Ok(maybe(fact(u.0.merged_pull_request())?)),
+        ),
+        word(
+            "release",
+            Type::Maybe(&Type::Object("release")),
+            "the release of a tag that a scan found, as Gitea's API tells it; `()` for a push, and without `[gitea]`",
+            "update.release == ()",
+            |u| Ok(maybe(u.0.release().cloned().map(ReleaseView))),
         ),
         word("title", TEXT, "the commit's title", "update.title == update.commit.title", |u| {
             u.of_commit(|commit| commit.title.clone().into())
