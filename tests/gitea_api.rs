@@ -162,6 +162,10 @@ fn tag_without_a_release_is_of_who_pushed_it() {
     assert_eq!(pushers, [(&json!("1.2.0"), &Value::Null), (&json!("1.3.0"), &json!("bo"))]);
     assert_eq!(markers[1]["attributes"]["gitea_lightstep.release.title"], Value::Null);
     assert_eq!(paths(&gitea).len(), 3);
+    let log = sandbox.binary(&["log", "--pusher", "bo"]);
+    assert!(log.succeeded().stdout.contains("v1.3.0 by bo (scan)"), "{log:?}");
+    assert!(!log.stdout.contains("v1.2.0"), "{log:?}");
+    assert!(sandbox.binary(&["explain", "acme/shop", "v1.3.0"]).stdout.contains("by bo (scan)"));
 }
 
 #[test]
@@ -282,7 +286,7 @@ fn silent_gitea_delays_a_marker_for_a_while_only() {
 fn hostile_answers_do_no_harm() {
     let long = "x".repeat(1 << 20);
     let deep = "[".repeat(200_000);
-    let spoilt = json!({ "tag_name": "v1.2.0", "name": format!("a\u{1b}[31m\nb\u{202e}{TOKEN}"), "author": user("a\u{7}b", 7) });
+    let spoilt = json!({ "tag_name": "v1.2.0", "name": format!("a\u{1b}[31m\nb\u{202e}{}\u{200b}{}", &TOKEN[..9], &TOKEN[9..]), "author": user("a\u{7}b", 7) });
     let cases: [(Vec<u8>, &str, &str); 7] = [
         (vec![b' '; 10 << 20], "more than 1 MiB", "First"),
         (deep.into_bytes(), "does not answer like Gitea's API", "First"),

@@ -50,6 +50,9 @@ pub(super) struct DeliverArgs {
     /// Process that waits for the result
     #[arg(long, hide = true, value_name = "PID", default_value_t = 0)]
     parent: i32,
+    /// Do not ask Gitea's API, which did not answer for another push a moment ago
+    #[arg(long, hide = true)]
+    gitea_rests: bool,
 }
 
 pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
@@ -62,6 +65,7 @@ pub(super) fn run(args: &DeliverArgs, common: &Common, terminal: &Terminal) -> a
             name,
             args.decide.is_none(),
             args.parent,
+            args.gitea_rests,
         )?));
     }
     if args.detached {

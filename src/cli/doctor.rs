@@ -183,6 +183,7 @@ fn own(
         // If this fails, the configuration check has already reported it.
         if super::may_run_commands(config).is_ok() {
             checks.push(doctor::destinations(config));
+            checks.extend(doctor::gitea_api(config, &State::at(&config.state_dir)));
         }
     }
     Ok((config, checks))

@@ -33,7 +33,8 @@ pub(super) const HAS_DELAYED: u8 = 83;
 /// Exit status of a decider that reached the memory ceiling.
 pub(super) const AT_CEILING: u8 = 82;
 
-/// Decides one captured push. This runs in the process that a drain started for it.
+/// Decides one captured push. This runs in the process that a drain started for it. With `gitea_rests`,
+/// Gitea's API did not answer for another push a moment ago, and is not asked.
 ///
 /// # Errors
 /// Returns an error if the state cannot be read or written.
@@ -43,6 +44,7 @@ pub fn decide_one(
     name: &str,
     has_failed: bool,
     parent: i32,
+    gitea_rests: bool,
 ) -> Result<ExitCode, StateError> {
     alloc_meter::exit_at_ceiling(AT_CEILING);
     confine();
@@ -74,7 +76,7 @@ pub fn decide_one(
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let captured = match enrich::enrich(config, state, &mut capture, captured) {
+    let captured = match enrich::enrich(config, state, &mut capture, captured, gitea_rests) {
         Ok(Enriched::Ready(captured)) => captured,
         Ok(Enriched::Delayed) => {
             capture.give_back()?;

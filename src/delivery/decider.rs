@@ -232,6 +232,8 @@ impl<'a> Deciders<'a> {
             .arg(&job.name)
             .arg("--parent")
             .arg(getpid().as_raw_nonzero().to_string());
+        // One push finds out that Gitea does not answer, and the others do not wait for that too.
+        command.args((!locked(&self.delayed).is_empty()).then_some("--gitea-rests"));
         if let Some(path) = &self.config.path {
             command.arg("--config").arg(path);
         }

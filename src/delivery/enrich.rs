@@ -43,8 +43,8 @@ pub(super) enum Enriched {
     Delayed,
 }
 
-/// Asks Gitea about the updates that a scan found, unless that was done before. Without an answer, the
-/// push waits for `enrich_within` from its capture, and is then decided without.
+/// Asks Gitea about the updates that a scan found, unless that was done before, or Gitea rests. Without
+/// an answer, the push waits for `enrich_within` from its capture, and is then decided without.
 ///
 /// # Errors
 /// If the answers cannot be written.
@@ -53,6 +53,7 @@ pub(super) fn enrich(
     state: &State,
     capture: &mut Capture,
     captured: Captured,
+    gitea_rests: bool,
 ) -> Result<Enriched, StateError> {
     let source = captured.push.source();
     let is_asked_about = source.found_by == UpdateSource::Scan
@@ -66,7 +67,11 @@ pub(super) fn enrich(
     let now = time::now();
     let waited = Duration::try_from(now.duration_since(captured.push.time())).unwrap_or_default();
     let left = api.enrich_within.saturating_sub(waited);
-    let (learned, failure) = ask(api, &captured.push, Deadline::after(left.clamp(SHORTEST, LONGEST)));
+    let (learned, failure) = if gitea_rests && wanted(&captured.push).next().is_some() {
+        (Vec::new(), Some(Unanswered::Now("it did not answer for another push".into())))
+    } else {
+        ask(api, &captured.push, Deadline::after(left.clamp(SHORTEST, LONGEST)))
+    };
     match failure {
         Some(Unanswered::Now(why)) if !left.is_zero() => {
             let why = format!("waits for Gitea's API: {why}");
@@ -115,9 +120,7 @@ fn ask(api: &GiteaApi, push: &Push, deadline: Deadline) -> (Vec<LearnedUpdate>, 
     let RepositoryIdentity { owner: Some(owner), name, .. } = &source.repository else {
         return (learned, None);
     };
-    let mut wanted =
-        push.updates().iter().enumerate().filter(|(_, update)| is_worth_asking(update)).peekable();
-    if wanted.peek().is_none() {
+    if wanted(push).next().is_none() {
         return (learned, None);
     }
     let client = match GiteaClient::new(api, source.root_url.as_deref(), deadline) {
@@ -126,8 +129,8 @@ fn ask(api: &GiteaApi, push: &Push, deadline: Deadline) -> (Vec<LearnedUpdate>, 
     };
     let questions = Questions { client, repository: (owner, name), feed: OnceCell::new() };
     let mut failure = None;
-    for (index, update) in wanted.take(MAX_UPDATES) {
-        match questions.about(index, update) {
+    for update in wanted(push) {
+        match questions.about(update) {
             Ok(Some(fact)) => learned.push(fact),
             Ok(None) => {}
             Err(useless @ Unanswered::Useless(_)) => failure = Some(useless),
@@ -135,6 +138,11 @@ fn ask(api: &GiteaApi, push: &Push, deadline: Deadline) -> (Vec<LearnedUpdate>, 
         }
     }
     (learned, failure)
+}
+
+/// Returns the updates that Gitea is asked about.
+fn wanted(push: &Push) -> impl Iterator<Item = &Update> {
+    push.updates().iter().filter(|update| is_worth_asking(update)).take(MAX_UPDATES)
 }
 
 fn is_worth_asking(update: &Update) -> bool {
@@ -189,8 +197,8 @@ struct Activity {
 }
 
 impl Questions<'_> {
-    fn about(&self, index: usize, update: &Update) -> Result<Option<LearnedUpdate>, Unanswered> {
-        let unknown = LearnedUpdate { update: index, ..LearnedUpdate::default() };
+    fn about(&self, update: &Update) -> Result<Option<LearnedUpdate>, Unanswered> {
+        let unknown = LearnedUpdate::nothing(update);
         let learned = match update.ref_name().kind() {
             RefKind::Tag(tag) if !update.is_deleted() => {
                 let Ok(tag) = tag.to_str() else { return Ok(None) };
@@ -212,9 +220,7 @@ impl Questions<'_> {
             },
             RefKind::Other => unknown,
         };
-        let is_anything =
-            learned.actor.is_some() || learned.pull_request.is_some() || learned.release.is_some();
-        Ok(is_anything.then_some(learned))
+        Ok(Some(learned).filter(|learned| !learned.is_nothing()))
     }
 
     /// Returns the release of a tag.
@@ -222,8 +228,10 @@ impl Questions<'_> {
         let path = format!("/releases/tags/{}", text::segment(tag));
         let found = self.client.of_repository::<ApiRelease>(self.repository, &path, "")?;
         Ok(found.filter(|found| found.tag_name == tag).map(|found| {
+            // Characters that are left out could hide a token from the mask.
+            let title = found.name.map(|title| text::name(title.as_bytes(), usize::MAX));
             let title =
-                found.name.map(|title| text::name(self.client.masked(&title).trim().as_bytes(), MAX_TITLE));
+                title.map(|title| text::name(self.client.masked(&title).trim().as_bytes(), MAX_TITLE));
             ReleasePage {
                 title: title.filter(|title| !title.is_empty()),
                 is_prerelease: found.prerelease,

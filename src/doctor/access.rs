@@ -17,7 +17,7 @@ use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 
 use super::report::Check;
 use crate::{
-    config::{Config, Destination},
+    config::Config,
     install::{self, RunUser},
     policy, proposal,
     secret::SecretSource,
@@ -250,17 +250,11 @@ fn is_for_its_group_alone(path: &Path) -> bool {
 }
 
 fn secret_files(config: &Config) -> Vec<PathBuf> {
-    let secrets = config.destinations.iter().flat_map(Destination::secrets);
-    let mut files: Vec<PathBuf> = secrets
-        .filter_map(|(_, source)| match source {
-            SecretSource::File(path) => Some(path.clone()),
-            _ => None,
-        })
-        .collect();
-    files.extend(config.lightstep_api.as_ref().and_then(|api| match &api.key {
+    let of_source = |source: &SecretSource| match source {
         SecretSource::File(path) => Some(path.clone()),
         _ => None,
-    }));
+    };
+    let mut files: Vec<PathBuf> = config.secrets().filter_map(of_source).collect();
     files.sort();
     files.dedup();
     files

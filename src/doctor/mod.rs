@@ -2,6 +2,7 @@
 
 mod access;
 mod destinations;
+mod gitea_api;
 mod hooks;
 mod rehearsal;
 mod release;
@@ -10,6 +11,7 @@ mod spool;
 
 pub use access::{binary, configuration, state};
 pub use destinations::{describe, destinations};
+pub use gitea_api::gitea_api;
 pub use hooks::{Covering, git_config};
 pub use rehearsal::Rehearsal;
 pub use release::ServerRelease;

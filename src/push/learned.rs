@@ -3,13 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MergeStep, PullRequest, Push, Pusher};
+use super::{MergeStep, ObjectId, PullRequest, Push, Pusher, Update};
 
 /// The facts about one update.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LearnedUpdate {
-    /// Index of the update in its push.
-    pub update: usize,
+    /// The full name of the ref.
+    #[serde(rename = "ref")]
+    pub ref_name: String,
+    /// The new object ID, all zeros if the ref was deleted.
+    pub new_id: ObjectId,
     /// The user who made the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Pusher>,
@@ -54,7 +57,10 @@ impl Push {
 
     /// Returns the facts about one update.
     pub fn learned(&self, index: usize) -> Option<&LearnedUpdate> {
-        self.source.learned.as_ref()?.iter().find(|fact| fact.update == index)
+        let update = self.updates.get(index)?;
+        let name = update.ref_name().to_text();
+        let is_of_it = |fact: &&LearnedUpdate| fact.new_id == update.raw_new_id() && fact.ref_name == name;
+        self.source.learned.as_ref()?.iter().find(is_of_it)
     }
 
     /// Returns the push with the pusher and the pull request of this update. `None` if that is the push
@@ -75,6 +81,22 @@ impl Push {
 }
 
 impl LearnedUpdate {
+    /// Returns the facts about an update of which nothing is known.
+    pub fn nothing(update: &Update) -> Self {
+        Self {
+            ref_name: update.ref_name().to_text(),
+            new_id: update.raw_new_id(),
+            actor: None,
+            pull_request: None,
+            release: None,
+        }
+    }
+
+    /// Returns true if Gitea did not know anything.
+    pub fn is_nothing(&self) -> bool {
+        self.actor.is_none() && self.pull_request.is_none() && self.release.is_none()
+    }
+
     fn pull_request(&self) -> Option<PullRequest> {
         self.pull_request.map(|number| PullRequest { number: Some(number), step: MergeStep::Merged })
     }

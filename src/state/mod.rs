@@ -83,6 +83,13 @@
 //! and renames it with TRIES plus one. Hooks and deliveries rename or remove a capture only while
 //! they hold this lock. The lock ends with its process, so a dead process blocks nothing.
 //!
+//! If a scan made the capture and a token for Gitea's API is configured, the decider first asks Gitea. It
+//! writes the answers, or that there are none, into the capture: a new file, locked and synchronised, is
+//! renamed over the old one, and then the directory is synchronised. Only then does it decide. A process
+//! that opened the old file finds that its name belongs to another one. A crash before the rename has
+//! Gitea asked again, and no decision was made yet. While Gitea does not answer, `postponed/` says when it is
+//! asked again, which counts as no attempt.
+//!
 //! TRIES counts the claims that did not end in order: advancing resets it, and giving a capture
 //! back subtracts one. If TRIES is above one after a claim, an earlier decider died. The updates
 //! are then decided one at a time, with `.alone` at the end of the name while the policy runs. If a

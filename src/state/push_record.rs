@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     policy::{Import, Origin, Policy},
     push::{
-        GitDir, LearnedUpdate, PullRequest, Push, PushId, PushOptions, Pusher, RepositoryIdentity, Source,
-        Transport, UpdateSource,
+        GitDir, LearnedUpdate, ObjectId, PullRequest, Push, PushId, PushOptions, Pusher, RepositoryIdentity,
+        Source, Transport, UpdateSource,
     },
     sys::time::Timestamp,
 };
@@ -112,6 +112,13 @@ impl<'a> PushRecord<'a> {
             layers: policy.into_iter().flat_map(Policy::origins).cloned().collect(),
             imports: policy.map_or(&[][..], Policy::imports).to_vec(),
         }
+    }
+
+    /// Returns the user who made an update of the push, by the full name of its ref and its new object.
+    pub fn actor_of(&self, ref_name: &str, new_id: ObjectId) -> Option<&Pusher> {
+        let mut learned = self.learned.iter().flat_map(|learned| learned.iter());
+        let fact = || learned.find(|fact| fact.new_id == new_id && fact.ref_name == ref_name)?.actor.as_ref();
+        self.pusher.as_deref().or_else(fact)
     }
 
     /// Returns the source of the push, to decide it again on the repository in `git_dir`.

@@ -35,7 +35,7 @@ impl ExplainReport<'_> {
         self.terminal.row(self.terminal.bold(&heading(decision)))?;
         let scripts = story.scripts().unwrap_or_default();
         match &story.push {
-            Some(push) => self.push(push)?,
+            Some(push) => self.push(push, &story.hit.decision)?,
             None => self.say("captured", "the journal has no record of the push, only of its decision")?,
         }
         self.decision(story, &scripts)?;
@@ -76,10 +76,9 @@ impl ExplainReport<'_> {
         }
     }
 
-    fn push(&self, push: &PushRecord<'_>) -> anyhow::Result<()> {
+    fn push(&self, push: &PushRecord<'_>, decision: &DecisionRecord<'_>) -> anyhow::Result<()> {
         let by = push
-            .pusher
-            .as_ref()
+            .actor_of(&decision.ref_name, decision.new_id)
             .map(|pusher| format!(" by {}", text::line(&pusher.name)))
             .unwrap_or_default();
         let how = if push.source.is_push() { push.transport.as_str() } else { push.source.as_str() };

@@ -47,6 +47,8 @@ pub(super) const OUTCOMES: [&str; 13] = [
 #[derive(Debug, Default)]
 pub(super) struct EarlierRecords {
     pushers: Known<PushId>,
+    /// Users who made one update of a push, by the full name of its ref.
+    actors: Known<(PushId, String)>,
     /// What brought the updates that no push brought.
     sources: Known<PushId>,
     markers: Known<MarkerId>,
@@ -65,9 +67,9 @@ impl<K> Default for Known<K> {
     }
 }
 
-impl<K: Copy + Eq + std::hash::Hash> Known<K> {
+impl<K: Clone + Eq + std::hash::Hash> Known<K> {
     fn add(&mut self, key: K, name: String) {
-        if self.names.insert(key, name).is_some() {
+        if self.names.insert(key.clone(), name).is_some() {
             return;
         }
         self.order.push_back(key);
@@ -87,6 +89,11 @@ impl EarlierRecords {
                 if let Some(pusher) = &push.pusher {
                     self.pushers.add(push.push, pusher.name.clone());
                 }
+                for fact in push.learned.iter().flat_map(|learned| learned.iter()) {
+                    if let Some(actor) = &fact.actor {
+                        self.actors.add((push.push, fact.ref_name.clone()), actor.name.clone());
+                    }
+                }
                 if !push.source.is_push() {
                     self.sources.add(push.push, push.source.as_str().to_string());
                 }
@@ -100,9 +107,10 @@ impl EarlierRecords {
         }
     }
 
-    /// Returns the user who made a push.
-    pub fn pusher(&self, push: PushId) -> Option<&str> {
-        self.pushers.names.get(&push).map(String::as_str)
+    /// Returns the user who made a push, or this update of it.
+    pub fn pusher(&self, decision: &DecisionRecord<'_>) -> Option<&str> {
+        let actor = || self.actors.names.get(&(decision.push, decision.ref_name.to_string()));
+        self.pushers.names.get(&decision.push).or_else(actor).map(String::as_str)
     }
 
     /// Names markers: the first few, and the number of the others.
@@ -155,7 +163,7 @@ impl LinePrinter<'_> {
         let short =
             name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/")).unwrap_or(name);
         let mut said = format!("{} {}", text::line(&*decision.repository), text::line(short));
-        if let Some(pusher) = earlier.pusher(decision.push) {
+        if let Some(pusher) = earlier.pusher(decision) {
             said.push_str(&format!(" by {}", text::line(pusher)));
         }
         if let Some(source) = earlier.sources.names.get(&decision.push) {

@@ -191,7 +191,7 @@ impl LogPrinter<'_> {
         match &entry.record {
             Record::Decision(decision) => {
                 self.wants_repository(Some(&decision.repository))
-                    && self.wants_pusher(self.earlier.pusher(decision.push))
+                    && self.wants_pusher(self.earlier.pusher(decision))
                     && (is_any || args.wants_a_marker_of(decision))
             }
             Record::Push(push) => {
