@@ -7,7 +7,7 @@ use rustix::process::{
 };
 
 use super::{
-    enrich::{self, Enriched},
+    enrich,
     postpone::{bury, captures, note, put_off},
 };
 use crate::{
@@ -77,8 +77,8 @@ pub fn decide_one(
         }
     };
     let captured = match enrich::enrich(config, state, &mut capture, captured, gitea_rests) {
-        Ok(Enriched::Ready(captured)) => captured,
-        Ok(Enriched::Delayed) => {
+        Ok(Some(captured)) => captured,
+        Ok(None) => {
             capture.give_back()?;
             return Ok(ExitCode::from(HAS_DELAYED));
         }

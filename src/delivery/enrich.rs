@@ -35,16 +35,8 @@ const FEED: usize = 50;
 const MAX_LOGIN: usize = 255;
 const MAX_TITLE: usize = 1024;
 
-/// A capture before it is decided.
-pub(super) enum Enriched {
-    /// It can be decided.
-    Ready(Captured),
-    /// Gitea did not answer, and the capture waits for the next attempt.
-    Delayed,
-}
-
 /// Asks Gitea about the updates that a scan found, unless that was done before, or Gitea rests. Without
-/// an answer, the push waits for `enrich_within` from its capture, and is then decided without.
+/// an answer, the push waits for `enrich_within` from its capture, and is then decided without. Returns `None` while it waits.
 ///
 /// # Errors
 /// If the answers cannot be written.
@@ -54,7 +46,7 @@ pub(super) fn enrich(
     capture: &mut Capture,
     captured: Captured,
     gitea_rests: bool,
-) -> Result<Enriched, StateError> {
+) -> Result<Option<Captured>, StateError> {
     let source = captured.push.source();
     let is_asked_about = source.found_by == UpdateSource::Scan
         && source.learned.is_none()
@@ -62,7 +54,7 @@ pub(super) fn enrich(
         && capture.next() == 0
         && !capture.has_failed(&state.failed());
     let Some(api) = config.gitea.as_ref().filter(|_| is_asked_about) else {
-        return Ok(Enriched::Ready(captured));
+        return Ok(Some(captured));
     };
     let now = time::now();
     let waited = Duration::try_from(now.duration_since(captured.push.time())).unwrap_or_default();
@@ -76,7 +68,7 @@ pub(super) fn enrich(
         Some(Unanswered::Now(why)) if !left.is_zero() => {
             let why = format!("waits for Gitea's API: {why}");
             state.postponed().delay(captured.push.id(), &why, now, RETRY.min(left))?;
-            return Ok(Enriched::Delayed);
+            return Ok(None);
         }
         Some(failure) => {
             let what = format!("Gitea's API did not tell who made the change: {}", failure.why());
@@ -84,7 +76,7 @@ pub(super) fn enrich(
         }
         None => {}
     }
-    capture.learn(learned).map(Enriched::Ready)
+    capture.learn(learned).map(Some)
 }
 
 /// Checks that the API takes the token, and if a repository is given that it may be read. Returns the
