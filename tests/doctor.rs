@@ -459,3 +459,36 @@ fn doctor_works_without_gitea() {
     assert!(ran.stdout.contains("found  gitea"), "{}", ran.stdout);
     assert!(ran.stdout.contains("-> name Gitea's app.ini with --gitea-config"), "{}", ran.stdout);
 }
+
+#[test]
+fn missing_stale_and_failed_scans_are_reported() {
+    let clinic = Clinic::installed();
+    let last = clinic.host.place("srv/var/state/refs/last.json");
+    clinic.host.push().succeeded();
+    assert_eq!(clinic.findings(&["--no-push"]), [], "the hook was installed a moment ago");
+    clinic.run(Who::RunUser, "scan", &[]).succeeded();
+    assert_eq!(clinic.findings(&["--no-push"]), []);
+
+    let written = |text: &str| fs::write(&last, text).expect("written");
+    written(r#"{"time":"2026-01-01T00:00:00Z","repositories":3,"failed":0}"#);
+    clinic.finds(
+        "scan",
+        "the last scan ended more than 10 minutes ago, at 2026-01-01 00:00 UTC",
+        &["--no-push"],
+    );
+    written(r#"{"time":"2999-01-01T00:00:00Z","repositories":3,"failed":2}"#);
+    clinic.finds("scan", "2 repositories could not be scanned", &["--no-push"]);
+    for unreadable in ["", "{", r#"{"time":1}"#] {
+        written(unreadable);
+        clinic.finds("scan", "no scan of all repositories has run", &["--no-push"]);
+    }
+    fs::remove_dir_all(clinic.host.place("srv/var/state/refs")).expect("the directory");
+    assert_eq!(clinic.findings(&["--no-push"]), []);
+    let journal = clinic.host.place("srv/var/state/journal");
+    let old = r#"{"time":"2026-01-01T00:00:00Z","record":"trouble","what":"old"}"#;
+    fs::write(journal.join("2026-01.jsonl"), format!("{old}\n")).expect("written");
+    clinic.host.give_to_run_user(&journal);
+    clinic.finds("scan", "no scan of all repositories has run", &["--no-push"]);
+    clinic.run(Who::RunUser, "scan", &[]).succeeded();
+    assert_eq!(clinic.findings(&["--no-push"]), []);
+}

@@ -135,6 +135,8 @@ fn add_commands(printed: &mut Printed) {
     sandbox.deliver_to(&refusing.endpoint(), "");
     sandbox.push(&["main:refs/heads/b"]).succeeded();
     run("deliver", &["--follow", "--for", "5s"]);
+    let root = sandbox.path("git").display().to_string();
+    sandbox.binary(&["scan", "--root", &root, "--run-user", "root"]).succeeded();
     run("status", &[]);
     run("queue list", &[]);
     let list = sandbox.binary(&["queue", "list", "--json"]).stdout;

@@ -133,3 +133,41 @@ fn dead_letters_are_counted_and_the_newest_shown() {
     assert_eq!((&dead["files"], &dead["from"]["collector"]), (&30.into(), &30.into()));
     assert_eq!(dead["newest"].as_array().map(Vec::len), Some(10));
 }
+
+#[test]
+fn last_scan_is_shown() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("Fresh", &[]);
+    sandbox.push(&["main"]).succeeded();
+    assert_eq!(json(&sandbox, &[])["scan"], Value::Null);
+    let git = sandbox.path("git").display().to_string();
+    sandbox.binary(&["scan", "--root", &git, "--run-user", "root"]).succeeded();
+    let ran = sandbox.binary(&["status"]);
+    let line = ran.succeeded().stdout.lines().find(|line| line.starts_with("scan ")).expect("the line");
+    assert!(line.starts_with("scan         1 repository "), "{line}");
+    let scan = &json(&sandbox, &[])["scan"];
+    assert_eq!((&scan["repositories"], &scan["failed"]), (&1.into(), &0.into()));
+
+    // The record of a scan of one repository is no record of all.
+    let last = sandbox.state().join("refs/last.json");
+    let before = fs::read(&last).expect("the record");
+    let bare = sandbox.bare().display().to_string();
+    sandbox.binary(&["scan", &bare]).succeeded();
+    assert_eq!(fs::read(&last).expect("the record"), before);
+
+    fs::write(&last, r#"{"time":"2026-01-01T00:00:00Z","repositories":3,"failed":2}"#).expect("written");
+    let status = json(&sandbox, &[]);
+    assert_eq!(
+        status["causes"],
+        serde_json::json!([
+            "scan: 2 repositories could not be scanned",
+            "scan: the last one is more than 10 minutes old"
+        ])
+    );
+    let ran = sandbox.binary(&["status"]);
+    assert!(
+        ran.code == Some(1) && ran.stdout.contains(", of which 2 could not be scanned; "),
+        "{}",
+        ran.stdout
+    );
+}

@@ -180,6 +180,7 @@ fn own(
                 checks.push(check);
             }
         }
+        checks.push(doctor::scan(&State::at(&config.state_dir), time::now()));
         // If this fails, the configuration check has already reported it.
         if super::may_run_commands(config).is_ok() {
             checks.push(doctor::destinations(config));

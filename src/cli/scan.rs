@@ -25,8 +25,8 @@ use crate::{
     proposal,
     push::Update,
     scan::{Scan, ScanReport},
-    state::State,
-    sys::time::Deadline,
+    state::{LastScan, State},
+    sys::time::{self, Deadline},
     text,
 };
 
@@ -106,6 +106,10 @@ fn scan(
     };
     if !report.changes.is_empty() {
         delivery::detach(&config).context("the changes are captured, but the delivery was not started")?;
+    }
+    if place.is_some() {
+        let (repositories, failed) = (report.repositories, report.failed.len());
+        state.note_scan(&LastScan { time: time::now(), repositories, failed })?;
     }
     if args.json {
         terminal.json(json(&report))?;

@@ -7,6 +7,7 @@ mod hooks;
 mod rehearsal;
 mod release;
 mod report;
+mod scan;
 mod spool;
 
 pub use access::{binary, configuration, state};
@@ -16,4 +17,5 @@ pub use hooks::{Covering, git_config};
 pub use rehearsal::Rehearsal;
 pub use release::ServerRelease;
 pub use report::Check;
+pub use scan::scan;
 pub use spool::spool;

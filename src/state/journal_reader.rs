@@ -8,6 +8,7 @@ use super::{
     journal::{Journal, JournalEntry},
     listing,
 };
+use crate::sys::time::Timestamp;
 
 /// Size of the buffer for reading, in bytes.
 const READ: usize = 64 << 10;
@@ -41,6 +42,17 @@ impl Journal {
             }
         })?;
         Ok(broken)
+    }
+
+    /// Returns the time of the oldest entry that can be read.
+    pub fn begins(&self) -> Option<Timestamp> {
+        let mut begins = None;
+        // The error ends the reading.
+        let _ = self.each_line("", |_, line| {
+            begins = JournalEntry::read(line).map(|entry| entry.time);
+            if begins.is_some() { anyhow::bail!("found") } else { Ok(()) }
+        });
+        begins
     }
 
     /// Calls `with` for every line and the name of its file, oldest first, from the beginning of

@@ -27,6 +27,7 @@
 //! refs/HASH[.gone]                  the refs of a repository as the last scan saw them
 //! refs/lock, refs/next              locks of the present scan and of the one that waits
 //! refs/wanted/HASH                  a repository to be scanned at once
+//! refs/last.json                    time and outcome of the last scan of all repositories
 //! address.key                      the key for hashes of mail addresses
 //! backfill.lock                    the holder of its lock may run `backfill`
 //! connect.json, connect.lock       what `connect` created in Lightstep
@@ -187,6 +188,7 @@ pub mod gap;
 pub mod inbox;
 pub mod journal;
 mod journal_reader;
+mod last_scan;
 mod listing;
 pub mod merge;
 mod name;
@@ -218,12 +220,16 @@ pub use files::{StateError, WrittenFile};
 pub use inbox::{Capture, Inbox};
 pub use journal::Journal;
 pub use journal_reader::JournalPosition;
+pub use last_scan::LastScan;
 pub use outbox::Outbox;
 pub use postponed::PostponedPushes;
 pub use ref_log::RefLog;
 pub use ref_snapshot::RefSnapshots;
 pub use salvage::Salvaged;
 pub use wanted_scans::WantedScans;
+
+/// Name of the file that `backfill` locks.
+const BACKFILL_LOCK: &str = "backfill.lock";
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -264,7 +270,7 @@ impl State {
     /// If the lock file cannot be created or locked.
     pub fn lock_backfill(&self) -> Result<Option<File>, StateError> {
         files::make_dir(&self.dir)?;
-        let path = self.dir.join("backfill.lock");
+        let path = self.dir.join(BACKFILL_LOCK);
         let file = files::open_to_append(&path)?;
         Ok(files::try_lock(&file, &path)?.then_some(file))
     }

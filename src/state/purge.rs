@@ -5,7 +5,8 @@ use std::{fs, io, path::PathBuf};
 use thiserror::Error;
 
 use super::{
-    State, StateError, connected, deployment_store, files, gap, queue::QueuePlace, ref_log, span_store,
+    BACKFILL_LOCK, State, StateError, connected, deployment_store, files, gap, queue::QueuePlace, ref_log,
+    span_store,
 };
 use crate::{
     sys::fault::{self, Step},
@@ -15,7 +16,7 @@ use crate::{
 /// Directories and files directly below the state directory that are removed with it.
 const PARTS: [&str; 9] =
     ["inbox", "failed", "postponed", "outbox", "dead", "journal", "deployed", span_store::DIR, ref_log::DIR];
-const FILES: [&str; 4] = [connected::FILE, connected::LOCK, deployment_store::KEY, gap::FILE];
+const FILES: [&str; 5] = [connected::FILE, connected::LOCK, deployment_store::KEY, gap::FILE, BACKFILL_LOCK];
 
 /// The outcome for the state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub enum PurgeError {
     /// A delivery to this destination is running.
     #[error("cannot remove the state: a delivery to `{}` is running; stop it, or retry when it ends", text::line(.0))]
     IsBusy(String),
+    /// A scan is running.
+    #[error("cannot remove the state: a scan is running; retry when it ends")]
+    IsScanned,
     /// A file operation failed.
     #[error(transparent)]
     State(#[from] StateError),
@@ -109,6 +113,10 @@ impl State {
                 Some(lock) => locks.push(lock),
                 None => return Err(PurgeError::IsBusy(destination)),
             }
+        }
+        let scan_lock = if self.has_scanned() { self.ref_log().lock_scans()? } else { None };
+        if scan_lock.is_none() && self.has_scanned() {
+            return Err(PurgeError::IsScanned);
         }
         for part in PARTS {
             let path = self.dir.join(part);

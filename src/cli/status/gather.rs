@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     config::{Config, INBOX, UNASSIGNED},
     state::{
-        State, StateError, Strays,
+        LastScan, State, StateError, Strays,
         destination_health::DestinationHealth,
         gap::Gap,
         journal::Size,
@@ -48,6 +48,8 @@ pub(super) struct InstallationStatus {
     pub destinations: Vec<DestinationStatus>,
     pub dead_letters: DeadStatus,
     pub journal: Size,
+    /// The last scan of all repositories.
+    pub scan: Option<LastScan>,
     /// Contents of the default state directory, if it is not the configured one.
     pub default_state: Option<DefaultState>,
     /// Lines missing from the journal.
@@ -216,16 +218,17 @@ impl InstallationStatus {
             destinations,
             dead_letters: dead,
             journal: state.journal().size()?,
+            scan: state.last_scan(),
             default_state: Strays::find(config).map(|strays| DefaultState::of(&strays)),
             journal_gap: state.journal_gap(),
         };
-        status.causes = status.find_causes();
+        status.causes = status.find_causes(now);
         status.needs_a_person = !status.causes.is_empty();
         Ok(status)
     }
 
     /// Returns why a person is needed, in the order of the lines of `status`.
-    fn find_causes(&self) -> Vec<String> {
+    fn find_causes(&self, now: Timestamp) -> Vec<String> {
         let mut causes = Vec::new();
         let mut add = |label: &str, is_cause: bool, why: String| {
             if is_cause {
@@ -250,6 +253,11 @@ impl InstallationStatus {
         let dead = self.dead_letters.files;
         add("dead letters", dead > 0, text::count(dead, "dead letter"));
         add("journal", self.journal_gap.is_some(), "it cannot be written".into());
+        if let Some(scan) = &self.scan {
+            let failed = text::count(scan.failed, "repository");
+            add("scan", scan.failed > 0, format!("{failed} could not be scanned"));
+            add("scan", scan.is_stale(now), "the last one is more than 10 minutes old".into());
+        }
         causes
     }
 }

@@ -167,6 +167,14 @@ fn print(
         let since = gap.since.map(|since| format!(" since {}", ago(since, now))).unwrap_or_default();
         terminal.row(format_args!("             cannot be written{since}: {}", text::line(&gap.why)))?;
     }
+    if let Some(scan) = &status.scan {
+        let failed = match scan.failed {
+            0 => String::new(),
+            n => format!(", of which {n} could not be scanned; `{}` shows why", command("scan")),
+        };
+        let repositories = text::count(scan.repositories, "repository");
+        terminal.row(format_args!("scan         {repositories} {}{failed}", ago(scan.time, now)))?;
+    }
     for (nth, cause) in status.causes.iter().enumerate() {
         let label = if nth == 0 { "needs you" } else { "" };
         terminal.row(format_args!("{}  {cause}", terminal.red(&format!("{label:<11}"))))?;
