@@ -1,7 +1,6 @@
 #!/bin/sh
-# Installs gitea-lightstep on a Gitea server: finds and verifies the binary, and runs its `install --system`, which
-# copies it, writes a configuration to fill in, makes the state directory and, on request, a timer, and puts the
-# hook into Gitea. Run it again to upgrade; correct files are not touched. If anything fails, everything is undone.
+# Installs gitea-lightstep on a Gitea server: finds and verifies the binary, and runs its `install --system`. Run it
+# again to upgrade; correct files are not touched. If anything fails, everything is undone.
 #
 # POSIX sh: runs in dash and busybox ash, and calls only commands that busybox has.
 set -eu
@@ -34,8 +33,8 @@ What to install, and where:
   --container          put everything on the data volume of Gitea's image, in
                        /data/gitea-lightstep or /var/lib/gitea/gitea-lightstep
   --data-dir DIR       put everything into DIR/gitea-lightstep
-  --timer              deliver queued markers every two minutes and put the hook
-                       into new repositories every hour, with systemd or cron
+  --no-timer           do not install the timer of systemd or cron
+  --timer              fail if there is no place for it, as in a container
   --systemd-dir DIR    write the systemd units into DIR, and do not enable them
   --cron-dir DIR       use cron, with a file in DIR (default: /etc/cron.d, or
                        the user's file in /etc/crontabs)
@@ -47,6 +46,7 @@ Options for `gitea-lightstep install`:
   --root DIR           the directory of the repositories, if there is no app.ini
   --git FILE           the git that Gitea runs
   --no-hook            neither install nor remove the hook
+  --no-ref-hook        with git 2.54 or newer, hook only pushes
 
   --uninstall          remove the hook, the timer and the binary; give the same
                        options as for the installation
@@ -144,7 +144,7 @@ while [ "$left" -gt 0 ]; do
         --cron-dir) has_cron=true ;;
         --purge | --yes) is_purge=true ;;
         --dry-run) is_dry_run=true ;;
-        --config | --state-dir | --git | --timer | --no-hook) ;;
+        --config | --state-dir | --git | --timer | --no-timer | --no-hook | --no-ref-hook) ;;
         *) misuse "unknown option $option" ;;
     esac
     if [ -n "$value" ]; then set -- "$@" "$option=$value"; else set -- "$@" "$option"; fi

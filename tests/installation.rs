@@ -313,6 +313,10 @@ fn wrapper_and_config_hook_replace_each_other() {
          [hook \"gitea-lightstep\"]\n\
          \tcommand = \"test ! -x '{0}' || '{0}' hook --config '{1}' --state-dir '{2}'; :\"\n\
          \tevent = post-receive\n\
+         [hook \"gitea-lightstep-refs\"]\n\
+         \tcommand = \"test \\\"$1$GITEA_REPO_ID\\\" != committed || test ! -x '{0}' || '{0}' hook \
+         --reference-transaction --config '{1}' >/dev/null 2>&1; :\"\n\
+         \tevent = reference-transaction\n\
          # gitea-lightstep: end.\n",
         binary.display(),
         lightstep.display(),

@@ -250,6 +250,7 @@ impl DoctorInputs<'_> {
         let covering = Covering {
             root: place.root(),
             config_hook: config_hook.as_ref(),
+            has_ref_hook: home.is_some_and(install::has_ref_hook),
             version,
             expected: &expected,
             regenerate: &self.regenerate(&survey),

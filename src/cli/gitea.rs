@@ -182,8 +182,8 @@ impl GiteaArgs {
         let mut config = self.gitea_config.clone();
         if is_whole && config.is_none() && self.root.is_none() {
             let found = self.instance().context(
-                "--timer: cannot determine Gitea's app.ini; name it with --gitea-config, or the repositories \
-                 with --root",
+                "cannot determine Gitea's app.ini, which the timer's commands name; name it with --gitea-config, \
+                 or the repositories with --root",
             )?;
             config = found.place.gitea().map(|gitea| gitea.config().into());
         }

@@ -33,6 +33,12 @@ pub(super) struct InstallArgs {
     /// Binary that the hook runs (default: this one)
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// With git 2.54 or newer, do not have ref changes that no push brings noticed at once
+    ///
+    /// Without this option, `install` also adds a hook for git's event `reference-transaction`. With
+    /// it, only the timer's `scan` finds these changes.
+    #[arg(long)]
+    pub no_ref_hook: bool,
     /// Install only in this repository, as a file (can be repeated)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository_names)]
     repositories: Vec<(String, String)>,
@@ -55,6 +61,7 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         let options = SystemOptions {
             system: &args.system,
             gitea: &args.gitea,
+            has_ref_hook: !args.no_ref_hook,
             is_removal: false,
             is_purge: false,
             is_confirmed: false,
@@ -77,6 +84,7 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         let mut words: Vec<OsString> = vec!["install".into()];
         words.extend(["--binary".into(), binary.into(), "--config".into(), config.into()]);
         words.extend(super::repository_words(&args.repositories));
+        words.extend(args.no_ref_hook.then(|| "--no-ref-hook".into()));
         words.extend(args.dry_run.then(|| "--dry-run".into()));
         words.extend(args.json.then(|| "--json".into()));
         words.extend(args.verbosity.verbose.then(|| "--verbose".into()));
@@ -95,7 +103,12 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
     let git = subject.git()?;
     let version = git.version()?;
     let walking = Walking::default();
-    let job = InstallJob { place: &subject.place, is_real: !args.dry_run, walking: &walking };
+    let job = InstallJob {
+        place: &subject.place,
+        is_real: !args.dry_run,
+        has_ref_hook: !args.no_ref_hook,
+        walking: &walking,
+    };
     let covered = watched(&walking, !args.json && terminal.is_watched(), || {
         if args.repositories.is_empty() {
             install::install(job, &command, &git, version)

@@ -133,8 +133,13 @@ impl<'a> InstallReport<'a> {
             (true, _, true) => self.tense("our lines were removed", "our lines would be removed"),
             (true, _, false) => "has none of our lines",
             (false, Some(Way::ConfigHook), true) => {
-                self.tense("the config hook was added", "the config hook would be added")
+                if self.covered.has_ref_hook {
+                    self.tense("the config hooks were added", "the config hooks would be added")
+                } else {
+                    self.tense("the config hook was added", "the config hook would be added")
+                }
             }
+            (false, Some(Way::ConfigHook), false) if self.covered.has_ref_hook => "has the config hooks",
             (false, Some(Way::ConfigHook), false) => "has the config hook",
             (false, _, true) => self.tense("the template was set", "the template would be set"),
             (false, _, false) => "names the template",
@@ -143,6 +148,10 @@ impl<'a> InstallReport<'a> {
 
     fn why(&self, version: GitVersion, way: Way) -> String {
         match way {
+            Way::ConfigHook if self.covered.has_ref_hook => {
+                "supports config hooks, and two cover every repository: for pushes and for other ref changes"
+                    .into()
+            }
             Way::ConfigHook => "supports config hooks, and one covers every repository".into(),
             Way::Files if version.has_config_hooks() => {
                 "without an app.ini, the place for a config hook is unknown, so each repository gets a file"
@@ -235,6 +244,7 @@ impl<'a> InstallReport<'a> {
                 Way::ConfigHook => "config_hook",
                 Way::Files => "files",
             }),
+            "ref_hook": self.covered.has_ref_hook,
             "git_config": self.covered.git_config.as_ref().map(|(path, is_changed)| {
                 json!({ "path": shown(path), "changed": is_changed })
             }),

@@ -15,7 +15,7 @@ use super::{Common, Completion, check, gitea::GiteaArgs, terminal::Terminal};
 use crate::{
     install::{
         RunUser,
-        system::{self, Console, SystemOutcome, SystemPlan},
+        system::{self, Console, SystemOutcome, SystemPlan, TimerWish},
     },
     sys::signals,
     text,
@@ -38,9 +38,12 @@ pub(super) struct SystemArgs {
     /// Data volume of a container: everything is in DIR/gitea-lightstep
     #[arg(long, value_name = "DIR", requires = "system")]
     data_dir: Option<PathBuf>,
-    /// Use the timer, of systemd or cron
-    #[arg(long, requires = "system")]
+    /// Fail if there is no place for the timer, of systemd or cron (default: go without it)
+    #[arg(long, requires = "system", conflicts_with = "no_timer")]
     timer: bool,
+    /// Do not install the timer
+    #[arg(long, requires = "system", conflicts_with_all = ["systemd_dir", "cron_dir"])]
+    no_timer: bool,
     /// Directory of the timer's systemd units, which are not started
     #[arg(long, value_name = "DIR", requires = "system", conflicts_with = "cron_dir")]
     systemd_dir: Option<PathBuf>,
@@ -62,6 +65,7 @@ pub(super) struct SystemArgs {
 pub(super) struct SystemOptions<'a> {
     pub system: &'a SystemArgs,
     pub gitea: &'a GiteaArgs,
+    pub has_ref_hook: bool,
     pub is_removal: bool,
     pub is_purge: bool,
     pub is_confirmed: bool,
@@ -118,8 +122,12 @@ impl SystemOptions<'_> {
             None => std::env::current_exe().context("failed to find this binary; name it with --source")?,
         };
         let run_user = self.run_user(&prefix.join("bin/gitea-lightstep"), &state_dir)?;
-        let has_timer =
-            !self.is_removal && (args.timer || args.systemd_dir.is_some() || args.cron_dir.is_some());
+        let is_timer_named = args.timer || args.systemd_dir.is_some() || args.cron_dir.is_some();
+        let timer = match () {
+            () if self.is_removal || args.no_timer => TimerWish::No,
+            () if is_timer_named => TimerWish::Required,
+            () => TimerWish::IfPossible,
+        };
         let mut plan = SystemPlan {
             prefix,
             config,
@@ -129,18 +137,18 @@ impl SystemOptions<'_> {
             source,
             sha256: args.sha256.as_ref().map(|sum| sum.to_ascii_lowercase()),
             sample: check::SAMPLE,
-            has_timer,
+            timer,
             systemd_dir: absolute(&args.systemd_dir)?,
             cron_dir: absolute(&args.cron_dir)?,
             gitea_paths: Vec::new(),
             hook: None,
+            has_ref_hook: self.has_ref_hook,
             run_user,
             is_purge: self.is_purge,
             is_confirmed: self.is_confirmed,
             is_dry_run: self.is_dry_run,
         };
-        let has_hook_timer = !args.no_hook && plan.has_timer && plan.has_timer_place();
-        let paths = self.gitea.paths(has_hook_timer)?.into_iter();
+        let paths = self.gitea.paths(!args.no_hook && plan.has_timer())?.into_iter();
         plan.gitea_paths =
             paths.map(|(option, path)| Ok((option, usable(&path)?))).collect::<anyhow::Result<_>>()?;
         plan.hook = (!args.no_hook).then(|| self.hook(&plan, common));

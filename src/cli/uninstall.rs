@@ -23,6 +23,9 @@ use crate::{
 pub(super) struct UninstallArgs {
     #[command(flatten)]
     gitea: GiteaArgs,
+    /// Accepted because `install` has it
+    #[arg(long, hide = true)]
+    no_ref_hook: bool,
     /// Remove the hook only from this repository (can be repeated)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository_names)]
     repositories: Vec<(String, String)>,
@@ -51,6 +54,7 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         let options = SystemOptions {
             system: &args.system,
             gitea: &args.gitea,
+            has_ref_hook: !args.no_ref_hook,
             is_removal: true,
             is_purge: args.purge,
             is_confirmed: args.yes,
@@ -89,7 +93,8 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         None => None,
     };
     let walking = Walking::default();
-    let job = InstallJob { place: &subject.place, is_real: !args.dry_run, walking: &walking };
+    let job =
+        InstallJob { place: &subject.place, is_real: !args.dry_run, has_ref_hook: false, walking: &walking };
     let covered = watched(&walking, !args.json && terminal.is_watched(), || {
         if args.repositories.is_empty() {
             install::uninstall(job)

@@ -24,6 +24,8 @@ pub struct Covering<'a> {
     pub root: &'a Path,
     /// Command of the config hook, if there is one.
     pub config_hook: Option<&'a HookCommand>,
+    /// True if there is a config hook for ref changes that no push brings.
+    pub has_ref_hook: bool,
     /// Version of git, which decides if config hooks run.
     pub version: GitVersion,
     /// File names of programs beside Gitea's hooks that the administrator expects.
@@ -42,7 +44,8 @@ impl Covering<'_> {
     pub fn check(&self, survey: &Survey) -> Check {
         let with_file: usize = survey.commands.values().sum();
         let how = if self.is_config_hook_at_work() {
-            "one config hook handles every push".to_string()
+            let noticed = if self.has_ref_hook { ", and one notices other ref changes" } else { "" };
+            format!("one config hook handles every push{noticed}")
         } else {
             format!("{with_file} with our hook file")
         };
@@ -103,7 +106,7 @@ impl Covering<'_> {
             check.found(
                 format!("{what}: {}", self.some(&survey.uncovered)),
                 format!(
-                    "`{}` adds it; the timer that install.sh sets up with --timer covers repositories that are \
+                    "`{}` adds it; the timer that install.sh sets up covers repositories that are \
                      adopted or restored later",
                     command("install")
                 ),

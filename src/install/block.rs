@@ -15,14 +15,20 @@ pub(super) const BEGIN: &str =
     "# gitea-lightstep: begin. Made by `gitea-lightstep install`; `gitea-lightstep uninstall` takes it out.";
 pub(super) const END: &str = "# gitea-lightstep: end.";
 
-/// Name of the hook's section.
+/// Names of the sections of our hooks: for pushes, and for other ref changes.
 pub(super) const HOOK: &str = "gitea-lightstep";
+pub(super) const REF_HOOK: &str = "gitea-lightstep-refs";
 
 /// The content of the block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigBlock {
     /// git runs this command for every push in every repository (git 2.54).
-    Hook(HookCommand),
+    Hook {
+        /// The command.
+        command: HookCommand,
+        /// True if git also runs it for ref changes that no push brings.
+        has_ref_hook: bool,
+    },
     /// git creates new repositories from our template in this directory.
     Template(PathBuf),
     /// The wrapper was added to a foreign template directory.
@@ -40,11 +46,11 @@ impl ConfigBlock {
     pub(super) fn text(&self) -> Vec<u8> {
         let mut text = Vec::from(BEGIN);
         match self {
-            // The command comes first: an event without a command makes every push fail.
-            Self::Hook(command) => {
-                text.extend_from_slice(format!("\n[hook \"{HOOK}\"]\n\tcommand = ").as_bytes());
-                text.extend_from_slice(&quoted(&command.config_hook()));
-                text.extend_from_slice(b"\n\tevent = post-receive");
+            Self::Hook { command, has_ref_hook } => {
+                text.extend_from_slice(&section(HOOK, &command.config_hook(), "post-receive"));
+                if *has_ref_hook {
+                    text.extend_from_slice(&section(REF_HOOK, &command.ref_hook(), REF_EVENT));
+                }
             }
             Self::Template(dir) => {
                 text.extend_from_slice(b"\n[init]\n\ttemplateDir = ");
@@ -71,7 +77,13 @@ impl ConfigBlock {
         let entries = Entries::read(lines).ok()?;
         let hook = entries.iter().find(|entry| entry.is("hook", Some(HOOK), "command"));
         if let Some(hook) = hook {
-            return HookCommand::of_config_hook(&hook.value).map(Self::Hook);
+            let command = HookCommand::of_config_hook(&hook.value)?;
+            let has = |key: &str, value: &[u8]| {
+                let of_ref_hook = entries.iter().find(|entry| entry.is("hook", Some(REF_HOOK), key));
+                of_ref_hook.is_some_and(|entry| entry.value == value)
+            };
+            let has_ref_hook = has("command", &command.ref_hook()) && has("event", REF_EVENT.as_bytes());
+            return Some(Self::Hook { command, has_ref_hook });
         }
         let template = entries.iter().find(|entry| entry.is("init", None, "templateDir"))?;
         Some(Self::Template(path_of(&template.value)))
@@ -81,9 +93,23 @@ impl ConfigBlock {
 /// Start of the comment that records a joined template directory.
 const JOINED: &str = "joined a template directory, directories made in it: ";
 
-/// Returns true if a line is the section header of our hook.
+/// Event of the hook for ref changes.
+const REF_EVENT: &str = "reference-transaction";
+
+/// Returns true if a line is the section header of one of our hooks.
 pub(super) fn is_section_of_hook(line: &[u8]) -> bool {
-    line == format!("[hook \"{HOOK}\"]").as_bytes()
+    [HOOK, REF_HOOK].iter().any(|name| line == section_header(name).as_bytes())
+}
+
+fn section_header(name: &str) -> String {
+    format!("[hook \"{name}\"]")
+}
+
+/// Returns the section of a hook. The command comes first: an event without a command makes every push
+/// fail.
+fn section(name: &str, command: &[u8], event: &str) -> Vec<u8> {
+    let (header, event) = (section_header(name), format!("\n\tevent = {event}"));
+    [b"\n", header.as_bytes(), b"\n\tcommand = ", &*quoted(command), event.as_bytes()].concat()
 }
 
 /// Quotes a value for git's configuration.

@@ -121,6 +121,17 @@ impl HookCommand {
         [b"test ! -x ", &*binary, b" || ", &binary, b" hook --config ", &config, &state, b"; :"].concat()
     }
 
+    /// Returns the command of the config hook for ref changes that no push brings. git passes it to
+    /// a shell several times for each transaction, with the state as the first argument, and aborts the
+    /// transaction if it fails before the end. It therefore does nothing but succeed until the
+    /// transaction is committed, and in a push, which Gitea's variables show.
+    pub fn ref_hook(&self) -> Vec<u8> {
+        let (binary, config) = (sh_quoted(&self.binary), sh_quoted(&self.config));
+        let is_not_ours = b"test \"$1$GITEA_REPO_ID\" != committed || test ! -x ";
+        let (run, quietly) = (b" hook --reference-transaction --config ", b" >/dev/null 2>&1; :");
+        [is_not_ours, &*binary, b" || ", &binary, run, &config, quietly].concat()
+    }
+
     /// Parses the paths from a wrapper. Returns `None` if it was edited so that they cannot be
     /// determined.
     pub fn of_wrapper(text: &[u8]) -> Option<Self> {

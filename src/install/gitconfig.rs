@@ -6,7 +6,7 @@ use std::{fmt, ops::Range};
 use bstr::{BString, ByteSlice as _};
 
 use super::{
-    block::{ConfigBlock, END, HOOK, is_section_of_hook},
+    block::{ConfigBlock, END, HOOK, REF_HOOK, is_section_of_hook},
     command::MARK,
     entries::{Entries, GitConfigSyntaxError},
 };
@@ -32,8 +32,10 @@ pub enum Unfit {
         /// Line of its start.
         line: usize,
     },
-    /// A section outside of our block has our hook's name.
+    /// A section outside of our block has the name of one of our hooks.
     Foreign {
+        /// Name of the hook.
+        hook: &'static str,
         /// Line of the section.
         line: usize,
     },
@@ -48,9 +50,9 @@ impl fmt::Display for Unfit {
                 "the lines of gitea-lightstep begin here, and their end `{END}` is missing; remove them by \
                  hand"
             ),
-            Self::Foreign { .. } => write!(
+            Self::Foreign { hook, .. } => write!(
                 f,
-                "this [hook \"{HOOK}\"] was not written by gitea-lightstep; remove it by hand, \
+                "this [hook \"{hook}\"] was not written by gitea-lightstep; remove it by hand, \
                  with all its keys at once"
             ),
         }
@@ -61,7 +63,7 @@ impl Unfit {
     /// Returns the line of the problem.
     pub fn line(&self) -> usize {
         match self {
-            Self::Malformed { line } | Self::Torn { line } | Self::Foreign { line } => *line,
+            Self::Malformed { line } | Self::Torn { line } | Self::Foreign { line, .. } => *line,
         }
     }
 }
@@ -74,10 +76,12 @@ impl GitConfig {
     pub fn parse(text: Vec<u8>) -> Result<Self, Unfit> {
         let block = find_block(&text)?;
         let config = Self { text, block };
-        match config.others()?.iter().find(|entry| entry.is_in("hook", Some(HOOK))) {
-            Some(foreign) => Err(Unfit::Foreign { line: config.line_in_file(foreign.line) }),
-            None => Ok(config),
+        for hook in [HOOK, REF_HOOK] {
+            if let Some(foreign) = config.others()?.iter().find(|entry| entry.is_in("hook", Some(hook))) {
+                return Err(Unfit::Foreign { hook, line: config.line_in_file(foreign.line) });
+            }
         }
+        Ok(config)
     }
 
     /// Returns the text.

@@ -53,11 +53,20 @@ pub struct ParsedGitConfig {
 /// Returns the command of our config hook in the `.gitconfig` of this home directory, if there is
 /// one.
 pub fn config_hook_in(home: &Path) -> Option<HookCommand> {
-    let text = dirfd::read_file(&home.join(GIT_CONFIG), MAX_FILE).ok()?;
-    match GitConfig::parse(text).ok()?.block()? {
-        ConfigBlock::Hook(command) => Some(command),
+    match block_in(home)? {
+        ConfigBlock::Hook { command, .. } => Some(command),
         ConfigBlock::Template(_) | ConfigBlock::Joined { .. } => None,
     }
+}
+
+/// Returns true if the `.gitconfig` of this home directory has our hook for ref changes.
+pub fn has_ref_hook(home: &Path) -> bool {
+    matches!(block_in(home), Some(ConfigBlock::Hook { has_ref_hook: true, .. }))
+}
+
+fn block_in(home: &Path) -> Option<ConfigBlock> {
+    let text = dirfd::read_file(&home.join(GIT_CONFIG), MAX_FILE).ok()?;
+    GitConfig::parse(text).ok()?.block()
 }
 
 /// A reason why the file was not changed.

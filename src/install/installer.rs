@@ -49,6 +49,8 @@ pub struct TemplateCame {
 pub struct Covered {
     /// Installed way, if every repository is covered.
     pub way: Option<Way>,
+    /// True if git also runs a config hook for ref changes that no push brings.
+    pub has_ref_hook: bool,
     /// Path of Gitea's git configuration, and true if it was changed.
     pub git_config: Option<(PathBuf, bool)>,
     /// Result for the template of new repositories.
@@ -107,6 +109,8 @@ pub struct InstallJob<'a> {
     pub place: &'a RepositoriesRoot,
     /// False for a dry run.
     pub is_real: bool,
+    /// True if a config hook is to notice ref changes that no push brings.
+    pub has_ref_hook: bool,
     /// Progress of the walk over repositories.
     pub walking: &'a Walking,
 }
@@ -138,9 +142,10 @@ pub fn install(
                 &mut covered,
                 gitea,
                 home.as_ref(),
-                Some(&ConfigBlock::Hook(command.clone())),
+                Some(&ConfigBlock::Hook { command: command.clone(), has_ref_hook: job.has_ref_hook }),
                 Some(git),
             )?;
+            covered.has_ref_hook = job.has_ref_hook;
             job.take_template(&mut covered, home.as_ref());
             // Remove the wrappers last. Until the config hook is active, pushes still need them.
             job.each_repository(&mut covered, Act::Take)?;

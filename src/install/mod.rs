@@ -32,7 +32,7 @@ pub use dirfd::Obstacle;
 pub use find::{FoundConfig, find};
 pub use git::{Git, GitVersion};
 pub use gitea::Gitea;
-pub use home::config_hook_in;
+pub use home::{config_hook_in, has_ref_hook};
 pub use installer::{Covered, CoveringError, InstallJob, install, install_in, uninstall, uninstall_from};
 pub use ownership::{Exposed, check};
 pub use process::Process;

@@ -53,7 +53,7 @@ impl Named {
 /// was made later, takes the place of ours.
 pub fn template_without_hook(gitea: &Gitea) -> Option<String> {
     let config = GitConfig::parse(dirfd::read_file(&gitea.git_config(), MAX_FILE).ok()?).ok()?;
-    if matches!(config.block()?, ConfigBlock::Hook(_)) {
+    if matches!(config.block()?, ConfigBlock::Hook { .. }) {
         return None;
     }
     let of_file = || {

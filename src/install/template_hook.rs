@@ -91,7 +91,7 @@ impl InstallJob<'_> {
             }
             // A dry run without git's home directory: both would be created.
             (Some(ConfigBlock::Template(dir)), None) => (dir, false, Ok(Change::Changed)),
-            (Some(ConfigBlock::Hook(_)) | None, _) => return false,
+            (Some(ConfigBlock::Hook { .. }) | None, _) => return false,
         };
         match came {
             Ok(came) => {

@@ -56,7 +56,10 @@ fn is_of_push(command: &[u8], own_name: Option<&[u8]>) -> bool {
         command.find(name).is_some_and(|at| {
             let after = &command[at + name.len()..];
             // The arguments end in NUL. In a command of the shell, they are divided by spaces.
-            after.starts_with(b"\0hook\0") || after.contains_str(" hook ")
+            (after.starts_with(b"\0hook\0") || after.contains_str(" hook "))
+                // git also runs this one when nothing is pushed.
+                && !after.contains_str("hook\0--reference-transaction\0")
+                && !after.contains_str(" hook --reference-transaction ")
         })
     };
     command.contains_str("receive-pack") || command.contains_str("post-receive") || is_hook()
@@ -75,6 +78,12 @@ mod tests {
             ("/usr/local/bin/gitea\0hook\0--config=/etc/gitea/app.ini\0post-receive\0", true),
             ("/usr/local/bin/gitea-lightstep\0hook\0--config\0/etc/c.toml\0", true),
             ("sh\0-c\0test ! -x /b/gitea-lightstep || /b/gitea-lightstep hook --config /c; :\0", true),
+            (
+                "sh\0-c\0test \"$1$GITEA_REPO_ID\" != committed || test ! -x '/b/gitea-lightstep' || \
+                 '/b/gitea-lightstep' hook --reference-transaction --config '/c' >/dev/null 2>&1; : \"$@\"\0",
+                false,
+            ),
+            ("/b/gitea-lightstep\0hook\0--reference-transaction\0--config\0/c\0", false),
             ("/usr/local/bin/gitea-lightstep\0deliver\0--detached\0", false),
             ("/usr/local/bin/gitea-lightstep\0scan\0", false),
             ("git\0cat-file\0--batch\0", false),

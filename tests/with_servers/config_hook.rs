@@ -83,6 +83,10 @@ fn block(binary: &Path, config: &Path) -> String {
          [hook \"gitea-lightstep\"]\n\
          \tcommand = \"test ! -x '{binary}' || '{binary}' hook --config '{config}' --state-dir '{state}'; :\"\n\
          \tevent = post-receive\n\
+         [hook \"gitea-lightstep-refs\"]\n\
+         \tcommand = \"test \\\"$1$GITEA_REPO_ID\\\" != committed || test ! -x '{binary}' || '{binary}' hook \
+         --reference-transaction --config '{config}' >/dev/null 2>&1; :\"\n\
+         \tevent = reference-transaction\n\
          # gitea-lightstep: end.\n"
     )
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::support::{
-    BINARY, Ran, SHELLS, assert_root,
+    BINARY, Ran, SHELLS, TIMER_OPTIONS, assert_root,
     host::{Host, Who},
 };
 
@@ -21,6 +21,9 @@ fn install_system(host: &Host, args: &[&str]) -> Ran {
         if !args.contains(&option) {
             command.args([option, &host.text(name)]);
         }
+    }
+    if !args.iter().any(|arg| TIMER_OPTIONS.contains(arg)) {
+        command.arg("--no-timer");
     }
     host.sandbox.run(&mut command, b"")
 }

@@ -120,6 +120,11 @@ fn container_installation_uses_only_the_data_volume() {
         assert!(config.contains(&format!("\nstate_dir = \"/{volume}/gitea-lightstep/state\" ")), "{config}");
         let ran = image.install(uid, &[options, &["--container", "--no-hook"]].concat());
         assert!(ran.succeeded().stdout.contains("(unchanged)"), "{}", ran.stdout);
+        assert!(
+            ran.stdout.contains("timer          none, because by default this needs root"),
+            "{}",
+            ran.stdout
+        );
         let ran = image.install(uid, &[options, &["--container", "--timer"]].concat());
         assert!(ran.code == Some(1) && ran.stderr.contains("the host's timer"), "{}", ran.stderr);
         fs::remove_dir(image.path(&format!("{volume}/gitea-lightstep/state")))
@@ -350,6 +355,66 @@ fn systemd_timers_are_started_and_stopped() {
     image.write("tmp/fails", "nothing");
     image.install(0, &uninstall).succeeded();
     assert_eq!(said(), undo);
+
+    // It is installed by default, and `--no-timer` leaves it out.
+    let default = ["--run-user", "git", "--no-hook"];
+    image.install(0, &[&default[..], &["--no-timer"]].concat()).succeeded();
+    assert_eq!(said(), [""; 0]);
+    assert!(!image.path("etc/systemd/system/gitea-lightstep-deliver.timer").exists());
+    image.install(0, &default).succeeded();
+    assert_eq!(said(), start);
+    image.install(0, &uninstall).succeeded();
+    assert_eq!(image.paths(), before);
+}
+
+#[test]
+fn upgrade_adds_the_units_of_the_scan() {
+    assert_root();
+    let image = Image::new();
+    for dir in ["run/systemd/system", "etc/systemd/system", "etc/gitea"] {
+        image.dir(dir, 0, 0o755);
+    }
+    image.dir("var/lib/gitea/home", GIT, 0o755);
+    chown(image.path("var/lib/gitea"), Some(GIT), Some(GIT)).expect("an owner");
+    image.write("etc/gitea/app.ini", "RUN_USER = git\nWORK_PATH = /var/lib/gitea\n");
+    image
+        .sandbox
+        .executable("image/bin/systemctl", "#!/bin/sh\necho \"$*\" >>/tmp/said\n[ ! -e /tmp/fails ]\n");
+    image.sandbox.executable("image/bin/git", "#!/bin/sh\necho git version 2.55.0\n");
+    let units = || {
+        let units = fs::read_dir(image.path("etc/systemd/system")).expect("the units");
+        let mut units: Vec<_> = units.map(|unit| unit.expect("a unit").file_name()).collect();
+        units.sort();
+        units
+    };
+    image.install(0, &[]).succeeded();
+    let (all, whole) = (units(), image.read("etc/systemd/system/gitea-lightstep-scan.service"));
+    assert_eq!(all.len(), 6, "{all:?}");
+    assert!(
+        whole.contains("\" scan --quiet --config \"/etc/gitea-lightstep/config.toml\" --gitea-config"),
+        "{whole}"
+    );
+    // The files of a version without `scan`, which had other options of `install`.
+    for name in ["gitea-lightstep-scan.service", "gitea-lightstep-scan.timer"] {
+        fs::remove_file(image.path("etc/systemd/system").join(name)).expect("the unit");
+    }
+    let old = units();
+    image.write("tmp/said", "");
+    image.write("tmp/fails", "");
+    let ran = image.install(0, &[]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("failed to reload"), "{}", ran.stderr);
+    assert_eq!(units(), old);
+    fs::remove_file(image.path("tmp/fails")).expect("the file");
+    image.install(0, &[]).succeeded();
+    assert_eq!(units(), all);
+    let timers = ["deliver", "install", "scan"].map(|name| format!("gitea-lightstep-{name}.timer")).join(" ");
+    assert!(image.read("tmp/said").ends_with(&format!("enable --quiet --now {timers}\n")));
+    // A removal copes with the files of the old version too.
+    for name in ["gitea-lightstep-scan.service", "gitea-lightstep-scan.timer"] {
+        fs::remove_file(image.path("etc/systemd/system").join(name)).expect("the unit");
+    }
+    image.install(0, &["--uninstall"]).succeeded();
+    assert_eq!(units(), [""; 0]);
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn usage_errors_are_reported() {
         (&["--purge"], "require --uninstall"),
         (&["--from-source", "--binary", &binary], "cannot be used together"),
         (&["--cron-dir", "a", "--systemd-dir", "b"], "cannot be used together"),
+        (&["--no-timer=yes"], "--no-timer is unknown or does not take a value"),
         (&["--root", "/srv"], "cannot be used together"),
     ] {
         refused(&host, args, 2, why);
@@ -383,9 +384,9 @@ fn cron_file_runs_its_commands() {
         let file = fs::read_to_string(host.place("srv/cron/gitea-lightstep")).expect("the file");
         assert_eq!(mode_of(&host.place("srv/cron/gitea-lightstep")), 0o644);
         let lines: Vec<&str> = file.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(lines.len(), 2, "{file}");
-        for (line, (when, verb)) in lines.iter().zip([("*/2 * * * *", "deliver"), ("17 * * * *", "install")])
-        {
+        assert_eq!(lines.len(), 3, "{file}");
+        let expected = [("*/2 * * * *", "deliver"), ("17 * * * *", "install"), ("* * * * *", "scan")];
+        for (line, (when, verb)) in lines.iter().zip(expected) {
             let user = &host.user.name;
             let command = line
                 .strip_prefix(&format!("{when} {user} "))
@@ -394,6 +395,7 @@ fn cron_file_runs_its_commands() {
             let mut sh = host.command(Who::RunUser, "sh");
             host.sandbox.run(sh.args(["-c", command]), b"").succeeded();
         }
+        assert!(host.place("srv/var/state/refs/last.json").exists(), "all repositories were scanned");
         host.install(who, shell, &["--uninstall", "--purge", "--cron-dir", &cron_dir]).succeeded();
         fs::remove_dir(host.place("srv/cron")).expect("the directory is empty");
         assert_eq!(host.listing(false), before);
@@ -418,7 +420,7 @@ fn systemd_units_are_valid() {
     unchanged(&host, who, SHELLS[1], &args, "(unchanged)");
 
     let unit = |name: &str| fs::read_to_string(host.place("srv/units").join(name)).expect(name);
-    for name in ["gitea-lightstep-deliver", "gitea-lightstep-install"] {
+    for name in ["gitea-lightstep-deliver", "gitea-lightstep-install", "gitea-lightstep-scan"] {
         let service = unit(&format!("{name}.service"));
         assert!(service.contains(&format!("\nUser={}\n", host.user.name)), "{service}");
         assert!(service.contains("/100%% $$HOME/bin/gitea-lightstep\""), "{service}");
@@ -436,6 +438,7 @@ fn systemd_units_are_valid() {
     if Path::new("/usr/bin/systemd-analyze").exists() {
         let mut analyze = host.sandbox.command("systemd-analyze", &host.place("srv/units"));
         analyze.args(["verify", "gitea-lightstep-deliver.timer", "gitea-lightstep-install.timer"]);
+        analyze.arg("gitea-lightstep-scan.timer");
         let ran = host.sandbox.run(&mut analyze, b"");
         let complaints: Vec<&str> =
             ran.stderr.lines().filter(|line| !line.contains("Special user nobody")).collect();
@@ -511,7 +514,7 @@ fn callers_path_and_foreign_binaries_are_not_used() {
     let binary = host.real_binary().display().to_string();
     for shell in SHELLS {
         let mut command = host.command(who, which(shell[0]).to_str().expect("text"));
-        command.args(&shell[1..]).arg(manifest_dir().join("install.sh")).args(host.places());
+        command.args(&shell[1..]).arg(manifest_dir().join("install.sh")).args(host.places_without_timer());
         command.args(["--binary", &binary]).env("PATH", host.sandbox.path("shims"));
         host.sandbox.run(&mut command, b"").succeeded();
         assert!(!log.exists(), "{}", fs::read_to_string(log).unwrap_or_default());
@@ -526,7 +529,7 @@ fn callers_path_and_foreign_binaries_are_not_used() {
     fs::set_permissions(shared.join("gitea-lightstep"), fs::Permissions::from_mode(0o755))
         .expect("permissions");
     std::os::unix::fs::chown(shared.join("gitea-lightstep"), Some(1), Some(1)).expect("an owner");
-    let places = host.places();
+    let places = host.places_without_timer();
     let places: Vec<&str> = places.iter().map(String::as_str).collect();
     for shell in SHELLS {
         let ran = host.script(Who::Root, shell, &shared.join("install.sh"), &places);
@@ -544,7 +547,7 @@ fn release_installs_its_binary_and_checkout_builds_one() {
     // As root, the script accepts cargo only from system directories, so use a copy with the
     // caller's `PATH`.
     host.script_with_callers_path("release/install.sh");
-    let places = host.places();
+    let places = host.places_without_timer();
     let places: Vec<&str> = places.iter().map(String::as_str).collect();
     let run =
         |args: &[&str]| host.script(who, SHELLS[0], &release.join("install.sh"), &[&places, args].concat());

@@ -20,6 +20,7 @@ mod install_sh; // install.sh under dash and busybox ash
 mod nginx; // an nginx in front of the receiver
 mod other_users; // files and processes of other users
 mod pushes; // real pushes, received by rotel
+mod ref_hook; // the hook for reference-transaction (git 2.54 and newer)
 mod run_user; // check, connect and deliver of root
 mod state_dir; // the state directory when the configuration is unreadable
 mod status; // OpenMetrics, read by independent parsers

@@ -42,17 +42,19 @@ impl TestConfig {
 }
 
 fn hook(binary: &Path, config: &Path) -> ConfigBlock {
-    ConfigBlock::Hook(
-        HookCommand::new(binary.into(), config.into(), Some("/var/state".into())).expect("valid"),
-    )
+    let command = HookCommand::new(binary.into(), config.into(), Some("/var/state".into()));
+    ConfigBlock::Hook { command: command.expect("valid"), has_ref_hook: true }
 }
 
-fn blocks() -> [ConfigBlock; 3] {
+fn blocks() -> [ConfigBlock; 4] {
     let dir = PathBuf::from("/srv/\"templates\"");
+    let both_hooks = hook("/opt/b".as_ref(), "/etc/c".as_ref());
+    let ConfigBlock::Hook { command, .. } = both_hooks.clone() else { unreachable!() };
     [
-        hook("/opt/b".as_ref(), "/etc/c".as_ref()),
+        both_hooks,
         ConfigBlock::Template(dir.clone()),
         ConfigBlock::Joined { dir, made: 2 },
+        ConfigBlock::Hook { command, has_ref_hook: false },
     ]
 }
 
@@ -82,7 +84,7 @@ fn adding_and_removing_a_block_keeps_all_other_bytes() {
             assert_eq!(with.without().as_bstr(), text.as_bytes().as_bstr(), "{text:?}");
             let mut after = TestConfig::holding(&new).entries();
             after.retain(|entry| {
-                !entry.starts_with(b"hook.gitea-lightstep.") && !entry.starts_with(b"init.templatedir")
+                !entry.starts_with(b"hook.gitea-lightstep") && !entry.starts_with(b"init.templatedir")
             });
             assert_eq!(after, before, "{text:?}");
             // Change to another kind of block.
@@ -139,11 +141,18 @@ fn unfit_config_is_reported_with_its_line() {
     let ours = text(&blocks()[0]);
     for (what, unfit) in [
         ("[user\n".to_string(), Unfit::Malformed { line: 1 }),
-        (format!("[a]\n{ours}\n[b\n"), Unfit::Malformed { line: 7 }),
+        (format!("[a]\n{ours}\n[b\n"), Unfit::Malformed { line: 10 }),
         (ours.replace(END, ""), Unfit::Torn { line: 1 }),
-        (format!("\n{ours}\n{ours}"), Unfit::Torn { line: 7 }),
-        ("[a]\n[hook \"gitea-lightstep\"]\n\tevent = update\n".to_string(), Unfit::Foreign { line: 2 }),
-        (format!("{ours}\n[Hook \"gitea-lightstep\"]\n"), Unfit::Foreign { line: 6 }),
+        (format!("\n{ours}\n{ours}"), Unfit::Torn { line: 10 }),
+        (
+            "[a]\n[hook \"gitea-lightstep\"]\n\tevent = update\n".to_string(),
+            Unfit::Foreign { hook: HOOK, line: 2 },
+        ),
+        (format!("{ours}\n[Hook \"gitea-lightstep\"]\n"), Unfit::Foreign { hook: HOOK, line: 9 }),
+        (
+            format!("[hook \"gitea-lightstep-refs\"]\n\tcommand = true\n{ours}\n"),
+            Unfit::Foreign { hook: REF_HOOK, line: 1 },
+        ),
     ] {
         assert_eq!(GitConfig::parse(what.clone().into()), Err(unfit), "{what}");
     }
@@ -157,10 +166,12 @@ proptest! {
     #[test]
     fn git_reads_back_written_paths(binary in path(), config in path()) {
         let block = hook(&binary, &config);
-        let ConfigBlock::Hook(command) = &block else { unreachable!() };
+        let ConfigBlock::Hook { command, .. } = &block else { unreachable!() };
         let text = GitConfig::new_with(&block);
         let read = TestConfig::holding(&text).git(&["--get", "hook.gitea-lightstep.command"]);
         prop_assert_eq!(BString::from(read), BString::from([&*command.config_hook(), b"\n"].concat()));
+        let read = TestConfig::holding(&text).git(&["--get", "hook.gitea-lightstep-refs.command"]);
+        prop_assert_eq!(BString::from(read), BString::from([&*command.ref_hook(), b"\n"].concat()));
         prop_assert_eq!(parsed(&text).block(), Some(block.clone()));
 
         let template = ConfigBlock::Template(binary.clone());

@@ -33,6 +33,8 @@ use crate::{
     text,
 };
 
+pub use self::timer::TimerWish;
+
 /// `PATH` of the system's own programs.
 pub const SAFE_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -69,8 +71,8 @@ pub struct SystemPlan {
     pub sha256: Option<String>,
     /// Sample configuration.
     pub sample: &'static str,
-    /// True if the timer is to be installed.
-    pub has_timer: bool,
+    /// What the caller said about the timer.
+    pub timer: TimerWish,
     /// Directory for units of systemd.
     pub systemd_dir: Option<PathBuf>,
     /// Directory for a file of cron.
@@ -79,6 +81,8 @@ pub struct SystemPlan {
     pub gitea_paths: Vec<(&'static str, PathBuf)>,
     /// Options for `install` and `uninstall` of the hook, or `None` to leave the hook alone.
     pub hook: Option<Vec<OsString>>,
+    /// True if a config hook is to notice ref changes that no push brings.
+    pub has_ref_hook: bool,
     /// Gitea's user.
     pub run_user: RunUser,
     /// Remove the configuration and the state too.
@@ -111,9 +115,9 @@ pub fn uninstall(plan: &SystemPlan, console: &dyn Console) -> SystemOutcome {
 }
 
 impl SystemPlan {
-    /// Returns true if there is a place for the timer.
-    pub fn has_timer_place(&self) -> bool {
-        TimerPlace::find(self, geteuid().is_root()) != TimerPlace::None
+    /// Returns true if the timer is wanted and has a place.
+    pub fn has_timer(&self) -> bool {
+        self.timer != TimerWish::No && TimerPlace::find(self, geteuid().is_root()) != TimerPlace::None
     }
 
     fn installed(&self) -> PathBuf {
@@ -168,9 +172,7 @@ impl<'a> SystemRun<'a> {
             self.put_state(dir)?;
         }
         let can_run = plan.is_dry_run || self.check_config(had_check)?;
-        if plan.has_timer {
-            self.put_timer(state_dir.as_deref())?;
-        }
+        self.put_timer(state_dir.as_deref())?;
         if can_run {
             self.put_hook()?;
         }

@@ -1,5 +1,5 @@
-//! The timer, which delivers what an outage left and covers new repositories: units of systemd, or
-//! lines of a crontab.
+//! The timer, which delivers what an outage left, finds ref changes that no hook saw, and covers new
+//! repositories: units of systemd, or lines of a crontab.
 
 use std::{
     fs,
@@ -20,11 +20,13 @@ use crate::{
 
 const DELIVER_TIMER: &str = "gitea-lightstep-deliver.timer";
 const INSTALL_TIMER: &str = "gitea-lightstep-install.timer";
+const SCAN_TIMER: &str = "gitea-lightstep-scan.timer";
 
 /// The units with their texts. Timers come first, because they are stopped before their services.
-const UNITS: [(&str, &str); 4] = [
+const UNITS: [(&str, &str); 6] = [
     (DELIVER_TIMER, include_str!("../../../scripts/timer/gitea-lightstep-deliver.timer")),
     (INSTALL_TIMER, include_str!("../../../scripts/timer/gitea-lightstep-install.timer")),
+    (SCAN_TIMER, include_str!("../../../scripts/timer/gitea-lightstep-scan.timer")),
     (
         "gitea-lightstep-deliver.service",
         include_str!("../../../scripts/timer/gitea-lightstep-deliver.service"),
@@ -33,6 +35,7 @@ const UNITS: [(&str, &str); 4] = [
         "gitea-lightstep-install.service",
         include_str!("../../../scripts/timer/gitea-lightstep-install.service"),
     ),
+    ("gitea-lightstep-scan.service", include_str!("../../../scripts/timer/gitea-lightstep-scan.service")),
 ];
 
 const CRONTAB: &str = include_str!("../../../scripts/timer/crontab");
@@ -47,6 +50,17 @@ const END: &str = "# gitea-lightstep: end.";
 
 /// Maximum size of a file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
+
+/// What the caller said about the timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerWish {
+    /// Leave it alone.
+    No,
+    /// Install it if there is a place for it.
+    IfPossible,
+    /// Fail if it cannot be installed.
+    Required,
+}
 
 /// The place of the timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,35 +103,64 @@ impl TimerPlace {
 impl SystemRun<'_> {
     /// Installs the timer.
     pub fn put_timer(&mut self, state_dir: Option<&Path>) -> anyhow::Result<()> {
+        match (self.timer_obstacle(), self.plan.timer) {
+            (_, TimerWish::No) => return Ok(()),
+            (Some((why, _)), TimerWish::IfPossible) => {
+                return self.console.say(&format!("timer          none, because {why}"));
+            }
+            (Some((why, fix)), TimerWish::Required) => {
+                bail!("--timer: {why}; {fix}, or leave the timer out with --no-timer")
+            }
+            (None, _) => {}
+        }
         match self.timer.clone() {
-            TimerPlace::None => bail!(
-                "--timer: by default this needs root, outside a container, and systemd, /etc/cron.d or \
-                 /etc/crontabs; name a directory with --systemd-dir or --cron-dir, or leave out --timer (for \
-                 a container, use the host's timer: docs/containers.md)"
-            ),
+            TimerPlace::None => Ok(()),
             TimerPlace::Units(dir, is_live) => self.put_units(&dir, is_live, state_dir),
             TimerPlace::CronFile(file) => {
-                let user = format!("{} ", self.cron_user()?);
+                let user = self.plan.run_user.name().map(|name| format!("{name} ")).unwrap_or_default();
                 self.check_ours(&file)?;
-                let text = [MADE_BY.as_bytes(), b"\n", &*self.cron_lines(&user)?].concat();
+                let text = [MADE_BY.as_bytes(), b"\n", &*self.cron_lines(&user)].concat();
                 self.put_text(&file, 0o644, &text)
             }
             TimerPlace::Crontab(file) => {
-                self.cron_user()?;
                 let (mut text, mode) = match exists(&file) {
                     true => (self.without_block(&file)?, mode_of(&file)?),
                     false => (Vec::new(), 0o600),
                 };
-                let lines = self.cron_lines("")?;
+                let lines = self.cron_lines("");
                 text.extend_from_slice(&[BEGIN.as_bytes(), b"\n", &*lines, END.as_bytes(), b"\n"].concat());
                 self.put_text(&file, mode, &text)
             }
         }
     }
 
+    /// Returns the reason why the timer cannot be installed, and what to do.
+    fn timer_obstacle(&self) -> Option<(&'static str, &'static str)> {
+        let is_cron = match self.timer {
+            TimerPlace::None => {
+                return Some((
+                    "by default this needs root, outside a container, and systemd, /etc/cron.d or /etc/crontabs",
+                    "name a directory with --systemd-dir or --cron-dir, use the host's timer for a container \
+                     (docs/containers.md)",
+                ));
+            }
+            TimerPlace::Units(..) => false,
+            TimerPlace::CronFile(_) | TimerPlace::Crontab(_) => true,
+        };
+        if is_cron && self.plan.run_user.name().is_none() {
+            return Some(("cron needs the name of a user, not UID:GID", "name the user with --run-user"));
+        }
+        if is_cron && self.cron_values("").iter().any(|(_, value)| value.contains(&b'%')) {
+            return Some(("paths in a crontab must not contain a percent sign", "use other paths"));
+        }
+        None
+    }
+
     fn put_units(&mut self, dir: &Path, is_live: bool, state_dir: Option<&Path>) -> anyhow::Result<()> {
         let plan = self.plan;
-        let is_new = !exists(&dir.join(DELIVER_TIMER));
+        let timers: Vec<_> =
+            self.units().map(|(name, _)| name).filter(|name| name.ends_with("timer")).collect();
+        let new_timers: Vec<_> = timers.iter().copied().filter(|name| !exists(&dir.join(name))).collect();
         if is_live && !plan.is_dry_run {
             self.changes.note(Actor::Caller, "reload the units".into(), || systemctl(&["daemon-reload"]));
         }
@@ -142,6 +185,7 @@ impl SystemRun<'_> {
             ("binary", binary),
             ("config", in_unit(&plan.config)),
             ("options", self.options(in_unit)),
+            ("install_options", self.install_options(in_unit)),
             ("protection", protection),
         ];
         for (name, template) in self.units() {
@@ -149,8 +193,6 @@ impl SystemRun<'_> {
             self.check_ours(&file)?;
             self.put_text(&file, 0o644, &fill(template, &values))?;
         }
-        let timers: Vec<_> =
-            self.units().map(|(name, _)| name).filter(|name| name.ends_with("timer")).collect();
         if !is_live {
             self.console.tell(&format!(
                 "to start the timers, run this where systemd reads these units: systemctl daemon-reload; \
@@ -159,20 +201,21 @@ impl SystemRun<'_> {
             ));
         } else if !plan.is_dry_run {
             self.systemctl("reload the units of systemd", &["daemon-reload"])?;
-            let enable = |verb| [&[verb, "--quiet", "--now"], &*timers].concat();
-            if is_new {
-                let disable = enable("disable");
+            let with = |verb, timers: &[&'static str]| [&[verb, "--quiet", "--now"], timers].concat();
+            if !new_timers.is_empty() {
+                let disable = with("disable", &new_timers);
                 self.changes.note(Actor::Caller, "stop the timers".into(), move || systemctl(&disable));
             }
-            self.systemctl("start the timers", &enable("enable"))?;
+            self.systemctl("start the timers", &with("enable", &timers))?;
         }
         Ok(())
     }
 
-    /// Returns the units to install. Without the hook there is nothing to put into new repositories.
+    /// Returns the units to install. Without the hook there is nothing to put into new repositories, and
+    /// a scan would take every push for a change that no hook saw.
     fn units(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         let has_hook = self.plan.hook.is_some();
-        UNITS.into_iter().filter(move |(name, _)| has_hook || !name.contains("-install."))
+        UNITS.into_iter().filter(move |(name, _)| has_hook || name.contains("-deliver."))
     }
 
     /// Removes the timer.
@@ -282,7 +325,7 @@ impl SystemRun<'_> {
 
     fn check_ours(&mut self, file: &Path) -> anyhow::Result<()> {
         if exists(file) && !self.is_ours(file)? {
-            bail!("`{}` was not written by install.sh; move it away, or leave out --timer", text::path(file));
+            bail!("`{}` was not written by install.sh; move it away, or use --no-timer", text::path(file));
         }
         Ok(())
     }
@@ -302,37 +345,31 @@ impl SystemRun<'_> {
         Ok(kept)
     }
 
-    /// Returns the name of Gitea's user, which cron needs.
-    fn cron_user(&self) -> anyhow::Result<String> {
-        let name = self.plan.run_user.name().map(ToString::to_string);
-        name.context(
-            "--timer: cron needs the name of a user, not UID:GID; name the user with --run-user, or leave out \
-             --timer",
-        )
-    }
-
-    fn cron_lines(&self, user: &str) -> anyhow::Result<Vec<u8>> {
-        let values = [
+    fn cron_values(&self, user: &str) -> [(&'static str, Vec<u8>); 5] {
+        [
             ("user", user.into()),
             ("binary", sh_quoted(&self.plan.installed())),
             ("config", sh_quoted(&self.plan.config)),
             ("options", self.options(sh_quoted)),
-        ];
-        if values.iter().any(|(_, value)| value.contains(&b'%')) {
-            bail!(
-                "--timer: paths in a crontab must not contain a percent sign; use other paths, or leave out --timer"
-            );
-        }
-        let lines = CRONTAB.split_inclusive('\n').take(if self.plan.hook.is_some() { 2 } else { 1 });
-        Ok(fill(&lines.collect::<String>(), &values))
+            ("install_options", self.install_options(sh_quoted)),
+        ]
     }
 
-    /// Returns the options of the timer's `install`, quoted. They name everything that it would
-    /// otherwise look for.
+    fn cron_lines(&self, user: &str) -> Vec<u8> {
+        let lines = CRONTAB.split_inclusive('\n').take(if self.plan.hook.is_some() { usize::MAX } else { 1 });
+        fill(&lines.collect::<String>(), &self.cron_values(user))
+    }
+
+    /// Returns the options that only the timer's `install` has, quoted.
+    fn install_options(&self, quote: fn(&Path) -> Vec<u8>) -> Vec<u8> {
+        let no_ref_hook = if self.plan.has_ref_hook { &b""[..] } else { b" --no-ref-hook" };
+        [b"--binary ", &*quote(&self.plan.installed()), no_ref_hook].concat()
+    }
+
+    /// Returns the options of the timer's `install` and `scan`, quoted. They name everything that these
+    /// would otherwise look for.
     fn options(&self, quote: fn(&Path) -> Vec<u8>) -> Vec<u8> {
-        let installed = self.plan.installed();
-        let mut options =
-            [b"--config ", &*quote(&self.plan.config), b" --binary ", &quote(&installed)].concat();
+        let mut options = [b"--config ", &*quote(&self.plan.config)].concat();
         for (option, path) in &self.plan.gitea_paths {
             options.extend_from_slice(&[b" ", option.as_bytes(), b" ", &*quote(path)].concat());
         }

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::TIMER_OPTIONS;
 use crate::shared::{
     Ran,
     host::{Host, Who, walk},
@@ -24,9 +25,11 @@ impl Host {
         self.sandbox.run(&mut command, b"")
     }
 
-    /// Runs install.sh with the options that place everything on this machine.
+    /// Runs install.sh with the options that place everything on this machine. There is no timer unless
+    /// `args` say where: root's would be on the machine that runs the tests.
     pub fn install(&self, who: Who, shell: &[&str], args: &[&str]) -> Ran {
-        let places = self.places();
+        let is_of_timer = |arg: &&str| TIMER_OPTIONS.iter().any(|option| arg.starts_with(option));
+        let places = if args.iter().any(is_of_timer) { self.places() } else { self.places_without_timer() };
         let places: Vec<&str> = places.iter().map(String::as_str).collect();
         self.script(who, shell, &manifest_dir().join("install.sh"), &[&places, args].concat())
     }
@@ -52,6 +55,11 @@ impl Host {
             ("--gitea-config", "etc/app.ini"),
         ];
         options.iter().flat_map(|(option, name)| [(*option).to_string(), self.text(name)]).collect()
+    }
+
+    /// Returns these options, and the one that leaves out the timer.
+    pub fn places_without_timer(&self) -> Vec<String> {
+        self.places().into_iter().chain(["--no-timer".to_string()]).collect()
     }
 
     /// Writes a small script that runs the binary under test. `remark` makes each script different,

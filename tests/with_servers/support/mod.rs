@@ -12,6 +12,9 @@ pub use crate::shared::*;
 /// The shells that install.sh is tested with: those of Debian and of Gitea's images.
 pub const SHELLS: [&[&str]; 2] = [&["dash"], &["busybox", "ash"]];
 
+/// Options of install.sh that say where the timer is.
+pub const TIMER_OPTIONS: [&str; 3] = ["--timer", "--systemd-dir", "--cron-dir"];
+
 /// Stops a test that has to switch users.
 #[track_caller]
 pub fn assert_root() {
