@@ -365,4 +365,15 @@ fn push_that_a_power_cut_took_out_of_the_log_is_not_found_again() {
         markers(&sandbox),
         ["change First push", "change Second push", "release Second push", "release Second scan"]
     );
+fn repository_with_the_config_hook_switched_off_is_not_scanned() {
+    let sandbox = scanned_once();
+    let bare = sandbox.bare();
+    sandbox.git_in(&bare, &["config", "hook.gitea-lightstep.enabled", "off"]);
+    sandbox.git_in(&bare, &["tag", "v1.0.0", "main"]);
+    assert_eq!(scanned(&sandbox)["repositories"], 0);
+    sandbox.git_in(&bare, &["config", "hook.gitea-lightstep.enabled", "true"]);
+    let outcome = scanned(&sandbox);
+    assert_eq!((&outcome["first_seen"], &outcome["changes"]), (&1.into(), &serde_json::json!([])));
+    sandbox.git_in(&bare, &["tag", "v1.1.0", "main"]);
+    assert_eq!(changes(&sandbox), ["created refs/tags/v1.1.0"]);
 }

@@ -35,6 +35,7 @@ use thiserror::Error;
 
 use crate::{
     facts::FactError,
+    install,
     push::{GitDir, RepositoryIdentity, Update},
     state::{
         RefSnapshots, State, StateError,
@@ -147,6 +148,14 @@ impl<'a> Scan<'a> {
     pub fn visit(&mut self, dir: &Path) {
         let name = RefSnapshots::name_of(dir);
         if !self.visited.insert(name.clone()) {
+            return;
+        }
+        if install::is_excluded(dir) {
+            // If it is included again, the next look is a first one.
+            match self.snapshots.remove(&name) {
+                Ok(()) => drop(self.finished.insert(dir.into())),
+                Err(err) => self.report.failed.push((dir.into(), err.to_string())),
+            }
             return;
         }
         self.report.repositories += 1;
