@@ -29,6 +29,7 @@ fn sample_configuration_is_valid_and_names_the_defaults() {
     sandbox.write_secret("api-key", "k");
     sandbox.write_secret("authorization", "a");
     sandbox.write_secret("grafana-token", "g");
+    sandbox.write_secret("gitea-token", "g");
     sandbox.write("ca.pem", Authority::new("The CA of the sample").pem());
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     sandbox.binary(&["check"]).succeeded();

@@ -3,8 +3,8 @@
 use std::{
     fs,
     sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -105,12 +105,15 @@ fn release_has_its_author_and_title() {
     sandbox.executable(
         "scripts/site.rhai",
         r#"fn enrich(marker, update) {
-               marker.attributes.release = update.release.title + update.release.author.name
-                   + update.release.is_prerelease + update.release.is_draft + update.push.pusher.id;
+               let release = update.release;
+               marker.attributes.seen = `${release.title} ${release.author.name} ${release.is_prerelease} `
+                   + `${release.is_draft} ${update.push.pusher.id}`;
+               marker
            }"#,
     );
     tag(&sandbox, "v1.2.0");
-    let [marker] = &scanned(&sandbox)[..] else { panic!() };
+    let markers = scanned(&sandbox);
+    let [marker] = &markers[..] else { panic!("{:?}", sandbox.decisions()) };
     assert_eq!(paths(&gitea), [format!("{REPO}/releases/tags/v1.2.0")]);
     assert_eq!((&marker["kind"], &marker["title"]), (&json!("release"), &json!("Spring")));
     assert_eq!(marker["source"]["pusher"], "ann", "{marker}");
@@ -121,7 +124,7 @@ fn release_has_its_author_and_title() {
     assert_eq!(attributes["gitea_lightstep.release.title"], "Spring");
     assert_eq!(attributes["gitea_lightstep.release.prerelease"], true);
     assert_eq!(attributes["gitea_lightstep.release.draft"], false);
-    assert_eq!(attributes["release"], "Springanntruefalse7");
+    assert_eq!(attributes["seen"], "Spring ann true false 7");
     let told = sandbox.binary(&["explain", "acme/shop", "v1.2.0"]);
     assert!(told.stdout.contains("by ann (scan)"), "{told:?}");
     let log = sandbox.binary(&["log", "--pusher", "ann"]);
@@ -386,8 +389,54 @@ fn answers_stay_when_the_policy_fails_later() {
     tag(&sandbox, "v1.2.0");
     assert_eq!(scanned(&sandbox), [Value::Null; 0]);
     assert_eq!(sandbox.files("failed").len(), 2);
-    sandbox.executable("scripts/site.rhai", "fn enrich(marker, update) { }");
+    sandbox.executable("scripts/site.rhai", "fn enrich(marker, update) { marker }");
     sandbox.binary(&["deliver"]).succeeded_or_found();
-    assert_eq!(scanned(&sandbox)[0]["title"], "Spring");
+    let markers = scanned(&sandbox);
+    assert_eq!(markers.len(), 1, "{:?}", sandbox.decisions());
+    assert_eq!(markers[0]["title"], "Spring");
     assert_eq!(paths(&gitea).len(), 1);
+}
+
+#[test]
+fn doctor_asks_with_the_token() {
+    let works = Arc::new(AtomicBool::new(true));
+    let gitea = Recorder::judging({
+        let works = works.clone();
+        move |request| match request.path.as_str() {
+            _ if !works.load(Ordering::SeqCst) => Answer::status(401).body(TOKEN),
+            "/api/v1/user" => found(&user("reader", 3)),
+            REPO => found(&json!({ "id": 42 })),
+            _ => missing(),
+        }
+    });
+    let sandbox = asking(&gitea, "");
+    let root = sandbox.path("git").display().to_string();
+    let check = || {
+        let ran = sandbox.binary(&["doctor", "--json", "--no-push", "--root", &root, "--run-user", "root"]);
+        assert!(!ran.stdout.contains(TOKEN), "{ran:?}");
+        let outcome: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let checks = outcome["checks"].as_array().expect("a list").clone();
+        checks.into_iter().find(|check| check["name"] == "gitea api").expect("the check")
+    };
+    assert_eq!(check()["seen"], "accepts the token of reader, and reads acme/shop");
+    works.store(false, Ordering::SeqCst);
+    let what = check()["findings"][0]["what"].to_string();
+    assert!(what.contains("rejects the token (HTTP 401)") && what.contains("read:repository"), "{what}");
+}
+
+#[test]
+fn token_is_not_sent_unencrypted() {
+    let gitea = Recorder::judging(|_| missing());
+    let mut sandbox = asking(&gitea, "");
+    sandbox.configure("[gitea]\ntoken = { file = \"api-token\" }\nurl = \"http://git.example.com\"\n");
+    assert!(sandbox.problems()[0].contains("unencrypted"), "{:?}", sandbox.problems());
+    // Without an address in the configuration, the last push named it.
+    sandbox.configure("[gitea]\ntoken = { file = \"api-token\" }\n");
+    sandbox.set("GITEA_ROOT_URL", "http://git.example.com/");
+    sandbox.commit("Second", &[("a", "2")]);
+    sandbox.push(&["main"]).succeeded();
+    sandbox.git_in(&sandbox.bare(), &["tag", "v1.2.0", "main"]);
+    let markers = scanned(&sandbox);
+    assert_eq!((markers.len(), &markers[0]["source"]["pusher"]), (1, &Value::Null));
+    assert!(sandbox.troubles()[0].contains("unencrypted"), "{:?}", sandbox.troubles());
 }

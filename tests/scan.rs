@@ -365,6 +365,9 @@ fn push_that_a_power_cut_took_out_of_the_log_is_not_found_again() {
         markers(&sandbox),
         ["change First push", "change Second push", "release Second push", "release Second scan"]
     );
+}
+
+#[test]
 fn repository_with_the_config_hook_switched_off_is_not_scanned() {
     let sandbox = scanned_once();
     let bare = sandbox.bare();

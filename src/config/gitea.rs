@@ -3,7 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    destination::in_the_clear, raw::GiteaFile, reader::ConfigReader, resolved::GiteaApi, spanned::Spanned,
+    destination::{in_the_clear, is_in_the_clear},
+    raw::GiteaFile,
+    reader::ConfigReader,
+    resolved::GiteaApi,
+    spanned::Spanned,
 };
 
 /// Default of `enrich_within`.
@@ -29,5 +33,13 @@ impl ConfigReader<'_> {
             self.complain(url, in_the_clear("the token for Gitea's API", "[gitea]"));
         }
         gitea
+    }
+}
+
+impl GiteaApi {
+    /// Returns true if the token must not be sent to this address, because it would cross the network
+    /// unencrypted.
+    pub fn is_exposed_at(&self, url: &str) -> bool {
+        !self.insecure && is_in_the_clear(url, self.proxy.as_deref())
     }
 }

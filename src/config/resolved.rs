@@ -6,10 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    destination::is_in_the_clear, link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern,
-    target::Target,
-};
+use super::{link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern, target::Target};
 use crate::secret::SecretSource;
 
 /// Default state directory.
@@ -179,14 +176,6 @@ pub struct GiteaApi {
     pub proxy: Option<String>,
     /// True if the token may cross the network unencrypted.
     pub insecure: bool,
-}
-
-impl GiteaApi {
-    /// Returns true if the token must not be sent to this address, because it would cross the network
-    /// unencrypted.
-    pub fn is_exposed_at(&self, url: &str) -> bool {
-        !self.insecure && is_in_the_clear(url, self.proxy.as_deref())
-    }
 }
 
 /// The value of a header.

@@ -3,6 +3,7 @@
 //! [`lines`] parses git's standard input and [`Source`] the environment. Together they make a
 //! [`Push`]. This module does not open the repository: it turns bytes and variables into values.
 
+mod actor;
 mod environment;
 mod git_dir;
 mod id;
@@ -13,13 +14,14 @@ mod options;
 mod source;
 mod update;
 
+pub use actor::{MergeStep, PullRequest, Pusher};
 pub use environment::Environment;
 pub use git_dir::GitDir;
 pub use id::PushId;
 pub use learned::{LearnedUpdate, ReleasePage};
 pub use object_id::ObjectId;
 pub use options::PushOptions;
-pub use source::{MergeStep, PullRequest, Pusher, RepositoryIdentity, Source, Transport, UpdateSource};
+pub use source::{RepositoryIdentity, Source, Transport, UpdateSource};
 pub use update::{RefKind, RefName, Update};
 
 use crate::sys::time::Timestamp;

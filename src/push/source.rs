@@ -5,7 +5,10 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, GitDir, LearnedUpdate, PushOptions};
+use super::{
+    Environment, GitDir, LearnedUpdate, PushOptions,
+    actor::{MergeStep, PullRequest, Pusher},
+};
 
 /// The pusher, the transport and the repository of a push.
 ///
@@ -141,15 +144,6 @@ impl RepositoryIdentity {
     }
 }
 
-/// The account that pushed: a person or a bot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pusher {
-    /// The login.
-    pub name: String,
-    /// Gitea's numeric id of the user, negative for system users.
-    pub id: Option<i64>,
-}
-
 /// The way in which a push reached the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -174,27 +168,6 @@ impl Transport {
             Self::Local => "local",
         }
     }
-}
-
-/// The pull request on whose behalf Gitea pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullRequest {
-    /// The visible number. `None` before Gitea 1.26, which passes only a database id.
-    pub number: Option<i64>,
-    /// The effect of the push on the pull request.
-    pub step: MergeStep,
-}
-
-/// The effect of a push on a pull request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MergeStep {
-    /// Gitea merged it into its base, in any merge style.
-    Merged,
-    /// Gitea updated its branch with changes from its base.
-    Updated,
-    /// Unknown, because Gitea before 1.22 does not distinguish the two.
-    Unknown,
 }
 
 impl Source {
