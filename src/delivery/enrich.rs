@@ -36,7 +36,8 @@ const MAX_LOGIN: usize = 255;
 const MAX_TITLE: usize = 1024;
 
 /// Asks Gitea about the updates that a scan found, unless that was done before, or Gitea rests. Without
-/// an answer, the push waits for `enrich_within` from its capture, and is then decided without. Returns `None` while it waits.
+/// an answer, the push waits for `enrich_within` from its capture, and is then decided without. Returns
+/// `None` while it waits.
 ///
 /// # Errors
 /// If the answers cannot be written.
@@ -57,8 +58,9 @@ pub(super) fn enrich(
         return Ok(Some(captured));
     };
     let now = time::now();
-    let waited = Duration::try_from(now.duration_since(captured.push.time())).unwrap_or_default();
-    let left = api.enrich_within.saturating_sub(waited);
+    // After the clock was set back, the push does not wait.
+    let waited = Duration::try_from(now.duration_since(captured.push.time()));
+    let left = waited.map_or(Duration::ZERO, |waited| api.enrich_within.saturating_sub(waited));
     let (learned, failure) = if gitea_rests && wanted(&captured.push).next().is_some() {
         (Vec::new(), Some(Unanswered::Now("it did not answer for another push".into())))
     } else {
