@@ -354,13 +354,18 @@ fn rounds(nth: u64, hooks: Hooks) {
         Err(_) => (nth * 1000, 5),
     };
     for seed in seed..seed + worlds {
-        eprintln!("GITEA_LIGHTSTEP_SEED={seed}");
+        tell(&format!("GITEA_LIGHTSTEP_SEED={seed}"));
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new(hooks);
         for round in 0..ROUNDS {
             world.round(round, &mut rng);
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "shown if the test fails")]
+fn tell(what: &str) {
+    eprintln!("{what}");
 }
 
 macro_rules! rounds {

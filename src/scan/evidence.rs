@@ -95,7 +95,7 @@ impl<'a> Evidence<'a> {
 
     /// Returns true if a marker of this ref at this commit waits in an outbox, made of a push after
     /// `since`. A power cut can lose the log's entry of such a push, but not its markers.
-    pub fn has_waiting_marker(&mut self, marked: [String; 3], since: Timestamp) -> Result<bool, StateError> {
+    pub fn has_waiting_marker(&mut self, marked: &[String; 3], since: Timestamp) -> Result<bool, StateError> {
         for destination in self.state.outboxes()? {
             let outbox = self.state.outbox(&destination);
             for name in outbox.list()? {
@@ -110,7 +110,7 @@ impl<'a> Evidence<'a> {
                 }
             }
         }
-        Ok(self.waiting.contains(&marked))
+        Ok(self.waiting.contains(marked))
     }
 
     /// Moves the changes of a repository to its new directory.

@@ -110,7 +110,7 @@ impl Scan<'_> {
             let is_marked = match commit {
                 Some(commit) => {
                     let marked = [name.clone(), update.short_name(), commit.to_string()];
-                    self.evidence.has_waiting_marker(marked, head.as_of)?
+                    self.evidence.has_waiting_marker(&marked, head.as_of)?
                 }
                 None => false,
             };
