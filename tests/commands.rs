@@ -40,7 +40,7 @@ fn log_shows_each_decision_and_filters() {
     assert_eq!(lines(&["--environment", "prod"]), [""; 0]);
     assert_eq!(lines(&["--since", "yesterday", "--until", "now", "--utc"]).len(), 3);
     let places = lines(&["-v", "--outcome", "marked"]);
-    assert_eq!(places[0], format!("{change} (built-in.rhai:50)"));
+    assert_eq!(places[0], format!("{change} (built-in.rhai:53)"));
     // A name that the journal does not have is most likely a slip.
     for (args, hint) in [
         (["--repo", "acme/shp"], "nothing about the repository `acme/shp`; did you mean `acme/shop`?"),
