@@ -297,7 +297,7 @@ fn what_a_push_marked_is_not_marked_again() {
     assert!(ran.stdout.contains("2  marked already"), "{}", ran.stdout);
     assert!(ran.stdout.contains("1  part of a push that was decided already"), "{}", ran.stdout);
     assert_eq!(told(&past.sandbox.waiting("unassigned"))[..2], EXPECTED[..2]);
-    // A push of one that was backfilled is an event of its own.
+    // A push of one that was backfilled is a separate event.
     past.commit("Five");
     past.sandbox.git(&["push", "-q", "origin", "main"]);
     assert!(past.backfill(&[]).succeeded().stdout.contains("no new markers"));

@@ -22,7 +22,7 @@ const OF_PUSH: [&str; 6] = [
     "gitea_lightstep.range.lead_time",
 ];
 
-/// A sandbox with two commits on the default branch, the first of which is tagged v1.0.0.
+/// A sandbox with two commits on the default branch. The first one has the tag v1.0.0.
 fn pushed() -> (Sandbox, [String; 2]) {
     let sandbox = Sandbox::new();
     let first = sandbox.commit("Pay by card", &[("file", "1")]);
@@ -51,7 +51,7 @@ fn marked(sandbox: &Sandbox, args: &[&str]) -> Value {
     new.remove(0)
 }
 
-/// Runs `mark`, which must make no marker, and returns its message.
+/// Runs `mark`, checks that it marks nothing, and returns its message.
 #[track_caller]
 fn unmarked(sandbox: &Sandbox, code: i32, args: &[&str]) -> String {
     let (ran, _) = mark(sandbox, args);
@@ -206,7 +206,7 @@ fn marks_only_what_was_asked_for() {
     );
 }
 
-/// What only the command may ask for has no effect in a push.
+/// Options for the command only have no effect in a push.
 #[test]
 fn push_cannot_use_the_options_of_the_command() {
     let (sandbox, _) = pushed();
@@ -292,7 +292,7 @@ fn redeploy_promotion_and_rollback_continue_the_history_of_pushes() {
     let (sandbox, [first, second]) = pushed();
     push(&sandbox, &["-o", "deploy=staging", "main:a"]);
     push(&sandbox, &["-o", "deploy=prod", "v1.0.0^{}:refs/heads/b"]);
-    // Each redeploy is a marker of its own.
+    // Each redeploy has a separate marker.
     let again = [0, 1].map(|_| marked(&sandbox, &["acme/shop", "--environment", "staging"]));
     assert_ne!(again[0]["id"], again[1]["id"]);
     for marker in &again {
@@ -659,7 +659,7 @@ fn run_forwards_signals() {
         assert!(signal(&running.id().to_string(), sent));
         assert_eq!(lines.next().expect("a line").expect("text"), "got", "{name}");
         assert_eq!(running.wait().expect("ended").code(), Some(0), "{name}");
-        // Whoever interrupts a deployment does not get a deployment that succeeded.
+        // An interrupted deployment is not one that succeeded.
         let marker = sandbox.waiting("unassigned").pop().expect("a marker");
         assert_eq!(status(&marker), "failed", "{name}");
     }

@@ -98,7 +98,7 @@ fn push_without_a_hook_is_found() {
     sandbox.push(&["main"]).succeeded();
     assert_eq!(changes(&sandbox), ["moved refs/heads/main"]);
     assert_eq!(markers(&sandbox), ["change First push", "change Second scan"]);
-    // The last push told Gitea's ID of the repository.
+    // The last push named Gitea's ID of the repository.
     let marker = &sandbox.waiting("unassigned")[1];
     assert_eq!(marker["attributes"]["gitea_lightstep.repository.id"], 42);
     assert_eq!(marker["source"]["owner"], "acme");

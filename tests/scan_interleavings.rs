@@ -39,7 +39,7 @@ struct Hooks {
 struct World {
     sandbox: Sandbox,
     commits: Vec<String>,
-    /// What every marker must say, once.
+    /// The titles of the markers, each expected once.
     expected: BTreeSet<String>,
     /// The first value of each ref that several processes change at once.
     shared: BTreeMap<String, String>,
@@ -48,8 +48,7 @@ struct World {
 impl World {
     fn new(hooks: Hooks) -> Self {
         let mut sandbox = Sandbox::new();
-        // Outside Gitea, the transactions of a push cannot be told from others, and have the repository
-        // scanned too.
+        // Outside Gitea, the transactions of a push look like all others, and have the repository scanned too.
         sandbox.unset("GITEA_");
         sandbox.write("scripts/site.rhai", POLICY);
         sandbox.configure("[policy]\nscripts = \"scripts\"\n");

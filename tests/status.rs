@@ -148,7 +148,7 @@ fn last_scan_is_shown() {
     let scan = &json(&sandbox, &[])["scan"];
     assert_eq!((&scan["repositories"], &scan["failed"]), (&1.into(), &0.into()));
 
-    // The record of a scan of one repository is no record of all.
+    // A scan of one repository says nothing about all of them.
     let last = sandbox.state().join("refs/last.json");
     let before = fs::read(&last).expect("the record");
     let bare = sandbox.bare().display().to_string();

@@ -71,7 +71,7 @@ pub(super) fn of(facts: &Facts, addresses: Addresses<'_>) -> Vec<(&'static str, 
 
     let kind = pusher_kind(source);
     add(name::PUSHER_KIND, kind.map(Value::from));
-    // A scan sees nobody. Its pusher is what Gitea's API said.
+    // A scan does not see the person. The pusher is the one that Gitea's API named.
     let is_of_api = source.found_by == UpdateSource::Scan && kind.is_some();
     add(name::PUSHER_FROM, is_of_api.then(|| "api".into()));
     add(name::DEPLOY_KEY_ID, source.deploy_key_id.map(Value::Int));

@@ -74,7 +74,7 @@ impl GiteaClient {
     /// Reads the token. Does not connect yet. `root_url` is the address if the configuration names none.
     ///
     /// # Errors
-    /// If there is no address, the token cannot be read, or it would cross the network unencrypted.
+    /// If the address is unknown, the token cannot be read, or it would cross the network unencrypted.
     pub fn new(api: &GiteaApi, root_url: Option<&str>, deadline: Deadline) -> Result<Self, Unanswered> {
         let refused = |why: String| Unanswered::Refused(why);
         let base = api

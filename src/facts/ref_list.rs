@@ -26,7 +26,7 @@ use crate::{
 /// of the last timer interrupt, at most 10 ms ago.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Maximum number of attempts to read the refs while nobody changes them.
+/// Maximum number of attempts to read the refs between two changes.
 const ATTEMPTS: usize = 5;
 
 /// Maximum number of directories of refs.

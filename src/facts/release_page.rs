@@ -4,7 +4,7 @@ use super::Facts;
 use crate::push::ReleasePage;
 
 impl Facts {
-    /// Returns the release of the updated tag, if Gitea's API told of it.
+    /// Returns the release of the updated tag, if Gitea's API knows it.
     pub fn release(&self) -> Option<&ReleasePage> {
         self.push().learned(self.index())?.release.as_ref()
     }

@@ -81,7 +81,7 @@ impl Push {
 }
 
 impl LearnedUpdate {
-    /// Returns the facts about an update of which nothing is known.
+    /// Returns the facts about an update that Gitea does not know.
     pub fn nothing(update: &Update) -> Self {
         Self {
             ref_name: update.ref_name().to_text(),

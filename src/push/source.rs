@@ -16,7 +16,7 @@ use super::{
 /// Gitea, and old Gitea versions set fewer of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// What brought the ref changes to this program.
+    /// The way in which this program learned of the ref changes.
     #[serde(default, skip_serializing_if = "UpdateSource::is_push")]
     pub found_by: UpdateSource,
     /// Path of the bare repository.
@@ -49,7 +49,7 @@ pub struct Source {
     pub learned: Option<Vec<LearnedUpdate>>,
 }
 
-/// What brought a ref change to this program.
+/// The way in which this program learned of a ref change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UpdateSource {

@@ -157,7 +157,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Reads the changes of a capture. One that cannot be read is no evidence: its push is lost unless
+/// Reads the changes of a capture. One that cannot be read proves nothing: its push is lost unless
 /// the scan finds it.
 fn captured(inbox: &Inbox, name: &str, push: PushId) -> Option<RefLogEntry> {
     let captured = inbox.peek(name).ok()?;

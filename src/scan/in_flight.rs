@@ -1,7 +1,7 @@
 //! Finds the repositories that are being pushed to, from the running processes.
 //!
-//! A push changes its refs, then runs the hook, and git waits for the hook. So a ref change without
-//! a capture is only then one that nobody will capture if no such process is left.
+//! A push changes its refs, then runs the hook, and git waits for the hook. So no hook will
+//! capture a change any more if no such process is left.
 
 use std::{
     collections::HashSet,

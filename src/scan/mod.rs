@@ -64,7 +64,7 @@ pub struct Scan<'a> {
     visited: HashSet<String>,
     /// Repositories without a snapshot.
     unknown: Vec<PathBuf>,
-    /// Directories of which this scan wrote down the refs for the first time, each with the time.
+    /// Directories whose refs this scan wrote down for the first time, each with the time.
     first_seen: HashMap<PathBuf, time::Timestamp>,
     /// ID of the system's start (random(4)), empty if unknown.
     boot: String,
@@ -85,7 +85,7 @@ pub struct ScanReport {
     pub gone: Vec<PathBuf>,
     /// Repositories that were deleted and made again.
     pub made_again: Vec<PathBuf>,
-    /// The changes that nobody captured.
+    /// The changes that no hook captured.
     pub changes: Vec<FoundChange>,
     /// Repositories that are pushed to right now, so that the next scan looks at them.
     pub deferred: Vec<PathBuf>,
@@ -93,7 +93,7 @@ pub struct ScanReport {
     pub failed: Vec<(PathBuf, String)>,
 }
 
-/// A ref change that nobody captured.
+/// A ref change that no hook captured.
 #[derive(Clone, Debug)]
 pub struct FoundChange {
     /// The repository.
@@ -111,7 +111,7 @@ enum RepositoryScanError {
     State(#[from] StateError),
     #[error("failed to examine its directory: {0}")]
     Directory(#[source] std::io::Error),
-    #[error("failed to list the running processes, of which one may be a push: {0}")]
+    #[error("failed to list the running processes, to see if one of them is a push: {0}")]
     Processes(#[source] std::io::Error),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Between two looks, a ref went from the value of the first look to that of the second, through
 //! values that only hooks saw. The known changes are edges between these values, and all of them are
-//! part of one walk. What is missing for such a walk is what nobody captured. The hooks of concurrent
+//! part of one walk. What is missing for such a walk is what no hook captured. The hooks of concurrent
 //! pushes may record their changes in any order, so the order of the record proves nothing.
 //!
 //! An edge from the last value to the first makes the walk a circuit, and a graph has one if every
@@ -17,7 +17,7 @@ use crate::push::{ObjectId, RefName, Update};
 /// A change of a value.
 type Edge = (ObjectId, ObjectId);
 
-/// Returns the changes of one ref that nobody captured, between `before` and `after`. A null ID means
+/// Returns the changes of one ref that no hook captured, between `before` and `after`. A null ID means
 /// that the ref does not exist.
 pub(super) fn missing(
     ref_name: &RefName,
@@ -32,7 +32,7 @@ pub(super) fn missing(
 /// A connected part of the graph.
 #[derive(Default)]
 struct Part {
-    /// How often each value is left, minus how often it is reached.
+    /// Number of times that each value is left, minus the number of times that it is reached.
     balances: BTreeMap<ObjectId, i64>,
 }
 

@@ -92,7 +92,7 @@ impl Scan<'_> {
         Ok(false)
     }
 
-    /// Removes the changes of which a marker waits in an outbox, because a power cut may have lost what
+    /// Removes the changes whose marker waits in an outbox, because a power cut may have lost what
     /// the log had of them.
     fn remove_waiting(
         &mut self,
@@ -178,7 +178,7 @@ impl Scan<'_> {
     }
 }
 
-/// The changes between a snapshot and the present refs that nobody captured.
+/// The changes between a snapshot and the present refs that no hook captured.
 struct Comparison {
     found: Vec<Update>,
     /// Time at which the refs were read. The capture gets this time.

@@ -324,7 +324,7 @@ impl<'a> Settlement<'a> {
     }
 
     /// Tells the next scan that these ref changes are captured. If that fails, the scan will take
-    /// them for changes that nobody captured, which is better than no markers now.
+    /// them for changes that no hook captured, which is better than no markers now.
     fn log_refs(&self, push: &Push) {
         if !matches!(push.source().found_by, UpdateSource::Push | UpdateSource::Scan) {
             return;

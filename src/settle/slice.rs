@@ -27,7 +27,7 @@ pub(super) struct Slice<'a> {
     config: &'a Config,
     push: &'a Push,
     repository: &'a str,
-    /// True if each update is a push of its own, from history.
+    /// True if each update is a separate push, from history.
     is_past: bool,
     parcel: EncodedBatch,
     /// The markers of past pushes. They are sorted before they go to `parcel`, because dates in a

@@ -63,7 +63,7 @@ pub struct Captured {
     /// Number of further malformed lines.
     pub more_malformed: usize,
     /// The time of each update, if `backfill` took them from the repository's history. Each is then
-    /// a push of its own ([`Push::part`]), and the push in `push` is only the file's name. Empty for
+    /// a separate push ([`Push::part`]), and the push in `push` is only the file's name. Empty for
     /// a push that the hook captured.
     pub times: Vec<Timestamp>,
 }

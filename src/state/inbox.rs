@@ -111,7 +111,7 @@ impl Inbox {
         self.write(push_id, time, (source, hook_page), stdin, &[])
     }
 
-    /// Writes past updates to the inbox, which are decided in this order, each as a push of its own.
+    /// Writes past updates to the inbox, which are decided in this order, each as a separate push.
     /// Synchronises them, and releases their lock.
     ///
     /// # Errors

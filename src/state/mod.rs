@@ -107,7 +107,7 @@
 //! # History
 //!
 //! `backfill` captures up to 64 updates of a repository's history at once. Such a capture has a time
-//! for each update, and its PUSH is only a name. Each update is a push of its own, with an ID that is
+//! for each update, and its PUSH is only a name. Each update is a separate push, with an ID that is
 //! computed from it and from its own time. So the files of these markers have old names in the outbox:
 //! they are delivered first, and dropped first at the cap. Their age counts from when they were
 //! written. The capture is synchronised before anything is decided, because no marker has its PUSH, so
@@ -139,7 +139,7 @@
 //! `refs/` exists since the first scan. From then on, deciding a captured push begins with an entry in
 //! `refs/log`. It is not synchronised, because git is waiting; a delivery does that before it sends and
 //! removes markers. If a power cut loses it earlier, the markers are still in the outbox, where the scan
-//! looks before it takes a change for one that nobody captured. A push without markers is then decided
+//! looks before it takes a change for one that no hook captured. A push without markers is then decided
 //! again. A scan holds the lock of `refs/lock`. It
 //! renames the log, so that hooks start another one, and reads the renamed one when no hook writes to
 //! it any more. What it finds becomes a capture, which is synchronised before the new snapshot of the

@@ -34,7 +34,7 @@ pub struct PushRecord<'a> {
     pub captured: Timestamp,
     /// Number of updates.
     pub updates: usize,
-    /// What brought the updates.
+    /// The way in which this program learned of the updates.
     #[serde(default, skip_serializing_if = "UpdateSource::is_push")]
     pub source: UpdateSource,
     /// The user who pushed.

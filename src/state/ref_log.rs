@@ -2,7 +2,7 @@
 //!
 //! A hook cannot afford to rewrite what is known of a repository with 100,000 refs. It appends its
 //! changes to `refs/log`, which `scan` moves away and takes into the snapshots. Before the first scan
-//! there is no directory `refs`, and nothing is logged.
+//! the directory `refs` does not exist, and nothing is logged.
 //!
 //! An entry is an empty line, one line of JSON with checksums, and the lines of git's standard input.
 //! A process that died while writing leaves a part of an entry. Readers go on at the next line that

@@ -49,7 +49,7 @@ pub struct RefSnapshots {
 /// The refs of a repository at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefSnapshot {
-    /// What is known of the repository.
+    /// The beginning: everything but the refs.
     pub head: SnapshotHead,
     /// The refs, ordered by name.
     pub refs: Vec<RefValue>,

@@ -35,7 +35,7 @@ impl WantedScans {
         Self { dir }
     }
 
-    /// Notes that a repository is to be scanned. Returns false if that is noted already.
+    /// Notes that a repository needs a scan. Returns false if that is noted already.
     ///
     /// # Errors
     /// If the note cannot be written.

@@ -27,7 +27,7 @@ const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 /// A hash of a ref name and a new ID. Millions of them are held in memory, so they are short.
 type UpdateKey = [u8; 16];
 
-/// Why a ref change is not marked.
+/// The reason why a ref change is not marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed {
     /// The journal has markers of it.
@@ -64,7 +64,7 @@ pub(super) struct KnownUpdates {
     covered: HashSet<ObjectId>,
 }
 
-/// What the journal and the inbox know of a repository.
+/// The decisions about a repository in the journal and the inbox.
 pub(super) struct KnownRepository {
     pub updates: KnownUpdates,
     /// The newest push to it.

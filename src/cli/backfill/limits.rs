@@ -9,7 +9,7 @@ use crate::{
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-/// What a back end does with old events.
+/// A back end's treatment of old events.
 struct OldEvents {
     /// Age up to which it keeps them, in seconds. Zero for one that does not take their time at all.
     keeps: i64,

@@ -1,6 +1,6 @@
 //! `backfill`: marks what a repository's history contains and no hook saw.
 //!
-//! Each past ref change is a push of its own, with an ID that is computed from it. Up to [`MAX_PAST`]
+//! Each past ref change is a separate push, with an ID that is computed from it. Up to [`MAX_PAST`]
 //! of them are captured in one file of the inbox. The deciders settle it like any captured push, so the
 //! limits on scripts, the order of the writes and the recovery after a crash are theirs. The next file
 //! is written when the last one is settled, because a deployment is compared with the one before it.

@@ -38,7 +38,7 @@ pub(super) struct BackfillReport {
     reasons: NoMarkerReasons,
     /// Times of the oldest and of the newest marker.
     span: Option<(Timestamp, Timestamp)>,
-    /// Why a batch of ref changes could not be decided, which ended the run.
+    /// The error that kept a batch of ref changes from being decided and ended the run.
     pub postponed: Option<String>,
 }
 

@@ -49,7 +49,7 @@ pub(super) struct EarlierRecords {
     pushers: Known<PushId>,
     /// Users who made one update of a push, by the full name of its ref.
     actors: Known<(PushId, String)>,
-    /// What brought the updates that no push brought.
+    /// Returns the source of updates that no push brought.
     sources: Known<PushId>,
     markers: Known<MarkerId>,
 }

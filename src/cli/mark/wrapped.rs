@@ -50,7 +50,7 @@ const NOT_EXECUTABLE: u8 = 126;
 /// Added to the number of a signal, as in the exit status of a shell.
 const OF_SIGNAL: u8 = 128;
 
-/// What is known of the deployment before it begins.
+/// The facts about the deployment before it begins.
 struct BeforeRun {
     /// The object that REV names now. It may name another one when the command has ended.
     object: ObjectId,
@@ -81,7 +81,7 @@ pub(super) fn run(args: &MarkArgs, common: &Common, terminal: &Terminal) -> Exit
     signals::forward_stops();
     let started = time::now();
     let ending = run_command(&args.command, variables, terminal);
-    // Somebody may have set the clock back.
+    // The clock may have been set back.
     let ended = time::now().max(started);
     let is_success =
         matches!(ending, CommandEnd::Ended(status) if status.success()) && signals::stop().is_none();

@@ -71,7 +71,7 @@ pub struct SystemPlan {
     pub sha256: Option<String>,
     /// Sample configuration.
     pub sample: &'static str,
-    /// What the caller said about the timer.
+    /// The caller's choice about the timer.
     pub timer: TimerWish,
     /// Directory for units of systemd.
     pub systemd_dir: Option<PathBuf>,

@@ -51,7 +51,7 @@ const END: &str = "# gitea-lightstep: end.";
 /// Maximum size of a file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What the caller said about the timer.
+/// The caller's choice about the timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimerWish {
     /// Leave it alone.

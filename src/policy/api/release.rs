@@ -12,7 +12,7 @@ pub(super) struct ReleaseView(pub(super) ReleasePage);
 
 impl View for ReleaseView {
     const NAME: &'static str = "release";
-    const ABOUT: &'static str = "The release of a tag on Gitea's pages, as its API tells it. Whoever may write to \
+    const ABOUT: &'static str = "The release of a tag on Gitea's pages, as its API tells it. Anyone who may write to \
                                  the repository may change it.";
     const WORDS: &'static [Property<Self>] = &[
         word(
