@@ -10,6 +10,7 @@ use std::{
 };
 
 use bstr::ByteSlice as _;
+use rustix::process::geteuid;
 
 use crate::sys::fault::{self, Step};
 
@@ -19,33 +20,65 @@ const PROC: &str = "/proc";
 /// Maximum number of bytes of a command line that are read.
 const MAX_COMMAND: usize = 64 << 10;
 
-/// Returns the working directories of all processes that carry out a push. For git and hooks, this
-/// is the repository.
+/// The repositories that are being pushed to.
+#[derive(Debug, Default)]
+pub(super) struct PushedTo {
+    /// Working directories of the processes that carry out a push. For git and hooks, this is the
+    /// repository.
+    dirs: HashSet<PathBuf>,
+    /// True if the system hides the directory of such a process of this user, as it does with those of
+    /// a Gitea that has capabilities (proc(5)).
+    has_hidden: bool,
+}
+
+impl PushedTo {
+    /// Returns true if the repository in `dir` may be pushed to right now.
+    pub fn contains(&self, dir: &Path) -> bool {
+        self.has_hidden || self.dirs.contains(dir)
+    }
+}
+
+/// Finds the processes that carry out a push.
 ///
 /// # Errors
 /// If the processes cannot be listed.
-pub(super) fn pushed_to() -> io::Result<HashSet<PathBuf>> {
+pub(super) fn pushed_to() -> io::Result<PushedTo> {
     let proc = Path::new(PROC);
     fault::point(Step::List, proc)?;
     let own_name = env::current_exe().ok().and_then(|path| path.file_name().map(ToOwned::to_owned));
     let own_name = own_name.as_deref().map(|name| name.as_encoded_bytes().to_vec());
-    let mut dirs = HashSet::new();
+    let mut found = PushedTo::default();
     for entry in fs::read_dir(proc)? {
         let name = entry?.file_name();
         if !name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
             continue;
         }
         let process = proc.join(name);
-        // A process may end at any moment, and those of others cannot be examined.
+        // A process may end at any moment.
         let Ok(mut command) = fs::read(process.join("cmdline")) else { continue };
         command.truncate(MAX_COMMAND);
-        if is_of_push(&command, own_name.as_deref())
-            && let Ok(dir) = fs::read_link(process.join("cwd"))
-        {
-            dirs.insert(dir);
+        if !is_of_push(&command, own_name.as_deref()) {
+            continue;
+        }
+        match fs::read_link(process.join("cwd")) {
+            Ok(dir) => {
+                found.dirs.insert(dir);
+            }
+            // Processes of other users do not push to these repositories.
+            Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {
+                let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+                found.has_hidden |= user_of(&status) == Some(geteuid().as_raw());
+            }
+            Err(_) => {}
         }
     }
-    Ok(dirs)
+    Ok(found)
+}
+
+/// Returns the real user ID of a process from its status.
+fn user_of(status: &str) -> Option<u32> {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_whitespace().next()?.parse().ok()
 }
 
 /// Returns true for the command line of git, of a shell or of a program that carries out a push:
@@ -67,7 +100,16 @@ fn is_of_push(command: &[u8], own_name: Option<&[u8]>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_of_push;
+    use super::{PushedTo, is_of_push, user_of};
+
+    #[test]
+    fn hidden_push_may_be_to_any_repository() {
+        let status = "Name:\tgit\nUmask:\t0022\nUid:\t1000\t1001\t1001\t1001\nGid:\t7\t7\t7\t7\n";
+        assert_eq!((user_of(status), user_of("Name:\tgit\n")), (Some(1000), None));
+        let dir = std::path::Path::new("/srv/acme/shop.git");
+        assert!(!PushedTo::default().contains(dir));
+        assert!(PushedTo { has_hidden: true, ..PushedTo::default() }.contains(dir));
+    }
 
     #[test]
     fn processes_of_a_push_are_recognised() {
