@@ -213,6 +213,7 @@ fn damaged_snapshot_is_reported_and_made_again() {
     let ran = scan(&sandbox, &[]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("the checksum does not match"), "{ran:?}");
+    assert!(ran.stderr.contains("what changed since the last one is not marked"), "{ran:?}");
     sandbox.git_in(&sandbox.bare(), &["tag", "v1.1.0", "main"]);
     assert_eq!(changes(&sandbox), ["created refs/tags/v1.1.0"]);
 }

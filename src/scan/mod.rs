@@ -109,6 +109,8 @@ enum RepositoryScanError {
     Facts(#[from] FactError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("{0}; this scan writes down the refs again, and what changed since the last one is not marked")]
+    Damaged(#[source] StateError),
     #[error("failed to examine its directory: {0}")]
     Directory(#[source] std::io::Error),
     #[error("failed to list the running processes, to see if one of them is a push: {0}")]

@@ -54,7 +54,7 @@ impl Scan<'_> {
             Err(err) if err.kind() == std::io::ErrorKind::InvalidData => {
                 self.snapshots.remove(name)?;
                 self.unknown.push(dir.into());
-                return Err(err.into());
+                return Err(RepositoryScanError::Damaged(err));
             }
             read => read?,
         };
