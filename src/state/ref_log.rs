@@ -141,6 +141,9 @@ impl RefLog {
     /// # Errors
     /// If the log cannot be written.
     pub fn append(&self, push: &Push) -> Result<(), StateError> {
+        if !self.dir.is_dir() {
+            return Ok(());
+        }
         let (source, lines) = (push.source(), lines::render(push.updates()));
         let path = self.dir.join(LOG);
         let header = RefLogHeader {
@@ -154,10 +157,7 @@ impl RefLog {
         };
         let header = seal::line(&header).map_err(|err| StateError::new("write", &path, err.into()))?;
         for _ in 0..ATTEMPTS {
-            let mut file = match files::open_to_append(&path) {
-                Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-                opened => opened?,
-            };
+            let mut file = files::open_to_append(&path)?;
             // A scan waits for the lock after it moved the log away, and before it reads it.
             let is_ours = file.try_lock_shared().is_ok()
                 && path.symlink_metadata().ok().map(|there| there.ino())
