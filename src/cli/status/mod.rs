@@ -170,7 +170,7 @@ fn print(
     if let Some(scan) = &status.scan {
         let failed = match scan.failed {
             0 => String::new(),
-            n => format!(", of which {n} could not be scanned; `{}` shows why", command("scan")),
+            n => format!(", but {n} could not be scanned; `{}` shows why", command("scan")),
         };
         let repositories = text::count(scan.repositories, "repository");
         terminal.row(format_args!("scan         {repositories} {}{failed}", ago(scan.time, now)))?;
