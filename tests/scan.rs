@@ -381,3 +381,16 @@ fn repository_with_the_config_hook_switched_off_is_not_scanned() {
     sandbox.git_in(&bare, &["tag", "v1.1.0", "main"]);
     assert_eq!(changes(&sandbox), ["created refs/tags/v1.1.0"]);
 }
+
+#[test]
+fn foreign_entries_among_the_records_do_not_stop_a_scan() {
+    let sandbox = scanned_once();
+    let refs = sandbox.state().join("refs");
+    fs::create_dir_all(refs.join("wanted/directory")).expect("a directory");
+    std::os::unix::fs::symlink("/etc/passwd", refs.join("wanted/link")).expect("a link");
+    fs::write(refs.join("wanted/path"), "no/such/repository").expect("a note");
+    fs::write(refs.join("notes.txt"), "x").expect("a file");
+    sandbox.git_in(&sandbox.bare(), &["tag", "v1.0.0", "main"]);
+    assert_eq!(changes(&sandbox), ["created refs/tags/v1.0.0"]);
+    assert_eq!(fs::read_dir(refs.join("wanted")).expect("the directory").count(), 2);
+}

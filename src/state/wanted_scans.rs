@@ -57,10 +57,12 @@ impl WantedScans {
         let mut wanted = Vec::new();
         for name in listing::list(&self.dir)? {
             let path = self.dir.join(&name);
+            // Anything but a regular file is not a note, and stays.
+            let Ok(file) = files::open(&path) else { continue };
             let mut bytes = Vec::new();
-            let read = files::open(&path).map(|file| file.take(MAX_PATH).read_to_end(&mut bytes).is_ok());
+            let read = file.take(MAX_PATH).read_to_end(&mut bytes);
             files::remove(&path)?;
-            if matches!(read, Ok(true)) {
+            if read.is_ok() {
                 wanted.push(OsString::from_vec(bytes).into());
             }
         }
