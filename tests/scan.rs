@@ -390,6 +390,7 @@ fn foreign_entries_among_the_records_do_not_stop_a_scan() {
     std::os::unix::fs::symlink("/etc/passwd", refs.join("wanted/link")).expect("a link");
     fs::write(refs.join("wanted/path"), "no/such/repository").expect("a note");
     fs::write(refs.join("notes.txt"), "x").expect("a file");
+    fs::create_dir(sandbox.path("git/acme/unmade.git")).expect("a directory");
     sandbox.git_in(&sandbox.bare(), &["tag", "v1.0.0", "main"]);
     assert_eq!(changes(&sandbox), ["created refs/tags/v1.0.0"]);
     assert_eq!(fs::read_dir(refs.join("wanted")).expect("the directory").count(), 2);

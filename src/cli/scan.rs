@@ -160,6 +160,8 @@ fn scan_all(mut scan: Scan<'_>, place: &RepositoriesRoot, is_watched: bool) -> a
     let mut work = || {
         let mut unopened = Vec::new();
         install::each_repository(place, &walking, |opened| match opened {
+            // A repository that could not be made, or is not made yet.
+            Ok(dir) if !dir.join("HEAD").exists() => {}
             Ok(dir) => match dir.strip_prefix(place.root()) {
                 Ok(below) => scan.visit(&root.join(below)),
                 Err(_) => scan.visit(dir),
