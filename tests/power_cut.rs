@@ -4,11 +4,16 @@
 //! `GITEA_LIGHTSTEP_LONG=1` tests many more states per moment, different ones in each run.
 //! `GITEA_LIGHTSTEP_SEED=N` tests those of one seed.
 
-use std::{collections::BTreeSet, fs, time::UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::UNIX_EPOCH,
+};
 
 use fastrand::Rng;
 
 use crate::support::{
+    self,
     backend::{Backend, Heard, Say},
     cut::{Log, Order},
     is_long,
@@ -27,6 +32,8 @@ struct History<'a> {
     pushes: Vec<(Push, usize)>,
     merges: bool,
     refuses: bool,
+    /// True if the refs are scanned after the power cut.
+    scans: bool,
 }
 
 impl<'a> History<'a> {
@@ -43,11 +50,15 @@ impl<'a> History<'a> {
             pushes: vec![],
             merges: false,
             refuses: false,
+            scans: false,
         }
     }
 
     fn push(&mut self, fault: &str) {
-        let push = self.ground.typical(self.pushes.len());
+        self.run_hook(self.ground.typical(self.pushes.len()), fault);
+    }
+
+    fn run_hook(&mut self, push: Push, fault: &str) {
         let ended = self.spool.hook(&push, fault);
         ended.was_a_good_hook();
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -59,6 +70,14 @@ impl<'a> History<'a> {
         self.backend.say(script.iter().copied());
         self.spool.deliver("").was_a_good_delivery();
         self.spool.add_to(&mut self.log);
+    }
+
+    /// Scans the refs, which captures the changes of `found`.
+    fn scan(&mut self, found: impl IntoIterator<Item = Push>) {
+        self.spool.scan();
+        self.spool.add_to(&mut self.log);
+        let moment = self.log.len() - 1;
+        self.pushes.extend(found.into_iter().map(|push| (push, moment)));
     }
 
     /// Simulates a power cut at every moment, and delivers what is on the disk.
@@ -84,6 +103,10 @@ impl<'a> History<'a> {
                 self.log.cut(moment, order, &mut rng, &spool.state());
                 let before = spool.told_bytes();
                 self.backend.forget();
+                if self.scans {
+                    support::start_again(&spool.state());
+                    spool.scan();
+                }
                 let ended = spool.healthy_within(60, &["deliver"]);
                 let report = || {
                     format!(
@@ -106,6 +129,9 @@ impl<'a> History<'a> {
                 let arrived: Vec<Heard> = arrived.chain(self.backend.heard()).collect();
                 for (push, _) in self.pushes.iter().filter(|(_, end)| *end <= moment) {
                     self.has_arrived(push, &arrived, &spool, &report);
+                }
+                if self.scans {
+                    once_for_each_change(&arrived, &report);
                 }
                 // Other files may belong to a hook that was still running.
                 let is_at_work = !ends.contains(&moment) && ends.iter().any(|end| *end > moment);
@@ -142,6 +168,18 @@ impl<'a> History<'a> {
                 self.refuses && refused.clone().any(|(id, it)| it == key && dead.contains(id.as_str()));
             assert!(has_arrived || is_dead, "{key} is lost: {}", report());
         }
+    }
+}
+
+/// Asserts that no change was marked by its push and by a scan too.
+fn once_for_each_change(arrived: &[Heard], report: &dyn Fn() -> String) {
+    let mut ids: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (id, key) in arrived.iter().flat_map(|heard| &heard.markers) {
+        let (_, change) = key.split_once(' ').expect("a pusher");
+        ids.entry(change).or_default().insert(id);
+    }
+    for (change, ids) in ids {
+        assert_eq!(ids.len(), 1, "{change} was marked twice: {}", report());
     }
 }
 
@@ -234,6 +272,28 @@ fn power_cut_after_a_blocked_hook() {
         history.spool.set_policy_time("1s");
         history.push("stall@/outbox/");
         history.spool.set_policy_time("20s");
+        history.deliver(&[]);
+    });
+}
+
+#[test]
+fn power_cut_after_pushes_and_scans() {
+    history("scans", |history| {
+        history.scans = true;
+        // Root does not create it for a scan.
+        fs::create_dir(history.spool.state()).expect("the state");
+        history.ground.begin_landing();
+        history.scan([]);
+        let push = history.ground.landed(0);
+        history.run_hook(push, "");
+        let unseen = history.ground.unseen("v2.0.0");
+        history.scan([unseen]);
+        history.deliver(&[]);
+        let push = history.ground.landed(1);
+        history.run_hook(push, "");
+        history.scan([]);
+        let push = history.ground.landed(2);
+        history.run_hook(push, "");
         history.deliver(&[]);
     });
 }

@@ -1,10 +1,10 @@
 //! Ref changes that no hook saw, found by `scan`.
 
-use std::fs;
+use std::{fs, thread, time::UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::support::{Ran, Sandbox, wait_until};
+use crate::support::{Ran, Sandbox, spool, start_again, wait_until};
 
 /// Scans the whole directory of repositories.
 fn scan(sandbox: &Sandbox, more: &[&str]) -> Ran {
@@ -88,6 +88,42 @@ fn pushes_are_not_found_again() {
     sandbox.push(&["--delete", "v1.0.0"]).succeeded();
     assert_eq!(changes(&sandbox), [""; 0]);
     assert_eq!(markers(&sandbox), ["change First push", "change Second push", "release Second push"]);
+}
+
+/// A push takes the ref back to where the last scan saw it, and its hook has the time of the push before
+/// the next scan, but no capture yet.
+#[test]
+fn push_whose_capture_comes_late_is_not_lost() {
+    let sandbox = scanned_once();
+    let first = sandbox.git(&["rev-parse", "main"]);
+    sandbox.commit("Second", &[("a", "2")]);
+    sandbox.push(&["main"]).succeeded();
+    assert_eq!(changes(&sandbox), [""; 0]);
+    let seconds = || UNIX_EPOCH.elapsed().expect("a time after 1970").as_secs();
+    let clock = seconds() + 1;
+    wait_until("the clock is that of the next push", || seconds() >= clock);
+    sandbox.git_in(&sandbox.bare(), &["update-ref", "refs/heads/main", &first]);
+    let (there, go) = (sandbox.path("there"), sandbox.path("go"));
+    let hook = format!(
+        "#!/bin/sh\ntouch {}\nuntil [ -e {} ]; do sleep 0.01; done\nGITEA_LIGHTSTEP_FAULT_CLOCK={clock} exec {} hook \
+         --config {}\n",
+        there.display(),
+        go.display(),
+        spool::faulty(),
+        sandbox.path("config.toml").display()
+    );
+    sandbox.executable("git/acme/shop.git/hooks/post-receive.d/gitea-lightstep", &hook);
+    thread::scope(|scope| {
+        let pushing = scope.spawn(|| sandbox.push(&["main"]).succeeded().code);
+        wait_until("the hook runs", || there.exists());
+        let outcome = scanned(&sandbox);
+        fs::write(&go, "").expect("a file");
+        pushing.join().expect("a push");
+        assert_eq!(outcome["deferred"].as_array().map(Vec::len), Some(1), "{outcome}");
+    });
+    let outcome = scanned(&sandbox);
+    assert_eq!(outcome["changes"][0]["new_id"], *first, "{outcome}");
+    assert_eq!(outcome["changes"].as_array().map(Vec::len), Some(1), "{outcome}");
 }
 
 #[test]
@@ -334,21 +370,6 @@ fn default_branch_under_a_new_name_brings_no_code() {
     assert_eq!(why("refs/heads/trunk"), r#"the branch was renamed from "main", which brings no code"#);
 }
 
-/// Changes the first line of a snapshot as if it had been written before the last start of the system.
-fn age_by_a_start(path: &std::path::Path) {
-    let bytes = fs::read(path).expect("the snapshot");
-    let end = bytes.iter().position(|byte| *byte == b'\n').expect("a line");
-    let line = std::str::from_utf8(&bytes[..end]).expect("text");
-    let (json, _) = line.rsplit_once(",\"crc32\":").expect("a checksum");
-    let header: Value = serde_json::from_str(&format!("{json}}}")).expect("JSON");
-    let boot = header["boot"].as_str().expect("an ID").to_string();
-    assert!(!boot.is_empty());
-    let json = json.replace(&boot, "another");
-    let sum = crc32fast::hash(json.as_bytes());
-    let line = format!("{json},\"crc32\":\"{sum:08x}\"}}");
-    fs::write(path, [line.as_bytes(), &bytes[end..]].concat()).expect("the snapshot");
-}
-
 #[test]
 fn push_that_a_power_cut_took_out_of_the_log_is_not_found_again() {
     let sandbox = scanned_once();
@@ -359,8 +380,7 @@ fn push_that_a_power_cut_took_out_of_the_log_is_not_found_again() {
     sandbox.wait_for_deliverers_to_end();
     fs::remove_file(sandbox.state().join("refs/log")).expect("the log");
     sandbox.git_in(&sandbox.bare(), &["tag", "v2.0.0", "main"]);
-    let name = sandbox.files("refs").into_iter().find(|name| name.len() == 32).expect("a snapshot");
-    age_by_a_start(&sandbox.state().join("refs").join(name));
+    start_again(&sandbox.state());
     assert_eq!(changes(&sandbox), ["created refs/tags/v2.0.0"]);
     assert_eq!(
         markers(&sandbox),

@@ -102,8 +102,7 @@ impl<'a> Evidence<'a> {
                 let is_new = name.newest_push().and_then(PushId::time).is_some_and(|time| time > since);
                 if is_new && self.outbox_files.insert(name.to_string()) {
                     // A file that a delivery has removed meanwhile is in the log.
-                    let markers = outbox.read(&name).map(|waiting| waiting.markers).unwrap_or_default();
-                    self.waiting.extend(markers.into_iter().filter_map(|marker| {
+                    self.waiting.extend(outbox.intact_markers(&name).into_iter().filter_map(|marker| {
                         let repository = marker.source.full_name()?.to_lowercase();
                         Some([repository, marker.source.ref_name?, marker.source.commit?])
                     }));

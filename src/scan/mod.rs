@@ -10,8 +10,8 @@
 //!
 //! - A hook captures its push before it logs it, and logs it before the capture leaves the inbox. The
 //!   scan reads the inbox first and then the log, so it knows of every capture that exists.
-//! - A ref changes before its hook captures that. A change that looks uncaptured counts only if
-//!   no push to the repository is running, and if the inbox and the log were read after that was found out.
+//! - A ref changes before its hook captures that. The refs count only if no push to the repository
+//!   is running any more, and if the inbox and the log were read after that was found out.
 //! - The refs are read at one moment ([`crate::facts::RefList`]), and they are read again if they changed
 //!   before the captures were known.
 //! - A snapshot holds the effect of all changes that were captured up to its time `as_of`, and a later

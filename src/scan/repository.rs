@@ -30,13 +30,14 @@ const TICK: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 5;
 
 impl Scan<'_> {
-    /// Reads the refs of a repository for the first time, and returns the time of that. Returns `None`
+    /// Reads the refs of a repository for the first time, and returns the time before that. Returns `None`
     /// if they keep changing.
     pub(super) fn first_look(&self, dir: &Path) -> Result<Option<Timestamp>, RepositoryScanError> {
         let git_dir = GitDir::resolve(None, dir);
         let directory = DirectoryId::of(dir).map_err(RepositoryScanError::Directory)?;
-        let Some(list) = Repository::open(&git_dir)?.ref_list()? else { return Ok(None) };
+        // What is captured from now on may be among the refs or not.
         let as_of = time::now();
+        let Some(list) = Repository::open(&git_dir)?.ref_list()? else { return Ok(None) };
         let (repository, root_url) =
             self.evidence.identity(dir).unwrap_or_else(|| (RepositoryIdentity::of_dir(&git_dir), None));
         let RefList { stamps, refs } = list;
@@ -49,6 +50,9 @@ impl Scan<'_> {
 
     /// Compares a repository with its snapshot, captures what changed without a capture, and writes a
     /// new snapshot. Returns false if the repository is being pushed to.
+    ///
+    /// A hook takes the time of its push before its capture is there. Only after all pushes to the refs
+    /// that were read have ended are all captures up to that time known.
     pub(super) fn compare(&mut self, dir: &Path, name: &str) -> Result<bool, RepositoryScanError> {
         let old = match self.snapshots.read(name) {
             Err(err) if err.kind() == std::io::ErrorKind::InvalidData => {
@@ -61,7 +65,6 @@ impl Scan<'_> {
         let Some(old) = old else { return Ok(false) };
         let directory = DirectoryId::of(dir).map_err(RepositoryScanError::Directory)?;
         let repository = Repository::open(&old.head.git_dir)?;
-        let mut has_found = false;
         for _ in 0..ATTEMPTS {
             let Some(list) = repository.ref_list()? else { return Ok(false) };
             let read_at = time::now();
@@ -71,7 +74,7 @@ impl Scan<'_> {
                 self.unknown.push(dir.into());
                 return Ok(true);
             }
-            if has_found && !self.wait_for_pushes(dir)? {
+            if !self.wait_for_pushes(dir)? {
                 return Ok(false);
             }
             self.evidence.refresh()?;
@@ -82,12 +85,8 @@ impl Scan<'_> {
             if old.head.boot != self.boot {
                 self.remove_waiting(&mut comparison.found, &old.head, &repository)?;
             }
-            // Usually nothing is found, and the processes need not be listed.
-            if comparison.found.is_empty() || has_found {
-                self.finish(&old, directory, list, comparison)?;
-                return Ok(true);
-            }
-            has_found = true;
+            self.finish(&old, directory, list, comparison)?;
+            return Ok(true);
         }
         Ok(false)
     }

@@ -15,7 +15,7 @@ use super::{
     listing::{self, Weight},
     merge,
     name::ParcelName,
-    parcel_file,
+    parcel_file::{self, OutboxFileContents},
 };
 use crate::{
     marker::{Marker, Signal},
@@ -284,6 +284,12 @@ impl Outbox {
     pub fn read(&self, name: &str) -> Result<WaitingMarkers, StateError> {
         let path = self.new_dir().join(name);
         parcel_file::read(&path)
+    }
+
+    /// Returns the intact markers of a file, which may be damaged.
+    pub fn intact_markers(&self, name: &str) -> Vec<Marker> {
+        let contents = OutboxFileContents::read(&self.new_dir().join(name));
+        contents.map(|contents| contents.markers).unwrap_or_default()
     }
 
     /// Removes a file. Does not synchronise the directory.

@@ -176,7 +176,8 @@ impl RefLog {
     pub fn sync(&self) {
         let path = self.dir.join(LOG);
         if let Ok(file) = files::open(&path) {
-            let _ = files::sync_file(&file, &path);
+            // The file may be as new as its last entry.
+            let _ = files::sync_file(&file, &path).and_then(|()| files::sync_dir(&self.dir));
         }
     }
 

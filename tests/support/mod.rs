@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod random;
 pub mod raw_git;
 pub mod recorder;
+mod restart;
 mod sandbox;
 pub mod schema;
 pub mod shop;
@@ -25,6 +26,7 @@ pub mod terminal;
 pub mod tls;
 
 pub use golden::{assert_as_it_is, assert_golden};
+pub use restart::start_again;
 pub use sandbox::{BINARY, Ran, Sandbox, manifest_dir, signal, wait_until};
 
 /// Returns true in the long run, `tests/run --long`.

@@ -97,6 +97,37 @@ impl Ground {
         push
     }
 
+    /// Returns a push that moves the default branch by one commit and makes a version tag. Unlike the
+    /// others, it also changes the refs.
+    pub fn landed(&self, nth: usize) -> Push {
+        let mut push = Push::by(nth, None);
+        let (old, new) = (&self.commits[nth], &self.commits[nth + 1]);
+        push.update(old, new, new, "refs/heads/main");
+        push.update(ZERO, new, new, &format!("refs/tags/v1.{nth}.0"));
+        self.set_ref("refs/heads/main", new);
+        self.set_ref(&format!("refs/tags/v1.{nth}.0"), new);
+        push
+    }
+
+    /// Sets the default branch to the first commit.
+    pub fn begin_landing(&self) {
+        self.set_ref("refs/heads/main", &self.commits[0]);
+    }
+
+    /// Makes a version tag of the first commit, as Gitea's pages do. Returns it as the push that a scan
+    /// captures.
+    pub fn unseen(&self, tag: &str) -> Push {
+        let mut push = Push { pusher: String::new(), ..Push::by(0, None) };
+        let (name, commit) = (format!("refs/tags/{tag}"), &self.commits[0]);
+        push.update(ZERO, commit, commit, &name);
+        self.set_ref(&name, commit);
+        push
+    }
+
+    fn set_ref(&self, name: &str, id: &str) {
+        self.sandbox.git_in(&self.sandbox.bare(), &["update-ref", name, id]);
+    }
+
     /// Returns a random push. Its refs need not exist, because the hook trusts its standard input.
     pub fn any(&self, nth: usize, rng: &mut Rng) -> Push {
         let mut push =
@@ -315,6 +346,15 @@ impl Spool<'_> {
     /// Runs `deliver` with a fault and waits for it to exit.
     pub fn deliver(&self, fault: &str) -> Ended {
         self.begin_deliver(fault).end()
+    }
+
+    /// Scans all repositories, with the program that starts no delivery.
+    #[track_caller]
+    pub fn scan(&self) {
+        let root = self.ground.sandbox.path("git").display().to_string();
+        let ended = self.faulty(&["scan", "--root", &root, "--run-user", "root"], "");
+        // It fails because there is no delivery, or because a snapshot is damaged.
+        assert!(matches!(ended.code, Some(0 | 1)) && !ended.stdout.is_empty(), "{ended:?}");
     }
 
     /// Starts `deliver` with a fault.
