@@ -162,6 +162,11 @@ fn options_are_in_the_marker() {
             "--title=-- By hand",
             "--by",
             "bo",
+            "--id",
+            "CHG-1042",
+            "--traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "--traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
         ],
     );
     assert_eq!(
@@ -170,6 +175,14 @@ fn options_are_in_the_marker() {
     );
     assert_eq!([&deployed["source"]["commit"], &deployed["source"]["pusher"]], [first.as_str(), "bo"]);
     assert_eq!(deployed["source"]["ref_name"], "v1.0.0");
+    assert_eq!(text(&deployed, "deployment.id"), "CHG-1042");
+    assert_eq!(
+        deployed["links"],
+        serde_json::json!([
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        ])
+    );
     assert_eq!(deployed["source"]["repository_url"], "https://git.example.com/acme/shop");
     // A script that sets version or title wins, as it does against a rule of the service.
     let script = "fn decide(u) { mark(#{ kind: \"deployment\", environment: u.push.options.deploy, version: \"s\" }) }";

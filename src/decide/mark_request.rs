@@ -1,9 +1,11 @@
 //! A marker that a person or a script asks for with `mark`, in the form of the push options that ask
 //! for the same. So policies that read push options work for both.
 
-use super::options::{DEPLOY, FINISHED, MARK_KIND, MARK_TITLE, MARK_VERSION, SERVICE, STARTED, STATUS};
+use super::options::{
+    DEPLOY, FINISHED, ID, MARK_KIND, MARK_TITLE, MARK_VERSION, SERVICE, STARTED, STATUS, TRACEPARENT,
+};
 use crate::{
-    marker::{FAILED, Interval, Kind, SUCCEEDED},
+    marker::{FAILED, Interval, Kind, SUCCEEDED, Traceparent},
     push::PushOptions,
 };
 
@@ -22,6 +24,10 @@ pub struct MarkRequest {
     pub title: Option<String>,
     /// Outcome of a deployment or a rollback.
     pub status: Option<DeploymentStatus>,
+    /// ID of a deployment or a rollback, from the tool that carried it out.
+    pub id: Option<String>,
+    /// Traces that the marker links to.
+    pub traceparents: Vec<Traceparent>,
     /// Start and end of a deployment or a rollback.
     pub interval: Option<Interval>,
 }
@@ -58,9 +64,13 @@ impl MarkRequest {
             (MARK_VERSION, self.version.clone()),
             (MARK_TITLE, self.title.clone()),
             (STATUS, self.status.map(|status| status.as_str().to_string())),
+            (ID, self.id.clone()),
             (STARTED, self.interval.map(|interval| interval.start.to_string())),
             (FINISHED, self.interval.map(|interval| interval.end.to_string())),
         ];
-        PushOptions::new(options.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))))
+        let links = self.traceparents.iter().map(|context| (TRACEPARENT, Some(context.to_string())));
+        PushOptions::new(
+            options.into_iter().chain(links).filter_map(|(key, value)| Some(format!("{key}={}", value?))),
+        )
     }
 }

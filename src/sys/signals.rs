@@ -66,8 +66,14 @@ pub fn forward_stops() {
     }
 }
 
+/// Announces that a child process is about to start. From now on, a signal from the terminal reaches it
+/// without us.
+pub fn before_child() {
+    CHILD.store(STARTING, Ordering::SeqCst);
+}
+
 /// Names the child process that gets the signals, `None` if there is none any more. A signal that came
-/// before is sent now.
+/// before it started, or that did not reach it, is sent now.
 pub fn forward_to(child: Option<Pid>) {
     CHILD.store(child.map_or(0, |child| child.as_raw_nonzero().get()), Ordering::SeqCst);
     let early = EARLY.swap(0, Ordering::SeqCst);
@@ -103,10 +109,13 @@ pub fn name(signal: c_int) -> &'static str {
 
 static STOP: AtomicI32 = AtomicI32::new(0);
 
-/// Process that gets forwarded signals, or 0.
+/// Process that gets forwarded signals, 0, or [`STARTING`].
 static CHILD: AtomicI32 = AtomicI32::new(0);
 
-/// Signal that came while there was no such process, or 0.
+/// Stands for a child process whose ID is not known yet.
+const STARTING: i32 = -1;
+
+/// Signal that is to be sent to the child process as soon as its ID is known, or 0.
 static EARLY: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn do_nothing(_: c_int) {}
@@ -124,6 +133,7 @@ extern "C" fn forward(signal: c_int, info: *const siginfo_t, _: *const c_void) {
         match CHILD.load(Ordering::SeqCst) {
             0 => EARLY.store(signal, Ordering::SeqCst),
             _ if (*info).si_code == SI_KERNEL => {}
+            STARTING => EARLY.store(signal, Ordering::SeqCst),
             child => {
                 let errno = *libc::__errno_location();
                 libc::kill(child, signal);

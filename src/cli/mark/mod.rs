@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     decide::{DeploymentStatus, MarkRequest, possible_interval},
-    marker::Kind,
+    marker::{Kind, Traceparent},
     proposal,
     push::ObjectId,
     sys::time::{self, Timestamp},
@@ -61,6 +61,12 @@ pub(super) struct MarkArgs {
     /// Say when it ended (default: now)
     #[arg(long, value_name = "TIME", value_parser = when::parse, requires = "started")]
     ended: Option<Timestamp>,
+    /// Give the deployment the ID that its tool or its change request has for it
+    #[arg(long, value_name = "ID", value_parser = named)]
+    id: Option<String>,
+    /// Link the marker to the trace that contains the deployment. Can be repeated
+    #[arg(long, value_name = "TRACEPARENT")]
+    traceparent: Vec<Traceparent>,
     /// Name the user who deployed, as the policy's `pusher`
     #[arg(long, value_name = "USER", value_parser = named)]
     by: Option<String>,
@@ -139,6 +145,7 @@ impl MarkArgs {
             let of_deployments = [
                 ("--environment", self.environment.is_some()),
                 ("--status", self.status.is_some()),
+                ("--id", self.id.is_some()),
                 ("--started", self.started.is_some()),
                 ("--run", self.run),
             ];
@@ -160,6 +167,8 @@ impl MarkArgs {
             version: self.version.clone(),
             title: self.title.clone(),
             status: self.status,
+            id: self.id.clone(),
+            traceparents: self.traceparent.clone(),
             interval: self.started.map(interval).transpose()?,
         })
     }
@@ -181,8 +190,10 @@ impl MarkArgs {
         say("--status", request.status.map(|status| status.as_str().into()));
         say("--started", request.interval.map(|interval| interval.start.to_string()));
         say("--ended", request.interval.map(|interval| interval.end.to_string()));
+        say("--id", request.id.clone());
         say("--by", self.by.clone());
         say("--object", self.object.map(|object| object.to_string()));
+        words.extend(request.traceparents.iter().map(|context| format!("--traceparent={context}").into()));
         words.extend(self.after_run.then(|| "--after-run".into()));
         words.extend(self.dry_run.then(|| "--dry-run".into()));
         words.extend(self.json.then(|| "--json".into()));

@@ -127,6 +127,7 @@ fn run_command(
     let mut command = Command::new(program);
     command.args(arguments);
     command.envs(variables.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()));
+    signals::before_child();
     let ended = command.spawn().and_then(|mut child| {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         signals::forward_to(pid);
