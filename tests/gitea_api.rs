@@ -1,6 +1,7 @@
 //! Who made the changes that only a scan saw, as a scripted Gitea tells it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{
         Arc, Mutex,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Sandbox,
     recorder::{Answer, Recorder, Request},
-    wait_until,
+    spool, wait_until,
 };
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef-hush";
@@ -248,6 +249,13 @@ fn refused_token_is_not_tried_again() {
         scanned(&sandbox).iter().for_each(|marker| is_without(&sandbox, std::slice::from_ref(marker), why));
         assert!(sandbox.troubles().iter().any(|trouble| trouble.contains("read:repository")));
         assert_eq!(paths(&gitea).len(), 1);
+        let status = sandbox.binary(&["status"]);
+        assert_eq!(status.code, Some(1));
+        for said in [why, "gitea api    never answered", "gitea api: the last question failed"] {
+            assert!(status.stdout.contains(said), "{}", status.stdout);
+        }
+        let metrics = sandbox.binary(&["status", "--openmetrics"]).stdout;
+        assert!(metrics.contains("\ngitea_lightstep_gitea_api_last_error_timestamp_seconds "), "{metrics}");
     }
 }
 
@@ -263,6 +271,10 @@ fn failing_gitea_is_asked_again_in_time() {
     assert_eq!(scanned(&sandbox)[0]["source"]["pusher"], "ann");
     assert_eq!(paths(&gitea).len(), 2);
     assert_eq!(sandbox.troubles(), [""; 0]);
+    let status = sandbox.binary(&["status"]);
+    for said in ["gitea api    answered ", "last error    ", "answers with HTTP 500"] {
+        assert!(status.succeeded().stdout.contains(said), "{}", status.stdout);
+    }
 }
 
 #[test]
@@ -439,4 +451,47 @@ fn token_is_not_sent_unencrypted() {
     let markers = scanned(&sandbox);
     assert_eq!((markers.len(), &markers[0]["source"]["pusher"]), (1, &Value::Null));
     assert!(sandbox.troubles()[0].contains("unencrypted"), "{:?}", sandbox.troubles());
+}
+
+/// Kills the decider at each of its steps. Each change is marked once, with the person whom Gitea names.
+#[test]
+fn killed_decider_marks_once_with_the_author() {
+    let gitea = Recorder::judging(|request| {
+        found(&release(request.path.rsplit('/').next().expect("a tag"), "Spring"))
+    });
+    let sandbox = asking(&gitea, "");
+    let report = sandbox.path("report");
+    let root = sandbox.path("git").display().to_string();
+    let faulty = |args: &[&str], fault: &str| {
+        let mut command = sandbox.command(&spool::faulty(), &sandbox.path(""));
+        command.args(args).arg("--config").arg(sandbox.path("config.toml"));
+        command.env("GITEA_LIGHTSTEP_FAULT", fault).env("GITEA_LIGHTSTEP_FAULT_REPORT", &report);
+        sandbox.run(&mut command, b"")
+    };
+    let mut killed = 0;
+    loop {
+        let name = format!("v1.{killed}.0");
+        tag(&sandbox, &name);
+        // The program with faults starts no delivery.
+        faulty(&["scan", "--root", &root, "--run-user", "root"], "").succeeded_or_found();
+        faulty(&["deliver"], &format!("decider:kill@{}", killed + 1)).succeeded_or_found();
+        let was_killed = fs::remove_file(&report).is_ok();
+        sandbox.binary(&["deliver"]).succeeded_or_found();
+        // A process that was killed while it wrote leaves a hidden file.
+        let mut left = [sandbox.files("inbox"), sandbox.files("dead")].concat();
+        left.retain(|name| !name.starts_with('.'));
+        assert_eq!(left, [""; 0], "step {killed}");
+        let markers = sandbox.waiting("unassigned");
+        let of_tag = markers.iter().filter(|marker| marker["source"]["ref_name"] == *name);
+        // A marker may wait twice, under one ID.
+        let seen: BTreeSet<_> =
+            of_tag.map(|of| format!("{} {} {}", of["id"], of["title"], of["source"]["pusher"])).collect();
+        assert_eq!(seen.len(), 1, "step {killed}: {seen:?}");
+        assert!(seen.iter().all(|marker| marker.ends_with(r#" "Spring" "ann""#)), "{seen:?}");
+        if !was_killed {
+            break;
+        }
+        killed += 1;
+    }
+    assert!(killed > 20, "{killed}");
 }

@@ -104,9 +104,6 @@ fn scan(
         Some(place) => scan_all(scan, place, !args.json && terminal.is_watched())?,
         None => scan_some(scan, &args.repos, &state)?,
     };
-    if !report.changes.is_empty() {
-        delivery::detach(&config).context("the changes are captured, but the delivery was not started")?;
-    }
     if place.is_some() {
         let (repositories, failed) = (report.repositories, report.failed.len());
         state.note_scan(&LastScan { time: time::now(), repositories, failed })?;
@@ -115,6 +112,9 @@ fn scan(
         terminal.json(json(&report))?;
     } else {
         print(&report, terminal)?;
+    }
+    if !report.changes.is_empty() {
+        delivery::detach(&config).context("the changes are captured, but the delivery was not started")?;
     }
     Ok(if report.failed.is_empty() { Completion::Done } else { Completion::Found })
 }

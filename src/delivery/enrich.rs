@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{Config, GiteaApi},
-    push::{LearnedUpdate, Push, Pusher, RefKind, ReleasePage, RepositoryIdentity, Update, UpdateSource},
+    push::{LearnedUpdate, Push, Pusher, RefKind, ReleasePage, Update, UpdateSource},
     state::{Capture, State, StateError, inbox::Captured},
     sys::time::{self, Deadline},
     text,
@@ -52,19 +52,24 @@ pub(super) fn enrich(
     let is_asked_about = source.found_by == UpdateSource::Scan
         && source.learned.is_none()
         && !source.repository.is_wiki
+        && wanted(&captured.push).next().is_some()
         && capture.next() == 0
         && !capture.has_failed(&state.failed());
-    let Some(api) = config.gitea.as_ref().filter(|_| is_asked_about) else {
+    let (Some(api), true, Some(owner)) = (&config.gitea, is_asked_about, source.repository.owner.as_deref())
+    else {
         return Ok(Some(captured));
     };
     let now = time::now();
     // After the clock was set back, the push does not wait.
     let waited = Duration::try_from(now.duration_since(captured.push.time()));
     let left = waited.map_or(Duration::ZERO, |waited| api.enrich_within.saturating_sub(waited));
-    let (learned, failure) = if gitea_rests && wanted(&captured.push).next().is_some() {
+    let (learned, failure) = if gitea_rests {
         (Vec::new(), Some(Unanswered::Now("it did not answer for another push".into())))
     } else {
-        ask(api, &captured.push, Deadline::after(left.clamp(SHORTEST, LONGEST)))
+        let asked = ask(api, owner, &captured.push, Deadline::after(left.clamp(SHORTEST, LONGEST)));
+        // `status` shows the record. Without it, the journal still has the failure.
+        let _ = state.note_api(time::now(), asked.1.as_ref().map(Unanswered::why));
+        asked
     };
     match failure {
         Some(Unanswered::Now(why)) if !left.is_zero() => {
@@ -108,20 +113,19 @@ pub fn check(
 
 /// Asks about the updates of a push. Returns the answers until the first failure that concerns all, and
 /// the last failure.
-fn ask(api: &GiteaApi, push: &Push, deadline: Deadline) -> (Vec<LearnedUpdate>, Option<Unanswered>) {
+fn ask(
+    api: &GiteaApi,
+    owner: &str,
+    push: &Push,
+    deadline: Deadline,
+) -> (Vec<LearnedUpdate>, Option<Unanswered>) {
     let mut learned = Vec::new();
     let source = push.source();
-    let RepositoryIdentity { owner: Some(owner), name, .. } = &source.repository else {
-        return (learned, None);
-    };
-    if wanted(push).next().is_none() {
-        return (learned, None);
-    }
     let client = match GiteaClient::new(api, source.root_url.as_deref(), deadline) {
         Ok(client) => client,
         Err(failure) => return (learned, Some(failure)),
     };
-    let questions = Questions { client, repository: (owner, name), feed: OnceCell::new() };
+    let questions = Questions { client, repository: (owner, &source.repository.name), feed: OnceCell::new() };
     let mut failure = None;
     for update in wanted(push) {
         match questions.about(update) {
@@ -182,7 +186,7 @@ struct ApiPullRequest {
     merge_commit_sha: Option<String>,
 }
 
-/// An entry of a repository's activity feed.
+/// An entry of a repository's activity feed (modules/structs/activity.go). The newest comes first.
 #[derive(Debug, Deserialize)]
 struct Activity {
     op_type: String,

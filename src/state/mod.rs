@@ -23,12 +23,13 @@
 //! journal-gap.json                 since when the journal could not be written, and why
 //! deployed/HASH.json, lock.N       the last deployments of a service to an environment
 //! spans/XX, lock                   the markers that have a span computed from a commit
-//! refs/log, log.TIME                ref changes that hooks captured since the last scan
-//! refs/HASH[.gone]                  the refs of a repository as the last scan saw them
-//! refs/lock, refs/next              locks of the present scan and of the one that waits
-//! refs/wanted/HASH                  a repository to be scanned at once
-//! refs/last.json                    time and outcome of the last scan of all repositories
+//! refs/log, log.TIME               ref changes that hooks captured since the last scan
+//! refs/HASH[.gone]                 the refs of a repository as the last scan saw them
+//! refs/lock, refs/next             locks of the present scan and of the one that waits
+//! refs/wanted/HASH                 a repository to be scanned at once
+//! refs/last.json                   time and outcome of the last scan of all repositories
 //! address.key                      the key for hashes of mail addresses
+//! gitea-api.json                   the last success and the last error of Gitea's API
 //! backfill.lock                    the holder of its lock may run `backfill`
 //! connect.json, connect.lock       what `connect` created in Lightstep
 //! ```
@@ -174,6 +175,7 @@
 //! process that appends to the same file ends a torn last line.
 
 mod adopt;
+mod api_health;
 pub mod cap;
 mod capture_file;
 pub mod connected;
@@ -213,6 +215,7 @@ use std::{
 };
 
 pub use adopt::Strays;
+pub use api_health::ApiHealth;
 pub use dead::DeadLetters;
 pub use deployment_store::{DeploymentStore, MAX_PAST};
 pub use failed::Failed;

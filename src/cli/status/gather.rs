@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     config::{Config, INBOX, UNASSIGNED},
     state::{
-        LastScan, State, StateError, Strays,
+        ApiHealth, LastScan, State, StateError, Strays,
         destination_health::DestinationHealth,
         gap::Gap,
         journal::Size,
@@ -50,6 +50,8 @@ pub(super) struct InstallationStatus {
     pub journal: Size,
     /// The last scan of all repositories.
     pub scan: Option<LastScan>,
+    /// How Gitea's API answers, if a token for it is configured.
+    pub gitea_api: Option<ApiStatus>,
     /// Contents of the default state directory, if it is not the configured one.
     pub default_state: Option<DefaultState>,
     /// Lines missing from the journal.
@@ -106,10 +108,35 @@ pub(super) struct AloneStatus {
     pub why: String,
 }
 
+/// The status of Gitea's API.
+#[derive(Serialize)]
+pub(super) struct ApiStatus {
+    pub last_success: Option<Timestamp>,
+    pub last_error: Option<LastError>,
+    #[serde(skip)]
+    is_failing: bool,
+}
+
+impl From<ApiHealth> for ApiStatus {
+    fn from(health: ApiHealth) -> Self {
+        Self {
+            is_failing: health.is_failing(),
+            last_success: health.last_success,
+            last_error: health.last_error.map(LastError::from),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct LastError {
     pub time: Timestamp,
     pub why: String,
+}
+
+impl From<(Timestamp, String)> for LastError {
+    fn from((time, why): (Timestamp, String)) -> Self {
+        Self { time, why: text::line_of(why, MAX_WHY) }
+    }
 }
 
 /// Contents of the default state directory when another one is configured.
@@ -219,6 +246,7 @@ impl InstallationStatus {
             dead_letters: dead,
             journal: state.journal().size()?,
             scan: state.last_scan(),
+            gitea_api: config.gitea.as_ref().map(|_| state.api_health().into()),
             default_state: Strays::find(config).map(|strays| DefaultState::of(&strays)),
             journal_gap: state.journal_gap(),
         };
@@ -258,6 +286,8 @@ impl InstallationStatus {
             add("scan", scan.failed > 0, format!("{failed} could not be scanned"));
             add("scan", scan.is_stale(now), "the last one is more than 10 minutes old".into());
         }
+        let is_api_failing = self.gitea_api.as_ref().is_some_and(|api| api.is_failing);
+        add("gitea api", is_api_failing, "the last question failed".into());
         causes
     }
 }
@@ -312,9 +342,7 @@ impl DestinationStatus {
             is_configured,
             waiting,
             last_success: health.last_success,
-            last_error: health
-                .last_error
-                .map(|(time, why)| LastError { time, why: text::line_of(why, MAX_WHY) }),
+            last_error: health.last_error.map(LastError::from),
         }
     }
 

@@ -99,6 +99,34 @@ pub(super) fn text(status: &InstallationStatus) -> String {
     );
     metrics.time(&[], status.journal.last_write);
     metrics.family(
+        "last_scan_timestamp_seconds",
+        Some("seconds"),
+        "End of the last scan of all repositories. Absent before the first one.",
+    );
+    metrics.time(&[], status.scan.as_ref().map(|scan| scan.time));
+    metrics.family(
+        "last_scan_failed_repositories",
+        None,
+        "Repositories that the last scan could not read. Absent before the first one.",
+    );
+    if let Some(scan) = &status.scan {
+        metrics.sample(&[], scan.failed);
+    }
+    if let Some(api) = &status.gitea_api {
+        metrics.family(
+            "gitea_api_last_success_timestamp_seconds",
+            Some("seconds"),
+            "Time of the last answer of Gitea's API. Absent before the first one.",
+        );
+        metrics.time(&[], api.last_success);
+        metrics.family(
+            "gitea_api_last_error_timestamp_seconds",
+            Some("seconds"),
+            "Time of the last failure of Gitea's API. Absent before the first one.",
+        );
+        metrics.time(&[], api.last_error.as_ref().map(|err| err.time));
+    }
+    metrics.family(
         "needs_a_person",
         None,
         "1 if `gitea-lightstep status` reports something that needs attention.",

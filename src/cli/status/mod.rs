@@ -175,6 +175,17 @@ fn print(
         let repositories = text::count(scan.repositories, "repository");
         terminal.row(format_args!("scan         {repositories} {}{failed}", ago(scan.time, now)))?;
     }
+    if let Some(api) = &status.gitea_api {
+        let answered = match (api.last_success, &api.last_error) {
+            (Some(time), _) => format!("answered {}", ago(time, now)),
+            (None, Some(_)) => "never answered".into(),
+            (None, None) => "not asked yet".into(),
+        };
+        terminal.row(format_args!("gitea api    {answered}"))?;
+        if let Some(err) = &api.last_error {
+            terminal.row(format_args!("             last error    {}: {}", ago(err.time, now), err.why))?;
+        }
+    }
     for (nth, cause) in status.causes.iter().enumerate() {
         let label = if nth == 0 { "needs you" } else { "" };
         terminal.row(format_args!("{}  {cause}", terminal.red(&format!("{label:<11}"))))?;
