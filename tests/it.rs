@@ -83,6 +83,7 @@ mod storage_forms; // facts in every form in which git stores a repository
 mod tls; // private CAs, invalid certificates, proxies
 mod tree_bombs; // trees with a huge number of paths
 mod trial; // the try subcommand
+mod trust; // the site's rules on who may cause which markers
 mod tutorial; // the commands of docs/tutorial.md
 mod ulimits; // a hook under low limits, with any signal and any clock
 mod undecided; // pushes that cannot be decided immediately

@@ -13,6 +13,9 @@ use super::{
 /// Default of `enrich_within`.
 const ENRICH_WITHIN: Duration = Duration::from_secs(30);
 
+/// Default of `max_age`.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
 impl ConfigReader<'_> {
     /// Resolves the table. `public_url`, which is resolved already, is the default for `url`.
     pub fn gitea(&mut self, file: GiteaFile, public_url: Option<&Spanned<String>>, dir: &Path) -> GiteaApi {
@@ -26,6 +29,8 @@ impl ConfigReader<'_> {
             proxy,
             token: file.token.relative_to(dir),
             url: url.map(|url| url.get_ref().clone()),
+            max_age: file.max_age.map_or(MAX_AGE, |text| text.0),
+            organisations: file.organisations.unwrap_or_default(),
             enrich_within: file.enrich_within.map_or(ENRICH_WITHIN, |text| text.0),
             insecure: file.insecure.unwrap_or_default(),
         };

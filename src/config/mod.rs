@@ -20,6 +20,7 @@ mod shipped;
 mod spanned;
 mod tag_pattern;
 mod target;
+mod trust;
 mod units;
 
 pub use denied::why_denied;
@@ -42,4 +43,5 @@ pub use shipped::Shipped;
 pub use spanned::Spanned;
 pub use tag_pattern::TagPattern;
 pub use target::{Compression, Http, Otlp, Protocol, RenderScript, SpanRole, Spans, Target};
+pub use trust::{Allowed, Otherwise, TrustRule};
 pub use units::{duration, duration_text, size_text};

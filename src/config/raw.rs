@@ -11,6 +11,7 @@ use super::{
     service::ServiceFile,
     spanned::Spanned,
     target::{Compression, Logs, Protocol, Spans},
+    trust::TrustFile,
     units::{DurationText, SizeText},
 };
 use crate::{marker::Kind, secret::SecretSource};
@@ -27,6 +28,7 @@ pub(super) struct ConfigFile {
     pub destination: Vec<DestinationFile>,
     pub policy: PolicyFile,
     pub service: Vec<ServiceFile>,
+    pub trust: Vec<TrustFile>,
     pub spool: SpoolFile,
     pub delivery: DeliveryFile,
     pub status: StatusFile,
@@ -59,6 +61,8 @@ pub(super) struct GiteaFile {
     pub token: SecretSource,
     pub url: Option<Spanned<String>>,
     pub enrich_within: Option<DurationText>,
+    pub max_age: Option<DurationText>,
+    pub organisations: Option<Vec<String>>,
     pub ca_file: Option<Spanned<PathBuf>>,
     pub proxy: Option<Spanned<String>>,
     pub insecure: Option<bool>,

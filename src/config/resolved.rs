@@ -1,13 +1,19 @@
 //! The resolved configuration: defaults are filled in, paths are absolute, and values are
 //! validated.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{link::LinkTemplate, namespace::Namespace, tag_pattern::TagPattern, target::Target};
-use crate::secret::SecretSource;
+use super::{
+    link::LinkTemplate,
+    namespace::Namespace,
+    tag_pattern::TagPattern,
+    target::Target,
+    trust::{Allowed, TrustRule},
+};
+use crate::{glob::is_match, secret::SecretSource};
 
 /// Default state directory.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/gitea-lightstep";
@@ -42,6 +48,8 @@ pub struct Config {
     pub limits: Limits,
     /// Services, and the repositories and paths that belong to them.
     pub services: Vec<ServiceRule>,
+    /// Who may cause which markers.
+    pub trust: Vec<TrustRule>,
     /// `service.namespace` of services that do not set their own.
     pub namespace: Namespace,
     /// Wildcard patterns over `owner/name`, in lower case, for the repositories that may define
@@ -74,6 +82,21 @@ impl Config {
         self.secrets_of_delivery().chain(self.lightstep_api.as_ref().map(|api| &api.key))
     }
 
+    /// Returns the rules on who may cause markers in a repository.
+    pub fn trust_in<'c>(&'c self, repository: &str) -> impl Iterator<Item = &'c TrustRule> + use<'c> {
+        let repository = repository.to_lowercase();
+        self.trust.iter().filter(move |rule| {
+            rule.repository.as_deref().is_none_or(|pattern| is_match(pattern, repository.as_bytes()))
+        })
+    }
+
+    /// Returns the organisations whose members have to be known. Without Gitea's API there are none.
+    pub fn organisations(&self) -> BTreeSet<&str> {
+        let named = self.gitea.iter().flat_map(|gitea| &gitea.organisations).map(String::as_str);
+        let of_rules = self.trust.iter().flat_map(|rule| &rule.allow).filter_map(Allowed::organisation);
+        named.chain(of_rules).collect()
+    }
+
     /// Returns the sources of the secrets that the background process needs.
     pub fn secrets_of_delivery(&self) -> impl Iterator<Item = &SecretSource> {
         let of_destinations = self.destinations.iter().flat_map(Destination::secrets);
@@ -94,6 +117,7 @@ impl Default for Config {
             scripts: None,
             limits: Limits::default(),
             services: Vec::new(),
+            trust: Vec::new(),
             namespace: Namespace::default(),
             repository_services: Vec::new(),
             no_services: None,
@@ -170,6 +194,10 @@ pub struct GiteaApi {
     pub url: Option<String>,
     /// Time from its capture for which a change waits until Gitea answers.
     pub enrich_within: Duration,
+    /// Time for which an answer about organisations and protected refs counts.
+    pub max_age: Duration,
+    /// Organisations whose teams scripts ask for, besides those of the rules in `trust`.
+    pub organisations: Vec<String>,
     /// File with the CA certificates to trust. The default is the system's and Mozilla's.
     pub ca_file: Option<PathBuf>,
     /// URL of the HTTP proxy.

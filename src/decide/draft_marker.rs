@@ -10,6 +10,7 @@ use super::{
     interval, is_deployment, options,
     people::Addresses,
     since::{add, int},
+    trust::{Trust, service_names},
 };
 use crate::{
     config::Emails,
@@ -29,6 +30,8 @@ pub(super) enum MarkerOutcome {
     /// The service belongs to another repository. `by` is the rule that renamed the service after
     /// `decide`, if one did.
     Foreign { by: Option<Rule>, why: String },
+    /// A rule of `[[trust]]` does not allow the marker.
+    Untrusted(String),
     /// A script gave the marker an environment that does not exist at this site.
     UnknownEnvironment(String),
     /// No marker is needed, because the service did not change since its last deployment there.
@@ -78,6 +81,12 @@ impl Decider<'_> {
         if let Some(why) = self.unknown_environment(draft.environment.as_deref()) {
             return Ok(MarkerOutcome::UnknownEnvironment(why));
         }
+        let trust = self.trust(&draft, &update_context.facts, *budget)?;
+        match &trust {
+            Trust::Refused(why) => return Ok(MarkerOutcome::Untrusted(why.clone())),
+            Trust::Unverified(why) => troubles.push(why.clone()),
+            Trust::Free | Trust::Verified(_) => {}
+        }
         let on_default_branch = self.on_default_branch(&draft, update_context, *budget, troubles)?;
         // `enrich` may have changed the marker's service, version or kind.
         let context = MarkerContext {
@@ -93,6 +102,7 @@ impl Decider<'_> {
         if let Some(is_on_it) = on_default_branch {
             marker.attributes.insert(name::ON_DEFAULT_BRANCH.into(), Value::Bool(is_on_it));
         }
+        trust.add_to(&mut marker.attributes);
         self.identify_span(&mut marker, asking)?;
         let deployed = deployed(&marker, &update_context.facts);
         Ok(MarkerOutcome::Made(Box::new(marker), deployed))
@@ -143,17 +153,7 @@ impl Decider<'_> {
         let refusal = |name: &str| service::refusal(self.config, repository, name);
         let of_site = || named_by == Some(Level::Site) && !service::is_said_by_push(facts, &draft.service);
         let of_service = || refusal(&draft.service).filter(|_| !of_site());
-        let of_attribute = || {
-            // Back ends read these attributes as the service name, even if the marker's own field
-            // differs.
-            let names = draft.attributes.iter().filter(|(key, _)| service::is_key_of_name(key));
-            let names = names.flat_map(|(_, value)| match value {
-                Value::Text(name) => std::slice::from_ref(name),
-                Value::List(names) => names,
-                _ => &[],
-            });
-            names.filter(|name| **name != draft.service).find_map(|name| refusal(name))
-        };
+        let of_attribute = || service_names(draft).filter(|name| *name != draft.service).find_map(&refusal);
         of_service().or_else(of_attribute)
     }
 

@@ -19,6 +19,7 @@ mod people;
 mod push_deployments;
 mod since;
 mod spans;
+mod trust;
 mod verdict;
 
 use std::{
@@ -397,6 +398,7 @@ impl<'a> Decider<'a> {
                     MarkerOutcome::Foreign { by: renamed, why } => {
                         verdict.refuse(renamed.unwrap_or_else(|| by.clone()), "marker", why);
                     }
+                    MarkerOutcome::Untrusted(why) => verdict.refuse(by.clone(), "marker", why),
                     MarkerOutcome::UnknownEnvironment(why) => verdict.refuse(by.clone(), "marker", why),
                     MarkerOutcome::PassedOver(why) => {
                         passed_over.get_or_insert(why);

@@ -4,6 +4,7 @@
 use std::{mem, panic::resume_unwind, sync::mpsc, thread};
 
 use super::{
+    access,
     decider::Deciders,
     drained::{Drained, RetryLimit},
     progress::Progress,
@@ -78,6 +79,9 @@ pub fn drain(
                 decided = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             }
         });
+    }
+    if !matches!(patience, RetryLimit::OnceWithin(_)) {
+        access::keep_fresh(config, state)?;
     }
     drained.undecided = state.inbox().list()?.len();
     drained.failed = state.failed().list()?.len();

@@ -7,7 +7,8 @@ use bstr::ByteSlice as _;
 use serde::Deserialize;
 
 use super::{
-    gitea_api::{GiteaClient, Unanswered},
+    access,
+    gitea_api::{GiteaClient, LONGEST, Unanswered, note_answer},
     postpone::note,
 };
 use crate::{
@@ -21,8 +22,7 @@ use crate::{
 /// Maximum number of updates of a push that Gitea is asked about.
 const MAX_UPDATES: usize = 20;
 
-/// Maximum time for the questions about one push, and the least that they get.
-const LONGEST: Duration = Duration::from_secs(20);
+/// Time that the questions about one push get at least.
 const SHORTEST: Duration = Duration::from_secs(5);
 
 /// Interval between two attempts.
@@ -35,9 +35,9 @@ const FEED: usize = 50;
 const MAX_LOGIN: usize = 255;
 const MAX_TITLE: usize = 1024;
 
-/// Asks Gitea about the updates that a scan found, unless that was done before, or Gitea rests. Without
-/// an answer, the push waits for `enrich_within` from its capture, and is then decided without. Returns
-/// `None` while it waits.
+/// Asks Gitea about the updates that a scan found, unless that was done before, and what the rules on
+/// trust need to know. Without an answer, or while Gitea rests, the push waits for `enrich_within` from
+/// its capture, and is then decided without. Returns `None` while it waits.
 ///
 /// # Errors
 /// If the answers cannot be written.
@@ -48,42 +48,66 @@ pub(super) fn enrich(
     captured: Captured,
     gitea_rests: bool,
 ) -> Result<Option<Captured>, StateError> {
-    let source = captured.push.source();
-    let is_asked_about = source.found_by == UpdateSource::Scan
-        && source.learned.is_none()
-        && !source.repository.is_wiki
-        && wanted(&captured.push).next().is_some()
-        && capture.next() == 0
-        && !capture.has_failed(&state.failed());
-    let (Some(api), true, Some(owner)) = (&config.gitea, is_asked_about, source.repository.owner.as_deref())
-    else {
-        return Ok(Some(captured));
-    };
+    let Some(api) = &config.gitea else { return Ok(Some(captured)) };
     let now = time::now();
     // After the clock was set back, the push does not wait.
     let waited = Duration::try_from(now.duration_since(captured.push.time()));
     let left = waited.map_or(Duration::ZERO, |waited| api.enrich_within.saturating_sub(waited));
-    let (learned, failure) = if gitea_rests {
-        (Vec::new(), Some(Unanswered::Now("it did not answer for another push".into())))
-    } else {
-        let asked = ask(api, owner, &captured.push, Deadline::after(left.clamp(SHORTEST, LONGEST)));
-        // `status` shows the record. Without it, the journal still has the failure.
-        let _ = state.note_api(time::now(), asked.1.as_ref().map(Unanswered::why));
-        asked
-    };
-    match failure {
+    let deadline = Deadline::after(left.clamp(SHORTEST, LONGEST));
+    let push = captured.push.id();
+    let rests = || Some(Unanswered::Now("it did not answer for another push".into()));
+    // Returns true if the push waits.
+    let waits = |failure: Option<Unanswered>, question: &str| match failure {
         Some(Unanswered::Now(why)) if !left.is_zero() => {
             let why = format!("waits for Gitea's API: {why}");
-            state.postponed().delay(captured.push.id(), &why, now, RETRY.min(left))?;
-            return Ok(None);
+            state.postponed().delay(push, &why, now, RETRY.min(left)).map(|()| true)
         }
         Some(failure) => {
-            let what = format!("Gitea's API did not tell who made the change: {}", failure.why());
-            note(state, captured.push.id(), what);
+            note(state, push, format!("Gitea's API did not tell {question}: {}", failure.why()));
+            Ok(false)
         }
-        None => {}
+        None => Ok(false),
+    };
+    let mut captured = captured;
+    if let Some(owner) = is_asked_about(state, capture, &captured.push) {
+        let (learned, failure) = if gitea_rests {
+            (Vec::new(), rests())
+        } else {
+            let asked = ask(api, &owner, &captured.push, deadline);
+            note_answer(state, asked.1.as_ref());
+            asked
+        };
+        if waits(failure, "who made the change")? {
+            return Ok(None);
+        }
+        captured = capture.learn(learned)?;
     }
-    capture.learn(learned).map(Some)
+    if access::is_needed(config, state, &captured.push) {
+        let (approvals, failure) = if gitea_rests {
+            (None, rests())
+        } else {
+            let asked = access::ask(api, config, state, &captured.push, deadline)?;
+            note_answer(state, asked.1.as_ref());
+            asked
+        };
+        if waits(failure, "what the rules on trust need")? {
+            return Ok(None);
+        }
+        captured.push = captured.push.with_approvals(approvals);
+    }
+    Ok(Some(captured))
+}
+
+/// Returns the owner of the repository if Gitea is to be asked who made the updates.
+fn is_asked_about(state: &State, capture: &Capture, push: &Push) -> Option<String> {
+    let source = push.source();
+    let is_asked_about = source.found_by == UpdateSource::Scan
+        && source.learned.is_none()
+        && !source.repository.is_wiki
+        && wanted(push).next().is_some()
+        && capture.next() == 0
+        && !capture.has_failed(&state.failed());
+    source.repository.owner.clone().filter(|_| is_asked_about)
 }
 
 /// Checks that the API takes the token, and if a repository is given that it may be read. Returns the

@@ -14,13 +14,17 @@ use crate::{
     config::GiteaApi,
     mask::Mask,
     secret::Secret,
+    state::State,
     sys::fault::{self, Step},
-    sys::time::Deadline,
+    sys::time::{self, Deadline},
     text,
 };
 
 /// Maximum time for one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum time for the questions about one push.
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
 /// Maximum number of bytes of an answer.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -31,6 +35,10 @@ const MAX_SAID: usize = 400;
 /// The scope that the token needs, as messages name it.
 const SCOPE: &str = "the token of `[gitea]` needs the scope read:repository, and its owner must be able to read \
                      the repository";
+
+/// The scope and the membership that questions about organisations need.
+const ORGANISATION_SCOPE: &str = "for teams, the token of `[gitea]` needs the scope read:organization, and its \
+                                  owner must be a member of the organisation";
 
 /// A question that Gitea did not answer.
 #[derive(Debug)]
@@ -50,6 +58,11 @@ impl Unanswered {
             Self::Now(why) | Self::Refused(why) | Self::Useless(why) => why,
         }
     }
+}
+
+/// Records an answer or a failure for `status`. Without the record, the journal still has the failure.
+pub(super) fn note_answer(state: &State, failure: Option<&Unanswered>) {
+    let _ = state.note_api(time::now(), failure.map(Unanswered::why));
 }
 
 /// An answer of any status.
@@ -129,6 +142,22 @@ impl GiteaClient {
             }
         }
         if answer.status == 404 { Ok(None) } else { self.parsed(&answer).map(Some) }
+    }
+
+    /// Asks for a list that does not belong to a repository. Nothing there is a failure.
+    pub fn list<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Vec<T>, Unanswered> {
+        let answer = self.get(&format!("{}/api/v1{path}{query}", self.base))?;
+        match answer.status {
+            403 => Err(Unanswered::Refused(self.shown(&format!(
+                "{} does not let the token read {path} (HTTP 403); {ORGANISATION_SCOPE}",
+                self.base
+            )))),
+            404 => Err(Unanswered::Useless(self.shown(&format!(
+                "{} has no {path}, or does not show it to the token's owner (HTTP 404); {ORGANISATION_SCOPE}",
+                self.base
+            )))),
+            _ => self.parsed(&answer),
+        }
     }
 
     /// Returns the name of the token's owner, which the API tells only with the scope read:user, and

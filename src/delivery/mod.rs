@@ -2,6 +2,7 @@
 //!
 //! All HTTP agents are created in this module.
 
+mod access;
 mod batch;
 mod connection;
 mod credentials;

@@ -37,6 +37,10 @@ pub const TRANSPORT: &str = "gitea_lightstep.transport";
 pub const PUSHER_KIND: &str = "gitea_lightstep.pusher.kind";
 /// `api` if Gitea's API named the pusher. Absent if the hook saw the push.
 pub const PUSHER_FROM: &str = "gitea_lightstep.pusher.known_from";
+/// `verified` or `unverified`. Absent if no rule of `[[trust]]` is about the marker.
+pub const TRUST: &str = "gitea_lightstep.trust";
+/// What the rules of `[[trust]]` accepted, as it is written there.
+pub const TRUSTED_BY: &str = "gitea_lightstep.trust.by";
 pub const DEPLOY_KEY_ID: &str = "gitea_lightstep.deploy_key.id";
 pub const ACTIONS_TASK_ID: &str = "gitea_lightstep.actions_task.id";
 pub const MERGED_BY: &str = "gitea_lightstep.merged_by";

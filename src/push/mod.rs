@@ -3,6 +3,7 @@
 //! [`lines`] parses git's standard input and [`Source`] the environment. Together they make a
 //! [`Push`]. This module does not open the repository: it turns bytes and variables into values.
 
+mod access;
 mod actor;
 mod environment;
 mod git_dir;
@@ -14,6 +15,7 @@ mod options;
 mod source;
 mod update;
 
+pub use access::{AccessRecords, OrganisationRecord, ProtectionRecord};
 pub use actor::{MergeStep, PullRequest, Pusher};
 pub use environment::Environment;
 pub use git_dir::GitDir;
@@ -24,6 +26,8 @@ pub use options::PushOptions;
 pub use source::{RepositoryIdentity, Source, Transport, UpdateSource};
 pub use update::{RefKind, RefName, Update};
 
+use std::sync::Arc;
+
 use crate::sys::time::Timestamp;
 
 /// One run of the hook: who pushed, to which repository, when, and which refs changed.
@@ -33,12 +37,26 @@ pub struct Push {
     time: Timestamp,
     source: Source,
     updates: Vec<Update>,
+    access: Arc<AccessRecords>,
+    approvals: Option<u32>,
 }
 
 impl Push {
     /// Builds a push from its parts.
     pub fn new(id: PushId, time: Timestamp, source: Source, updates: Vec<Update>) -> Self {
-        Self { id, time, source, updates }
+        Self { id, time, source, updates, access: Arc::default(), approvals: None }
+    }
+
+    /// Adds what Gitea's API said of people and refs before.
+    #[must_use]
+    pub fn with_access(self, access: AccessRecords) -> Self {
+        Self { access: Arc::new(access), ..self }
+    }
+
+    /// Adds the number of people who had approved the merged pull request, as Gitea's API says.
+    #[must_use]
+    pub fn with_approvals(self, approvals: Option<u32>) -> Self {
+        Self { approvals, ..self }
     }
 
     /// Builds the push of a ref change that the repository's history shows, as if it had been pushed
@@ -55,7 +73,8 @@ impl Push {
 
     /// Builds the push of one of the updates, made alone at `time`. `None` if there is no such update.
     pub fn part(&self, index: usize, time: Timestamp) -> Option<Self> {
-        Some(Self::of_past(&self.source, time, self.updates.get(index)?.clone()))
+        let part = Self::of_past(&self.source, time, self.updates.get(index)?.clone());
+        Some(Self { access: self.access.clone(), ..part })
     }
 
     /// Returns the branch that an update renamed: one that the push deleted at the commit at which this
@@ -80,6 +99,17 @@ impl Push {
     /// Returns the facts about the push that come from the environment.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// Returns what Gitea's API said of people and refs before the push was decided.
+    pub fn access(&self) -> &AccessRecords {
+        &self.access
+    }
+
+    /// Returns the number of people who had approved the merged pull request, `None` if Gitea's API was
+    /// not asked.
+    pub fn approvals(&self) -> Option<u32> {
+        self.approvals
     }
 
     /// Returns the ref changes in git's order.

@@ -56,6 +56,15 @@ pub fn is_said_by_push(facts: &Facts, name: &str) -> bool {
         || commit.is_some_and(|commit| commit.trailers.iter().any(|(_, value)| is_it(value)))
 }
 
+/// Returns true if `name` matches a wildcard pattern, or looks as if it did.
+pub fn looks_like(pattern: &str, name: &str) -> bool {
+    let pattern = pattern.to_lowercase();
+    let folded = Folded::of(name).name;
+    is_match(&pattern, name.to_lowercase().as_bytes())
+        || is_match(&pattern, folded.as_bytes())
+        || folded == Folded::of(&pattern).name
+}
+
 /// Returns true if back ends read an attribute with this key as the service name.
 pub fn is_key_of_name(key: &str) -> bool {
     const KEYS: [&str; 6] =

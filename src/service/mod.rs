@@ -6,7 +6,7 @@ pub(crate) mod version_file;
 
 use std::rc::Rc;
 
-pub use claim::{is_key_of_name, is_said_by_push, refusal};
+pub use claim::{is_key_of_name, is_said_by_push, looks_like, refusal};
 
 use crate::{
     config::{

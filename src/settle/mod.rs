@@ -236,7 +236,9 @@ impl<'a> Settlement<'a> {
         let stored = state.memory();
         let memory = LayeredHistory::over(&stored);
         let times = captured.times;
-        let mut decider = Decider::new(self.config, captured.push, captured.hook_page, &memory);
+        let access = state.access().for_push(self.config, captured.push.source(), time::now());
+        let push = captured.push.with_access(access);
+        let mut decider = Decider::new(self.config, push, captured.hook_page, &memory);
         let whole = decider.shared_push();
         let page = self.hook_page.clone();
         let repository = self.repository.clone();

@@ -29,6 +29,7 @@
 //! refs/wanted/HASH                 a repository to be scanned at once
 //! refs/last.json                   time and outcome of the last scan of all repositories
 //! address.key                      the key for hashes of mail addresses
+//! access/*-HASH.json               what Gitea's API said of an organisation or of protected refs
 //! gitea-api.json                   the last success and the last error of Gitea's API
 //! backfill.lock                    the holder of its lock may run `backfill`
 //! connect.json, connect.lock       what `connect` created in Lightstep
@@ -174,6 +175,7 @@
 //! no markers then becomes a dead letter, because only such a line knew of its decision. The next
 //! process that appends to the same file ends a torn last line.
 
+mod access_store;
 mod adopt;
 mod api_health;
 pub mod cap;
@@ -214,6 +216,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use access_store::AccessStore;
 pub use adopt::Strays;
 pub use api_health::ApiHealth;
 pub use dead::DeadLetters;

@@ -5,8 +5,8 @@ use std::{fs, io, path::PathBuf};
 use thiserror::Error;
 
 use super::{
-    BACKFILL_LOCK, State, StateError, api_health, connected, deployment_store, files, gap, queue::QueuePlace,
-    ref_log, span_store,
+    BACKFILL_LOCK, State, StateError, access_store, api_health, connected, deployment_store, files, gap,
+    queue::QueuePlace, ref_log, span_store,
 };
 use crate::{
     sys::fault::{self, Step},
@@ -14,8 +14,18 @@ use crate::{
 };
 
 /// Directories and files directly below the state directory that are removed with it.
-const PARTS: [&str; 9] =
-    ["inbox", "failed", "postponed", "outbox", "dead", "journal", "deployed", span_store::DIR, ref_log::DIR];
+const PARTS: [&str; 10] = [
+    "inbox",
+    "failed",
+    "postponed",
+    "outbox",
+    "dead",
+    "journal",
+    "deployed",
+    span_store::DIR,
+    ref_log::DIR,
+    access_store::DIR,
+];
 const FILES: [&str; 6] =
     [connected::FILE, connected::LOCK, deployment_store::KEY, gap::FILE, api_health::FILE, BACKFILL_LOCK];
 

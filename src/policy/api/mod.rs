@@ -147,6 +147,7 @@ pub(super) fn register_all(engine: &mut Engine) {
         update::UpdateView::METHODS,
         paths::PathsView::METHODS,
         string_map::StringMap::METHODS,
+        push::PusherView::METHODS,
         version::VersionView::METHODS,
     ] {
         register_functions(engine, functions);

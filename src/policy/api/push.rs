@@ -5,13 +5,13 @@ use std::rc::Rc;
 use rhai::Dynamic;
 
 use super::{
-    property::{Property, Type, View, maybe, word},
+    property::{ApiFunction, Property, Type, View, list, maybe, word},
     string_map::StringMap,
     time::TimeView,
 };
 use crate::{
     facts::Facts,
-    push::{MergeStep, Pusher, Source},
+    push::{MergeStep, OrganisationRecord, Pusher, Source},
 };
 
 /// The push, as seen by a script.
@@ -20,7 +20,11 @@ pub(super) struct PushView(Rc<Facts>);
 
 /// The pusher, as seen by a script.
 #[derive(Clone)]
-pub(super) struct PusherView(pub(super) Pusher);
+pub(super) struct PusherView {
+    pusher: Pusher,
+    /// The push, if Gitea vouches for the pusher, and Gitea's ID of that user.
+    vouched: Option<(Rc<Facts>, i64)>,
+}
 
 /// The repository, as seen by a script.
 #[derive(Clone)]
@@ -57,7 +61,7 @@ impl View for PushView {
             "the pusher; for a deploy key, Gitea names the repository's owner; for a scan, who made the change as Gitea's \
              API says, if `[gitea]` is configured",
             r#"update.push.pusher.name == "ann""#,
-            |p| Ok(maybe(p.source().pusher.clone().map(PusherView))),
+            |p| Ok(maybe(p.source().pusher.clone().map(|pusher| PusherView::of(pusher, &p.0)))),
         ),
         word(
             "repository",
@@ -135,16 +139,81 @@ impl View for PusherView {
     const ABOUT: &'static str = "The person or robot that pushed, as Gitea names them.";
     const WORDS: &'static [Property<Self>] = &[
         word("name", Type::Text, "the login", r#"update.push.pusher.name == "ann""#, |p| {
-            Ok(p.0.name.clone().into())
+            Ok(p.pusher.name.clone().into())
         }),
         word(
             "id",
             Type::Maybe(&Type::Int),
             "Gitea's id of the user, negative for robots",
             "update.push.pusher.id == 7",
-            |p| Ok(maybe(p.0.id)),
+            |p| Ok(maybe(p.pusher.id)),
+        ),
+        word(
+            "teams",
+            Type::Maybe(&Type::List(&Type::Text)),
+            "the teams, as `acme/release-managers`, in the organisations of `[gitea]` and `[[trust]]`; `()` if Gitea's API has \
+             not told or the answer is too old, for deploy keys, Actions tasks, commands, and the author of a release",
+            "update.push.pusher.teams == ()",
+            |p| Ok(p.teams().map_or(Dynamic::UNIT, |teams| list(teams, |team| team.into()))),
+        ),
+        word(
+            "teams_age",
+            Type::Maybe(&Type::Int),
+            "the age of the oldest of these answers at the time of the push, in seconds; `()` if there is none",
+            "update.push.pusher.teams_age == ()",
+            |p| Ok(maybe(p.teams_age())),
         ),
     ];
+    const METHODS: &'static [ApiFunction] = &[ApiFunction {
+        name: "is_in",
+        takes: &[("team", Type::Text)],
+        gives: Type::Bool,
+        about: "Returns true if the pusher is in this team: `acme/release-managers`, or `release-managers` for a team of the \
+                repository's owner. Returns false where `teams` is `()`.",
+        example: r#"!update.push.pusher.is_in("release-managers")"#,
+        register: |engine, name| {
+            engine.register_fn(name, |pusher: &mut Self, team: &str| pusher.is_in(team));
+        },
+    }];
+}
+
+impl PusherView {
+    fn of(pusher: Pusher, facts: &Rc<Facts>) -> Self {
+        let vouched = facts.push().person(facts.index()).map(|id| (facts.clone(), id));
+        Self { pusher, vouched }
+    }
+
+    /// A user whom Gitea names, and who need not have made the update.
+    pub fn unvouched(pusher: Pusher) -> Self {
+        Self { pusher, vouched: None }
+    }
+
+    fn records(&self) -> Option<(&[OrganisationRecord], i64)> {
+        let (facts, id) = self.vouched.as_ref()?;
+        Some((facts.push().access().organisations(), *id)).filter(|(records, _)| !records.is_empty())
+    }
+
+    fn teams(&self) -> Option<Vec<String>> {
+        let (records, id) = self.records()?;
+        let of_record = |record: &OrganisationRecord| {
+            let teams = record.members.get(&id).into_iter().flatten();
+            teams.map(|team| format!("{}/{team}", record.name)).collect::<Vec<_>>()
+        };
+        Some(records.iter().flat_map(of_record).collect())
+    }
+
+    fn teams_age(&self) -> Option<i64> {
+        let (records, _) = self.records()?;
+        let oldest = records.iter().map(|record| record.time).min()?;
+        Some(self.vouched.as_ref()?.0.push().time().duration_since(oldest).as_secs().max(0))
+    }
+
+    fn is_in(&self, team: &str) -> bool {
+        let Some((facts, id)) = &self.vouched else { return false };
+        let owner = facts.push().source().repository.owner.as_deref().unwrap_or_default();
+        let (organisation, team) = team.split_once('/').unwrap_or((owner, team));
+        facts.push().access().organisation(organisation).is_some_and(|record| record.has(*id, Some(team)))
+    }
 }
 
 impl View for RepositoryView {
