@@ -46,6 +46,8 @@ Options for `gitea-lightstep install`:
   --root DIR           the directory of the repositories, if there is no app.ini
   --git FILE           the git that Gitea runs
   --no-hook            neither install nor remove the hook
+  --ref-hook           with an older git, also notice at once what is changed in
+                       Gitea's pages
   --no-ref-hook        with git 2.54 or newer, hook only pushes
 
   --uninstall          remove the hook, the timer and the binary; give the same
@@ -144,7 +146,7 @@ while [ "$left" -gt 0 ]; do
         --cron-dir) has_cron=true ;;
         --purge | --yes) is_purge=true ;;
         --dry-run) is_dry_run=true ;;
-        --config | --state-dir | --git | --timer | --no-timer | --no-hook | --no-ref-hook) ;;
+        --config | --state-dir | --git | --timer | --no-timer | --no-hook | --ref-hook | --no-ref-hook) ;;
         *) misuse "unknown option $option" ;;
     esac
     if [ -n "$value" ]; then set -- "$@" "$option=$value"; else set -- "$@" "$option"; fi

@@ -260,6 +260,11 @@ fn text_output_matches_the_golden_files() {
     assert_same(&untouched.1, &estate.seen("data"), "a dry run");
     estate.read_by_a_person("files", &estate.install(&[]));
     estate.read_by_a_person("files-again-verbose", &estate.install(&["-v"]));
+    estate
+        .sandbox
+        .executable("git/acme/repository0.git/hooks/reference-transaction", "#!/bin/sh\n# another\n");
+    estate.hand_over();
+    estate.read_by_a_person("files-ref-hook", &estate.install(&["--ref-hook"]));
     let quiet = estate.install(&["-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.contains("skipped"), "{}{}", quiet.stdout, quiet.stderr);
 

@@ -56,6 +56,7 @@ fn run_killed_at_any_step_is_completed_by_the_next() {
     let joined = format!("[init]\n\ttemplateDir = {}\n", estate.path("templates").display());
     let (to_files, to_config, out): (&[&str], &[&str], &[&str]) =
         (&["install"], &["install", "--git", &newer], &["uninstall"]);
+    let with_ref_hook: &[&str] = &["install", "--ref-hook"];
     // Each case: the initial .gitconfig, the earlier command, and the command that is killed.
     for (text, before, now) in [
         (None, None, to_files),
@@ -66,6 +67,9 @@ fn run_killed_at_any_step_is_completed_by_the_next() {
         (None, Some(to_config), out),
         (Some(&joined), Some(to_files), out),
         (Some("[a]\n\tb = c"), Some(to_files), out),
+        (Some(&joined), Some(to_files), with_ref_hook),
+        (None, Some(with_ref_hook), to_files),
+        (Some(&joined), Some(with_ref_hook), out),
     ] {
         runs(&estate, out);
         let _ = fs::remove_file(estate.git_config());

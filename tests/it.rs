@@ -67,6 +67,7 @@ mod power_cut; // states of the disk after a power cut
 mod progress; // the progress bar
 mod proposals; // every command that a message proposes can be pasted
 mod queue; // queue list, show, retry and drop
+mod ref_hook; // the file for git's event reference-transaction (install --ref-hook)
 mod repositories; // names of a repository, namespaces, forks, submodules
 mod rests; // files in an outbox never replace each other
 mod samples; // functions of scripts on sample updates, what scripts print, the built-in decision

@@ -4,7 +4,7 @@ use std::{fs, thread, time::UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::support::{Ran, Sandbox, spool, start_again, wait_until};
+use crate::support::{Ran, Sandbox, estate::without_gitea, spool, start_again, wait_until};
 
 /// Scans the whole directory of repositories.
 fn scan(sandbox: &Sandbox, more: &[&str]) -> Ran {
@@ -296,11 +296,7 @@ fn reference_transaction_hook_has_the_repository_scanned_at_once() {
     sandbox.executable("git/acme/shop.git/hooks/reference-transaction", &hook);
     // Gitea starts git for its pages without the variables of a push.
     let mut command = sandbox.command("git", &sandbox.bare());
-    for name in
-        ["GITEA_REPO_ID", "GITEA_REPO_NAME", "GITEA_REPO_USER_NAME", "GITEA_PUSHER_NAME", "GITEA_PUSHER_ID"]
-    {
-        command.env_remove(name);
-    }
+    without_gitea(&mut command);
     let ran = sandbox.run(command.args(["tag", "v1.0.0", "main"]), b"");
     ran.said_nothing();
     wait_until("the release is marked", || markers(&sandbox).contains(&"release First scan".into()));

@@ -212,7 +212,7 @@ impl DoctorInputs<'_> {
         let mut commands: Vec<&HookCommand> = config_hook.iter().chain(survey.commands.keys()).collect();
         commands.dedup();
         for command in &commands {
-            checks.push(self.starts(command));
+            checks.push(self.starts(command, &survey));
         }
 
         let git = self.subject.git().and_then(|git| Ok((git.version()?, git)));
@@ -240,7 +240,7 @@ impl DoctorInputs<'_> {
                         "new repositories are created from `{dir}` (git's `init.templateDir`), which does not \
                          have our hook"
                     ),
-                    format!("`{}` adds it", proposal::command("install")),
+                    format!("`{}` adds it", doctor::install_again(&survey)),
                 );
             }
         }
@@ -344,7 +344,7 @@ impl DoctorInputs<'_> {
     }
 
     /// Checks the binary and the configuration that a hook names.
-    fn starts(&self, command: &HookCommand) -> Check {
+    fn starts(&self, command: &HookCommand, survey: &Survey) -> Check {
         let mut check = doctor::binary(command.binary(), &self.subject.run_user);
         if !self.config_path.is_some_and(|path| paths::is_same(path, command.config())) {
             check.found(
@@ -359,7 +359,7 @@ impl DoctorInputs<'_> {
                 None => check.found(
                     "hooks do not name the state directory, so pushes are captured elsewhere if the \
                      configuration cannot be read",
-                    format!("`{}` writes it into the hooks", proposal::command("install")),
+                    format!("`{}` writes it into the hooks", doctor::install_again(survey)),
                 ),
                 Some(dir) if !paths::is_same(dir, &config.state_dir) => check.found(
                     format!(
@@ -368,7 +368,7 @@ impl DoctorInputs<'_> {
                         text::path(dir),
                         text::path(&config.state_dir)
                     ),
-                    format!("`{}` writes the configured one into the hooks", proposal::command("install")),
+                    format!("`{}` writes the configured one into the hooks", doctor::install_again(survey)),
                 ),
                 Some(_) => {}
             }

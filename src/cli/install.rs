@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config,
-    install::{self, Covered, CoveringError, HookCommand, InstallJob, Walking},
+    install::{self, Covered, CoveringError, HookCommand, InstallJob, RefHookWish, Walking},
     proposal,
     sys::users,
     text,
@@ -33,12 +33,18 @@ pub(super) struct InstallArgs {
     /// Binary that the hook runs (default: this one)
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// With git older than 2.54, have ref changes that no push brings noticed at once
+    ///
+    /// Also puts git's hook `reference-transaction` into each repository. A newer git has it in its
+    /// configuration, also without this option.
+    #[arg(long, conflicts_with = "no_ref_hook")]
+    ref_hook: bool,
     /// With git 2.54 or newer, do not have ref changes that no push brings noticed at once
     ///
     /// Without this option, `install` also adds a hook for git's event `reference-transaction`. With
     /// it, only the timer's `scan` finds these changes.
     #[arg(long)]
-    pub no_ref_hook: bool,
+    no_ref_hook: bool,
     /// Install only in this repository, as a file (can be repeated)
     #[arg(long = "repository", value_name = "OWNER/NAME", value_parser = super::repository_names)]
     repositories: Vec<(String, String)>,
@@ -56,12 +62,22 @@ pub(super) struct InstallArgs {
     system: SystemArgs,
 }
 
+/// Returns the choice that `--ref-hook` and `--no-ref-hook` make.
+pub(super) fn ref_hook_wish(is_wanted: bool, is_unwanted: bool) -> RefHookWish {
+    match (is_wanted, is_unwanted) {
+        (true, _) => RefHookWish::Yes,
+        (false, true) => RefHookWish::No,
+        (false, false) => RefHookWish::Default,
+    }
+}
+
 pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
+    let ref_hook = ref_hook_wish(args.ref_hook, args.no_ref_hook);
     if args.system.system {
         let options = SystemOptions {
             system: &args.system,
             gitea: &args.gitea,
-            has_ref_hook: !args.no_ref_hook,
+            ref_hook,
             is_removal: false,
             is_purge: false,
             is_confirmed: false,
@@ -84,7 +100,7 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
         let mut words: Vec<OsString> = vec!["install".into()];
         words.extend(["--binary".into(), binary.into(), "--config".into(), config.into()]);
         words.extend(super::repository_words(&args.repositories));
-        words.extend(args.no_ref_hook.then(|| "--no-ref-hook".into()));
+        words.extend(ref_hook.option().map(Into::into));
         words.extend(args.dry_run.then(|| "--dry-run".into()));
         words.extend(args.json.then(|| "--json".into()));
         words.extend(args.verbosity.verbose.then(|| "--verbose".into()));
@@ -103,12 +119,7 @@ pub(super) fn run(args: &InstallArgs, common: &Common, terminal: &Terminal) -> a
     let git = subject.git()?;
     let version = git.version()?;
     let walking = Walking::default();
-    let job = InstallJob {
-        place: &subject.place,
-        is_real: !args.dry_run,
-        has_ref_hook: !args.no_ref_hook,
-        walking: &walking,
-    };
+    let job = InstallJob { place: &subject.place, is_real: !args.dry_run, ref_hook, walking: &walking };
     let covered = watched(&walking, !args.json && terminal.is_watched(), || {
         if args.repositories.is_empty() {
             install::install(job, &command, &git, version)

@@ -63,7 +63,10 @@ impl<'a> InstallReport<'a> {
                 terminal.message(line);
             }
         }
-        let is_whole = self.covered.repositories.skipped.is_empty() && self.covered.problems.is_empty();
+        let walked = &self.covered.repositories;
+        let is_whole = walked.skipped.is_empty()
+            && walked.without_ref_hook.is_empty()
+            && self.covered.problems.is_empty();
         Ok(if is_whole { Completion::Done } else { Completion::Found })
     }
 
@@ -158,8 +161,13 @@ impl<'a> InstallReport<'a> {
                     .into()
             }
             Way::Files => {
+                let files = if self.covered.has_ref_hook {
+                    "two files: for pushes and for other ref changes"
+                } else {
+                    "a file"
+                };
                 format!(
-                    "does not support config hooks (new in {}), so each repository gets a file",
+                    "does not support config hooks (new in {}), so each repository gets {files}",
                     GitVersion::WITH_CONFIG_HOOKS
                 )
             }
@@ -195,6 +203,10 @@ impl<'a> InstallReport<'a> {
                 walked.without_delegate
             ));
         }
+        if !walked.without_ref_hook.is_empty() {
+            let which = if self.covered.has_ref_hook { "without our" } else { "still with our" };
+            parts.push(format!("{} {which} hook for other ref changes", walked.without_ref_hook.len()));
+        }
         if !walked.skipped.is_empty() {
             parts.push(format!("{} skipped", walked.skipped.len()));
         }
@@ -203,18 +215,24 @@ impl<'a> InstallReport<'a> {
 
     /// Returns the problems, each with a few of the repositories that have it.
     fn complaints(&self, names_all: bool) -> Vec<String> {
-        let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for obstacle in &self.covered.repositories.skipped {
-            by_reason.entry(obstacle.reason()).or_default().push(self.name_of(obstacle));
-        }
         let max = if names_all { usize::MAX } else { MAX_NAMED };
-        let skipped = by_reason.into_iter().map(|(reason, names)| {
-            let more = names.len().saturating_sub(max);
-            let shown = names[..names.len() - more].join(", ");
-            let rest = if more > 0 { format!(" and {more} more (-v names them)") } else { String::new() };
-            format!("skipped {shown}{rest}: {reason}")
-        });
-        self.covered.problems.iter().map(Clone::clone).chain(skipped).collect()
+        let group = |what: &str, obstacles: &[Obstacle]| {
+            let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for obstacle in obstacles {
+                by_reason.entry(obstacle.reason()).or_default().push(self.name_of(obstacle));
+            }
+            let lines = by_reason.into_iter().map(|(reason, names)| {
+                let more = names.len().saturating_sub(max);
+                let shown = names[..names.len() - more].join(", ");
+                let rest = if more > 0 { format!(" and {more} more (-v names them)") } else { String::new() };
+                format!("{what} {shown}{rest}: {reason}")
+            });
+            lines.collect::<Vec<_>>()
+        };
+        let walked = &self.covered.repositories;
+        let skipped = group("skipped", &walked.skipped);
+        let without = group("skipped the hook for other ref changes in", &walked.without_ref_hook);
+        self.covered.problems.iter().map(Clone::clone).chain(skipped).chain(without).collect()
     }
 
     /// Returns the path of the affected repository, or of the directory above it, below the root.
@@ -229,11 +247,12 @@ impl<'a> InstallReport<'a> {
         let shown = |path: &Path| path.to_string_lossy().into_owned();
         let walked = &self.covered.repositories;
         let gitea = self.subject.place.gitea();
-        let skipped: Vec<Value> = walked
-            .skipped
-            .iter()
-            .map(|obstacle| json!({ "path": shown(obstacle.path()), "why": obstacle.reason() }))
-            .collect();
+        let obstacles = |obstacles: &[Obstacle]| {
+            let shown = obstacles
+                .iter()
+                .map(|obstacle| json!({ "path": shown(obstacle.path()), "why": obstacle.reason() }));
+            shown.collect::<Vec<Value>>()
+        };
         json!({
             "dry_run": self.is_dry,
             "gitea_config": gitea.map(|gitea| shown(gitea.config())),
@@ -255,7 +274,8 @@ impl<'a> InstallReport<'a> {
                 "changed": walked.are_so,
                 "unchanged": walked.were_so,
                 "without_delegate": walked.without_delegate,
-                "skipped": skipped,
+                "without_ref_hook": obstacles(&walked.without_ref_hook),
+                "skipped": obstacles(&walked.skipped),
             },
             "note": self.covered.note,
             "problems": self.covered.problems,

@@ -14,7 +14,7 @@ use rustix::process::{getegid, geteuid};
 use super::{Common, Completion, check, gitea::GiteaArgs, terminal::Terminal};
 use crate::{
     install::{
-        RunUser,
+        RefHookWish, RunUser,
         system::{self, Console, SystemOutcome, SystemPlan, TimerWish},
     },
     sys::signals,
@@ -65,7 +65,7 @@ pub(super) struct SystemArgs {
 pub(super) struct SystemOptions<'a> {
     pub system: &'a SystemArgs,
     pub gitea: &'a GiteaArgs,
-    pub has_ref_hook: bool,
+    pub ref_hook: RefHookWish,
     pub is_removal: bool,
     pub is_purge: bool,
     pub is_confirmed: bool,
@@ -142,7 +142,7 @@ impl SystemOptions<'_> {
             cron_dir: absolute(&args.cron_dir)?,
             gitea_paths: Vec::new(),
             hook: None,
-            has_ref_hook: self.has_ref_hook,
+            ref_hook: self.ref_hook,
             run_user,
             is_purge: self.is_purge,
             is_confirmed: self.is_confirmed,

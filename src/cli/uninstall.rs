@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     Common, Completion, Verbosity,
     gitea::{GiteaArgs, Worker},
-    install::watched,
+    install::{ref_hook_wish, watched},
     install_report::InstallReport,
     system::{SystemArgs, SystemOptions},
     terminal::Terminal,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config,
-    install::{self, InstallJob, Walking},
+    install::{self, InstallJob, RefHookWish, Walking},
     state::State,
 };
 
@@ -23,6 +23,9 @@ use crate::{
 pub(super) struct UninstallArgs {
     #[command(flatten)]
     gitea: GiteaArgs,
+    /// Accepted because `install` has it
+    #[arg(long, hide = true, conflicts_with = "no_ref_hook")]
+    ref_hook: bool,
     /// Accepted because `install` has it
     #[arg(long, hide = true)]
     no_ref_hook: bool,
@@ -54,7 +57,7 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         let options = SystemOptions {
             system: &args.system,
             gitea: &args.gitea,
-            has_ref_hook: !args.no_ref_hook,
+            ref_hook: ref_hook_wish(args.ref_hook, args.no_ref_hook),
             is_removal: true,
             is_purge: args.purge,
             is_confirmed: args.yes,
@@ -93,8 +96,12 @@ pub(super) fn run(args: &UninstallArgs, common: &Common, terminal: &Terminal) ->
         None => None,
     };
     let walking = Walking::default();
-    let job =
-        InstallJob { place: &subject.place, is_real: !args.dry_run, has_ref_hook: false, walking: &walking };
+    let job = InstallJob {
+        place: &subject.place,
+        is_real: !args.dry_run,
+        ref_hook: RefHookWish::No,
+        walking: &walking,
+    };
     let covered = watched(&walking, !args.json && terminal.is_watched(), || {
         if args.repositories.is_empty() {
             install::uninstall(job)

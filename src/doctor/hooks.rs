@@ -47,7 +47,11 @@ impl Covering<'_> {
             let noticed = if self.has_ref_hook { ", and one notices other ref changes" } else { "" };
             format!("one config hook handles every push{noticed}")
         } else {
-            format!("{with_file} with our hook file")
+            let noticed = match survey.ref_hooks {
+                0 => String::new(),
+                n => format!(", {n} with the one that notices other ref changes"),
+            };
+            format!("{with_file} with our hook file{noticed}")
         };
         let repositories = match survey.repositories {
             1 => "1 repository".to_string(),
@@ -69,7 +73,7 @@ impl Covering<'_> {
             );
         }
         for (oddity, paths) in &survey.oddities {
-            self.odd(oddity, paths, &mut check);
+            self.odd(oddity, paths, &install_again(survey), &mut check);
         }
         check
     }
@@ -108,13 +112,13 @@ impl Covering<'_> {
                 format!(
                     "`{}` adds it; the timer that install.sh sets up covers repositories that are \
                      adopted or restored later",
-                    command("install")
+                    install_again(survey)
                 ),
             );
         }
     }
 
-    fn odd(&self, oddity: &Oddity, paths: &[PathBuf], check: &mut Check) {
+    fn odd(&self, oddity: &Oddity, paths: &[PathBuf], install_again: &str, check: &mut Check) {
         let unknown: Vec<PathBuf>;
         let paths = if *oddity == Oddity::Unexpected {
             let is_expected = |path: &&PathBuf| {
@@ -135,17 +139,17 @@ impl Covering<'_> {
                 "Gitea's own post-receive hook is missing or not executable, so no hook runs".to_string(),
                 self.regenerate.to_string(),
             ),
-            Oddity::WrapperDead => {
-                let fix = format!("`{}` fixes it", command("install"));
-                ("our hook is not executable, so Gitea skips it silently".into(), fix)
+            Oddity::Dead => {
+                let fix = format!("`{install_again}` fixes it");
+                ("our hook is not executable, so it is skipped".into(), fix)
             }
             Oddity::WrapperForeign => (
                 "a file that is not ours has the name of our hook".into(),
-                format!("inspect and rename it, then run `{}`", command("install")),
+                format!("inspect and rename it, then run `{install_again}`"),
             ),
-            Oddity::WrapperChanged => (
+            Oddity::Changed => (
                 "our hook was edited by hand, and starts something else".into(),
-                format!("`{}` rewrites it", command("install")),
+                format!("`{install_again}` rewrites it"),
             ),
             Oddity::PageMarked => (
                 "the Git Hooks page begins with a byte-order mark, so the system runs its text as a shell \
@@ -183,6 +187,11 @@ impl Covering<'_> {
         let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
         format!("{}{more}", named.join(", "))
     }
+}
+
+/// Returns the command that repairs the hooks and has the same options as the installation.
+pub fn install_again(survey: &Survey) -> String {
+    command(if survey.ref_hooks > 0 { "install --ref-hook" } else { "install" })
 }
 
 /// Returns advice to run a command on the first of these paths.

@@ -13,7 +13,7 @@ mod spool;
 pub use access::{binary, configuration, state};
 pub use destinations::{describe, destinations};
 pub use gitea_api::gitea_api;
-pub use hooks::{Covering, git_config};
+pub use hooks::{Covering, git_config, install_again};
 pub use rehearsal::Rehearsal;
 pub use release::ServerRelease;
 pub use report::Check;

@@ -14,7 +14,7 @@ use ureq::{
     http::{Response, Uri},
 };
 
-use super::command::{HookCommand, is_wrapper};
+use super::command::{HookCommand, is_ours};
 use crate::{
     config, delivery,
     mask::Mask,
@@ -163,7 +163,7 @@ impl Api {
         if !slot.is_active || slot.content.trim().is_empty() {
             return Ok(None);
         }
-        if !is_wrapper(slot.content.as_bytes()) {
+        if !is_ours(slot.content.as_bytes()) {
             return Err(ApiError(
                 "another post-receive hook is on the repository's Git Hooks page, which has room for one; \
                  it was not changed"

@@ -1,6 +1,6 @@
 //! The command that an installed hook runs: our binary with a configuration and a state directory.
 //! It is written as a file for `post-receive.d` (the wrapper) or as the command of a config hook,
-//! and parsed from both.
+//! and parsed from both. The hook for ref changes has the same two forms.
 //!
 //! The state directory is also in the configuration. The command names it too, so that the hook can
 //! capture a push, for the next delivery to find, while the configuration is broken. Hooks of older
@@ -20,8 +20,13 @@ use crate::text;
 /// The wrapper as shipped, with the default paths.
 const WRAPPER: &str = include_str!("../../hooks/gitea-lightstep");
 
-/// Prefix of the lines that mark a file as ours. In a wrapper it starts the second line.
+/// Prefix of the lines that mark a file as ours. In a hook it starts the second line.
 pub const MARK: &str = "# gitea-lightstep: ";
+
+/// The first lines of the file for ref changes. The command follows.
+const REF_HOOK_BEGINS: &str = "#!/bin/sh
+# gitea-lightstep: notices ref changes that no push brings (install --ref-hook).
+";
 
 /// The line of the wrapper that runs our binary, with and without the state directory.
 const WRAPPER_STARTS: &str = "exec \"$bin\" hook --config \"$config\" --state-dir \"$state\"";
@@ -121,8 +126,8 @@ impl HookCommand {
         [b"test ! -x ", &*binary, b" || ", &binary, b" hook --config ", &config, &state, b"; :"].concat()
     }
 
-    /// Returns the command of the config hook for ref changes that no push brings. git passes it to
-    /// a shell several times for each transaction, with the state as the first argument, and aborts the
+    /// Returns the command of the hook for ref changes that no push brings. git passes it to a shell
+    /// several times for each transaction, with the state as the first argument, and aborts the
     /// transaction if it fails before the end. It therefore does nothing but succeed until the
     /// transaction is committed, and in a push, which Gitea's variables show.
     pub fn ref_hook(&self) -> Vec<u8> {
@@ -130,6 +135,11 @@ impl HookCommand {
         let is_not_ours = b"test \"$1$GITEA_REPO_ID\" != committed || test ! -x ";
         let (run, quietly) = (b" hook --reference-transaction --config ", b" >/dev/null 2>&1; :");
         [is_not_ours, &*binary, b" || ", &binary, run, &config, quietly].concat()
+    }
+
+    /// Returns the text of the file with the command of [`HookCommand::ref_hook`].
+    pub fn ref_hook_file(&self) -> Vec<u8> {
+        [REF_HOOK_BEGINS.as_bytes(), &*self.ref_hook(), b"\n"].concat()
     }
 
     /// Parses the paths from a wrapper. Returns `None` if it was edited so that they cannot be
@@ -168,8 +178,8 @@ impl HookCommand {
     }
 }
 
-/// Returns true if a file's text is a wrapper written by any version of this program.
-pub fn is_wrapper(text: &[u8]) -> bool {
+/// Returns true if a hook's text was written by any version of this program.
+pub fn is_ours(text: &[u8]) -> bool {
     text.lines().nth(1).is_some_and(|line| line.starts_with(MARK.as_bytes()))
 }
 

@@ -24,9 +24,9 @@ use super::{
     git::{Git, GitVersion},
     gitea::Gitea,
     home::{Home, HomeError, config_hook_in},
+    hook_files::HookFiles,
     root::{RepositoriesRoot, Way},
     tree::{Repositories, RepositoryDir, TreeReport, Walking},
-    wrapper::Act,
 };
 use crate::{proposal, sys::time::Deadline, text};
 
@@ -49,7 +49,7 @@ pub struct TemplateCame {
 pub struct Covered {
     /// Installed way, if every repository is covered.
     pub way: Option<Way>,
-    /// True if git also runs a config hook for ref changes that no push brings.
+    /// True if git also runs a hook for ref changes that no push brings.
     pub has_ref_hook: bool,
     /// Path of Gitea's git configuration, and true if it was changed.
     pub git_config: Option<(PathBuf, bool)>,
@@ -102,6 +102,37 @@ impl From<HomeError> for CoveringError {
     }
 }
 
+/// The administrator's choice about the hook that notices ref changes that no push brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefHookWish {
+    /// Have it as a config hook, and not as a file in each repository.
+    Default,
+    /// Have it in any case.
+    Yes,
+    /// Leave it out.
+    No,
+}
+
+impl RefHookWish {
+    /// Returns true if this way of installing has the hook.
+    fn is_for(self, way: Way) -> bool {
+        match self {
+            Self::Default => way == Way::ConfigHook,
+            Self::Yes => true,
+            Self::No => false,
+        }
+    }
+
+    /// Returns the option of `install` that makes this choice.
+    pub fn option(self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::Yes => Some("--ref-hook"),
+            Self::No => Some("--no-ref-hook"),
+        }
+    }
+}
+
 /// The target and mode of an installation or a removal.
 #[derive(Clone, Copy, Debug)]
 pub struct InstallJob<'a> {
@@ -109,8 +140,8 @@ pub struct InstallJob<'a> {
     pub place: &'a RepositoriesRoot,
     /// False for a dry run.
     pub is_real: bool,
-    /// True if a config hook is to notice ref changes that no push brings.
-    pub has_ref_hook: bool,
+    /// The administrator's choice about the hook for ref changes.
+    pub ref_hook: RefHookWish,
     /// Progress of the walk over repositories.
     pub walking: &'a Walking,
 }
@@ -126,11 +157,12 @@ pub fn install(
     version: GitVersion,
 ) -> Result<Covered, CoveringError> {
     let way = job.place.way(version);
-    let wrapper = command.wrapper();
+    let has_ref_hook = job.ref_hook.is_for(way);
+    let files = HookFiles::of(command, has_ref_hook);
     let _lock = job.lock()?;
-    let mut covered = Covered { way: Some(way), ..Covered::default() };
+    let mut covered = Covered { way: Some(way), has_ref_hook, ..Covered::default() };
     let Some(gitea) = job.place.gitea() else {
-        job.each_repository(&mut covered, Act::Put(&wrapper))?;
+        job.each_repository(&mut covered, &files)?;
         return Ok(covered);
     };
     match way {
@@ -142,20 +174,19 @@ pub fn install(
                 &mut covered,
                 gitea,
                 home.as_ref(),
-                Some(&ConfigBlock::Hook { command: command.clone(), has_ref_hook: job.has_ref_hook }),
+                Some(&ConfigBlock::Hook { command: command.clone(), has_ref_hook }),
                 Some(git),
             )?;
-            covered.has_ref_hook = job.has_ref_hook;
             job.take_template(&mut covered, home.as_ref());
-            // Remove the wrappers last. Until the config hook is active, pushes still need them.
-            job.each_repository(&mut covered, Act::Take)?;
+            // Remove our files last. Until the config hook is active, pushes still need them.
+            job.each_repository(&mut covered, &HookFiles::default())?;
         }
         Way::Files => {
             // Existing repositories can be covered even if new ones cannot.
-            if let Err(err) = job.cover_new_ones(&mut covered, gitea, &wrapper, git) {
+            if let Err(err) = job.cover_new_ones(&mut covered, gitea, &files, git) {
                 covered.problems.push(format!("new repositories are not covered: {err}"));
             }
-            job.each_repository(&mut covered, Act::Put(&wrapper))?;
+            job.each_repository(&mut covered, &files)?;
         }
     }
     Ok(covered)
@@ -173,11 +204,11 @@ pub fn uninstall(job: InstallJob<'_>) -> Result<Covered, CoveringError> {
     {
         covered.problems.push(err.to_string());
     }
-    job.each_repository(&mut covered, Act::Take)?;
+    job.each_repository(&mut covered, &HookFiles::default())?;
     Ok(covered)
 }
 
-/// Installs the wrapper in these repositories, unless our config hook already covers them.
+/// Installs our files in these repositories, unless our config hook already covers them.
 ///
 /// # Errors
 /// If the repositories cannot be read.
@@ -192,15 +223,17 @@ pub fn install_in(
             format!("Nothing to do: the config hook in `{}` covers every repository.", text::path(&path));
         return Ok(Covered { note: Some(note), ..Covered::default() });
     }
-    job.in_some(names, Act::Put(&command.wrapper()))
+    let has_ref_hook = job.ref_hook.is_for(Way::Files);
+    let covered = job.in_some(names, &HookFiles::of(command, has_ref_hook))?;
+    Ok(Covered { has_ref_hook, ..covered })
 }
 
-/// Removes the wrapper from these repositories.
+/// Removes our files from these repositories.
 ///
 /// # Errors
 /// If the repositories cannot be read.
 pub fn uninstall_from(job: InstallJob<'_>, names: &[(String, String)]) -> Result<Covered, CoveringError> {
-    let mut covered = job.in_some(names, Act::Take)?;
+    let mut covered = job.in_some(names, &HookFiles::default())?;
     covered.note = job.config_hook().map(|path| {
         let exclude = names.iter().map(|(owner, name)| {
             let dir = job.place.root().join(owner).join(format!("{name}.git"));
@@ -223,7 +256,7 @@ impl InstallJob<'_> {
         config_hook_in(gitea.home()).map(|_| gitea.git_config())
     }
 
-    fn in_some(self, names: &[(String, String)], act: Act<'_>) -> Result<Covered, CoveringError> {
+    fn in_some(self, names: &[(String, String)], files: &HookFiles) -> Result<Covered, CoveringError> {
         let _lock = self.lock()?;
         let mut covered = Covered::default();
         let repositories = Repositories::open(self.place.root())?;
@@ -239,7 +272,7 @@ impl InstallJob<'_> {
                 )),
             }
         }
-        covered.repositories = repositories.act_on(&found, act, self.is_real);
+        covered.repositories = repositories.act_on(&found, files, self.is_real);
         Ok(covered)
     }
 
@@ -313,13 +346,13 @@ impl InstallJob<'_> {
         Ok(())
     }
 
-    fn each_repository(self, covered: &mut Covered, act: Act<'_>) -> Result<(), Obstacle> {
+    fn each_repository(self, covered: &mut Covered, files: &HookFiles) -> Result<(), Obstacle> {
         let Some(repositories) = self.place.repositories()? else {
             let root = text::path(self.place.root());
             covered.note = Some(format!("`{root}` does not exist yet; Gitea creates it when it starts."));
             return Ok(());
         };
-        covered.repositories = repositories.act(act, self.is_real, self.walking)?;
+        covered.repositories = repositories.act(files, self.is_real, self.walking)?;
         Ok(())
     }
 }

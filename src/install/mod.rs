@@ -12,6 +12,7 @@ mod git;
 mod gitconfig;
 mod gitea;
 mod home;
+mod hook_files;
 pub(crate) mod ini;
 mod installer;
 mod ownership;
@@ -25,7 +26,6 @@ mod template_hook;
 mod traps;
 mod tree;
 mod user;
-mod wrapper;
 
 pub use api::{Api, ApiCame, ApiError};
 pub use command::HookCommand;
@@ -35,7 +35,10 @@ pub use find::{FoundConfig, find};
 pub use git::{Git, GitVersion};
 pub use gitea::Gitea;
 pub use home::{config_hook_in, has_ref_hook};
-pub use installer::{Covered, CoveringError, InstallJob, install, install_in, uninstall, uninstall_from};
+pub use hook_files::NAME;
+pub use installer::{
+    Covered, CoveringError, InstallJob, RefHookWish, install, install_in, uninstall, uninstall_from,
+};
 pub use ownership::{Exposed, check};
 pub use process::Process;
 pub use program::{ProgramOutput, bare, run};
@@ -45,4 +48,3 @@ pub use template::template_without_hook;
 pub use traps::{Trap, traps};
 pub use tree::Walking;
 pub use user::RunUser;
-pub use wrapper::NAME;

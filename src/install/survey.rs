@@ -12,9 +12,9 @@ use rustix::{fs::FileType, process::geteuid};
 use super::{
     command::{self, HookCommand},
     dirfd::{EntryMetadata, Obstacle, OpenDir},
+    hook_files::{HOOKS, NAME, POST_RECEIVE, REF_HOOK},
     root::RepositoriesRoot,
     tree::{DELEGATE, Walking},
-    wrapper::{HOOKS, NAME, POST_RECEIVE},
 };
 use crate::facts::Repository;
 
@@ -36,12 +36,12 @@ const MAY_RUN: u32 = 0o111;
 pub enum Oddity {
     /// Gitea's post-receive hook is missing or not executable, so no hook runs.
     DelegateDead,
-    /// Our wrapper is not executable.
-    WrapperDead,
+    /// A file of ours is not executable.
+    Dead,
     /// A foreign file has our wrapper's name.
     WrapperForeign,
-    /// Our wrapper was edited, so that its command cannot be parsed.
-    WrapperChanged,
+    /// A file of ours was edited, so that its command cannot be parsed.
+    Changed,
     /// The text of the Git Hooks page starts with a byte-order mark.
     PageMarked,
     /// An executable that neither Gitea nor this program installed.
@@ -67,6 +67,8 @@ pub struct Survey {
     pub uncovered: Vec<PathBuf>,
     /// Commands in our wrappers, with the number of repositories.
     pub commands: BTreeMap<HookCommand, usize>,
+    /// Number of repositories with our hook for ref changes.
+    pub ref_hooks: usize,
     /// Paths affected by each oddity.
     pub oddities: BTreeMap<Oddity, Vec<PathBuf>>,
     /// Program that Gitea's own hooks run.
@@ -135,18 +137,19 @@ impl Survey {
                 None => {}
             }
         }
+        self.ref_hook(&hooks);
         Ok(())
     }
 
     /// Checks an entry of `hooks` itself, which normally contains Gitea's four hooks and git's
-    /// samples.
+    /// samples. Git's hook for ref changes is checked separately.
     fn beside_giteas(&mut self, hooks: &OpenDir, name: &OsStr) {
         let Some(entry) = hooks.entry(name) else { return };
         let is_giteas = GITEAS.iter().any(|known| name == *known);
         let is_sample = name.as_bytes().ends_with(b".sample");
         if is_giteas {
             self.held(hooks, name);
-        } else if !is_sample && is_program(entry) {
+        } else if !is_sample && name != REF_HOOK && is_program(entry) {
             self.odd(Oddity::Unexpected, hooks.path().join(name));
         }
     }
@@ -197,19 +200,40 @@ impl Survey {
         let path = files.path().join(NAME);
         match files.read(NAME, MAX_HOOK)? {
             None => self.uncovered.push(repository.to_path_buf()),
-            Some(wrapper) if !command::is_wrapper(&wrapper.bytes) => self.odd(Oddity::WrapperForeign, path),
+            Some(wrapper) if !command::is_ours(&wrapper.bytes) => self.odd(Oddity::WrapperForeign, path),
             Some(wrapper) => {
                 self.held(files, NAME);
                 if wrapper.mode & MAY_RUN == 0 {
-                    self.odd(Oddity::WrapperDead, path.clone());
+                    self.odd(Oddity::Dead, path.clone());
                 }
                 match HookCommand::of_wrapper(&wrapper.bytes) {
                     Some(command) => *self.commands.entry(command).or_default() += 1,
-                    None => self.odd(Oddity::WrapperChanged, path),
+                    None => self.odd(Oddity::Changed, path),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Checks git's hook for ref changes, which is ours or unexpected. The wrappers were checked before.
+    fn ref_hook(&mut self, hooks: &OpenDir) {
+        let Some(entry) = hooks.entry(REF_HOOK) else { return };
+        let path = hooks.path().join(REF_HOOK);
+        let content = hooks.read(REF_HOOK, MAX_HOOK).ok().flatten();
+        let Some(hook) = content.filter(|content| command::is_ours(&content.bytes)) else {
+            if is_program(entry) {
+                self.odd(Oddity::Unexpected, path);
+            }
+            return;
+        };
+        self.held(hooks, REF_HOOK);
+        if hook.mode & MAY_RUN == 0 {
+            self.odd(Oddity::Dead, path);
+        } else if self.commands.keys().any(|command| command.ref_hook_file() == hook.bytes) {
+            self.ref_hooks += 1;
+        } else {
+            self.odd(Oddity::Changed, path);
+        }
     }
 
     /// Checks owner and permissions of an entry: users who can change it can run code as Gitea's

@@ -10,7 +10,7 @@ use super::{
     entries::Entries,
     gitconfig::GitConfig,
     gitea::Gitea,
-    wrapper::{self, Act, Change, HOOKS, NAME, POST_RECEIVE},
+    hook_files::{Change, HOOKS, HookFiles, NAME, POST_RECEIVE, Visited},
 };
 use crate::text;
 
@@ -66,18 +66,15 @@ pub fn template_without_hook(gitea: &Gitea) -> Option<String> {
     (!hook.is_some_and(|hook| hook.is_file())).then(|| text::line(named.written))
 }
 
-/// Installs the wrapper in our own template directory.
-pub(super) fn put(home: &OpenDir, wrapper: &[u8], is_real: bool) -> Result<Change, Obstacle> {
-    if !is_real {
-        return match home.sub(TEMPLATE)? {
-            Some(template) => Ok(match wrapper::act_in(&template, Act::Put(wrapper), false)? {
-                Change::NoHooksDir => Change::Changed,
-                came => came,
-            }),
-            None => home.is_writable().map(|()| Change::Changed),
-        };
+/// Installs our files in our own template directory.
+pub(super) fn put(home: &OpenDir, files: &HookFiles, is_real: bool) -> Result<Visited, Obstacle> {
+    if is_real {
+        return put_into(&home.sub_or_made(TEMPLATE)?, files);
     }
-    put_into(&home.sub_or_made(TEMPLATE)?, wrapper)
+    match home.sub(TEMPLATE)? {
+        Some(template) => would_put(&template, files),
+        None => home.is_writable().map(|()| Visited::of(Change::Changed)),
+    }
 }
 
 /// Returns the number of directories that a foreign template lacks for the wrapper.
@@ -88,21 +85,24 @@ pub(super) fn missing(dir: &Path) -> Result<u8, Obstacle> {
     }
 }
 
-/// Installs the wrapper in a foreign template directory.
-pub(super) fn join(dir: &Path, wrapper: &[u8], is_real: bool) -> Result<Change, Obstacle> {
+/// Installs our files in a foreign template directory.
+pub(super) fn join(dir: &Path, files: &HookFiles, is_real: bool) -> Result<Visited, Obstacle> {
     let template = OpenDir::open(dir)?;
-    if is_real {
-        return put_into(&template, wrapper);
-    }
-    match wrapper::act_in(&template, Act::Put(wrapper), false)? {
-        Change::NoHooksDir => template.is_writable().map(|()| Change::Changed),
-        came => Ok(came),
-    }
+    if is_real { put_into(&template, files) } else { would_put(&template, files) }
 }
 
-fn put_into(template: &OpenDir, wrapper: &[u8]) -> Result<Change, Obstacle> {
-    let dir = template.sub_or_made(HOOKS)?.sub_or_made(POST_RECEIVE)?;
-    wrapper::act_on(&dir, Act::Put(wrapper), true)
+fn put_into(template: &OpenDir, files: &HookFiles) -> Result<Visited, Obstacle> {
+    let hooks = template.sub_or_made(HOOKS)?;
+    let dir = hooks.sub_or_made(POST_RECEIVE)?;
+    files.act_on(&hooks, Some(&dir), true)
+}
+
+/// Checks what [`put_into`] would do.
+fn would_put(template: &OpenDir, files: &HookFiles) -> Result<Visited, Obstacle> {
+    match template.sub(HOOKS)? {
+        Some(hooks) => files.act_on(&hooks, hooks.sub(POST_RECEIVE)?.as_ref(), false),
+        None => template.is_writable().map(|()| Visited::of(Change::Changed)),
+    }
 }
 
 /// Removes our own template directory, but keeps foreign files in it. Returns true if it existed.
@@ -115,8 +115,8 @@ pub(super) fn take(home: &OpenDir, is_real: bool) -> Result<bool, Obstacle> {
     Ok(true)
 }
 
-/// Removes the wrapper from a foreign template directory, with the innermost `made` directories if
-/// they are empty. Returns true if the wrapper was there.
+/// Removes our files from a foreign template directory, with the innermost `made` directories if
+/// they are empty. Returns true if one of the files was there.
 pub(super) fn leave(dir: &Path, made: u8, is_real: bool) -> Result<bool, Obstacle> {
     match OpenDir::open(dir) {
         Ok(template) => take_from(&template, made, is_real),
@@ -126,14 +126,13 @@ pub(super) fn leave(dir: &Path, made: u8, is_real: bool) -> Result<bool, Obstacl
 }
 
 fn take_from(template: &OpenDir, made: u8, is_real: bool) -> Result<bool, Obstacle> {
-    let came = wrapper::act_in(template, Act::Take, is_real)?;
-    if is_real
-        && made > 0
-        && let Some(hooks) = template.sub(HOOKS)?
-        && hooks.remove_empty(POST_RECEIVE)?
-        && made > 1
-    {
+    let Some(hooks) = template.sub(HOOKS)? else { return Ok(false) };
+    let visited = HookFiles::default().act_on(&hooks, hooks.sub(POST_RECEIVE)?.as_ref(), is_real)?;
+    if is_real && made > 0 && hooks.remove_empty(POST_RECEIVE)? && made > 1 {
         template.remove_empty(HOOKS)?;
     }
-    Ok(came == Change::Changed)
+    match visited.ref_hook_obstacle {
+        Some(obstacle) => Err(obstacle),
+        None => Ok(visited.change == Change::Changed),
+    }
 }

@@ -1,4 +1,4 @@
-//! Covers new repositories if git does not support config hooks, by adding the wrapper to git's
+//! Covers new repositories if git does not support config hooks, by adding our files to git's
 //! template directory.
 
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use super::{
     git::Git,
     gitea::Gitea,
     home::{Home, ParsedGitConfig},
+    hook_files::{Change, HookFiles, Visited},
     installer::{Covered, CoveringError, InstallJob, TemplateCame},
     template::{self, Named, TEMPLATE},
-    wrapper::Change,
 };
 use crate::text;
 
 impl InstallJob<'_> {
-    /// Arranges for new repositories to contain the wrapper.
+    /// Arranges for new repositories to contain our files.
     pub(super) fn cover_new_ones(
         self,
         covered: &mut Covered,
         gitea: &Gitea,
-        wrapper: &[u8],
+        files: &HookFiles,
         git: &Git,
     ) -> Result<(), CoveringError> {
         let home = self.home_or_made(gitea)?;
@@ -31,12 +31,12 @@ impl InstallJob<'_> {
         // Our own template is written before git is configured to use it. A foreign template is
         // changed only after our block records it, so that `uninstall` finds it.
         let is_ours = matches!(block, Some(ConfigBlock::Template(_)));
-        if is_ours && !self.put_template(covered, block.as_ref(), home.as_ref(), wrapper) {
+        if is_ours && !self.put_template(covered, block.as_ref(), home.as_ref(), files) {
             block = None;
         }
         self.change(covered, gitea, home.as_ref(), block.as_ref(), Some(git))?;
         if !is_ours {
-            self.put_template(covered, block.as_ref(), home.as_ref(), wrapper);
+            self.put_template(covered, block.as_ref(), home.as_ref(), files);
             self.take_template(covered, home.as_ref());
         }
         Ok(())
@@ -74,28 +74,32 @@ impl InstallJob<'_> {
         }
     }
 
-    /// Puts the wrapper into the template directory of `block`. Returns true if it is there.
+    /// Puts our files into the template directory of `block`. Returns true if the wrapper is there.
     fn put_template(
         self,
         covered: &mut Covered,
         block: Option<&ConfigBlock>,
         home: Option<&Home>,
-        wrapper: &[u8],
+        files: &HookFiles,
     ) -> bool {
         let (dir, is_joined, came) = match (block, home) {
             (Some(ConfigBlock::Joined { dir, .. }), _) => {
-                (dir, true, template::join(dir, wrapper, self.is_real))
+                (dir, true, template::join(dir, files, self.is_real))
             }
             (Some(ConfigBlock::Template(dir)), Some(home)) => {
-                (dir, false, template::put(home.dir(), wrapper, self.is_real))
+                (dir, false, template::put(home.dir(), files, self.is_real))
             }
             // A dry run without git's home directory: both would be created.
-            (Some(ConfigBlock::Template(dir)), None) => (dir, false, Ok(Change::Changed)),
+            (Some(ConfigBlock::Template(dir)), None) => (dir, false, Ok(Visited::of(Change::Changed))),
             (Some(ConfigBlock::Hook { .. }) | None, _) => return false,
         };
         match came {
-            Ok(came) => {
-                let is_changed = came == Change::Changed;
+            Ok(visited) => {
+                let is_changed = visited.change == Change::Changed;
+                let obstacle = visited.ref_hook_obstacle;
+                covered.problems.extend(obstacle.map(|err| {
+                    format!("other ref changes in new repositories are not noticed at once: {err}")
+                }));
                 covered.template = Some(TemplateCame { dir: dir.clone(), is_joined, is_changed });
                 true
             }
@@ -106,7 +110,7 @@ impl InstallJob<'_> {
         }
     }
 
-    /// Removes the wrapper from the template directory that `old` joined, unless `new` uses the
+    /// Removes our files from the template directory that `old` joined, unless `new` uses the
     /// same one. Runs before the block that records it is changed.
     pub(super) fn leave_template(
         self,

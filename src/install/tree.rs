@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 
 use super::{
     dirfd::{Obstacle, OpenDir},
-    wrapper::{self, Act, Change, HOOKS, POST_RECEIVE},
+    hook_files::{Change, HOOKS, HookFiles, POST_RECEIVE, Visited},
 };
 
 /// Gitea's hook that runs the files of [`POST_RECEIVE`]. Gitea creates both together.
@@ -57,6 +57,8 @@ pub struct TreeReport {
     /// Number of repositories without Gitea's own hook, in which ours does not run yet. The numbers
     /// above count them too.
     pub without_delegate: usize,
+    /// Failures of the hook for ref changes, in repositories that the numbers above count too.
+    pub without_ref_hook: Vec<Obstacle>,
     /// Failures, one for each skipped repository or owner.
     pub skipped: Vec<Obstacle>,
 }
@@ -67,13 +69,13 @@ impl Repositories {
         Ok(Self { root: OpenDir::open(root)? })
     }
 
-    /// Applies an operation to every repository. Files are not fsynced, and Gitea does not fsync
-    /// its own hooks either. After a crash, the next run repairs them.
-    pub fn act(&self, act: Act<'_>, is_real: bool, walking: &Walking) -> Result<TreeReport, Obstacle> {
+    /// Puts our files into every repository, or removes them. Files are not fsynced, and Gitea does not
+    /// fsync its own hooks either. After a crash, the next run repairs them.
+    pub fn act(&self, files: &HookFiles, is_real: bool, walking: &Walking) -> Result<TreeReport, Obstacle> {
         let mut walked = TreeReport::default();
         self.each(walking, |opened| match opened {
-            Ok(repository) => walked.add(act, act_in(repository, act, is_real).map(Some)),
-            Err(err) => walked.skip(act, err),
+            Ok(repository) => walked.add(files, act_in(repository, files, is_real).map(Some)),
+            Err(err) => walked.skip(files, err),
         })?;
         Ok(walked)
     }
@@ -138,15 +140,15 @@ impl Repositories {
         [exact, named(owner.to_lowercase(), name.to_lowercase())].into_iter().find(is_there)
     }
 
-    /// Applies an operation to these repositories.
-    pub fn act_on(&self, repositories: &[RepositoryDir], act: Act<'_>, is_real: bool) -> TreeReport {
+    /// Puts our files into these repositories, or removes them.
+    pub fn act_on(&self, repositories: &[RepositoryDir], files: &HookFiles, is_real: bool) -> TreeReport {
         let mut walked = TreeReport::default();
         for repository in repositories {
-            let came = self.root.sub(&repository.owner).and_then(|owner| match owner {
-                Some(owner) => act_in_named(&owner, &repository.dir, act, is_real),
+            let visited = self.root.sub(&repository.owner).and_then(|owner| match owner {
+                Some(owner) => act_in_named(&owner, &repository.dir, files, is_real),
                 None => Ok(None),
             });
-            walked.add(act, came);
+            walked.add(files, visited);
         }
         walked
     }
@@ -158,10 +160,11 @@ impl TreeReport {
         self.were_so + self.are_so + self.without_hooks + self.skipped.len()
     }
 
-    fn add(&mut self, act: Act<'_>, came: Result<Option<Visited>, Obstacle>) {
-        match came {
-            Ok(Some(visited)) => {
-                self.without_delegate += usize::from(!visited.has_delegate);
+    fn add(&mut self, files: &HookFiles, visited: Result<Option<VisitedRepository>, Obstacle>) {
+        match visited {
+            Ok(Some(VisitedRepository { visited, has_delegate })) => {
+                self.without_delegate += usize::from(!has_delegate);
+                self.without_ref_hook.extend(visited.ref_hook_obstacle);
                 *match visited.change {
                     Change::Unchanged => &mut self.were_so,
                     Change::Changed => &mut self.are_so,
@@ -170,56 +173,52 @@ impl TreeReport {
             }
             // Deleted or renamed since the listing.
             Ok(None) => {}
-            Err(err) => self.skip(act, err),
+            Err(err) => self.skip(files, err),
         }
     }
 
-    fn skip(&mut self, act: Act<'_>, obstacle: Obstacle) {
+    fn skip(&mut self, files: &HookFiles, obstacle: Obstacle) {
         // Removal ignores links and foreign files, because they do not contain anything of ours.
-        if matches!(act, Act::Put(_)) || obstacle.is_failure() {
+        if files.are_wanted() || obstacle.is_failure() {
             self.skipped.push(obstacle);
         }
     }
 }
 
-/// What an operation found in a repository.
-struct Visited {
-    change: Change,
+/// The result of an operation in a repository.
+struct VisitedRepository {
+    visited: Visited,
     has_delegate: bool,
 }
 
 fn act_in_named(
     owner: &OpenDir,
     name: &OsStr,
-    act: Act<'_>,
+    files: &HookFiles,
     is_real: bool,
-) -> Result<Option<Visited>, Obstacle> {
-    owner.sub(name)?.map(|repository| act_in(&repository, act, is_real)).transpose()
+) -> Result<Option<VisitedRepository>, Obstacle> {
+    owner.sub(name)?.map(|repository| act_in(&repository, files, is_real)).transpose()
 }
 
-/// Applies an operation to a repository.
+/// Puts our files into a repository, or removes them.
 ///
 /// A pull mirror has no `post-receive.d`. It gets one, because Gitea makes an ordinary repository of
 /// a mirror without asking git, so no template would bring the wrapper then.
-fn act_in(repository: &OpenDir, act: Act<'_>, is_real: bool) -> Result<Visited, Obstacle> {
-    let Some(hooks) = repository.sub(HOOKS)? else {
-        return Ok(Visited { change: Change::NoHooksDir, has_delegate: false });
-    };
+fn act_in(repository: &OpenDir, files: &HookFiles, is_real: bool) -> Result<VisitedRepository, Obstacle> {
+    let nothing = || VisitedRepository { visited: Visited::of(Change::NoHooksDir), has_delegate: false };
+    let Some(hooks) = repository.sub(HOOKS)? else { return Ok(nothing()) };
     let has_delegate = hooks.has(DELEGATE);
-    let change = match (hooks.sub(POST_RECEIVE)?, act) {
-        (Some(dir), _) => wrapper::act_on(&dir, act, is_real)?,
+    let dir = match hooks.sub(POST_RECEIVE)? {
         // A hook without the directory is not Gitea's, so it would not run the wrapper.
-        (None, Act::Put(_)) if has_delegate => {
-            return Ok(Visited { change: Change::NoHooksDir, has_delegate: false });
-        }
-        (None, Act::Put(_)) if is_real => wrapper::act_on(&hooks.sub_or_made(POST_RECEIVE)?, act, true)?,
-        (None, Act::Put(_)) => hooks.is_writable().map(|()| Change::Changed)?,
-        (None, Act::Take) => Change::Unchanged,
+        None if files.are_wanted() && has_delegate => return Ok(nothing()),
+        None if files.are_wanted() && is_real => Some(hooks.sub_or_made(POST_RECEIVE)?),
+        dir => dir,
     };
-    if is_real && matches!(act, Act::Take) && !has_delegate {
+    let visited = files.act_on(&hooks, dir.as_ref(), is_real)?;
+    if is_real && !files.are_wanted() && !has_delegate {
         hooks.remove_empty(POST_RECEIVE)?;
     }
-    Ok(Visited { change, has_delegate })
+    Ok(VisitedRepository { visited, has_delegate })
 }
 
 fn is_repository(name: &OsStr, kind: FileType) -> bool {

@@ -125,6 +125,7 @@ mod tests {
                  '/b/gitea-lightstep' hook --reference-transaction --config '/c' >/dev/null 2>&1; : \"$@\"\0",
                 false,
             ),
+            ("/bin/sh\0hooks/reference-transaction\0committed\0", false),
             ("/b/gitea-lightstep\0hook\0--reference-transaction\0--config\0/c\0", false),
             ("/usr/local/bin/gitea-lightstep\0deliver\0--detached\0", false),
             ("/usr/local/bin/gitea-lightstep\0scan\0", false),

@@ -13,6 +13,8 @@ use std::{
     process::Command,
 };
 
+use serde_json::Value;
+
 use super::{BINARY, Ran, Sandbox, host::is_root};
 
 /// User ID that Gitea runs as when root runs the tests: the user `nobody`.
@@ -257,6 +259,31 @@ impl Estate {
         self.sandbox.run(git.current_dir(self.path("clone")).arg("push").arg("origin").args(args), b"")
     }
 
+    /// Scans all repositories as Gitea's user.
+    pub fn scan(&self, args: &[&str]) -> Ran {
+        let mut lightstep = self.command(self.path("bin/gitea-lightstep"));
+        self.sandbox.run(lightstep.arg("scan").args(args).args(self.options()), b"")
+    }
+
+    /// Scans all repositories as Gitea's user, and returns the outcome.
+    #[track_caller]
+    pub fn scanned(&self) -> Value {
+        serde_json::from_str(&self.scan(&["--json"]).succeeded().stdout).expect("JSON")
+    }
+
+    /// Runs git in `acme/shop` as Gitea does for its pages: as its user, without the variables of a push.
+    pub fn git_for_pages(&self, git: &str, args: &[&str], stdin: &[u8]) -> Ran {
+        let mut command = self.command(git);
+        without_gitea(&mut command);
+        self.sandbox.run(command.current_dir(self.sandbox.bare()).args(args), stdin)
+    }
+
+    /// Returns the names of the refs that were decided, each as often as that happened.
+    pub fn decided(&self) -> Vec<String> {
+        let decisions = self.sandbox.decisions();
+        decisions.iter().map(|decision| decision["ref"].as_str().expect("a ref").to_string()).collect()
+    }
+
     /// Returns all paths below a directory of the installation.
     pub fn seen(&self, dir: &str) -> Tree {
         let dir = self.path(dir);
@@ -314,6 +341,14 @@ impl Estate {
         let mut seen = self.seen(dir);
         seen.values_mut().for_each(|seen| seen.modified = (0, 0));
         seen
+    }
+}
+
+/// Removes the variables of a push from the environment of a command.
+pub fn without_gitea(command: &mut Command) {
+    let names: Vec<_> = command.get_envs().map(|(name, _)| name.to_os_string()).collect();
+    for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(b"GITEA_")) {
+        command.env_remove(name);
     }
 }
 

@@ -378,7 +378,7 @@ fn cron_file_runs_its_commands() {
         let before = host.listing(false);
         let binary = host.stand_in("one/gitea-lightstep", "one");
         let cron_dir = host.text("srv/cron");
-        let args = ["--binary", &binary, "--cron-dir", &cron_dir];
+        let args = ["--binary", &binary, "--cron-dir", &cron_dir, "--ref-hook"];
         host.install(who, shell, &args).succeeded();
         unchanged(&host, who, shell, &args, "(unchanged)");
         let file = fs::read_to_string(host.place("srv/cron/gitea-lightstep")).expect("the file");
@@ -396,7 +396,14 @@ fn cron_file_runs_its_commands() {
             host.sandbox.run(sh.args(["-c", command]), b"").succeeded();
         }
         assert!(host.place("srv/var/state/refs/last.json").exists(), "all repositories were scanned");
-        host.install(who, shell, &["--uninstall", "--purge", "--cron-dir", &cron_dir]).succeeded();
+        let hooks = host.bare().join("hooks");
+        let has = |name: &str| hooks.join(name).exists();
+        assert!(lines[1].contains(" --ref-hook "), "{file}");
+        // A newer git needs neither.
+        assert_eq!(has("reference-transaction"), has("post-receive.d/gitea-lightstep"));
+        host.install(who, shell, &["--uninstall", "--purge", "--ref-hook", "--cron-dir", &cron_dir])
+            .succeeded();
+        assert!(!has("reference-transaction"));
         fs::remove_dir(host.place("srv/cron")).expect("the directory is empty");
         assert_eq!(host.listing(false), before);
     }

@@ -6,12 +6,15 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, chown},
     path::PathBuf,
-    process::Command,
 };
 
 use serde_json::Value;
 
-use crate::support::{Ran, assert_root, estate::Estate, sid, wait_until};
+use crate::support::{
+    Ran, assert_root,
+    estate::{Estate, without_gitea},
+    sid, wait_until,
+};
 
 /// A Gitea with both config hooks and one pushed commit, whose repositories were scanned once.
 struct ScannedGitea {
@@ -24,18 +27,8 @@ impl ScannedGitea {
         let gitea = Self { estate: Estate::new(), git: sid::git() };
         gitea.estate.install(&["--git", &gitea.git.display().to_string()]).succeeded();
         gitea.push().succeeded();
-        assert_eq!(gitea.scan()["first_seen"], 1);
+        assert_eq!(gitea.estate.scanned()["first_seen"], 1);
         gitea
-    }
-
-    fn lightstep(&self, words: &[&str]) -> Ran {
-        let mut lightstep = self.estate.command(self.estate.path("bin/gitea-lightstep"));
-        self.estate.sandbox.run(lightstep.args(words).args(self.estate.options()), b"")
-    }
-
-    fn scan(&self) -> Value {
-        let ran = self.lightstep(&["scan", "--json"]);
-        serde_json::from_str(&ran.succeeded().stdout).expect("JSON")
     }
 
     /// Pushes a commit.
@@ -47,24 +40,9 @@ impl ScannedGitea {
             .run(git.current_dir(self.estate.path("clone")).args(["push", "origin", "main"]), b"")
     }
 
-    /// Runs git in the repository as Gitea does for its pages: without the variables of a push.
+    /// Runs git in the repository as Gitea does for its pages.
     fn git(&self, args: &[&str], stdin: &[u8]) -> Ran {
-        let mut git = self.estate.command(&self.git);
-        without_gitea(&mut git);
-        self.estate.sandbox.run(git.current_dir(self.estate.sandbox.bare()).args(args), stdin)
-    }
-
-    /// Returns the names of the refs that were decided, each as often as that happened.
-    fn decided(&self) -> Vec<String> {
-        let decisions = self.estate.sandbox.decisions();
-        decisions.iter().map(|decision| decision["ref"].as_str().expect("a ref").to_string()).collect()
-    }
-}
-
-fn without_gitea(command: &mut Command) {
-    let names: Vec<_> = command.get_envs().map(|(name, _)| name.to_os_string()).collect();
-    for name in names.iter().filter(|name| name.as_encoded_bytes().starts_with(b"GITEA_")) {
-        command.env_remove(name);
+        self.estate.git_for_pages(&self.git.display().to_string(), args, stdin)
     }
 }
 
@@ -72,14 +50,14 @@ fn without_gitea(command: &mut Command) {
 fn ref_change_without_a_push_is_decided_at_once() {
     let gitea = ScannedGitea::new();
     gitea.git(&["tag", "v1.0.0", "main"], b"").said_nothing();
-    wait_until("the tag is decided", || gitea.decided().len() == 2);
+    wait_until("the tag is decided", || gitea.estate.decided().len() == 2);
     gitea.git(&["branch", "topic", "main"], b"").said_nothing();
-    wait_until("the branch is decided", || gitea.decided().len() == 3);
+    wait_until("the branch is decided", || gitea.estate.decided().len() == 3);
     gitea.git(&["branch", "-m", "topic", "renamed"], b"").said_nothing();
-    wait_until("the branches are decided", || gitea.decided().len() == 5);
+    wait_until("the branches are decided", || gitea.estate.decided().len() == 5);
     assert_eq!(gitea.push().succeeded().remote().len(), 1);
-    assert_eq!(gitea.scan()["changes"], serde_json::json!([]));
-    let mut decided = gitea.decided();
+    assert_eq!(gitea.estate.scanned()["changes"], serde_json::json!([]));
+    let mut decided = gitea.estate.decided();
     decided.sort();
     assert_eq!(
         decided,
@@ -108,7 +86,7 @@ fn ref_change_without_a_push_is_decided_at_once() {
     assert_eq!((&outcome["ref_hook"], &outcome["git_config"]["changed"]), (&false.into(), &true.into()));
     assert!(!config().contains("gitea-lightstep-refs"), "{}", config());
     gitea.git(&["tag", "v1.1.0", "main"], b"").said_nothing();
-    assert_eq!(gitea.scan()["changes"][0]["ref"], "refs/tags/v1.1.0");
+    assert_eq!(gitea.estate.scanned()["changes"][0]["ref"], "refs/tags/v1.1.0");
     // This is the block of a version without the second hook.
     assert_eq!(install(&["--dry-run"])["git_config"]["changed"], true);
     install(&[]);
@@ -127,7 +105,7 @@ fn transaction_of_many_refs_is_not_disturbed() {
     }
     gitea.git(&["update-ref", "--stdin"], lines.as_bytes()).said_nothing();
     wait_until("the changes are captured", || {
-        !gitea.estate.sandbox.files("inbox").is_empty() || gitea.decided().len() > 1
+        !gitea.estate.sandbox.files("inbox").is_empty() || gitea.estate.decided().len() > 1
     });
     // The binary is gone when git has much to say.
     fs::remove_file(gitea.estate.path("bin/gitea-lightstep")).expect("the binary");

@@ -28,7 +28,7 @@ fn installed_wrapper_is_recognised() {
     assert_eq!(read(&older), Some((BINARY.into(), CONFIG.into())));
     assert_eq!(state_dir(&older), Some(None));
     assert_eq!(state_dir(&WRAPPER.replace("state=/", "state=$HOME/")), None);
-    assert!(is_wrapper(WRAPPER.as_bytes()));
+    assert!(is_ours(WRAPPER.as_bytes()));
     let with_binary = |written: &str| read(&WRAPPER.replace(&format!("bin={BINARY}"), written));
     assert_eq!(with_binary("bin='/opt/my bin/x'"), Some(("/opt/my bin/x".into(), CONFIG.into())));
     assert_eq!(with_binary(r"bin='/opt/ann'\''s'\'''"), Some(("/opt/ann's'".into(), CONFIG.into())));
@@ -36,7 +36,7 @@ fn installed_wrapper_is_recognised() {
         assert_eq!(with_binary(wrong), None, "{wrong}");
     }
     assert_eq!(read(&WRAPPER.replace("exec \"$bin\"", "exec nice \"$bin\"")), None);
-    assert!(!is_wrapper(b"#!/bin/sh\n\n# gitea-lightstep: not in the second line\n"));
+    assert!(!is_ours(b"#!/bin/sh\n\n# gitea-lightstep: not in the second line\n"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl SystemRun<'_> {
         command.arg0("gitea-lightstep").args(words).arg("--config").arg(&self.plan.config).args(options);
         if words.first() == Some(&"install") {
             command.arg("--binary").arg(self.plan.installed());
-            command.args((!self.plan.has_ref_hook).then_some("--no-ref-hook"));
+            command.args(self.plan.ref_hook.option());
         }
         command
     }

@@ -26,7 +26,7 @@ use self::{
     changes::{Changes, Stopped, exists, stop_asked},
     timer::TimerPlace,
 };
-use super::{RunUser, check, dirfd, run};
+use super::{RefHookWish, RunUser, check, dirfd, run};
 use crate::{
     config, proposal,
     sys::{fault::Step, users},
@@ -81,8 +81,8 @@ pub struct SystemPlan {
     pub gitea_paths: Vec<(&'static str, PathBuf)>,
     /// Options for `install` and `uninstall` of the hook, or `None` to leave the hook alone.
     pub hook: Option<Vec<OsString>>,
-    /// True if a config hook is to notice ref changes that no push brings.
-    pub has_ref_hook: bool,
+    /// The caller's choice about the hook for ref changes.
+    pub ref_hook: RefHookWish,
     /// Gitea's user.
     pub run_user: RunUser,
     /// Remove the configuration and the state too.

@@ -362,8 +362,8 @@ impl SystemRun<'_> {
 
     /// Returns the options that only the timer's `install` has, quoted.
     fn install_options(&self, quote: fn(&Path) -> Vec<u8>) -> Vec<u8> {
-        let no_ref_hook = if self.plan.has_ref_hook { &b""[..] } else { b" --no-ref-hook" };
-        [b"--binary ", &*quote(&self.plan.installed()), no_ref_hook].concat()
+        let ref_hook = self.plan.ref_hook.option().map_or(String::new(), |option| format!(" {option}"));
+        [b"--binary ", &*quote(&self.plan.installed()), ref_hook.as_bytes()].concat()
     }
 
     /// Returns the options of the timer's `install` and `scan`, quoted. They name everything that these
