@@ -58,6 +58,7 @@ mod mark; // marks by command and around a deploy script
 mod merge; // merging of the files in an outbox
 mod model; // the spool compared with a model, over random operations
 mod named_repository; // REPO and REV in every command
+mod newcomers; // repositories that came without the template, which scan covers
 mod ownership; // services that belong to one repository
 mod people; // attribution, mail addresses and their keyed hashes
 mod picture; // docs/push.svg, drawn from a real push

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config, delivery,
-    install::{self, RepositoriesRoot, Walking},
+    install::{self, Newcomers, RepositoriesRoot, Walking},
     proposal,
     push::Update,
     scan::{Scan, ScanReport},
@@ -91,7 +91,7 @@ fn scan(
 ) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = super::own_or_new_state(&config)?;
-    let Some(_lock) = state.ref_log().lock_scans()? else {
+    let Some(lock) = state.ref_log().lock_scans()? else {
         terminal.note("another scan is running; it finds the same changes");
         return Ok(Completion::Done);
     };
@@ -108,15 +108,20 @@ fn scan(
         let (repositories, failed) = (report.repositories, report.failed.len());
         state.note_scan(&LastScan { time: time::now(), repositories, failed })?;
     }
+    let delivery = if report.changes.is_empty() { Ok(()) } else { delivery::detach(&config) };
+    drop(lock);
+    let newcomers = match place {
+        Some(place) if !report.appeared.is_empty() => install::cover_newcomers(place, &report.appeared),
+        _ => Newcomers::default(),
+    };
     if args.json {
-        terminal.json(json(&report))?;
+        terminal.json(json(&report, &newcomers))?;
     } else {
-        print(&report, terminal)?;
+        print(&report, &newcomers, terminal)?;
     }
-    if !report.changes.is_empty() {
-        delivery::detach(&config).context("the changes are captured, but the delivery was not started")?;
-    }
-    Ok(if report.failed.is_empty() { Completion::Done } else { Completion::Found })
+    delivery.context("the changes are captured, but the delivery was not started")?;
+    let is_whole = report.failed.is_empty() && newcomers.failed.is_empty();
+    Ok(if is_whole { Completion::Done } else { Completion::Found })
 }
 
 /// Waits for the present scan, and then scans the repositories that hooks want scanned by then.
@@ -187,7 +192,7 @@ fn scan_some(mut scan: Scan<'_>, repos: &[String], state: &State) -> anyhow::Res
     Ok(scan.end(false)?)
 }
 
-fn print(report: &ScanReport, terminal: &Terminal) -> anyhow::Result<()> {
+fn print(report: &ScanReport, newcomers: &Newcomers, terminal: &Terminal) -> anyhow::Result<()> {
     for change in &report.changes {
         let repository = text::line(change.repository.full_name());
         let name = text::line(change.update.ref_name().to_text());
@@ -206,8 +211,14 @@ fn print(report: &ScanReport, terminal: &Terminal) -> anyhow::Result<()> {
     for dir in &report.gone {
         terminal.say(format_args!("gone     {}", text::path(dir)))?;
     }
+    for dir in &newcomers.covered {
+        terminal.say(format_args!("covered  {}", text::path(dir)))?;
+    }
     for (dir, why) in &report.failed {
         terminal.message(format_args!("failed to scan `{}`: {why}", text::path(dir)));
+    }
+    for (dir, why) in &newcomers.failed {
+        terminal.message(format_args!("failed to put the hook into `{}`: {why}", text::path(dir)));
     }
     if let [first, others @ ..] = &report.deferred[..] {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
@@ -235,7 +246,7 @@ fn print(report: &ScanReport, terminal: &Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn json(report: &ScanReport) -> serde_json::Value {
+fn json(report: &ScanReport, newcomers: &Newcomers) -> serde_json::Value {
     let paths = |paths: &[PathBuf]| paths.iter().map(|path| text::path(path).to_string()).collect::<Vec<_>>();
     let changes = report.changes.iter().map(|change| {
         serde_json::json!({
@@ -248,10 +259,12 @@ fn json(report: &ScanReport) -> serde_json::Value {
     let renamed = report.renamed.iter().map(|(from, to)| {
         serde_json::json!({ "from": text::path(from).to_string(), "to": text::path(to).to_string() })
     });
-    let failed = report
-        .failed
-        .iter()
-        .map(|(dir, why)| serde_json::json!({ "git_dir": text::path(dir).to_string(), "why": why }));
+    let failed = |failed: &[(PathBuf, String)]| {
+        let failed = failed
+            .iter()
+            .map(|(dir, why)| serde_json::json!({ "git_dir": text::path(dir).to_string(), "why": why }));
+        failed.collect::<Vec<_>>()
+    };
     serde_json::json!({
         "repositories": report.repositories,
         "first_seen": report.first_seen,
@@ -260,7 +273,9 @@ fn json(report: &ScanReport) -> serde_json::Value {
         "made_again": paths(&report.made_again),
         "gone": paths(&report.gone),
         "deferred": paths(&report.deferred),
-        "failed": failed.collect::<Vec<_>>(),
+        "failed": failed(&report.failed),
+        "covered": paths(&newcomers.covered),
+        "uncovered": failed(&newcomers.failed),
     })
 }
 

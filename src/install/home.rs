@@ -64,7 +64,8 @@ pub fn has_ref_hook(home: &Path) -> bool {
     matches!(block_in(home), Some(ConfigBlock::Hook { has_ref_hook: true, .. }))
 }
 
-fn block_in(home: &Path) -> Option<ConfigBlock> {
+/// Returns our block in the `.gitconfig` of this home directory, if it is there and can be read.
+pub(super) fn block_in(home: &Path) -> Option<ConfigBlock> {
     let text = dirfd::read_file(&home.join(GIT_CONFIG), MAX_FILE).ok()?;
     GitConfig::parse(text).ok()?.block()
 }

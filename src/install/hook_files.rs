@@ -40,7 +40,7 @@ pub(super) enum Change {
     Unchanged,
     /// Changed, or would be changed on a dry run.
     Changed,
-    /// There is no room for our files.
+    /// The directory for our files is missing.
     NoHooksDir,
 }
 
@@ -56,6 +56,22 @@ impl HookFiles {
     /// Returns the files that run this command.
     pub fn of(command: &HookCommand, has_ref_hook: bool) -> Self {
         Self { wrapper: Some(command.wrapper()), ref_hook: has_ref_hook.then(|| command.ref_hook_file()) }
+    }
+
+    /// Reads our files in a `hooks` directory, or returns `None` if the wrapper is not there.
+    pub fn read(hooks: &OpenDir) -> Result<Option<Self>, Obstacle> {
+        let text = |dir: &OpenDir, name| {
+            let content = dir.read(name, MAX_FILE)?;
+            Ok(content.map(|content| content.bytes).filter(|bytes| is_ours(bytes)))
+        };
+        let Some(dir) = hooks.sub(POST_RECEIVE)? else { return Ok(None) };
+        let wrapper = text(&dir, NAME)?;
+        if wrapper.is_none() {
+            return Ok(None);
+        }
+        // A foreign hook in the template is not ours to spread.
+        let ref_hook = text(hooks, REF_HOOK).unwrap_or_default();
+        Ok(Some(Self { wrapper, ref_hook }))
     }
 
     /// Returns true if the wrapper belongs there.

@@ -276,30 +276,8 @@ impl InstallJob<'_> {
         Ok(covered)
     }
 
-    /// Locks out other installations until the result is dropped.
     fn lock(self) -> Result<Option<OwnedFd>, CoveringError> {
-        if !self.is_real {
-            return Ok(None);
-        }
-        let root = OpenDir::open(self.place.root()).or_else(|err| match self.place.gitea() {
-            Some(gitea) => OpenDir::open(gitea.home()),
-            None => Err(err),
-        });
-        // Before Gitea's first start neither directory exists, so there is nothing to protect.
-        let Ok(dir) = root else { return Ok(None) };
-        let deadline = Deadline::after(PATIENCE);
-        loop {
-            match flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(dir.into_fd())),
-                Err(Errno::WOULDBLOCK) if deadline.is_over() => {
-                    return Err(CoveringError::IsBusy(dir.path().into()));
-                }
-                Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(20)),
-                // Continue without a lock if the file system has none. Each change is atomic
-                // anyway.
-                Err(_) => return Ok(None),
-            }
-        }
+        if self.is_real { lock(self.place) } else { Ok(None) }
     }
 
     /// Opens git's home directory. Creates it if Gitea has not been started yet.
@@ -354,5 +332,28 @@ impl InstallJob<'_> {
         };
         covered.repositories = repositories.act(files, self.is_real, self.walking)?;
         Ok(())
+    }
+}
+
+/// Locks out other installations until the result is dropped.
+pub(super) fn lock(place: &RepositoriesRoot) -> Result<Option<OwnedFd>, CoveringError> {
+    let root = OpenDir::open(place.root()).or_else(|err| match place.gitea() {
+        Some(gitea) => OpenDir::open(gitea.home()),
+        None => Err(err),
+    });
+    // Before Gitea's first start neither directory exists, so there is nothing to protect.
+    let Ok(dir) = root else { return Ok(None) };
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        match flock(dir.fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(dir.into_fd())),
+            Err(Errno::WOULDBLOCK) if deadline.is_over() => {
+                return Err(CoveringError::IsBusy(dir.path().into()));
+            }
+            Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(20)),
+            // Continue without a lock if the file system has none. Each change is atomic
+            // anyway.
+            Err(_) => return Ok(None),
+        }
     }
 }

@@ -15,6 +15,7 @@ mod home;
 mod hook_files;
 pub(crate) mod ini;
 mod installer;
+mod newcomers;
 mod ownership;
 mod process;
 mod program;
@@ -39,6 +40,7 @@ pub use hook_files::NAME;
 pub use installer::{
     Covered, CoveringError, InstallJob, RefHookWish, install, install_in, uninstall, uninstall_from,
 };
+pub use newcomers::{Newcomers, cover_newcomers};
 pub use ownership::{Exposed, check};
 pub use process::Process;
 pub use program::{ProgramOutput, bare, run};

@@ -66,6 +66,15 @@ pub fn template_without_hook(gitea: &Gitea) -> Option<String> {
     (!hook.is_some_and(|hook| hook.is_file())).then(|| text::line(named.written))
 }
 
+/// Returns our files in a template directory, or `None` if the wrapper is not there.
+pub(super) fn files(dir: &Path) -> Result<Option<HookFiles>, Obstacle> {
+    match OpenDir::open(dir) {
+        Ok(template) => template.sub(HOOKS)?.map_or(Ok(None), |hooks| HookFiles::read(&hooks)),
+        Err(err) if err.is_absence() => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
 /// Installs our files in our own template directory.
 pub(super) fn put(home: &OpenDir, files: &HookFiles, is_real: bool) -> Result<Visited, Obstacle> {
     if is_real {

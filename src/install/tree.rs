@@ -31,6 +31,15 @@ pub struct RepositoryDir {
     dir: OsString,
 }
 
+impl RepositoryDir {
+    /// Returns the repository with this path below the root directory.
+    pub(super) fn below(path: &Path) -> Option<Self> {
+        let mut names = path.iter().map(ToOwned::to_owned);
+        let (owner, dir) = (names.next()?, names.next()?);
+        names.next().is_none().then_some(Self { owner, dir })
+    }
+}
+
 /// The progress of a walk, for display by another thread.
 #[derive(Debug, Default)]
 pub struct Walking {

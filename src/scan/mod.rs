@@ -24,7 +24,7 @@ mod reconcile;
 mod repository;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -79,6 +79,8 @@ pub struct ScanReport {
     pub repositories: usize,
     /// Number of repositories whose refs were written down for the first time.
     pub first_seen: usize,
+    /// Directories that hold another repository than at the last scan, or held none.
+    pub appeared: BTreeSet<PathBuf>,
     /// Repositories that were renamed or transferred, by their old and new directory.
     pub renamed: Vec<(PathBuf, PathBuf)>,
     /// Directories of repositories that are gone.
@@ -235,6 +237,7 @@ impl<'a> Scan<'a> {
         match moved {
             Ok(()) => {
                 self.report.renamed.push((from.into(), to.into()));
+                self.report.appeared.insert(to.into());
                 self.look_at(to, &RefSnapshots::name_of(to));
             }
             Err(err) => self.report.failed.push((to.into(), err.to_string())),
@@ -253,6 +256,7 @@ impl<'a> Scan<'a> {
                 self.look_at(&dir, &name);
                 continue;
             }
+            self.report.appeared.insert(dir.clone());
             match self.first_look(&dir) {
                 Ok(Some(as_of)) => {
                     self.first_seen.insert(dir, as_of);

@@ -64,6 +64,9 @@ impl Scan<'_> {
         };
         let Some(old) = old else { return Ok(false) };
         let directory = DirectoryId::of(dir).map_err(RepositoryScanError::Directory)?;
+        if directory != old.head.directory {
+            self.report.appeared.insert(dir.into());
+        }
         let repository = Repository::open(&old.head.git_dir)?;
         for _ in 0..ATTEMPTS {
             let Some(list) = repository.ref_list()? else { return Ok(false) };
