@@ -492,3 +492,14 @@ fn missing_stale_and_failed_scans_are_reported() {
     clinic.run(Who::RunUser, "scan", &[]).succeeded();
     assert_eq!(clinic.findings(&["--no-push"]), []);
 }
+
+#[test]
+fn excluded_repository_is_in_order_without_a_hook() {
+    let clinic = Clinic::installed();
+    let mut git = clinic.host.command(Who::RunUser, "git");
+    git.arg("-C").arg(clinic.host.bare()).args(["config", "hook.gitea-lightstep.enabled", "false"]);
+    clinic.host.sandbox.run(&mut git, b"").succeeded();
+    clinic.install(&[]);
+    assert!(!clinic.hooks().join("gitea-lightstep").exists());
+    assert_eq!(clinic.findings(&["--no-push"]), []);
+}

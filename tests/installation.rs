@@ -468,6 +468,46 @@ fn pull_mirror_is_covered_once_it_is_an_ordinary_repository() {
 }
 
 #[test]
+fn excluded_repository_has_no_file() {
+    let estate = Estate::new();
+    estate.repository("acme/other.git");
+    estate.hand_over();
+    let switch = |value: &str| {
+        let mut git = estate.command("git");
+        git.current_dir(estate.sandbox.bare()).args(["config", "hook.gitea-lightstep.enabled", value]);
+        estate.sandbox.run(&mut git, b"").succeeded();
+    };
+    let wrapper = estate.wrapper("acme/shop.git");
+    estate.install(&["--ref-hook"]).succeeded();
+    let ran = estate.uninstall(&["--repository", "acme/shop"]);
+    let proposed = ran.succeeded().stdout.split('`').find(|part| part.contains("git -C "));
+    assert!(
+        proposed.is_some_and(|line| line.ends_with(" config hook.gitea-lightstep.enabled false")),
+        "{ran:?}"
+    );
+    assert_eq!(json(&estate.install(&["--json"]))["repositories"]["changed"], 2, "it came back");
+    switch("false");
+    for args in [&["--dry-run"][..], &[], &["--ref-hook"], &["--repository", "acme/shop"]] {
+        let ran = estate.install(&[args, &["--json"]].concat());
+        ran.succeeded();
+        assert_eq!(json(&ran)["repositories"]["excluded"], 1, "{args:?}: {}", ran.stdout);
+        assert_eq!(wrapper.exists(), args == ["--dry-run"], "{args:?}");
+        assert!(!estate.sandbox.bare().join("hooks/reference-transaction").exists());
+    }
+    assert!(estate.wrapper("acme/other.git").exists());
+    assert_eq!(estate.push(&["main"]).succeeded().remote(), [""; 0]);
+    estate.sandbox.executable(&wrapper.display().to_string(), "#!/bin/sh\n# another\n");
+    estate.hand_over();
+    assert_eq!(json(estate.install(&["--json"]).succeeded())["repositories"]["excluded"], 1);
+    assert_eq!(fs::read_to_string(&wrapper).expect("the file"), "#!/bin/sh\n# another\n");
+    fs::remove_file(&wrapper).expect("removed");
+    switch("true");
+    let said = json(&estate.install(&["--json"]));
+    assert_eq!(said["repositories"]["excluded"], 0, "{said}");
+    assert!(wrapper.exists());
+}
+
+#[test]
 fn files_belong_to_giteas_user_whoever_installs() {
     let estate = Estate::new();
     // Neither a strict umask nor root's home directory affects the result.

@@ -203,6 +203,9 @@ impl<'a> InstallReport<'a> {
                 walked.without_delegate
             ));
         }
+        if walked.excluded > 0 {
+            parts.push(format!("{} excluded", walked.excluded));
+        }
         if !walked.without_ref_hook.is_empty() {
             let which = if self.covered.has_ref_hook { "without our" } else { "still with our" };
             parts.push(format!("{} {which} hook for other ref changes", walked.without_ref_hook.len()));
@@ -273,6 +276,7 @@ impl<'a> InstallReport<'a> {
             "repositories": {
                 "changed": walked.are_so,
                 "unchanged": walked.were_so,
+                "excluded": walked.excluded,
                 "without_delegate": walked.without_delegate,
                 "without_ref_hook": obstacles(&walked.without_ref_hook),
                 "skipped": obstacles(&walked.skipped),

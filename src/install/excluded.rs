@@ -1,4 +1,4 @@
-//! Recognises repositories in which an administrator switched the config hook off.
+//! Recognises repositories in which an administrator switched our hook off.
 
 use std::path::Path;
 

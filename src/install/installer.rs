@@ -23,7 +23,7 @@ use super::{
     dirfd::{Obstacle, OpenDir},
     git::{Git, GitVersion},
     gitea::Gitea,
-    home::{Home, HomeError, config_hook_in},
+    home::{Home, HomeError, block_in, config_hook_in},
     hook_files::HookFiles,
     root::{RepositoriesRoot, Way},
     tree::{Repositories, RepositoryDir, TreeReport, Walking},
@@ -234,17 +234,22 @@ pub fn install_in(
 /// If the repositories cannot be read.
 pub fn uninstall_from(job: InstallJob<'_>, names: &[(String, String)]) -> Result<Covered, CoveringError> {
     let mut covered = job.in_some(names, &HookFiles::default())?;
-    covered.note = job.config_hook().map(|path| {
-        let exclude = names.iter().map(|(owner, name)| {
-            let dir = job.place.root().join(owner).join(format!("{name}.git"));
-            let line = format!("git -C {} config hook.gitea-lightstep.enabled false", text::shell(&dir));
-            format!("`{}`", proposal::as_user(geteuid().as_raw(), &line))
-        });
-        format!(
-            "The config hook in `{}` still covers every repository, including these; to exclude them, run {}.",
-            text::path(&path),
-            exclude.collect::<Vec<_>>().join(" and ")
-        )
+    let Some(gitea) = job.place.gitea() else { return Ok(covered) };
+    let exclude = names.iter().map(|(owner, name)| {
+        let dir = job.place.root().join(owner).join(format!("{name}.git"));
+        let line = format!("git -C {} config hook.gitea-lightstep.enabled false", text::shell(&dir));
+        format!("`{}`", proposal::as_user(geteuid().as_raw(), &line))
+    });
+    let exclude = exclude.collect::<Vec<_>>().join(" and ");
+    covered.note = block_in(gitea.home()).map(|block| match block {
+        ConfigBlock::Hook { .. } => format!(
+            "The config hook in `{}` still covers every repository, including these; to exclude them, run {exclude}.",
+            text::path(&gitea.git_config())
+        ),
+        ConfigBlock::Template(_) | ConfigBlock::Joined { .. } => format!(
+            "The next `install` for all repositories covers these again, as does the timer's; to exclude them, \
+             run {exclude}."
+        ),
     });
     Ok(covered)
 }

@@ -12,6 +12,7 @@ use rustix::{fs::FileType, process::geteuid};
 use super::{
     command::{self, HookCommand},
     dirfd::{EntryMetadata, Obstacle, OpenDir},
+    excluded::is_excluded,
     hook_files::{HOOKS, NAME, POST_RECEIVE, REF_HOOK},
     root::RepositoriesRoot,
     tree::{DELEGATE, Walking},
@@ -131,7 +132,7 @@ impl Survey {
                 None if dir == POST_RECEIVE => {
                     self.without_delegate += 1;
                     if hooks.entry(DELEGATE).is_none() {
-                        self.uncovered.push(repository.path().to_path_buf());
+                        self.uncovered(repository.path());
                     }
                 }
                 None => {}
@@ -199,7 +200,7 @@ impl Survey {
         }
         let path = files.path().join(NAME);
         match files.read(NAME, MAX_HOOK)? {
-            None => self.uncovered.push(repository.to_path_buf()),
+            None => self.uncovered(repository),
             Some(wrapper) if !command::is_ours(&wrapper.bytes) => self.odd(Oddity::WrapperForeign, path),
             Some(wrapper) => {
                 self.held(files, NAME);
@@ -247,6 +248,12 @@ impl Survey {
         }
         if entry.owner != geteuid().as_raw() {
             self.odd(Oddity::Owner(entry.owner), path());
+        }
+    }
+
+    fn uncovered(&mut self, repository: &Path) {
+        if !is_excluded(repository) {
+            self.uncovered.push(repository.to_path_buf());
         }
     }
 

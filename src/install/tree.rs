@@ -11,6 +11,7 @@ use rustix::fs::FileType;
 
 use super::{
     dirfd::{Obstacle, OpenDir},
+    excluded::is_excluded,
     hook_files::{Change, HOOKS, HookFiles, POST_RECEIVE, Visited},
 };
 
@@ -63,6 +64,8 @@ pub struct TreeReport {
     pub are_so: usize,
     /// Number of repositories in which there is no place for our file.
     pub without_hooks: usize,
+    /// Number of repositories in which an administrator switched our hook off.
+    pub excluded: usize,
     /// Number of repositories without Gitea's own hook, in which ours does not run yet. The numbers
     /// above count them too.
     pub without_delegate: usize,
@@ -166,15 +169,16 @@ impl Repositories {
 impl TreeReport {
     /// Returns the number of repositories visited.
     pub fn seen(&self) -> usize {
-        self.were_so + self.are_so + self.without_hooks + self.skipped.len()
+        self.were_so + self.are_so + self.without_hooks + self.excluded + self.skipped.len()
     }
 
     fn add(&mut self, files: &HookFiles, visited: Result<Option<VisitedRepository>, Obstacle>) {
         match visited {
-            Ok(Some(VisitedRepository { visited, has_delegate })) => {
-                self.without_delegate += usize::from(!has_delegate);
+            Ok(Some(VisitedRepository { visited, has_delegate, is_excluded })) => {
+                self.without_delegate += usize::from(!has_delegate && !is_excluded);
                 self.without_ref_hook.extend(visited.ref_hook_obstacle);
                 *match visited.change {
+                    _ if is_excluded => &mut self.excluded,
                     Change::Unchanged => &mut self.were_so,
                     Change::Changed => &mut self.are_so,
                     Change::NoHooksDir => &mut self.without_hooks,
@@ -198,6 +202,7 @@ impl TreeReport {
 struct VisitedRepository {
     visited: Visited,
     has_delegate: bool,
+    is_excluded: bool,
 }
 
 fn act_in_named(
@@ -209,12 +214,16 @@ fn act_in_named(
     owner.sub(name)?.map(|repository| act_in(&repository, files, is_real)).transpose()
 }
 
-/// Puts our files into a repository, or removes them.
+/// Puts our files into a repository, or removes them. A repository that an administrator excluded gets none.
 ///
 /// A pull mirror has no `post-receive.d`. It gets one, because Gitea makes an ordinary repository of
 /// a mirror without asking git, so no template would bring the wrapper then.
 fn act_in(repository: &OpenDir, files: &HookFiles, is_real: bool) -> Result<VisitedRepository, Obstacle> {
-    let nothing = || VisitedRepository { visited: Visited::of(Change::NoHooksDir), has_delegate: false };
+    let is_excluded = files.are_wanted() && is_excluded(repository.path());
+    let none = HookFiles::default();
+    let files = if is_excluded { &none } else { files };
+    let nothing =
+        || VisitedRepository { visited: Visited::of(Change::NoHooksDir), has_delegate: false, is_excluded };
     let Some(hooks) = repository.sub(HOOKS)? else { return Ok(nothing()) };
     let has_delegate = hooks.has(DELEGATE);
     let dir = match hooks.sub(POST_RECEIVE)? {
@@ -223,11 +232,15 @@ fn act_in(repository: &OpenDir, files: &HookFiles, is_real: bool) -> Result<Visi
         None if files.are_wanted() && is_real => Some(hooks.sub_or_made(POST_RECEIVE)?),
         dir => dir,
     };
-    let visited = files.act_on(&hooks, dir.as_ref(), is_real)?;
+    let visited = match files.act_on(&hooks, dir.as_ref(), is_real) {
+        // A foreign file, which stays.
+        Err(err) if is_excluded && !err.is_failure() => Visited::of(Change::Unchanged),
+        visited => visited?,
+    };
     if is_real && !files.are_wanted() && !has_delegate {
         hooks.remove_empty(POST_RECEIVE)?;
     }
-    Ok(VisitedRepository { visited, has_delegate })
+    Ok(VisitedRepository { visited, has_delegate, is_excluded })
 }
 
 fn is_repository(name: &OsStr, kind: FileType) -> bool {
