@@ -152,6 +152,9 @@ enum Command {
     /// These are tags and releases made in Gitea's pages or its API, branches deleted or renamed
     /// there, what a mirror fetches, and what a hook that was killed left. The first scan only writes
     /// down the refs of each repository.
+    ///
+    /// Where `install` put a file into each repository, a scan of all repositories also puts it into
+    /// those that appeared since the last one.
     Scan(scan::ScanArgs),
     /// Print OTEL_RESOURCE_ATTRIBUTES and the trace context for a commit
     ///
@@ -166,9 +169,9 @@ enum Command {
     /// Install the hook for all repositories of Gitea, including future ones
     ///
     /// With git 2.54 or newer, this is one config hook in Gitea's own .gitconfig. With an older
-    /// git, it is a file in each repository and a template for new ones; run `install` again to
-    /// cover repositories that were adopted or restored since. What is already correct is not
-    /// changed. The hook runs this binary, with the configuration that --config names or the
+    /// git, it is a file in each repository and a template for new ones; `scan` and another
+    /// `install` cover repositories that were adopted or restored since. What is already correct is
+    /// not changed. The hook runs this binary, with the configuration that --config names or the
     /// default one.
     Install(install::InstallArgs),
     /// Remove what `install` put in
