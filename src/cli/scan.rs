@@ -25,7 +25,7 @@ use crate::{
     proposal,
     push::Update,
     scan::{Scan, ScanReport},
-    state::{LastScan, State},
+    state::{LastScan, State, StateError, ref_log::ScanLock},
     sys::time::{self, Deadline},
     text,
 };
@@ -33,8 +33,11 @@ use crate::{
 /// Option that a hook passes first when it has repositories scanned in the background.
 pub(super) const WANTED: &str = "--wanted";
 
-/// Maximum time to wait for another scan.
+/// Maximum time for which a scan in the background waits for another one.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Maximum time for which a scan of a person or a timer waits.
+const BRIEFLY: Duration = Duration::from_secs(5);
 
 /// Interval between two attempts to start.
 const TICK: Duration = Duration::from_millis(20);
@@ -91,7 +94,8 @@ fn scan(
 ) -> anyhow::Result<Completion> {
     let config = common.load()?;
     let state = super::own_or_new_state(&config)?;
-    let Some(lock) = state.ref_log().lock_scans()? else {
+    // One that a hook started ends within a moment.
+    let Some(lock) = lock_within(&state, BRIEFLY)? else {
         terminal.note("another scan is running; it finds the same changes");
         return Ok(Completion::Done);
     };
@@ -130,15 +134,8 @@ fn scan_wanted(common: &Common) -> anyhow::Result<Completion> {
     let state = super::own_state(&config)?;
     let wanted = state.wanted_scans();
     let Some(next) = wanted.be_next()? else { return Ok(Completion::Done) };
-    let deadline = Deadline::after(PATIENCE);
-    let _lock = loop {
-        match state.ref_log().lock_scans()? {
-            Some(lock) => break lock,
-            // The next scan of all repositories finds the same.
-            None if deadline.is_over() => return Ok(Completion::Done),
-            None => thread::sleep(TICK),
-        }
-    };
+    // The next scan of all repositories finds the same.
+    let Some(_lock) = lock_within(&state, PATIENCE)? else { return Ok(Completion::Done) };
     // Who wants a scan from here on needs another one.
     drop(next);
     let mut scan = Scan::begin(&state, &hook_page)?;
@@ -147,6 +144,17 @@ fn scan_wanted(common: &Common) -> anyhow::Result<Completion> {
         delivery::detach(&config)?;
     }
     Ok(Completion::Done)
+}
+
+/// Takes the lock of the scans, or returns `None` if another process keeps it for longer than `time`.
+fn lock_within(state: &State, time: Duration) -> Result<Option<ScanLock>, StateError> {
+    let deadline = Deadline::after(time);
+    loop {
+        match state.ref_log().lock_scans()? {
+            None if !deadline.is_over() => thread::sleep(TICK),
+            lock => return Ok(lock),
+        }
+    }
 }
 
 /// Returns the script of a repository's Git Hooks page, if it is a policy.
