@@ -33,6 +33,7 @@ mod document;
 mod glob;
 mod mask;
 mod proposal;
+mod redact;
 mod secret;
 mod sys;
 mod text;

@@ -18,6 +18,7 @@ use rustix::process::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
     proposal,
@@ -34,9 +35,10 @@ const OTHERS_WRITE: u32 = 0o002;
 const MAX_SECRET: u64 = 16 << 10;
 
 /// A token or password in use. Its `Debug` prints `[redacted]` and it has no `Display`.
-/// [`Secret::expose`] gives access to the text, for setting a request's header.
+/// [`Secret::expose`] gives access to the text, for setting a request's header. Its memory is
+/// overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Creates a secret from `text`, without the newline at its end.
@@ -54,7 +56,7 @@ impl Secret {
                 "the secret has characters that an HTTP header cannot carry",
             ));
         }
-        Ok(Self(text.to_string()))
+        Ok(Self(Zeroizing::new(text.to_string())))
     }
 
     /// Returns the secret text.
@@ -91,7 +93,7 @@ impl SecretSource {
     /// the content.
     pub fn read(&self, time: Duration) -> io::Result<Secret> {
         keep_to_ourselves();
-        let text = match self {
+        let text = Zeroizing::new(match self {
             Self::File(path) => read_guarded(path)?,
             Self::Command(words) => run(words, time)?,
             Self::Credential(name) => {
@@ -103,7 +105,7 @@ impl SecretSource {
             Self::Env(name) => {
                 std::env::var(name).map_err(|_| missing(&format!("the variable `{name}` is not set")))?
             }
-        };
+        });
         Secret::new(&text)
     }
 
@@ -209,8 +211,10 @@ fn run(words: &[String], time: Duration) -> io::Result<String> {
         Some((status, _)) if !status.success() => {
             Err(io::Error::other(format!("the command failed with {status}")))
         }
-        Some((_, printed)) => String::from_utf8(printed)
-            .map_err(|_| io::Error::new(ErrorKind::InvalidData, "the secret is not valid UTF-8")),
+        Some((_, printed)) => String::from_utf8(printed).map_err(|err| {
+            err.into_bytes().zeroize();
+            io::Error::new(ErrorKind::InvalidData, "the secret is not valid UTF-8")
+        }),
     }
 }
 
@@ -219,12 +223,13 @@ fn too_large() -> io::Error {
 }
 
 fn bounded(source: impl io::Read) -> io::Result<String> {
-    let mut text = String::new();
+    // Growing would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET as usize + 1));
     source.take(MAX_SECRET + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_SECRET {
         return Err(too_large());
     }
-    Ok(text)
+    Ok(std::mem::take(&mut *text))
 }
 
 impl JsonSchema for SecretSource {

@@ -349,3 +349,45 @@ fn change_of_a_merge_names_the_authors_of_its_commits() {
     let long = sandbox.waiting("unassigned").pop().expect("a change")["attributes"].clone();
     assert!(long.get("gitea_lightstep.range.authors").is_none(), "{long}");
 }
+
+#[test]
+fn patterns_of_the_site_do_not_leave_the_server() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "scripts/site.rhai",
+        "fn enrich(marker, update) { marker.attributes.note = \"see SEC-77\"; marker.attributes.all = [\"SEC-1\", \"x\"]; marker }",
+    );
+    sandbox.configure("[redact]\npatterns = ['SEC-\\d+', '(?i)password=\\S+']\n");
+    sandbox.commit("Fix SEC-12 Password=hunter2", &[("a", "1")]);
+    sandbox.git(&["tag", "v1.0.0-SEC-9"]);
+    let pushed = sandbox.push(&["-o", "deploy=prod-SEC-3", "main", "v1.0.0-SEC-9"]);
+    for secret in ["SEC-", "hunter2"] {
+        for marker in sandbox.waiting("unassigned") {
+            assert!(!marker.to_string().contains(secret), "{marker}");
+        }
+        assert!(
+            !pushed
+                .succeeded()
+                .stderr
+                .lines()
+                .any(|line| line.contains("gitea-lightstep") && line.contains(secret))
+        );
+    }
+    let markers = sandbox.waiting("unassigned");
+    assert_eq!(markers.len(), 3, "{markers:?}");
+    for marker in &markers {
+        assert_eq!(marker["title"], "Fix [redacted] [redacted]");
+        assert_eq!(marker["attributes"]["note"], "see [redacted]");
+        assert_eq!(marker["attributes"]["all"], serde_json::json!(["[redacted]", "x"]));
+    }
+    let environments: Vec<_> = markers.iter().filter_map(|marker| marker["environment"].as_str()).collect();
+    assert_eq!(environments, ["prod-[redacted]"]);
+    sandbox.configure("[redact]\npatterns = ['(']\n");
+    let ran = sandbox.binary(&["check"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("`(` is not a regular expression")
+            || ran.stdout.contains("`(` is not a regular expression"),
+        "{ran:?}"
+    );
+}

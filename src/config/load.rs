@@ -18,9 +18,12 @@ use super::{
     spanned::Spanned,
     units::{SizeText, size_text},
 };
-use crate::sys::{
-    fault::{self, Step},
-    paths, regular_file,
+use crate::{
+    redact::Redaction,
+    sys::{
+        fault::{self, Step},
+        paths, regular_file,
+    },
 };
 
 /// Environment variable that names the configuration file.
@@ -34,6 +37,9 @@ pub const SYSTEM_FILE: &str = "/etc/gitea-lightstep/config.toml";
 
 /// Maximum size of the file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
+
+/// Maximum number of patterns in `[redact]`.
+const MAX_PATTERNS: usize = 64;
 
 /// A configuration that could not be loaded, with every problem found in it.
 #[derive(Debug, Error)]
@@ -231,6 +237,7 @@ impl ConfigReader<'_> {
                 .map(|words| words.iter().map(|word| word.to_ascii_lowercase()).collect()),
             backfill_after: file.policy.backfill_after.map_or(default.backfill_after, |text| text.0),
             tickets: file.tickets.map(|keys| self.tickets(keys)),
+            redaction: self.redaction(&file.redact.patterns),
             emails: file.people.emails.unwrap_or_default(),
             spool: SpoolCap {
                 files: file.spool.files.unwrap_or(spool.files),
@@ -254,6 +261,22 @@ impl ConfigReader<'_> {
                 }),
             },
         }
+    }
+
+    fn redaction(&mut self, patterns: &[Spanned<String>]) -> Redaction {
+        let mut redaction = Redaction::default();
+        if let Some(pattern) = patterns.get(MAX_PATTERNS) {
+            self.complain(
+                pattern,
+                format!("`patterns` has more than {MAX_PATTERNS} entries; join some with `|`"),
+            );
+        }
+        for pattern in patterns.iter().take(MAX_PATTERNS) {
+            if let Err(flaw) = redaction.add(pattern.get_ref()) {
+                self.complain(pattern, flaw);
+            }
+        }
+        redaction
     }
 
     /// Resolves the closed list of environments.

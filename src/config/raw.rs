@@ -33,6 +33,7 @@ pub(super) struct ConfigFile {
     pub delivery: DeliveryFile,
     pub status: StatusFile,
     pub people: PeopleFile,
+    pub redact: RedactFile,
     pub gitea: Option<GiteaFile>,
     pub reply: ReplyFile,
 }
@@ -142,6 +143,12 @@ impl DestinationFile {
 pub(super) enum HeaderFile {
     Text(String),
     Secret(SecretSource),
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RedactFile {
+    pub patterns: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

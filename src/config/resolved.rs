@@ -13,7 +13,7 @@ use super::{
     target::Target,
     trust::{Allowed, TrustRule},
 };
-use crate::{glob::is_match, secret::SecretSource};
+use crate::{glob::is_match, redact::Redaction, secret::SecretSource};
 
 /// Default state directory.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/gitea-lightstep";
@@ -48,7 +48,7 @@ pub struct Config {
     pub limits: Limits,
     /// Services, and the repositories and paths that belong to them.
     pub services: Vec<ServiceRule>,
-    /// Who may cause which markers.
+    /// Rules on who may cause which markers.
     pub trust: Vec<TrustRule>,
     /// `service.namespace` of services that do not set their own.
     pub namespace: Namespace,
@@ -62,6 +62,8 @@ pub struct Config {
     pub backfill_after: Duration,
     /// Projects whose tickets count, in capitals. `None` for all that look like one.
     pub tickets: Option<Vec<String>>,
+    /// Patterns that are removed from the texts of markers.
+    pub redaction: Redaction,
     /// Treatment of email addresses.
     pub emails: Emails,
     /// Maximum size of each queue.
@@ -123,6 +125,7 @@ impl Default for Config {
             no_services: None,
             backfill_after: Duration::from_secs(86_400),
             tickets: None,
+            redaction: Redaction::default(),
             emails: Emails::default(),
             spool: SpoolCap::default(),
             merge_at: 64,

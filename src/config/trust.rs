@@ -41,13 +41,13 @@ pub struct TrustRule {
     pub environment: Option<String>,
     /// Each of these is enough.
     pub allow: Vec<Allowed>,
-    /// What becomes of a marker that none of them allows.
+    /// The fate of a marker that none of them allows.
     pub otherwise: Otherwise,
     /// Line of the rule in the configuration.
     pub line: usize,
 }
 
-/// What becomes of a marker whose cause is not trusted.
+/// The fate of a marker whose cause is not trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Otherwise {

@@ -6,6 +6,7 @@ use crate::{
     facts::Facts,
     marker::{MarkerSource, Value, name},
     push::{RefKind, UpdateSource},
+    redact::Redaction,
 };
 
 /// Inputs of a marker that come from the site's configuration, not from the push.
@@ -19,6 +20,8 @@ pub(super) struct Site<'a> {
     pub policy: &'a [String],
     /// Treatment of mail addresses.
     pub addresses: Addresses<'a>,
+    /// Patterns that must not leave the server.
+    pub redaction: Option<&'a Redaction>,
 }
 
 /// Returns the attributes of an update, without the facts that cannot be read.

@@ -39,10 +39,19 @@ pub(super) struct MarkerContext<'a> {
 /// Makes the marker for a draft and the update that `facts` describes.
 ///
 /// Facts that cannot be read are left out, because an incomplete marker is better than none.
-pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: MarkerContext<'_>) -> Marker {
+pub(super) fn build(mut draft: Draft, facts: &Facts, site: Site<'_>, context: MarkerContext<'_>) -> Marker {
     let push = facts.push();
     let update = facts.update();
     let source = push.source();
+    let redact = |text: &mut String| {
+        if let Some(redaction) = site.redaction {
+            redaction.apply(text);
+        }
+    };
+    [&mut draft.service, &mut draft.version, &mut draft.title]
+        .into_iter()
+        .chain(&mut draft.environment)
+        .for_each(redact);
     // What `backfill` finds keeps its ID when the repository is renamed.
     let named = match source.found_by {
         UpdateSource::Backfill => source.service_key(&draft.service),
@@ -62,6 +71,8 @@ pub(super) fn build(draft: Draft, facts: &Facts, site: Site<'_>, context: Marker
     // A policy may set the attributes of the source too. An empty text hides the pusher.
     source.take_from(&mut attributes);
     attributes.retain(|_, value| !value.is_blank());
+    attributes.values_mut().flat_map(Value::texts_mut).for_each(redact);
+    [&mut source.ref_name, &mut source.pusher].into_iter().flatten().for_each(redact);
     // A tag may point to a tree and have no commit. Use the tag's own id then.
     let commit_id = facts.commit_id().ok().flatten().unwrap_or(update.raw_new_id());
     let trace_id = TraceId::of(commit_id);

@@ -189,7 +189,8 @@ impl Decider<'_> {
         let key = (self.config.emails == Emails::Hashed).then(|| self.memory.address_key()).flatten();
         let addresses = Addresses::of(self.config.emails, key);
         let public_url = self.config.public_url.as_deref();
-        Site { public_url, namespace, policy: policy.stamps(), addresses }
+        let redaction = Some(&self.config.redaction);
+        Site { public_url, namespace, policy: policy.stamps(), addresses, redaction }
     }
 }
 

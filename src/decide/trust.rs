@@ -11,23 +11,23 @@ use crate::{
     service, text,
 };
 
-/// What the rules say of a marker.
+/// The outcome of the rules for one marker.
 pub(super) enum Trust {
     /// No rule is about it.
     Free,
     /// Something of each rule that is about it holds.
     Verified(Vec<String>),
-    /// Nothing of a rule holds, and such a marker is made all the same.
+    /// Nothing of a rule holds, but its markers are made anyway.
     Unverified(String),
     /// Nothing of a rule holds.
     Refused(String),
 }
 
-/// Whether an entry of a rule holds.
+/// The answer to the question if an entry of a rule holds.
 enum Holds {
     Yes,
     No,
-    /// Gitea's API has not told.
+    /// Gitea's API has not answered.
     Unknown,
 }
 
@@ -143,7 +143,7 @@ fn holds(allowed: &Allowed, facts: &Facts) -> Holds {
         Allowed::User { id, .. } => yes_if(push.person(facts.index()) == Some(*id)),
         Allowed::Team { organisation, team } => member(organisation, Some(team)),
         Allowed::Organisation(organisation) => member(organisation, None),
-        // A name that nobody pushed to says nothing of who may push to it.
+        // Only a push has passed Gitea's check of who may push there.
         Allowed::Protected if source.found_by != UpdateSource::Push => Holds::No,
         Allowed::Protected => match push.access().protection() {
             Some(record) => yes_if(record.covers(facts.update().ref_name().kind())),

@@ -98,7 +98,7 @@ pub(super) fn enrich(
     Ok(Some(captured))
 }
 
-/// Returns the owner of the repository if Gitea is to be asked who made the updates.
+/// Returns the owner of the repository, if Gitea should be asked who made the updates.
 fn is_asked_about(state: &State, capture: &Capture, push: &Push) -> Option<String> {
     let source = push.source();
     let is_asked_about = source.found_by == UpdateSource::Scan

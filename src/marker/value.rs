@@ -38,6 +38,15 @@ impl Value {
         }
     }
 
+    /// Returns its texts.
+    pub fn texts_mut(&mut self) -> &mut [String] {
+        match self {
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => &mut [],
+            Self::Text(text) => std::slice::from_mut(text),
+            Self::List(list) => list,
+        }
+    }
+
     /// Returns the total size of its text, in bytes.
     pub fn text_size(&self) -> usize {
         match self {

@@ -43,3 +43,10 @@ fn background_processes_of_a_command_are_not_awaited() {
     assert_eq!(leaving.read(A_WHILE).expect("printed").expose(), "s3cr3t");
     assert!(start.elapsed() < A_WHILE, "{:?}", start.elapsed());
 }
+
+#[test]
+fn memory_of_a_secret_is_overwritten_when_it_is_dropped() {
+    fn is_overwritten<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let Secret(text) = Secret::new("s3cr3t").expect("valid");
+    is_overwritten(&text);
+}

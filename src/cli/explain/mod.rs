@@ -84,7 +84,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, terminal: &Terminal) -> a
     let stories: Vec<(Story, Result<Replay, ReplayError>)> = history::follow(&state, hits)?
         .into_iter()
         .map(|story| {
-            let replayed = replay::decide(&config, &memory, &story, meant.git_dir.clone());
+            let replayed = replay::decide(&config, &state, &memory, &story, meant.git_dir.clone());
             (story, replayed)
         })
         .collect();

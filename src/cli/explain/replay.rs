@@ -12,7 +12,8 @@ use crate::{
     decide::{Budget, Decider, Verdict},
     policy::{Level, PolicyFunction, TraceStep},
     push::{GitDir, Push, RefName, RepositoryIdentity, Source, Update},
-    state::DeploymentStore,
+    state::{DeploymentStore, State},
+    sys::time,
     text,
 };
 
@@ -59,6 +60,7 @@ pub(super) enum ReplayError {
 /// If the update cannot be decided.
 pub(super) fn decide(
     config: &Config,
+    state: &State,
     memory: &DeploymentStore,
     story: &Story,
     git_dir: Option<GitDir>,
@@ -81,7 +83,8 @@ pub(super) fn decide(
     // Deployments depend on the other updates of the push.
     let at = story.updates.iter().position(|known| *known == update);
     let (index, updates) = at.map_or_else(|| (0, vec![update]), |at| (at, story.updates.clone()));
-    let push = Push::new(decision.push, captured, source, updates);
+    let access = state.access().for_push(config, &source, time::now());
+    let push = Push::new(decision.push, captured, source, updates).with_access(access);
     let hook_page = known.and_then(|push| push.hook_page.as_deref()).map(PathBuf::from);
     let decider = Decider::new(config, push, hook_page, memory).traced();
     let verdict = decider.decide(index, Budget::Update).ok_or(ReplayError::NoDecision)?;

@@ -21,6 +21,7 @@ use super::{
     Common, Completion, Verbosity, named_repository::NamedRepository, past::PastPushes, terminal::Terminal,
 };
 use crate::{
+    config::Config,
     decide::{Decider, InMemoryHistory, Verdict},
     facts::{self, Facts, HistoryRange, Past, Repository},
     policy::{Import, ScriptLocations},
@@ -69,7 +70,8 @@ pub(super) struct TryArgs {
 }
 
 pub(super) fn run(args: &TryArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
-    let config = common.load()?;
+    // History does not tell who pushed.
+    let config = Config { trust: Vec::new(), ..common.load()? };
     let journal = State::at(&config.state_dir).journal();
     let named = NamedRepository::find(&args.repo, args.repository.as_ref(), Some(&journal))?;
     let git_dir = named.dir()?.clone();

@@ -152,7 +152,7 @@ impl View for PusherView {
             "teams",
             Type::Maybe(&Type::List(&Type::Text)),
             "the teams, as `acme/release-managers`, in the organisations of `[gitea]` and `[[trust]]`; `()` if Gitea's API has \
-             not told or the answer is too old, for deploy keys, Actions tasks, commands, and the author of a release",
+             not answered or the answer is too old, for deploy keys, Actions tasks, commands, and the author of a release",
             "update.push.pusher.teams == ()",
             |p| Ok(p.teams().map_or(Dynamic::UNIT, |teams| list(teams, |team| team.into()))),
         ),
