@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs, io,
     net::IpAddr,
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -26,6 +26,7 @@ use crate::{
     policy,
     push::{Environment, GitDir, RepositoryIdentity, Source, lines},
     service,
+    signature::KeyRing,
     state::{State, inbox::Claim, journal},
     sys::time::Timestamp,
     text,
@@ -40,7 +41,7 @@ pub struct FuzzTarget {
 }
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 21] = [
+pub const TARGETS: [FuzzTarget; 23] = [
     FuzzTarget { name: "push_lines", parse: push_lines },
     FuzzTarget { name: "push_source", parse: push_source },
     FuzzTarget { name: "capture", parse: capture },
@@ -59,6 +60,8 @@ pub const TARGETS: [FuzzTarget; 21] = [
     FuzzTarget { name: "version_file", parse: version_file },
     FuzzTarget { name: "glob", parse: glob },
     FuzzTarget { name: "commit", parse: commit },
+    FuzzTarget { name: "signature", parse: signature },
+    FuzzTarget { name: "key_file", parse: key_file },
     FuzzTarget { name: "traceparent", parse: traceparent },
     FuzzTarget { name: "render_json", parse: render_json },
     FuzzTarget { name: "golden_file", parse: golden_file },
@@ -311,6 +314,26 @@ fn commit(data: &[u8]) {
     let _ = (commit.conventional(), commit.reverts(), commit.co_authors());
     assert!(commit.tickets(&TicketProjects::Any).len() <= 64);
     assert!(TicketProjects::Any.find(&commit.message).len() <= 64);
+}
+
+/// A commit or a tag with a signature. Without keys, none is good.
+fn signature(bytes: &[u8]) {
+    for signature in facts::signatures_of_bytes(bytes, &KeyRing::default()) {
+        assert!(!signature.is_good() && signature.signer().is_none());
+    }
+}
+
+/// A file of OpenPGP or SSH keys.
+fn key_file(bytes: &[u8]) {
+    let file = placed("keys/file", bytes);
+    for path in [&file, file.parent().expect("a directory")] {
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
+    }
+    match KeyRing::load(&[file]) {
+        Ok(ring) => drop(ring.problems(Timestamp::UNIX_EPOCH)),
+        Err(problems) => assert!(!problems.is_empty()),
+    }
 }
 
 fn traceparent(data: &[u8]) {

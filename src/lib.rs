@@ -46,6 +46,8 @@ mod push;
 
 mod marker;
 
+mod signature;
+
 mod config;
 
 // The modules that a push passes through.

@@ -30,6 +30,10 @@ fn sample_configuration_is_valid_and_names_the_defaults() {
     sandbox.write_secret("authorization", "a");
     sandbox.write_secret("grafana-token", "g");
     sandbox.write_secret("gitea-token", "g");
+    let keys = manifest_dir().join("tests/fixtures/signatures/keys");
+    for (name, fixture) in [("keys/team.asc", "team.asc"), ("keys/allowed_signers", "allowed_signers")] {
+        sandbox.write_secret(name, fs::read(keys.join(fixture)).expect("a key file"));
+    }
     sandbox.write("ca.pem", Authority::new("The CA of the sample").pem());
     sandbox.write("scripts/site.rhai", "fn decide(update) { true }");
     sandbox.binary(&["check"]).succeeded();

@@ -80,6 +80,7 @@ mod secrets; // tokens are read once per delivery and never shown
 mod services; // versions, environments, links, a repository's own file
 mod shipped; // the policies in scripts/
 mod shown; // untrusted text on a terminal
+mod signatures; // signed commits and tags, and the key files
 mod status; // status as text, JSON and OpenMetrics
 mod storage_forms; // facts in every form in which git stores a repository
 mod tls; // private CAs, invalid certificates, proxies

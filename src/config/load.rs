@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     redact::Redaction,
+    signature::pattern_flaw,
     sys::{
         fault::{self, Step},
         paths, regular_file,
@@ -239,6 +240,7 @@ impl ConfigReader<'_> {
             tickets: file.tickets.map(|keys| self.tickets(keys)),
             redaction: self.redaction(&file.redact.patterns),
             emails: file.people.emails.unwrap_or_default(),
+            signature_keys: self.signature_keys(&file.signatures.keys, &dir),
             spool: SpoolCap {
                 files: file.spool.files.unwrap_or(spool.files),
                 bytes: file.spool.bytes.map_or(spool.bytes, |text| text.0),
@@ -292,6 +294,16 @@ impl ConfigReader<'_> {
             self.complain(name, "an environment needs a name");
         }
         names.get_ref().iter().map(|name| name.get_ref().trim().to_string()).collect()
+    }
+
+    /// Resolves the patterns of the key files. The files are read when a script asks for a signature.
+    fn signature_keys(&mut self, patterns: &[Spanned<String>], dir: &Path) -> Vec<PathBuf> {
+        for pattern in patterns {
+            if let Some(why) = pattern_flaw(Path::new(pattern.get_ref())) {
+                self.complain(pattern, why);
+            }
+        }
+        patterns.iter().map(|pattern| dir.join(pattern.get_ref())).collect()
     }
 
     fn memory(&mut self, text: &Spanned<SizeText>) -> u64 {

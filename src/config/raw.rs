@@ -34,6 +34,7 @@ pub(super) struct ConfigFile {
     pub status: StatusFile,
     pub people: PeopleFile,
     pub redact: RedactFile,
+    pub signatures: SignaturesFile,
     pub gitea: Option<GiteaFile>,
     pub reply: ReplyFile,
 }
@@ -196,6 +197,12 @@ pub(super) struct StatusFile {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PeopleFile {
     pub emails: Option<Emails>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SignaturesFile {
+    pub keys: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

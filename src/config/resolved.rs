@@ -66,6 +66,8 @@ pub struct Config {
     pub redaction: Redaction,
     /// Treatment of email addresses.
     pub emails: Emails,
+    /// Key files of the signers: each is a path, or a directory and wildcards for the names in it.
+    pub signature_keys: Vec<PathBuf>,
     /// Maximum size of each queue.
     pub spool: SpoolCap,
     /// Number of waiting small files that are merged into one, at least 2.
@@ -127,6 +129,7 @@ impl Default for Config {
             tickets: None,
             redaction: Redaction::default(),
             emails: Emails::default(),
+            signature_keys: Vec::new(),
             spool: SpoolCap::default(),
             merge_at: 64,
             delivery: Delivery::default(),

@@ -12,19 +12,12 @@ use super::{
     repository::own_id,
     trailers,
 };
-use crate::{push::ObjectId, text};
+use crate::{push::ObjectId, signature::begins_signature, text};
 
 /// Maximum length of a title, in characters.
 const MAX_TITLE: usize = 256;
 /// Maximum length of a message, in characters.
 const MAX_MESSAGE: usize = 16_384;
-/// Lines that begin the signature of a tag (gpg-interface.c).
-const SIGNATURES: [&[u8]; 4] = [
-    b"-----BEGIN PGP SIGNATURE-----",
-    b"-----BEGIN PGP MESSAGE-----",
-    b"-----BEGIN SIGNED MESSAGE-----",
-    b"-----BEGIN SSH SIGNATURE-----",
-];
 /// Maximum depth of annotated tags that point to tags.
 const MAX_TAGS: usize = 8;
 
@@ -162,7 +155,7 @@ fn unsigned(message: &[u8]) -> (&[u8], bool) {
     let mut signature = None;
     let mut at = 0;
     for line in message.lines_with_terminator() {
-        if SIGNATURES.iter().any(|begin| line.starts_with(begin)) {
+        if begins_signature(line) {
             signature = Some(at);
         }
         at += line.len();

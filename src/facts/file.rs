@@ -22,6 +22,9 @@ const MAX_LINKS: usize = 8;
 /// Maximum length of the target of a symbolic link, in bytes. It is Linux's own limit.
 const MAX_TARGET: u64 = 4096;
 
+/// Maximum number of files that one update caches.
+const MAX_FILES: usize = 16;
+
 /// File types in a tree.
 const KIND: u32 = 0o170_000;
 const TREE: u32 = 0o040_000;
@@ -32,6 +35,45 @@ const LINK: u32 = 0o120_000;
 const PARSE: u64 = 16;
 
 impl Facts {
+    /// Returns the text of a file at the new commit, `None` if there is no such file. Symbolic links
+    /// inside the repository are followed.
+    ///
+    /// # Errors
+    /// Returns an error if the file is larger than 256 KiB, if a link leaves the repository, or if
+    /// the file cannot be read.
+    pub fn file(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        self.file_at(self.commit_id()?, path)
+    }
+
+    /// Returns the text of a file before the push: at the old commit, or for a ref that was created or not
+    /// moved at the commit's first parent.
+    ///
+    /// # Errors
+    /// Returns an error if the file is larger than 256 KiB, or cannot be read.
+    pub fn file_before(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        self.file_at(self.base()?, path)
+    }
+
+    /// Returns true if a file was asked for that does not exist.
+    pub fn misses_file(&self) -> bool {
+        self.files.borrow().values().any(Option::is_none)
+    }
+
+    fn file_at(&self, commit: Option<ObjectId>, path: &str) -> Result<Option<Rc<str>>, FactError> {
+        let Some(commit) = commit else { return Ok(None) };
+        let key = (commit, path.to_string());
+        if let Some(text) = self.files.borrow().get(&key) {
+            return Ok(text.clone());
+        }
+        let text = self.repository()?.file(commit, path)?;
+        let mut files = self.files.borrow_mut();
+        if files.len() == MAX_FILES {
+            files.clear();
+        }
+        files.insert(key, text.clone());
+        Ok(text)
+    }
+
     /// Returns the text of a file like [`Facts::file`], for a caller that parses it. Spends the work
     /// of parsing.
     ///

@@ -34,6 +34,8 @@ mod release_page;
 mod release_version;
 mod repository;
 mod second_look;
+mod signature;
+mod signed_object;
 mod tags;
 mod tickets;
 mod trailer_block;
@@ -45,6 +47,7 @@ mod walk;
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
+    path::PathBuf,
     rc::Rc,
 };
 
@@ -66,6 +69,7 @@ pub use range_summary::RangeSummary;
 pub use ref_list::{RefList, RefStamps, RefValue};
 pub use ref_update::RefUpdate;
 pub use repository::Repository;
+pub(crate) use signature::signatures_of_bytes;
 pub use tickets::TicketProjects;
 pub use version::{TagNames, TaggedService, VersionTag, is_version};
 pub use walk::WalkLimit;
@@ -75,9 +79,6 @@ use crate::{
     push::{MergeStep, ObjectId, PullRequest, Push, RefKind, Update},
     work::Spent,
 };
-
-/// Maximum number of files that one update caches.
-const MAX_FILES: usize = 16;
 
 /// Files by commit and path.
 type Files = HashMap<(ObjectId, String), Option<Rc<str>>>;
@@ -104,6 +105,7 @@ pub struct Facts {
     tag_names: OnceCell<TagNames>,
     message_rules: OnceCell<Rc<MessageRules>>,
     version_tag: OnceCell<Option<VersionTag>>,
+    signature_keys: OnceCell<Vec<PathBuf>>,
 }
 
 impl Facts {
@@ -134,6 +136,7 @@ impl Facts {
             tag_names: OnceCell::new(),
             message_rules: OnceCell::new(),
             version_tag: OnceCell::new(),
+            signature_keys: OnceCell::new(),
         }
     }
 
@@ -305,45 +308,6 @@ impl Facts {
             }
         }
         Ok(false)
-    }
-
-    /// Returns the text of a file at the new commit, `None` if there is no such file. Symbolic links
-    /// inside the repository are followed.
-    ///
-    /// # Errors
-    /// Returns an error if the file is larger than 256 KiB, if a link leaves the repository, or if
-    /// the file cannot be read.
-    pub fn file(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
-        self.file_at(self.commit_id()?, path)
-    }
-
-    /// Returns the text of a file before the push: at the old commit, or for a ref that was created or not
-    /// moved at the commit's first parent.
-    ///
-    /// # Errors
-    /// Returns an error if the file is larger than 256 KiB, or cannot be read.
-    pub fn file_before(&self, path: &str) -> Result<Option<Rc<str>>, FactError> {
-        self.file_at(self.base()?, path)
-    }
-
-    /// Returns true if a file was asked for that does not exist.
-    pub fn misses_file(&self) -> bool {
-        self.files.borrow().values().any(Option::is_none)
-    }
-
-    fn file_at(&self, commit: Option<ObjectId>, path: &str) -> Result<Option<Rc<str>>, FactError> {
-        let Some(commit) = commit else { return Ok(None) };
-        let key = (commit, path.to_string());
-        if let Some(text) = self.files.borrow().get(&key) {
-            return Ok(text.clone());
-        }
-        let text = self.repository()?.file(commit, path)?;
-        let mut files = self.files.borrow_mut();
-        if files.len() == MAX_FILES {
-            files.clear();
-        }
-        files.insert(key, text.clone());
-        Ok(text)
     }
 
     /// Returns the nearest tag in the new commit's history, as `git describe --tags` does.

@@ -87,7 +87,7 @@ impl<'a> ObjectText<'a> {
 }
 
 /// Returns the length of the headers, up to the empty line that ends them.
-fn headers_length(text: &[u8]) -> usize {
+pub(super) fn headers_length(text: &[u8]) -> usize {
     if text.starts_with(b"\n") { 0 } else { text.find(b"\n\n").map_or(text.len(), |at| at + 1) }
 }
 

@@ -24,12 +24,14 @@ use super::{
     commit::{self, Commit},
     fork,
     layout::{self, Layout},
+    signature::VerifiedObject,
     tags::TagList,
 };
 use crate::{
     push::{GitDir, ObjectId},
+    signature::KeyRing,
     sys::fault::{self, Step},
-    sys::time::Deadline,
+    sys::time::{Deadline, Timestamp},
     work::{Allowance, Spent},
 };
 
@@ -42,8 +44,8 @@ pub(super) const FIND: u64 = 500;
 /// Number of bytes of an object that cost one unit of work.
 pub(super) const BYTES: u64 = 8;
 
-/// Maximum number of peeled objects that are cached, for pushes of many refs.
-const REMEMBERED: usize = 4096;
+/// Maximum number of peeled objects and of signatures that are cached, for pushes of many refs.
+pub(super) const REMEMBERED: usize = 4096;
 
 /// Maximum number of pack indexes that gix can open (`PackId::max_indices`), and the number that may
 /// be added between the listing and the look-up of an object.
@@ -61,6 +63,10 @@ pub struct Repository {
     commit_graph: OnceCell<Result<Option<Graph>, FactError>>,
     /// The object database, reopened after an object was not found.
     pub(super) again: OnceCell<Result<gix::odb::Handle, FactError>>,
+    /// The keys of the signers, read when the first signature is verified.
+    pub(super) key_ring: OnceCell<Result<KeyRing, FactError>>,
+    /// Commits and tags whose signatures were verified, by object and time of the push.
+    pub(super) verified: RefCell<HashMap<(ObjectId, Timestamp), Rc<VerifiedObject>>>,
     /// The first error of a read that the system refused.
     trouble: RefCell<Option<FactError>>,
     /// The remaining allowance for reads.
@@ -93,6 +99,8 @@ impl Repository {
             targets: RefCell::default(),
             tag_list: RefCell::default(),
             commit_graph: OnceCell::new(),
+            key_ring: OnceCell::new(),
+            verified: RefCell::default(),
             trouble: RefCell::default(),
             allowance: RefCell::new(Allowance::new(u64::MAX, Deadline::never())),
         })

@@ -1,5 +1,5 @@
 //! A hash over everything that can change a policy's decisions: the configuration, every script,
-//! and the program's version.
+//! every key file, and the program's version.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{ScriptHash, source};
-use crate::config::Config;
+use crate::{config::Config, signature::files_of};
 
 /// Maximum depth of the search for scripts below the scripts directory.
 const MAX_DEPTH: usize = 8;
@@ -26,13 +26,15 @@ const MAX_SCRIPTS: usize = 10_000;
 pub struct Fingerprint(ScriptHash);
 
 impl Fingerprint {
-    /// Computes the fingerprint of the configuration and all scripts. For an unreadable file it
+    /// Computes the fingerprint of the configuration, all scripts and all key files. For an unreadable file it
     /// hashes the error, so the fingerprint changes once the file becomes readable.
     pub fn of(config: &Config) -> Self {
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
         let scripts = config.scripts.as_deref().map(|dir| scripts_below(dir, |_, _| ())).unwrap_or_default();
-        config.path.iter().chain(&scripts).for_each(|path| add(&mut hash, path));
+        let keys = config.signature_keys.iter().flat_map(|pattern| files_of(pattern).unwrap_or_default());
+        let keys: Vec<PathBuf> = keys.collect();
+        config.path.iter().chain(&scripts).chain(&keys).for_each(|path| add(&mut hash, path));
         Self(ScriptHash::from_digest(hash.finalize().into()))
     }
 

@@ -56,7 +56,7 @@ impl Services {
     /// Rules of the repository are ignored if the site assigns the name to another repository.
     ///
     /// The version tags and the messages of the update are read by these services and the
-    /// configuration from now on.
+    /// configuration from now on, and its signatures are verified with the configured keys.
     pub fn of(config: &Config, facts: &Facts) -> Self {
         let services = Self::read(config, facts);
         facts.name_tags(services.tag_names(config));
@@ -64,6 +64,7 @@ impl Services {
             projects: config.tickets.clone().map_or(TicketProjects::Any, TicketProjects::Only),
             pages: PullRequestPages::of(facts.push().source(), config.public_url.as_deref()),
         });
+        facts.verify_signatures_with(&config.signature_keys);
         services
     }
 

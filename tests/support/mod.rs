@@ -21,6 +21,7 @@ mod restart;
 mod sandbox;
 pub mod schema;
 pub mod shop;
+pub mod signed;
 pub mod spool;
 pub mod terminal;
 pub mod tls;

@@ -22,6 +22,7 @@ mod other_users; // files and processes of other users
 mod pushes; // real pushes, received by rotel
 mod ref_hook; // the hook for reference-transaction (git 2.54 and newer)
 mod run_user; // check, connect and deliver of root
+mod signatures; // signed commits, compared with git, gpg and ssh-keygen
 mod state_dir; // the state directory when the configuration is unreadable
 mod status; // OpenMetrics, read by independent parsers
 mod trace_context; // links, parents and durations of spans, and stable IDs

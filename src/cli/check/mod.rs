@@ -8,6 +8,7 @@ mod samples;
 mod scripts;
 mod secrets;
 mod services;
+mod signatures;
 
 use std::{
     collections::BTreeSet,
@@ -190,6 +191,7 @@ impl Findings {
                 }
                 self.warnings.extend(config.destinations.iter().flat_map(endpoints::warnings));
                 self.trusted(&config);
+                self.signatures(&config);
                 let services = ServiceFindings::of(&config);
                 self.problems.extend(services.problems);
                 self.warnings.extend(services.warnings);

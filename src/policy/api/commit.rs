@@ -5,19 +5,20 @@ use std::rc::Rc;
 use rhai::Dynamic;
 
 use super::{
-    property::{Property, Type, View, list, maybe, word},
+    property::{Property, Type, View, fact, list, maybe, word},
+    signature::SignatureView,
     string_map::StringMap,
     time::TimeView,
 };
-use crate::facts::{Commit, Conventional, MessageRules, PeeledObject, Person, Tag};
+use crate::facts::{Commit, Conventional, Facts, PeeledObject, Person, Tag};
 
 /// A commit, as seen by a script.
 #[derive(Clone)]
-pub(super) struct CommitView(Rc<Commit>, Rc<MessageRules>);
+pub(super) struct CommitView(Rc<Commit>, Rc<Facts>);
 
 /// An annotated tag, as seen by a script.
 #[derive(Clone)]
-pub(super) struct TagView(Rc<PeeledObject>);
+pub(super) struct TagView(Rc<PeeledObject>, Rc<Facts>);
 
 /// A person, as seen by a script.
 #[derive(Clone)]
@@ -28,16 +29,16 @@ pub(super) struct PersonView(Person);
 pub(super) struct ConventionalView(Rc<Conventional>);
 
 impl CommitView {
-    /// Creates the view. Its tickets are found by the rules of the site.
-    pub fn new(commit: Rc<Commit>, rules: &Rc<MessageRules>) -> Self {
-        Self(commit, rules.clone())
+    /// Creates the view of a commit that belongs to an update.
+    pub fn new(commit: Rc<Commit>, facts: &Rc<Facts>) -> Self {
+        Self(commit, facts.clone())
     }
 }
 
 impl TagView {
     /// Creates the view. The target must have a tag.
-    pub fn new(target: Rc<PeeledObject>) -> Self {
-        Self(target)
+    pub fn new(target: Rc<PeeledObject>, facts: &Rc<Facts>) -> Self {
+        Self(target, facts.clone())
     }
 
     fn read<T>(&self, read: impl FnOnce(&Tag) -> T) -> Option<T> {
@@ -110,7 +111,7 @@ impl View for CommitView {
             Type::List(&Type::Text),
             "the tickets that the message names outside of quotations, without duplicates",
             r#"update.commit.tickets == ["ACME-8"]"#,
-            |c| Ok(list(c.0.tickets(&c.1.projects), Dynamic::from)),
+            |c| Ok(list(c.0.tickets(&c.1.message_rules().projects), Dynamic::from)),
         ),
         word(
             "conventional",
@@ -139,9 +140,16 @@ impl View for CommitView {
         word(
             "is_signed",
             Type::Bool,
-            "true if there is a signature; it is not verified",
+            "true if there is a signature, whether it is good or not",
             "!update.commit.is_signed",
             |c| Ok(c.0.is_signed.into()),
+        ),
+        word(
+            "signature",
+            Type::Object("signature"),
+            "the signature, verified with the keys of `[signatures]`",
+            r#"update.commit.signature.result == "unsigned""#,
+            |c| Ok(Dynamic::from(SignatureView::new(fact(c.1.signature_of_commit(c.0.id))?))),
         ),
     ];
 }
@@ -177,9 +185,17 @@ impl View for TagView {
         word(
             "is_signed",
             Type::Bool,
-            "true if there is a signature; it is not verified",
+            "true if there is a signature, whether it is good or not",
             "!update.annotated_tag.is_signed",
             |t| Ok(t.read(|tag| tag.is_signed).unwrap_or_default().into()),
+        ),
+        word(
+            "signature",
+            Type::Object("signature"),
+            "the signature, verified with the keys of `[signatures]`; one of a tag with another name is \
+             `bad`",
+            r#"update.annotated_tag.signature.result == "unsigned""#,
+            |t| Ok(Dynamic::from(SignatureView::new(fact(t.1.signature())?))),
         ),
     ];
 }

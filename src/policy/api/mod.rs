@@ -11,6 +11,7 @@ mod paths;
 mod property;
 mod push;
 mod release;
+mod signature;
 mod string_map;
 mod text;
 mod time;
@@ -81,6 +82,7 @@ pub fn objects() -> Vec<ApiObject> {
         ApiObject::of::<commit::PersonView>(),
         ApiObject::of::<commit::ConventionalView>(),
         ApiObject::of::<commit::TagView>(),
+        ApiObject::of::<signature::SignatureView>(),
         ApiObject::of::<paths::PathsView>(),
         ApiObject::of::<string_map::StringMap>(),
         ApiObject::of::<time::TimeView>(),
@@ -128,6 +130,7 @@ pub(super) fn register_all(engine: &mut Engine) {
     register_words::<commit::PersonView>(engine);
     register_words::<commit::ConventionalView>(engine);
     register_words::<commit::TagView>(engine);
+    register_words::<signature::SignatureView>(engine);
     register_words::<paths::PathsView>(engine);
     register_words::<time::TimeView>(engine);
     register_words::<version::VersionView>(engine);

@@ -12,10 +12,11 @@ use super::{
     property::{ApiFunction, Property, PropertyResult, Type, View, fact, list, maybe, number, word},
     push::PushView,
     release::ReleaseView,
+    signature::SignatureView,
     string_map::StringMap,
 };
 use crate::{
-    facts::{Commit, FactError, Facts, MAX_VISITED, MessageRules, Range, RefUpdate, VersionTag, WalkLimit},
+    facts::{Commit, FactError, Facts, MAX_VISITED, Range, RefUpdate, VersionTag, WalkLimit},
     policy::UpdateContext,
     push::{ObjectId, RefKind, RefName},
     service::Services,
@@ -139,7 +140,7 @@ impl View for UpdateView {
             Type::Maybe(&Type::Object("commit")),
             "the commit that the ref points to, through any tag object",
             r#"update.commit.title == "feat(search)!: search faster""#,
-            |u| Ok(maybe(fact(u.0.commit())?.map(|commit| CommitView::new(commit, u.0.message_rules())))),
+            |u| Ok(maybe(fact(u.0.commit())?.map(|commit| CommitView::new(commit, &u.0)))),
         ),
         word(
             "annotated_tag",
@@ -148,15 +149,23 @@ impl View for UpdateView {
             r#"update.annotated_tag.message.starts_with("Checkout 1.3.0")"#,
             |u| {
                 let target = fact(u.0.target())?;
-                Ok(maybe(target.tag.is_some().then(|| TagView::new(target))))
+                Ok(maybe(target.tag.is_some().then(|| TagView::new(target, &u.0))))
             },
+        ),
+        word(
+            "signature",
+            Type::Object("signature"),
+            "the signature of the annotated tag, or without one that of the commit, verified with the keys of \
+             `[signatures]`",
+            "!update.signature.is_good",
+            |u| Ok(Dynamic::from(SignatureView::new(fact(u.0.signature())?))),
         ),
         word(
             "commits",
             Type::List(&Type::Object("commit")),
             "the newest 250 commits that the push added, newest first (walks history)",
             r#"update.commits.map(|commit| commit.title)[1] == "fix: pay by card""#,
-            |u| Ok(commits(&*fact(u.0.range())?, u.0.message_rules())),
+            |u| Ok(commits(&*fact(u.0.range())?, &u.0)),
         ),
         word(
             "commit_count",
@@ -247,7 +256,7 @@ impl View for UpdateView {
             "the newest 250 commits since `previous_version`, newest first; without one, of the whole history \
              (walks history, at most 10,000 commits)",
             r#"update.commits_since_version.map(|commit| commit.title).contains("fix: pay by card")"#,
-            |u| Ok(commits(&*fact(u.0.range_since_version())?, u.0.message_rules())),
+            |u| Ok(commits(&*fact(u.0.range_since_version())?, &u.0)),
         ),
         word(
             "merged_pull_request",
@@ -343,8 +352,8 @@ fn id(id: Option<ObjectId>) -> Dynamic {
     maybe(id.map(|id| id.to_string()))
 }
 
-fn commits(range: &Range, rules: &Rc<MessageRules>) -> Dynamic {
-    list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone(), rules)))
+fn commits(range: &Range, facts: &Rc<Facts>) -> Dynamic {
+    list(&range.commits, |commit| Dynamic::from(CommitView::new(commit.clone(), facts)))
 }
 
 fn text(read: Result<Option<Rc<str>>, FactError>) -> PropertyResult {
