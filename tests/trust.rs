@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Sandbox,
     recorder::{Answer, Recorder, Request},
-    wait_until,
+    signed, wait_until,
 };
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef-hush";
@@ -431,6 +431,49 @@ fn approvals_of_a_merged_pull_request_are_counted() {
     site.set("GITEA_PR_INDEX", "5");
     site.set("GITEA_PUSH_TRIGGER", "pr-update-with-base");
     refused(&site.deploys(), "`approved:1`");
+}
+
+/// The objects were signed by the real gpg and ssh-keygen.
+#[test]
+fn signatures_count_only_by_listed_keys() {
+    let deploys = |entry: &str, commit: &str| {
+        let sandbox = signed::sandbox("sha1");
+        let config = fs::read_to_string(sandbox.path("config.toml")).expect("the configuration");
+        fs::write(sandbox.path("config.toml"), format!("{config}{}", allow(&format!("\"{entry}\""))))
+            .expect("written");
+        fs::remove_file(sandbox.path("scripts/acme/shop.rhai")).expect("the script");
+        sandbox.git(&["mktree"]);
+        signed::object(&sandbox, "commit", &signed::fixture("sha1/unsigned.commit"));
+        let id = signed::object(&sandbox, "commit", &signed::fixture(&format!("sha1/{commit}.commit")));
+        sandbox.push(&["-o", "deploy=prod", &format!("{id}:refs/heads/x")]).succeeded();
+        sandbox.decisions().pop().expect("a decision")
+    };
+    for (entry, commit) in [
+        ("signed", "ed25519"),
+        ("signed", "ssh-rsa"),
+        ("signed:ed25519@example.org", "ed25519"),
+        ("signed:ed25519 <ed25519@example.org>", "ed25519"),
+        ("signed:ann@example.org", "ssh-ed25519"),
+    ] {
+        trusted(&deploys(entry, commit));
+    }
+    for (entry, commit) in [
+        ("signed", "unsigned"),
+        ("signed", "unknown"),
+        ("signed", "revoked"),
+        ("signed", "lostkey"),
+        ("signed", "expired"),
+        ("signed", "weak-hash"),
+        ("signed", "twice"),
+        ("signed", "ssh-unknown"),
+        ("signed", "ssh-namespace"),
+        ("signed:rsa@example.org", "ed25519"),
+        ("signed:ed25519", "ed25519"),
+        ("signed:example.org", "ed25519"),
+        ("signed:ben@example.org", "ssh-ed25519"),
+    ] {
+        refused(&deploys(entry, commit), &format!("needs `{entry}`"));
+    }
 }
 
 #[test]

@@ -203,8 +203,8 @@ impl ConfigReader<'_> {
             path: Some(std::path::absolute(self.path).unwrap_or_else(|_| self.path.into())),
             state_dir: file.state_dir.map_or(default.state_dir, |state| dir.join(state)),
             trust: {
-                let has_api = file.gitea.is_some();
-                file.trust.into_iter().map(|rule| self.trust(rule, has_api)).collect()
+                let (has_api, has_keys) = (file.gitea.is_some(), !file.signatures.keys.is_empty());
+                file.trust.into_iter().map(|rule| self.trust(rule, has_api, has_keys)).collect()
             },
             gitea: file.gitea.map(|gitea| self.gitea(gitea, public_url.as_ref(), &dir)),
             public_url: public_url.map(Spanned::into_inner),

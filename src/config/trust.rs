@@ -13,7 +13,7 @@ const MAX_ALLOWED: usize = 64;
 
 /// The forms of an entry of `allow`, as messages list them.
 const FORMS: &str = "`user:ann#7`, `team:acme/release-managers`, `org:acme`, `protected`, `approved:2`, \
-                     `deploy_key`, `deploy_key:3`, `actions` and `command`";
+                     `signed`, `signed:ann@example.org`, `deploy_key`, `deploy_key:3`, `actions` and `command`";
 
 /// A `[[trust]]` as written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -81,6 +81,8 @@ pub enum Allowed {
     Protected,
     /// A pull request was merged that this many people had approved.
     Approved(u32),
+    /// The annotated tag, or else the commit, has a good signature, or one of this signer or key.
+    Signed(Option<String>),
     /// A deploy key, or this one.
     DeployKey(Option<i64>),
     /// A task of Gitea Actions.
@@ -98,10 +100,12 @@ impl Allowed {
         Some(match (word.trim(), of) {
             ("protected", "") => Self::Protected,
             ("actions", "") => Self::Actions,
+            ("signed", "") => Self::Signed(None),
             ("command", "") => Self::Command,
             ("deploy_key", "") => Self::DeployKey(None),
             (_, "") => return None,
             ("deploy_key", id) => Self::DeployKey(Some(id.parse().ok().filter(|id| *id > 0)?)),
+            ("signed", who) => Self::Signed(Some(who.into())),
             ("approved", count) => Self::Approved(count.parse().ok().filter(|count| *count > 0)?),
             ("org", name) => Self::Organisation(name.into()),
             ("team", name) => {
@@ -140,6 +144,8 @@ impl fmt::Display for Allowed {
             Self::Organisation(name) => write!(f, "org:{name}"),
             Self::Protected => f.write_str("protected"),
             Self::Approved(count) => write!(f, "approved:{count}"),
+            Self::Signed(None) => f.write_str("signed"),
+            Self::Signed(Some(who)) => write!(f, "signed:{who}"),
             Self::DeployKey(None) => f.write_str("deploy_key"),
             Self::DeployKey(Some(id)) => write!(f, "deploy_key:{id}"),
             Self::Actions => f.write_str("actions"),
@@ -149,8 +155,9 @@ impl fmt::Display for Allowed {
 }
 
 impl ConfigReader<'_> {
-    /// Resolves a `[[trust]]`. `has_api` tells if `[gitea]` is there.
-    pub fn trust(&mut self, file: TrustFile, has_api: bool) -> TrustRule {
+    /// Resolves a `[[trust]]`. `has_api` tells if `[gitea]` is there, and `has_keys` if `[signatures]` names
+    /// keys.
+    pub fn trust(&mut self, file: TrustFile, has_api: bool, has_keys: bool) -> TrustRule {
         let line = self.line(file.allow.span().start);
         if let Some(kinds) = file.kinds.as_ref().filter(|kinds| kinds.get_ref().is_empty()) {
             self.complain(
@@ -183,6 +190,11 @@ impl ConfigReader<'_> {
                     );
                     self.complain(entry, message);
                 }
+                Some(allowed @ Allowed::Signed(_)) if !has_keys => {
+                    let message =
+                        format!("`{allowed}` needs keys; list them as `keys` of a table `[signatures]`");
+                    self.complain(entry, message);
+                }
                 Some(allowed) => allow.push(allowed),
                 None => self.complain(entry, unknown(entry.get_ref())),
             }
@@ -201,8 +213,8 @@ impl ConfigReader<'_> {
 
 /// Returns the message about an entry of `allow` that cannot be read.
 fn unknown(entry: &str) -> Hinted {
-    const WORDS: [&str; 8] =
-        ["user", "team", "org", "protected", "approved", "deploy_key", "actions", "command"];
+    const WORDS: [&str; 9] =
+        ["user", "team", "org", "protected", "approved", "signed", "deploy_key", "actions", "command"];
     let word = entry.split(':').next().unwrap_or_default();
     if word == "user" && !entry.contains('#') {
         return format!(

@@ -8,7 +8,9 @@ use crate::{
     marker::{Attributes, Kind, Value, name},
     policy::Draft,
     push::{MergeStep, Pusher, Source, UpdateSource},
-    service, text,
+    service,
+    signature::Signature,
+    text,
 };
 
 /// The outcome of the rules for one marker.
@@ -155,11 +157,24 @@ fn holds(allowed: &Allowed, facts: &Facts) -> Holds {
             }
             _ => Holds::No,
         },
+        // A key file that cannot be read is reported by `check` and `doctor`.
+        Allowed::Signed(by) => yes_if(
+            facts
+                .signature()
+                .is_ok_and(|signed| signed.is_good() && by.as_deref().is_none_or(|by| is_of(&signed, by))),
+        ),
         Allowed::DeployKey(None) => yes_if(source.deploy_key_id.is_some()),
         Allowed::DeployKey(id @ Some(_)) => yes_if(source.deploy_key_id == *id),
         Allowed::Actions => yes_if(source.actions_task_id.is_some()),
         Allowed::Command => yes_if(matches!(source.found_by, UpdateSource::Command | UpdateSource::Backfill)),
     }
+}
+
+/// Returns true if the signer or the key is called so: a fingerprint, a name, or the address in it.
+fn is_of(signed: &Signature, by: &str) -> bool {
+    let signer = signed.signer().unwrap_or_default();
+    let address = signer.rsplit_once('<').and_then(|(_, address)| address.strip_suffix('>'));
+    signed.key() == Some(by) || signer == by || address == Some(by)
 }
 
 fn refusal(rule: &TrustRule, draft: &Draft, source: &Source, is_known: bool) -> String {
