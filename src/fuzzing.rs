@@ -27,7 +27,7 @@ use crate::{
     push::{Environment, GitDir, RepositoryIdentity, Source, lines},
     service,
     signature::KeyRing,
-    state::{State, inbox::Claim, journal},
+    state::{State, inbox::Claim, journal, journal_check::WitnessedHeads},
     sys::time::Timestamp,
     text,
 };
@@ -41,13 +41,14 @@ pub struct FuzzTarget {
 }
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 23] = [
+pub const TARGETS: [FuzzTarget; 24] = [
     FuzzTarget { name: "push_lines", parse: push_lines },
     FuzzTarget { name: "push_source", parse: push_source },
     FuzzTarget { name: "capture", parse: capture },
     FuzzTarget { name: "outbox", parse: outbox },
     FuzzTarget { name: "dead_why", parse: dead_why },
     FuzzTarget { name: "journal", parse: journal_lines },
+    FuzzTarget { name: "journal_export", parse: journal_export },
     FuzzTarget { name: "config", parse: config_file },
     FuzzTarget { name: "own_services", parse: own_services },
     FuzzTarget { name: "app_ini", parse: app_ini },
@@ -174,6 +175,13 @@ fn journal_lines(data: &[u8]) {
         Ok(())
     });
     assert!(read.is_ok());
+    let verified = State::at(scratch()).journal().verify(None);
+    assert!(verified.is_ok_and(|found| found.head.is_none() || found.fault.is_some()));
+}
+
+/// Finds heads of the journal in the export of a back end.
+fn journal_export(data: &[u8]) {
+    assert!(WitnessedHeads::read(data).is_ok());
 }
 
 fn config_file(data: &[u8]) {

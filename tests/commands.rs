@@ -157,7 +157,7 @@ fn check_reports_configuration_errors() {
     let cases = [
         (
             "stat_dir = \"x\"\n".to_string(),
-            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `namespace`, `environments`, `tickets`, `lightstep`, `destination`, `policy`, `service`, `trust`, `spool`, `delivery`, `status`, `people`, `redact`, `signatures`, `gitea`, `reply`; did you mean `state_dir`?",
+            ":1:1: unknown field `stat_dir`, expected one of `state_dir`, `public_url`, `namespace`, `environments`, `tickets`, `lightstep`, `destination`, `policy`, `service`, `trust`, `spool`, `journal`, `delivery`, `status`, `people`, `redact`, `signatures`, `gitea`, `reply`; did you mean `state_dir`?",
         ),
         (
             format!("{otlp}endpoint = \"collector:4318\"\n"),

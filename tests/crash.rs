@@ -53,6 +53,7 @@ fn hook_killed_at_any_step_loses_nothing() {
             // Journal lines after a torn line are complete.
             let is_torn = fault == "torn" && struck.is_some_and(|step| step.contains("/journal/"));
             assert_eq!(spool.torn_lines(), usize::from(is_torn));
+            spool.verifies();
             ended.is_killed()
         });
         tell(&format!("{fault}: {steps} steps"));
@@ -83,6 +84,7 @@ fn deliveries_that_die(name: &str, script: &[Say], is_captured_only: bool, merge
         ended.was_a_good_delivery();
         spool.holds_after_drain(&pushes);
         assert_eq!(spool.torn_lines(), 0);
+        spool.verifies();
         ended.is_killed()
     });
     tell(&format!("{name}: {steps} steps"));
@@ -217,6 +219,7 @@ fn one_schedule(ground: &Ground, backend: &Backend, seed: u64, is_night: bool) {
     }
     spool.holds_after_drain(&accepted);
     assert!(spool.torn_lines() <= cuts, "{} lines are torn by {cuts} faults", spool.torn_lines());
+    spool.verifies();
     spool.clear();
 }
 

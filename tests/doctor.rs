@@ -484,7 +484,11 @@ fn missing_stale_and_failed_scans_are_reported() {
     }
     fs::remove_dir_all(clinic.host.place("srv/var/state/refs")).expect("the directory");
     assert_eq!(clinic.findings(&["--no-push"]), []);
+    // A journal of an older version, which has no hash chain.
     let journal = clinic.host.place("srv/var/state/journal");
+    fs::remove_dir_all(&journal).expect("removed");
+    fs::remove_file(clinic.host.place("srv/var/state/journal-head.json")).expect("removed");
+    fs::create_dir(&journal).expect("created");
     let old = r#"{"time":"2026-01-01T00:00:00Z","record":"trouble","what":"old"}"#;
     fs::write(journal.join("2026-01.jsonl"), format!("{old}\n")).expect("written");
     clinic.host.give_to_run_user(&journal);

@@ -46,6 +46,7 @@ mod hostile_repositories; // a corpus of malicious repositories
 mod imports; // imports of scripts, and statements outside of functions
 mod installation; // install and uninstall on a Gitea in every state
 mod interrupted; // install and uninstall, killed at any step or concurrent
+mod journal_chain; // the hash chain of the journal
 mod journal_gap; // a journal that cannot be written
 mod json; // the output for programs and docs/json.md
 mod kept; // captures are on disk before the hook returns

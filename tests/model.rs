@@ -221,6 +221,7 @@ fn spool_matches_its_model() {
         let (accepted, dropped) = model.accepted();
         spool.holds_its_promise_beside(&accepted, &dropped);
         assert_eq!(spool.torn_lines(), 0);
+        spool.verifies();
         spool.clear();
     });
 }

@@ -14,7 +14,7 @@ use super::{
     problem::ConfigProblem,
     raw::ConfigFile,
     reader::ConfigReader,
-    resolved::{Config, DEFAULT_STATE_DIR, Delivery, Destination, Limits, Reply, SpoolCap},
+    resolved::{Config, DEFAULT_STATE_DIR, Delivery, Destination, Limits, Reply, Retention, SpoolCap},
     spanned::Spanned,
     units::{SizeText, size_text},
 };
@@ -244,6 +244,10 @@ impl ConfigReader<'_> {
             spool: SpoolCap {
                 files: file.spool.files.unwrap_or(spool.files),
                 bytes: file.spool.bytes.map_or(spool.bytes, |text| text.0),
+            },
+            journal: Retention {
+                keep: file.journal.keep.map(|text| text.0),
+                max_size: file.journal.max_size.map(|text| text.0),
             },
             merge_at: file.spool.merge_at.map_or(default.merge_at, Spanned::into_inner),
             delivery: Delivery {

@@ -35,7 +35,7 @@ pub use place::place_of;
 pub use problem::ConfigProblem;
 pub use resolved::{
     Config, DEFAULT_STATE_DIR, DeliveryMode, Destination, Emails, EnvironmentRule, GiteaApi, HeaderValue,
-    INBOX, LightstepApi, Limits, Reply, ReplyTo, ServiceRule, SpoolCap, UNASSIGNED, VersionRule,
+    INBOX, LightstepApi, Limits, Reply, ReplyTo, Retention, ServiceRule, SpoolCap, UNASSIGNED, VersionRule,
 };
 pub use schema::{schema, schema_of};
 pub use service::{ServiceFile, own_services, service_rules};

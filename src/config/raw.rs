@@ -30,6 +30,7 @@ pub(super) struct ConfigFile {
     pub service: Vec<ServiceFile>,
     pub trust: Vec<TrustFile>,
     pub spool: SpoolFile,
+    pub journal: JournalFile,
     pub delivery: DeliveryFile,
     pub status: StatusFile,
     pub people: PeopleFile,
@@ -176,6 +177,13 @@ pub(super) struct SpoolFile {
     pub files: Option<u64>,
     pub bytes: Option<SizeText>,
     pub merge_at: Option<Spanned<usize>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct JournalFile {
+    pub keep: Option<DurationText>,
+    pub max_size: Option<SizeText>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -70,6 +70,8 @@ pub struct Config {
     pub signature_keys: Vec<PathBuf>,
     /// Maximum size of each queue.
     pub spool: SpoolCap,
+    /// How much of the journal is kept. The default is all of it.
+    pub journal: Retention,
     /// Number of waiting small files that are merged into one, at least 2.
     pub merge_at: usize,
     /// Delivery settings.
@@ -131,6 +133,7 @@ impl Default for Config {
             emails: Emails::default(),
             signature_keys: Vec::new(),
             spool: SpoolCap::default(),
+            journal: Retention::default(),
             merge_at: 64,
             delivery: Delivery::default(),
             older_than: Duration::from_secs(15 * 60),
@@ -257,6 +260,15 @@ impl Default for SpoolCap {
     fn default() -> Self {
         Self { files: 100_000, bytes: 1 << 30 }
     }
+}
+
+/// How much of the journal is kept. Whole months are removed, and never the newest one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Age at which a month is removed, from its end.
+    pub keep: Option<Duration>,
+    /// Maximum total size, in bytes.
+    pub max_size: Option<u64>,
 }
 
 /// A resolved `[[service]]`.

@@ -19,7 +19,7 @@ use crate::{
         merge,
     },
     sys::fault::{self, Step},
-    sys::time::Deadline,
+    sys::time::{self, Deadline},
 };
 
 /// Drains the spool, as far as the destinations accept it, and counts in `progress`.
@@ -41,6 +41,8 @@ pub fn drain(
     forget_abandoned_scans(state);
     if !matches!(patience, RetryLimit::OnceWithin(_)) {
         state.remove_finished();
+        // The next delivery tries again.
+        let _ = state.journal().prune(config.journal, time::now());
     }
     let mut drained = Drained::default();
     let mut send = || {

@@ -159,8 +159,7 @@ impl<'a> DestinationWorker<'a> {
             let mut names = self.outbox.oldest(LISTED)?;
             // The captures of these files were removed. Sync that before the markers go. Otherwise
             // a power cut could bring a capture back after its markers are gone.
-            self.state.inbox().sync_names();
-            self.state.ref_log().sync();
+            self.api.attest(self.state.sync_decided());
             let listed = names.len();
             // Most outboxes fit into one listing and need not be counted.
             let others = if listed < LISTED { 0 } else { self.outbox.count()?.saturating_sub(LISTED) };

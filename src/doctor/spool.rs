@@ -8,6 +8,7 @@ use crate::{
     proposal::{self, command},
     state::{
         State, StateError, Strays,
+        journal_check::Verification,
         queue::{QueueEntry, QueuePlace},
     },
     sys::time::Timestamp,
@@ -109,6 +110,19 @@ pub fn spool(config: &Config, state: &State, now: Timestamp) -> Result<Check, St
             format!("the journal cannot be written{since}: {}", text::line(&gap.why)),
             "let Gitea's user write there, or free disk space; the next delivery records in the journal that \
              lines are missing",
+        );
+    }
+    // The checks of access report a journal that cannot be read.
+    if let Ok(Verification { fault: Some(fault), .. }) = state.journal().verify_newest() {
+        check.found(
+            format!(
+                "the journal does not verify: {} at line {} of `{}`: {}",
+                fault.what.as_str(),
+                fault.place.line,
+                text::line(&fault.place.file),
+                fault.why
+            ),
+            format!("keep a copy of it and run `{}`, which checks all of it", command("log --verify")),
         );
     }
     if let Some(Strays { state, captures, others }) = Strays::find(config) {

@@ -30,6 +30,8 @@ pub const MARKER_ID: &str = "gitea_lightstep.marker.id";
 pub const PUSH_ID: &str = "gitea_lightstep.push.id";
 /// `scan`, `command` or `backfill`. Absent if the post-receive hook captured the update.
 pub const PUSH_SOURCE: &str = "gitea_lightstep.push.source";
+/// The last line of the journal when the request was encoded. Only the last marker of a request has it.
+pub const JOURNAL_HEAD: &str = "gitea_lightstep.journal.head";
 pub const POLICY: &str = "gitea_lightstep.policy";
 pub const REPOSITORY_ID: &str = "gitea_lightstep.repository.id";
 pub const TRANSPORT: &str = "gitea_lightstep.transport";

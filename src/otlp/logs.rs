@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::{
 use super::{event_name, resource};
 use crate::{
     marker::{Kind, Marker},
+    state::Tip,
     sys::time::Timestamp,
 };
 
@@ -18,8 +19,12 @@ const SAMPLED: u32 = 1;
 /// Number of digits of a commit id in the text of a record.
 const SHORT_ID: usize = 12;
 
-pub(super) fn request(markers: &[&Marker], observed: Timestamp) -> ExportLogsServiceRequest {
-    let resource_logs = resource::by_service(markers)
+pub(super) fn request(
+    markers: &[&Marker],
+    observed: Timestamp,
+    head: Option<Tip>,
+) -> ExportLogsServiceRequest {
+    let mut resource_logs: Vec<_> = resource::by_service(markers)
         .into_iter()
         .map(|(key, markers)| ResourceLogs {
             resource: Some(resource::resource(key)),
@@ -31,6 +36,10 @@ pub(super) fn request(markers: &[&Marker], observed: Timestamp) -> ExportLogsSer
             schema_url: resource::SCHEMA_URL.into(),
         })
         .collect();
+    let last = resource_logs.last_mut().and_then(|logs| logs.scope_logs.last_mut()?.log_records.last_mut());
+    if let Some((last, head)) = last.zip(head) {
+        last.attributes.push(resource::head(head));
+    }
     ExportLogsServiceRequest { resource_logs }
 }
 

@@ -15,10 +15,12 @@ pub use test::encode_test;
 use crate::{
     config::{Otlp, Protocol},
     marker::{Kind, Marker, Signal},
+    state::Tip,
     sys::time::Timestamp,
 };
 
-/// Returns the request body that carries `markers` as `signal`, in the destination's encoding.
+/// Returns the request body that carries `markers` as `signal`, in the destination's encoding. The last
+/// one in it has the journal's head.
 ///
 /// # Errors
 /// Returns an error if a marker cannot be written as JSON.
@@ -26,13 +28,19 @@ pub fn encode(
     signal: Signal,
     markers: &[&Marker],
     observed: Timestamp,
+    head: Option<Tip>,
     otlp: &Otlp,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    match (signal, otlp.protocol) {
-        (Signal::Logs, Protocol::Protobuf) => Ok(logs::request(markers, observed).encode_to_vec()),
-        (Signal::Logs, Protocol::Json) => serde_json::to_vec(&logs::request(markers, observed)),
-        (Signal::Traces, Protocol::Protobuf) => Ok(traces::request(markers, otlp).encode_to_vec()),
-        (Signal::Traces, Protocol::Json) => serde_json::to_vec(&traces::request(markers, otlp)),
+    let is_json = otlp.protocol == Protocol::Json;
+    match signal {
+        Signal::Logs => {
+            let request = logs::request(markers, observed, head);
+            if is_json { serde_json::to_vec(&request) } else { Ok(request.encode_to_vec()) }
+        }
+        Signal::Traces => {
+            let request = traces::request(markers, head, otlp);
+            if is_json { serde_json::to_vec(&request) } else { Ok(request.encode_to_vec()) }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::{
 use super::event_name;
 use crate::{
     marker::{Marker, Value, name},
+    state::Tip,
     sys::time::Timestamp,
 };
 
@@ -88,10 +89,16 @@ pub(super) fn attributes(marker: &Marker) -> Vec<KeyValue> {
     own.into_iter().chain(given).collect()
 }
 
-/// Attributes that are made from a marker's own fields.
-const OWN: [&str; 6] = [
+/// Returns the attribute with the journal's head, for the last marker of a request.
+pub(super) fn head(head: Tip) -> KeyValue {
+    text(name::JOURNAL_HEAD, &head.to_string())
+}
+
+/// Attributes that only this module sets.
+const OWN: [&str; 7] = [
     name::KIND,
     name::EVENT_NAME,
+    name::JOURNAL_HEAD,
     name::SERVICE_NAME,
     name::SERVICE_NAMESPACE,
     name::SERVICE_VERSION,

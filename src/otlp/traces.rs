@@ -12,6 +12,7 @@ use super::{event_name, resource};
 use crate::{
     config::{Otlp, SpanRole, Spans},
     marker::{Interval, Kind, Marker, Traceparent, name},
+    state::Tip,
 };
 
 /// Message of a failed deployment's span.
@@ -21,8 +22,8 @@ const FAILED: &str = "the deployment failed";
 ///
 /// The span of a deployment has a parent only if the destination also gets the spans of releases.
 /// Otherwise it is a root span, because back ends report a missing parent as an error.
-pub(super) fn request(markers: &[&Marker], otlp: &Otlp) -> ExportTraceServiceRequest {
-    let resource_spans = resource::by_service(markers)
+pub(super) fn request(markers: &[&Marker], head: Option<Tip>, otlp: &Otlp) -> ExportTraceServiceRequest {
+    let mut resource_spans: Vec<_> = resource::by_service(markers)
         .into_iter()
         .map(|(key, markers)| ResourceSpans {
             resource: Some(resource::resource(key)),
@@ -34,6 +35,10 @@ pub(super) fn request(markers: &[&Marker], otlp: &Otlp) -> ExportTraceServiceReq
             schema_url: resource::SCHEMA_URL.into(),
         })
         .collect();
+    let last = resource_spans.last_mut().and_then(|spans| spans.scope_spans.last_mut()?.spans.last_mut());
+    if let Some((last, head)) = last.zip(head) {
+        last.attributes.push(resource::head(head));
+    }
     ExportTraceServiceRequest { resource_spans }
 }
 

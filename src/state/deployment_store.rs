@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     files::{self, StateError},
-    seal,
+    lock, seal,
     span_store::SpanStore,
 };
 use crate::{
@@ -124,7 +124,7 @@ impl DeploymentStore {
             // writes.
             let path = self.dir.join(format!("{LOCK}.{}", &name[..1]));
             let lock = files::open_to_append(&path)?;
-            files::lock_soon(&lock, &path)?;
+            lock::lock_soon(&lock, &path)?;
             let known = self.read(place)?;
             if known.is_none() {
                 self.make_room()?;

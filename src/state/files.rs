@@ -1,15 +1,14 @@
-//! Creates, lists, locks, synchronises and removes files of the state directory.
+//! Creates, lists, synchronises and removes files of the state directory.
 //!
 //! Every operation passes a fault point, and every error names the operation and the path.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, IoSlice, Write as _},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use rustix::{
@@ -22,13 +21,8 @@ use super::name::ParcelName;
 use crate::{
     sys::fault::{self, Step},
     sys::regular_file,
-    sys::time::Deadline,
     text,
 };
-
-/// Maximum time to wait for a lock that another process holds, and the interval between attempts.
-const LOCKED_FOR: Duration = Duration::from_secs(1);
-const LOCK_TICK: Duration = Duration::from_millis(2);
 
 /// Maximum length of a parser's message about a broken file, in characters.
 const MAX_SAID: usize = 1000;
@@ -171,15 +165,28 @@ pub(super) fn open(path: &Path) -> Result<File, StateError> {
 /// Opens a regular file for appending and creates it if necessary. Anything else at the path is an
 /// error: a named pipe would accept lines until it is full and then block the hook.
 pub(super) fn open_to_append(path: &Path) -> Result<File, StateError> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600).custom_flags(no_follow());
+    fault::point(Step::Create, path).map_err(|err| StateError::new("open", path, err))?;
+    open_after_lock(path)
+}
+
+/// Does the same without a fault point, because opening the lock file has passed one.
+pub(super) fn open_after_lock(path: &Path) -> Result<File, StateError> {
+    open_or_create(OpenOptions::new().append(true), path)
+}
+
+/// Opens a regular file for reading and writing in place, and creates it if necessary.
+pub(super) fn open_to_update(path: &Path) -> Result<File, StateError> {
+    fault::point(Step::Create, path).map_err(|err| StateError::new("open", path, err))?;
+    open_or_create(OpenOptions::new().write(true), path)
+}
+
+fn open_or_create(options: &mut OpenOptions, path: &Path) -> Result<File, StateError> {
     let is_file = |file: File| match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("it is not a regular file")),
     };
-    fault::point(Step::Create, path)
-        .and_then(|()| options.open(path).and_then(is_file))
-        .map_err(|err| StateError::new("open", path, err))
+    let options = options.read(true).create(true).mode(0o600).custom_flags(no_follow());
+    options.open(path).and_then(is_file).map_err(|err| StateError::new("open", path, err))
 }
 
 /// Writes `parts` to the file `name` in `dir` and replaces a file of that name. Creates the
@@ -356,44 +363,11 @@ pub(super) fn write_all(
     Ok(())
 }
 
-/// Joins the processes that append to a file, until the handle is closed, and returns true if the
-/// file ends in a line that will never be completed.
-///
-/// Each appending process holds a shared lock, because a line that is being written looks like a
-/// torn one. A process that can get the exclusive lock is alone, so the line is torn. No process
-/// waits for the lock: without it, the line is left as it is.
-pub(super) fn is_torn(file: &File) -> bool {
-    let _ = file.try_lock_shared();
-    ends_within_a_line(file) && file.try_lock().is_ok() && ends_within_a_line(file)
-}
-
-fn ends_within_a_line(file: &File) -> bool {
+/// Returns true if a file does not end with a line break.
+pub(super) fn ends_within_a_line(file: &File) -> bool {
     let mut last = [0];
     let len = file.metadata().map_or(0, |file| file.len());
     len > 0 && file.read_exact_at(&mut last, len - 1).is_ok() && last != *b"\n"
-}
-
-/// Locks a file and waits up to [`LOCKED_FOR`] for other processes. A stopped process could hold
-/// the lock forever.
-pub(super) fn lock_soon(file: &File, path: &Path) -> Result<(), StateError> {
-    let deadline = Deadline::after(LOCKED_FOR);
-    while !try_lock(file, path)? {
-        if deadline.is_over() {
-            let why = format!("another process has held the lock for {LOCKED_FOR:?}");
-            return Err(StateError::new("lock", path, io::Error::new(io::ErrorKind::WouldBlock, why)));
-        }
-        thread::sleep(LOCK_TICK);
-    }
-    Ok(())
-}
-
-/// Locks a file without waiting. Returns false if another process holds the lock.
-pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, StateError> {
-    match fault::point(Step::Lock, path).map_err(TryLockError::Error).and_then(|()| file.try_lock()) {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(err)) => Err(StateError::new("lock", path, err)),
-    }
 }
 
 /// Synchronises the content of a file.

@@ -13,7 +13,7 @@ use super::{
     State,
     files::{self, StateError},
     journal::{self, Record, Trouble},
-    seal,
+    journal_end, seal,
 };
 use crate::{
     proposal,
@@ -83,7 +83,8 @@ impl State {
         let owner = fs::metadata(&self.dir).ok()?.uid();
         let dir = self.dir.join("journal");
         let file = dir.join(journal::file_name(time::now()));
-        [(dir, true), (file, false)].into_iter().find_map(|(path, is_dir)| {
+        let record = journal_end::record_path(&dir);
+        [(dir, true), (file, false), (record, false)].into_iter().find_map(|(path, is_dir)| {
             let found = path.symlink_metadata().ok()?;
             let kind = if is_dir { "directory" } else { "file" };
             let name = text::path(&path);

@@ -21,6 +21,7 @@ use super::{
     Failed, capture_file,
     files::{self, StateError},
     listing::{self, Weight},
+    lock,
 };
 use crate::{
     facts::Past,
@@ -268,7 +269,7 @@ impl Inbox {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Claim::Taken),
             opened => opened?,
         };
-        if !files::try_lock(&file, &path)? {
+        if !lock::try_lock(&file, &path)? {
             return Ok(Claim::Taken);
         }
         // Between the open and the lock, its holder may have renamed or removed it.

@@ -1,15 +1,18 @@
 //! The append-only record of every decision and every delivery: one JSON object per line, one file
 //! per month.
 
-use std::{borrow::Cow, io::IoSlice, path::PathBuf};
+use std::{borrow::Cow, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::push_record::PushRecord;
 use super::{
-    files::{self, StateError},
-    gap, listing,
+    chain::{LineHash, Tip},
+    files::StateError,
+    gap,
+    journal_end::{self, JournalEnd},
+    listing,
 };
 use crate::{
     decide::Outcome,
@@ -46,6 +49,26 @@ impl JournalLines {
     /// Creates an empty set of lines with the present time.
     pub fn now() -> Self {
         Self { time: time::now(), text: Vec::new() }
+    }
+
+    /// Returns the line about a journal whose end was not recorded.
+    pub(super) fn of_lost_record(time: Timestamp) -> Self {
+        let what = "the record of the journal's end was missing or damaged, so lines may be missing before \
+                    this one: it was removed, or a power cut lost it";
+        let mut lines = Self { time, text: Vec::new() };
+        // A text can always be written as JSON.
+        let _ = lines.add(Record::Trouble(Trouble { push: None, repository: None, what: what.into() }));
+        lines
+    }
+
+    /// Returns the time of the lines.
+    pub(super) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// Returns the lines, each with a line break.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Adds a line.
@@ -88,6 +111,8 @@ pub enum Record<'a> {
     Delivery(DeliveryRecord<'a>),
     /// An administrator put a dead letter back or dropped an entry.
     Queue(Queue<'a>),
+    /// Retention removed the oldest lines of the journal.
+    Pruned(PrunedRecord),
     /// Any other error.
     Trouble(Trouble<'a>),
 }
@@ -250,6 +275,25 @@ pub enum Action {
     Dropped,
 }
 
+/// A summary of a file that retention removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedRecord {
+    /// Name of their file.
+    pub file: String,
+    /// Number of lines.
+    pub lines: u64,
+    /// Time of the first line, if it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Time of the last line, if it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// Hash of the first line.
+    pub first: LineHash,
+    /// Hash of the last line, which the first line that stays carries.
+    pub last: LineHash,
+}
+
 /// An error that is not a decision or a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trouble<'a> {
@@ -319,8 +363,7 @@ impl Journal {
         self.append_lines(&lines)
     }
 
-    /// Appends lines in one write. First ends a line that a crash or a full disk cut off, so that
-    /// only that line is lost.
+    /// Appends lines in one write, as the next ones of the chain.
     ///
     /// # Errors
     /// If the lines cannot be written. A note of the gap is written then, if that is possible.
@@ -332,20 +375,13 @@ impl Journal {
     }
 
     fn write(&self, lines: &JournalLines) -> Result<(), StateError> {
-        let path = self.file_of(lines.time);
-        let mut file = match files::open_to_append(&path) {
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
-                files::make_dir(&self.dir)?;
-                files::open_to_append(&path)?
-            }
-            opened => opened?,
-        };
-        let end: &[u8] = if files::is_torn(&file) { b"\n" } else { b"" };
-        files::write_all(&mut file, vec![IoSlice::new(end), IoSlice::new(&lines.text)], &path)
+        JournalEnd::lock(&self.dir)?.append(lines)
     }
 
-    fn file_of(&self, time: Timestamp) -> PathBuf {
-        self.dir.join(file_name(time))
+    /// Returns the last line of the chain for the outside witness, synchronised. Returns `None` if the
+    /// journal is empty or cannot be read now.
+    pub fn witness(&self) -> Option<Tip> {
+        journal_end::witness(&self.dir)
     }
 
     /// Returns the size of the journal.

@@ -19,7 +19,8 @@
 //! dead/inbox.PUSH                  a captured push that was given up
 //! dead/DEST.NAME                   markers that were given up; NAME is that of the outbox file
 //! dead/LETTER.why.json             the reason, beside either of these
-//! journal/YYYY-MM.jsonl            a record of every decision and delivery
+//! journal/YYYY-MM.jsonl            a record of every decision and delivery, in a hash chain
+//! journal-head.json                the end of that chain, and the lock for appending to it
 //! journal-gap.json                 since when the journal could not be written, and why
 //! deployed/HASH.json, lock.N       the last deployments of a service to an environment
 //! spans/XX, lock                   the markers that have a span computed from a commit
@@ -173,13 +174,15 @@
 //!
 //! The journal is never synchronised and may lose its last lines. A broken capture whose push got
 //! no markers then becomes a dead letter, because only such a line knew of its decision. The next
-//! process that appends to the same file ends a torn last line.
+//! process that appends ends a torn last line. A delivery synchronises the journal before it sends its
+//! end to a back end ([`journal_end`]).
 
 mod access_store;
 mod adopt;
 mod api_health;
 pub mod cap;
 mod capture_file;
+mod chain;
 pub mod connected;
 pub mod contents;
 pub mod dead;
@@ -191,9 +194,12 @@ mod finished;
 pub mod gap;
 pub mod inbox;
 pub mod journal;
+pub mod journal_check;
+mod journal_end;
 mod journal_reader;
 mod last_scan;
 mod listing;
+mod lock;
 pub mod merge;
 mod name;
 pub mod outbox;
@@ -204,6 +210,7 @@ mod push_record;
 pub mod queue;
 pub mod ref_log;
 pub mod ref_snapshot;
+mod retention;
 mod salvage;
 mod seal;
 mod span_store;
@@ -219,6 +226,7 @@ use std::{
 pub use access_store::AccessStore;
 pub use adopt::Strays;
 pub use api_health::ApiHealth;
+pub use chain::Tip;
 pub use dead::DeadLetters;
 pub use deployment_store::{DeploymentStore, MAX_PAST};
 pub use failed::Failed;
@@ -269,6 +277,14 @@ impl State {
         let _ = sweep::sweep_notes(self);
     }
 
+    /// Synchronises what was decided: that captures are gone, the log of ref changes and the journal.
+    /// Returns the journal's head, for the outside witness.
+    pub fn sync_decided(&self) -> Option<Tip> {
+        self.inbox().sync_names();
+        self.ref_log().sync();
+        self.journal().witness()
+    }
+
     /// Takes the lock of `backfill`, so that only one runs at a time. Returns `None` if another
     /// process holds it. It ends with the process.
     ///
@@ -278,7 +294,7 @@ impl State {
         files::make_dir(&self.dir)?;
         let path = self.dir.join(BACKFILL_LOCK);
         let file = files::open_to_append(&path)?;
-        Ok(files::try_lock(&file, &path)?.then_some(file))
+        Ok(lock::try_lock(&file, &path)?.then_some(file))
     }
 
     /// Returns the captured pushes that are not decided yet.

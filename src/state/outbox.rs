@@ -13,7 +13,7 @@ pub use super::name::{Alone, OutboxFileName};
 use super::{
     files::{self, StateError, WrittenFile},
     listing::{self, Weight},
-    merge,
+    lock, merge,
     name::ParcelName,
     parcel_file::{self, OutboxFileContents},
 };
@@ -309,7 +309,7 @@ impl Outbox {
         files::make_dir(&self.dir)?;
         let path = self.lock_path();
         let file = files::open_to_append(&path)?;
-        if !files::try_lock(&file, &path)? {
+        if !lock::try_lock(&file, &path)? {
             return Ok(None);
         }
         // If this fails, some markers are sent twice, with the same IDs.

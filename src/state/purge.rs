@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{
     BACKFILL_LOCK, State, StateError, access_store, api_health, connected, deployment_store, files, gap,
-    queue::QueuePlace, ref_log, span_store,
+    journal_end, queue::QueuePlace, ref_log, span_store,
 };
 use crate::{
     sys::fault::{self, Step},
@@ -26,8 +26,15 @@ const PARTS: [&str; 10] = [
     ref_log::DIR,
     access_store::DIR,
 ];
-const FILES: [&str; 6] =
-    [connected::FILE, connected::LOCK, deployment_store::KEY, gap::FILE, api_health::FILE, BACKFILL_LOCK];
+const FILES: [&str; 7] = [
+    connected::FILE,
+    connected::LOCK,
+    deployment_store::KEY,
+    gap::FILE,
+    api_health::FILE,
+    journal_end::FILE,
+    BACKFILL_LOCK,
+];
 
 /// The outcome for the state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

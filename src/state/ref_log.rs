@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     files::{self, StateError},
-    listing,
+    listing, lock,
     seal::{self, SealCheck},
     sweep,
 };
@@ -110,7 +110,7 @@ impl RefLog {
         files::make_dir(&self.dir)?;
         let path = self.dir.join(LOCK);
         let file = files::open_to_append(&path)?;
-        if !files::try_lock(&file, &path)? {
+        if !lock::try_lock(&file, &path)? {
             return Ok(None);
         }
         sweep::sweep(&self.dir);
@@ -194,7 +194,7 @@ impl RefLog {
         };
         // Names sort by time.
         files::rename(&path, &self.dir.join(format!("{MOVED}{:020}", now.as_nanosecond().max(0))))?;
-        files::lock_soon(&file, &path)?;
+        lock::lock_soon(&file, &path)?;
         files::sync_file(&file, &path)
     }
 

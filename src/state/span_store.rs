@@ -15,7 +15,7 @@ use bstr::ByteSlice as _;
 
 use super::{
     files::{self, StateError},
-    seal,
+    lock, seal,
 };
 use crate::{decide::SpanOwner, marker::SpanId, sys::time::Timestamp};
 
@@ -65,7 +65,7 @@ impl SpanStore {
         files::make_dir(&self.dir)?;
         let path = self.dir.join(LOCK);
         let lock = files::open_to_append(&path)?;
-        files::lock_soon(&lock, &path)?;
+        lock::lock_soon(&lock, &path)?;
         for (span, owner) in spans {
             let name = file_name(*span);
             let path = self.dir.join(&name);

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::{State, StateError, failed, files, listing, postponed, queue::QueuePlace, ref_log};
+use super::{State, StateError, failed, files, listing, lock, postponed, queue::QueuePlace, ref_log};
 use crate::push::PushId;
 
 /// Minimum age of a hidden file that no process is writing any more.
@@ -87,7 +87,7 @@ fn is_left_behind(entry: &DirEntry) -> bool {
     if !is_old(&path) {
         return false;
     }
-    files::open(&path).and_then(|file| files::try_lock(&file, &path)).unwrap_or(false)
+    files::open(&path).and_then(|file| lock::try_lock(&file, &path)).unwrap_or(false)
 }
 
 fn is_old(path: &Path) -> bool {

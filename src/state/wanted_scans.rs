@@ -15,7 +15,7 @@ use std::{
 use super::{
     RefSnapshots,
     files::{self, StateError},
-    listing,
+    listing, lock,
 };
 
 /// Name of the file whose lock the next scan holds while it waits for the present one.
@@ -78,7 +78,7 @@ impl WantedScans {
         files::make_dir(&self.dir)?;
         let path = self.dir.with_file_name(NEXT);
         let file = files::open_to_append(&path)?;
-        Ok(files::try_lock(&file, &path)?.then_some(NextScan { _file: file }))
+        Ok(lock::try_lock(&file, &path)?.then_some(NextScan { _file: file }))
     }
 }
 

@@ -579,6 +579,13 @@ impl Spool<'_> {
         }
     }
 
+    /// Asserts that the journal's hash chain is whole.
+    #[track_caller]
+    pub fn verifies(&self) {
+        let ended = self.healthy(&["log", "--verify"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}\n{}", self.describe());
+    }
+
     /// Returns the number of journal lines that are not valid JSON.
     pub fn torn_lines(&self) -> usize {
         let files = self.files("journal");

@@ -27,7 +27,7 @@ const MAX_NAMED: usize = 3;
 const SHORT: usize = 12;
 
 /// The outcomes that begin the lines, for the option `--outcome`.
-pub(super) const OUTCOMES: [&str; 13] = [
+pub(super) const OUTCOMES: [&str; 14] = [
     "marked",
     "skipped",
     "refused",
@@ -40,6 +40,7 @@ pub(super) const OUTCOMES: [&str; 13] = [
     "dropped",
     "passed",
     "put back",
+    "pruned",
     "trouble",
 ];
 
@@ -150,6 +151,13 @@ impl LinePrinter<'_> {
             Record::Decision(decision) => self.of_decision(decision, earlier),
             Record::Delivery(delivery) => of_delivery(delivery, earlier),
             Record::Queue(queue) => of_queue(queue),
+            Record::Pruned(pruned) => {
+                format!(
+                    "retention removed {} of {}",
+                    text::count(usize::try_from(pruned.lines).unwrap_or(usize::MAX), "line"),
+                    text::line(&pruned.file)
+                )
+            }
             Record::Trouble(trouble) => {
                 let place = trouble.repository.as_deref().map(|repository| text::line(repository) + ": ");
                 format!("{}{}", place.unwrap_or_default(), text::line(&*trouble.what))
@@ -208,6 +216,7 @@ pub(super) fn outcome(record: &Record<'_>) -> &'static str {
             Action::PutBack => "put back",
             Action::Dropped => "dropped",
         },
+        Record::Pruned(_) => "pruned",
         Record::Trouble(_) => "trouble",
     }
 }

@@ -2,8 +2,9 @@
 
 mod line;
 mod pager;
+mod verify;
 
-use std::{collections::VecDeque, thread, time::Duration};
+use std::{collections::VecDeque, path::PathBuf, thread, time::Duration};
 
 use clap::{Args, builder::PossibleValuesParser};
 use jiff::tz::TimeZone;
@@ -61,6 +62,12 @@ pub(super) struct LogArgs {
     /// Wait for new records and print them, until interrupted
     #[arg(long)]
     follow: bool,
+    /// Verify that no line was changed, removed, added or moved
+    #[arg(long, conflicts_with_all = ["service", "repo", "kind", "environment", "pusher", "outcome", "since", "until", "last", "follow", "utc"])]
+    verify: bool,
+    /// Compare with the heads in FILE, an export of what the back end has, in any format
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    against: Option<PathBuf>,
     /// Show times in UTC instead of this machine's zone
     #[arg(long, conflicts_with = "json")]
     utc: bool,
@@ -73,7 +80,11 @@ pub(super) struct LogArgs {
 
 pub(super) fn run(args: &LogArgs, common: &Common, terminal: &Terminal) -> anyhow::Result<Completion> {
     let config = common.load()?;
-    let journal = State::at(&config.state_dir).journal();
+    let state = State::at(&config.state_dir);
+    if args.verify {
+        return verify::run(&state, args.against.as_deref(), args.json, terminal);
+    }
+    let journal = state.journal();
     let repository =
         args.repo.as_ref().map(|repo| NamedRepository::find(repo, None, Some(&journal))).transpose()?;
     let repository = repository.map(|repository| repository.names);
@@ -136,7 +147,8 @@ impl LogPrinter<'_> {
             return Ok(());
         }
         let shown = if self.args.json {
-            serde_json::to_string(&entry)?
+            // With the members of the hash chain.
+            String::from_utf8_lossy(line).into_owned()
         } else {
             self.lines.line(&entry, &self.earlier)
         };
@@ -202,7 +214,9 @@ impl LogPrinter<'_> {
             Record::Trouble(trouble) => {
                 is_any && args.pusher.is_none() && self.wants_repository(trouble.repository.as_deref())
             }
-            Record::Delivery(_) | Record::Queue(_) => is_any && args.pusher.is_none() && args.repo.is_none(),
+            Record::Delivery(_) | Record::Queue(_) | Record::Pruned(_) => {
+                is_any && args.pusher.is_none() && args.repo.is_none()
+            }
         }
     }
 

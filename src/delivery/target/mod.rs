@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::{Config, Destination, Target},
     marker::Signal,
+    state::Tip,
     sys::time::{Deadline, Timestamp},
 };
 
@@ -27,6 +28,10 @@ pub(super) trait DestinationApi {
 
     /// Returns the number of leading items that fit into one request.
     fn in_one_request(&self, items: &[&mut BatchItem]) -> usize;
+
+    /// Takes the journal's head, which goes out with the next requests if the destination has a place
+    /// for it.
+    fn attest(&mut self, head: Option<Tip>);
 
     /// Sends markers that are due as `signal`, in one request if the destination takes several.
     fn request(
@@ -70,7 +75,7 @@ pub(super) fn api<'a>(
 ) -> Box<dyn DestinationApi + 'a> {
     let client = Client::new(destination, config.delivery.timeout);
     match &destination.target {
-        Target::Otlp(otlp) => Box::new(otlp::OtlpApi { otlp, client }),
+        Target::Otlp(otlp) => Box::new(otlp::OtlpApi { otlp, client, head: None }),
         Target::Http(http) => Box::new(scripted::ScriptedApi::new(http, client, &config.limits, stop_at)),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     marker::{Marker, Signal},
     otlp,
+    state::Tip,
     sys::time::{self, Timestamp},
 };
 
@@ -26,6 +27,8 @@ const MAX_TEXT: usize = 1 << 20;
 pub(super) struct OtlpApi<'a> {
     pub otlp: &'a Otlp,
     pub client: Client<'a>,
+    /// The journal's head, which goes out with each request.
+    pub head: Option<Tip>,
 }
 
 impl DestinationApi for OtlpApi<'_> {
@@ -108,6 +111,10 @@ impl DestinationApi for OtlpApi<'_> {
         response
     }
 
+    fn attest(&mut self, head: Option<Tip>) {
+        self.head = head;
+    }
+
     fn clock(&self) -> Option<Timestamp> {
         self.client.clock()
     }
@@ -115,7 +122,7 @@ impl DestinationApi for OtlpApi<'_> {
 
 impl OtlpApi<'_> {
     fn exchange(&self, markers: &[&Marker], signal: Signal) -> RequestOutcome {
-        self.post(signal, otlp::encode(signal, markers, time::now(), self.otlp))
+        self.post(signal, otlp::encode(signal, markers, time::now(), self.head, self.otlp))
     }
 
     fn post(&self, signal: Signal, body: Result<Vec<u8>, serde_json::Error>) -> RequestOutcome {

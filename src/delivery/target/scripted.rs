@@ -8,6 +8,7 @@ use crate::{
     delivery::{batch::BatchItem, http::Client, retry::RequestOutcome, suspect::Suspended},
     marker::Signal,
     policy::{Accepted, Rendered, RenderedRequest, Renderer},
+    state::Tip,
     sys::time::{Deadline, Timestamp},
     text,
 };
@@ -33,6 +34,9 @@ impl DestinationApi for ScriptedApi<'_> {
     fn batch_size(&self) -> usize {
         BATCH
     }
+
+    /// A script decides what a request holds.
+    fn attest(&mut self, _: Option<Tip>) {}
 
     fn in_one_request(&self, items: &[&mut BatchItem]) -> usize {
         items.len().min(1)
