@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink},
 };
 
 use crate::support::{
@@ -488,7 +488,7 @@ fn missing_stale_and_failed_scans_are_reported() {
     let journal = clinic.host.place("srv/var/state/journal");
     fs::remove_dir_all(&journal).expect("removed");
     fs::remove_file(clinic.host.place("srv/var/state/journal-head.json")).expect("removed");
-    fs::create_dir(&journal).expect("created");
+    fs::DirBuilder::new().mode(0o700).create(&journal).expect("created");
     let old = r#"{"time":"2026-01-01T00:00:00Z","record":"trouble","what":"old"}"#;
     fs::write(journal.join("2026-01.jsonl"), format!("{old}\n")).expect("written");
     clinic.host.give_to_run_user(&journal);

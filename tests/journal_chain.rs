@@ -457,7 +457,7 @@ fn stopped_writer_holds_up_no_push_for_long() {
     ended.was_a_good_hook();
     let status = spool.healthy(&["status"]);
     assert_eq!(status.code, Some(1), "{status:?}");
-    assert!(status.stdout.contains("another process has held the lock for 100ms"), "{status:?}");
+    assert!(status.stdout.contains("another process has held the lock for 500ms"), "{status:?}");
     stopped.kill();
     spool.drain();
     let lines: Vec<String> = read(&spool.state()).into_values().flatten().collect();
@@ -478,4 +478,36 @@ fn doctor_finds_a_journal_that_was_changed() {
     write(&spool.state(), &journal);
     let doctor = spool.healthy(&["doctor", "--no-push"]);
     assert!(doctor.stdout.contains(&format!("{said}removed at line 2 of `20")), "{doctor:?}");
+}
+
+#[test]
+fn clock_that_was_set_back_keeps_the_order() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let mut spool = ground.spool("clock", &backend);
+    for (nth, clock) in [OCTOBER, NOVEMBER, OCTOBER, SEPTEMBER, NOVEMBER].into_iter().enumerate() {
+        spool = spool.at_clock(clock);
+        spool.hook(&ground.typical(nth), "").was_a_good_hook();
+        spool.verifies();
+    }
+    let lines: Vec<_> = read(&spool.state()).into_iter().map(|(name, lines)| (name, lines.len())).collect();
+    assert_eq!(lines, [("2026-10.jsonl".to_string(), 4), ("2026-11.jsonl".to_string(), 16)]);
+}
+
+#[test]
+fn record_of_the_end_names_no_file_elsewhere() {
+    let (ground, backend) = (Ground::new(), Backend::start());
+    let spool = ground.spool("elsewhere", &backend);
+    spool.hook(&ground.typical(0), "").was_a_good_hook();
+    let other = spool.dir().join("other.jsonl");
+    fs::write(&other, "").expect("written");
+    let path = spool.state().join("journal-head.json");
+    let record = fs::read_to_string(&path).expect("a record");
+    let (object, _) = record.split_once(",\"crc32\"").expect("a checksum");
+    let name = member(object, "file").to_string();
+    let object = object.replace(&name, &other.display().to_string());
+    let sum = crc32fast::hash(object.as_bytes());
+    fs::write(&path, format!("{object},\"crc32\":\"{sum:08x}\"}}\n")).expect("written");
+    spool.hook(&ground.typical(1), "").was_a_good_hook();
+    assert_eq!(fs::read_to_string(&other).expect("text"), "");
+    spool.verifies();
 }

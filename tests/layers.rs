@@ -56,6 +56,9 @@ fn journal_and_marker_name_the_deciding_scripts() {
         "key_id": 3,
         "root_url": "https://git.example.com/",
         "layers": layers,
+        "chain": push["chain"],
+        "n": 1,
+        "prev": "0".repeat(32),
     });
     assert_eq!(*push, expected);
     assert_eq!((&decision["record"], &decision["new_id"]), (&json!("decision"), &json!(new)));

@@ -20,19 +20,25 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::Tip,
     files::{self, StateError},
+    gap,
     journal::{self, JournalLines},
     listing, lock,
     seal::{self, SealCheck},
 };
+
 /// Name of the record in the state directory.
 pub(super) const FILE: &str = "journal-head.json";
 
-/// Maximum time to wait for processes that are appending. Each takes some hundred microseconds, and
-/// git waits for the hook.
-const WAIT: Duration = Duration::from_millis(100);
+/// Maximum time to wait for processes that are appending. Each takes some hundred microseconds, but on
+/// a machine with many pushes at once it may have to wait for a processor.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// The same while lines are missing already, so that a process that is stopped in the middle holds up
+/// one push only.
+const WAIT_IN_GAP: Duration = Duration::from_millis(20);
 
 /// Maximum number of bytes read at the end of a file. A process writes less at a time.
-const MAX_READ: u64 = 4 << 20;
+const MAX_READ: u64 = 16 << 20;
 
 /// Maximum size of the record.
 const MAX_RECORD: u64 = 1 << 10;
@@ -65,13 +71,15 @@ pub(super) struct JournalEnd<'a> {
 }
 
 impl Head {
-    /// Reads a record. Returns `None` if it is missing, damaged or not from the start of a file.
+    /// Reads a record. Returns `None` if it is missing or damaged, or names a file elsewhere.
     pub fn read(record: &File) -> Option<Self> {
         let mut content = [0; MAX_RECORD as usize];
         let len = record.read_at(&mut content, 0).ok()?;
         let end = content[..len].iter().position(|byte| *byte == b'\n')?;
         match seal::check(&mut content[..end]) {
-            SealCheck::Whole(object) => serde_json::from_slice(object).ok(),
+            SealCheck::Whole(object) => {
+                serde_json::from_slice(object).ok().filter(|head: &Self| is_file_of_journal(&head.file))
+            }
             SealCheck::Unsealed(_) | SealCheck::Broken => None,
         }
     }
@@ -113,7 +121,7 @@ impl Head {
 }
 
 impl<'a> JournalEnd<'a> {
-    /// Locks the end of the journal in `dir`, and waits up to [`WAIT`] for other processes.
+    /// Locks the end of the journal in `dir`, and waits a moment for other processes.
     ///
     /// # Errors
     /// If the record cannot be opened, or another process holds the lock for too long.
@@ -126,7 +134,8 @@ impl<'a> JournalEnd<'a> {
             }
             opened => opened?,
         };
-        lock::lock_within(&record, &path, WAIT)?;
+        let is_in_gap = dir.with_file_name(gap::FILE).symlink_metadata().is_ok();
+        lock::lock_within(&record, &path, if is_in_gap { WAIT_IN_GAP } else { WAIT })?;
         let head = Head::read(&record);
         Ok(Self { dir, record, head })
     }
@@ -196,12 +205,15 @@ pub(super) fn witness(dir: &Path) -> Option<Tip> {
     let record = files::open(&path).ok()?;
     lock::lock_within(&record, &path, WAIT).ok()?;
     let mut head = Head::read(&record)?;
-    let path = dir.join(&head.file);
-    let file = files::open(&path).ok()?;
-    let rest = head.catch_up(&file).ok()?;
+    let rest = head.catch_up(&files::open(&dir.join(&head.file)).ok()?).ok()?;
     drop(record);
-    // A power cut must not take back a line that the witness knows.
-    files::sync_file(&file, &path).ok()?;
+    // A power cut must not take back a line that the witness knows. The newest file may have just been
+    // begun, so the one before it is synchronised as well.
+    for name in files_of(dir).ok()?.iter().rev().take(2) {
+        let path = dir.join(name);
+        files::sync_file(&files::open(&path).ok()?, &path).ok()?;
+    }
+    files::sync_dir(dir).ok()?;
     (rest == Rest::Chained && head.tip.n > 0).then_some(head.tip)
 }
 
@@ -217,8 +229,12 @@ pub(super) fn record(dir: &Path) -> Option<Head> {
 /// Returns the names of the journal's files, oldest first.
 pub(super) fn files_of(dir: &Path) -> Result<Vec<String>, StateError> {
     let mut names = listing::list(dir)?;
-    names.retain(|name| name.ends_with(".jsonl"));
+    names.retain(|name| is_file_of_journal(name));
     Ok(names)
+}
+
+fn is_file_of_journal(name: &str) -> bool {
+    name.ends_with(".jsonl") && !name.contains('/')
 }
 
 /// Returns the path of the record for the journal in `dir`.

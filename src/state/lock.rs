@@ -18,8 +18,9 @@ use crate::sys::{
 const LOCKED_FOR: Duration = Duration::from_secs(1);
 const LOCK_TICK: Duration = Duration::from_millis(2);
 
-/// Interval between attempts to take a lock that processes hold for less than a millisecond.
-const SHORT_TICK: Duration = Duration::from_micros(300);
+/// First and longest interval between attempts to take a lock that processes hold for less than a
+/// millisecond. It doubles each time, because many processes may wait.
+const SHORT_TICK: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(4));
 
 /// Locks a file and waits up to [`LOCKED_FOR`] for other processes. A stopped process could hold
 /// the lock forever.
@@ -39,6 +40,7 @@ pub(super) fn lock_soon(file: &File, path: &Path) -> Result<(), StateError> {
 /// point beside that of opening it.
 pub(super) fn lock_within(file: &File, path: &Path, time: Duration) -> Result<(), StateError> {
     let deadline = Deadline::after(time);
+    let (mut tick, longest) = SHORT_TICK;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
@@ -47,7 +49,10 @@ pub(super) fn lock_within(file: &File, path: &Path, time: Duration) -> Result<()
                 let why = format!("another process has held the lock for {time:?}");
                 return Err(StateError::new("lock", path, io::Error::new(io::ErrorKind::WouldBlock, why)));
             }
-            Err(TryLockError::WouldBlock) => thread::sleep(SHORT_TICK),
+            Err(TryLockError::WouldBlock) => {
+                thread::sleep(tick);
+                tick = longest.min(tick * 2);
+            }
         }
     }
 }
