@@ -116,8 +116,8 @@ impl RunningHook {
         let state_dir = args.state_dir.clone().or(state_dir).filter(|dir| dir.is_absolute());
         let config = config::load(config_path.as_deref());
         let state = match &config {
-            Ok(config) => State::at(&config.state_dir),
-            Err(_) => State::at(&config::state_dir_of_broken(config_path.as_deref(), state_dir)),
+            Ok(config) => State::at(&config.state_dir).for_hook(),
+            Err(_) => State::at(&config::state_dir_of_broken(config_path.as_deref(), state_dir)).for_hook(),
         };
         let time = time::now();
         let push_id = PushId::at(time);

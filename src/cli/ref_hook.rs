@@ -37,7 +37,7 @@ fn take(config_path: Option<&Path>) {
     let git_dir = GitDir::resolve(env.raw("GIT_DIR").as_deref(), &working_dir);
     // A broken configuration is reported by everything else.
     let Ok(config) = config::load(config::find(config_path).as_deref()) else { return };
-    let state = State::at(&config.state_dir);
+    let state = State::at(&config.state_dir).for_hook();
     // Only a repository that was scanned before can be compared. Gitea's temporary clones never are.
     if !state.ref_snapshots().has(git_dir.as_path()) {
         return;

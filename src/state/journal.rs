@@ -25,6 +25,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Journal {
     pub(super) dir: PathBuf,
+    /// True if git waits for this process.
+    is_hook: bool,
 }
 
 /// The size of the journal.
@@ -333,8 +335,8 @@ pub(super) fn file_name(time: Timestamp) -> String {
 }
 
 impl Journal {
-    pub(super) fn at(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(super) fn at(dir: PathBuf, is_hook: bool) -> Self {
+        Self { dir, is_hook }
     }
 
     /// Appends records and ignores errors.
@@ -375,13 +377,13 @@ impl Journal {
     }
 
     fn write(&self, lines: &JournalLines) -> Result<(), StateError> {
-        JournalEnd::lock(&self.dir)?.append(lines)
+        JournalEnd::lock(&self.dir, self.is_hook)?.append(lines)
     }
 
     /// Returns the last line of the chain for the outside witness, synchronised. Returns `None` if the
     /// journal is empty or cannot be read now.
     pub fn witness(&self) -> Option<Tip> {
-        journal_end::witness(&self.dir)
+        journal_end::witness(&self.dir, self.is_hook)
     }
 
     /// Returns the size of the journal.

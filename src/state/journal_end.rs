@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::Tip,
     files::{self, StateError},
-    gap,
     journal::{self, JournalLines},
     listing, lock,
     seal::{self, SealCheck},
@@ -29,13 +28,13 @@ use super::{
 /// Name of the record in the state directory.
 pub(super) const FILE: &str = "journal-head.json";
 
-/// Maximum time to wait for processes that are appending. Each takes some hundred microseconds, but on
-/// a machine with many pushes at once it may have to wait for a processor.
-const WAIT: Duration = Duration::from_millis(500);
+/// Maximum time that a hook waits for processes that are appending. Each takes some hundred
+/// microseconds, but on a machine with many pushes at once it may have to wait for a processor.
+const WAIT_OF_HOOK: Duration = Duration::from_millis(500);
 
-/// The same while lines are missing already, so that a process that is stopped in the middle holds up
-/// one push only.
-const WAIT_IN_GAP: Duration = Duration::from_millis(20);
+/// The same for a process for which git does not wait. A delivery to hundreds of destinations appends
+/// from as many threads.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Maximum number of bytes read at the end of a file. A process writes less at a time.
 const MAX_READ: u64 = 16 << 20;
@@ -125,7 +124,7 @@ impl<'a> JournalEnd<'a> {
     ///
     /// # Errors
     /// If the record cannot be opened, or another process holds the lock for too long.
-    pub fn lock(dir: &'a Path) -> Result<Self, StateError> {
+    pub fn lock(dir: &'a Path, is_hook: bool) -> Result<Self, StateError> {
         let path = record_path(dir);
         let record = match files::open_to_update(&path) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => {
@@ -134,8 +133,7 @@ impl<'a> JournalEnd<'a> {
             }
             opened => opened?,
         };
-        let is_in_gap = dir.with_file_name(gap::FILE).symlink_metadata().is_ok();
-        lock::lock_within(&record, &path, if is_in_gap { WAIT_IN_GAP } else { WAIT })?;
+        lock::lock_within(&record, &path, if is_hook { WAIT_OF_HOOK } else { WAIT })?;
         let head = Head::read(&record);
         Ok(Self { dir, record, head })
     }
@@ -200,10 +198,10 @@ impl<'a> JournalEnd<'a> {
 
 /// Returns the last line of the chain after synchronising it, for the outside witness. Returns
 /// `None` if that is not possible, or if lines that are not of the chain stand after it.
-pub(super) fn witness(dir: &Path) -> Option<Tip> {
+pub(super) fn witness(dir: &Path, is_hook: bool) -> Option<Tip> {
     let path = record_path(dir);
     let record = files::open(&path).ok()?;
-    lock::lock_within(&record, &path, WAIT).ok()?;
+    lock::lock_within(&record, &path, if is_hook { WAIT_OF_HOOK } else { WAIT }).ok()?;
     let mut head = Head::read(&record)?;
     let rest = head.catch_up(&files::open(&dir.join(&head.file)).ok()?).ok()?;
     drop(record);
@@ -222,7 +220,7 @@ pub(super) fn record(dir: &Path) -> Option<Head> {
     let path = record_path(dir);
     let record = files::open(&path).ok()?;
     // A process that is stopped must not keep others from reading.
-    let _ = lock::lock_within(&record, &path, WAIT);
+    let _ = lock::lock_within(&record, &path, WAIT_OF_HOOK);
     Head::read(&record)
 }
 

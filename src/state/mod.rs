@@ -249,12 +249,19 @@ const BACKFILL_LOCK: &str = "backfill.lock";
 #[derive(Clone, Debug)]
 pub struct State {
     dir: PathBuf,
+    /// True if git waits for this process.
+    is_hook: bool,
 }
 
 impl State {
     /// Returns the state under `dir`. Nothing is created before the first write.
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), is_hook: false }
+    }
+
+    /// Returns the same state for a hook, which waits for other processes only briefly.
+    pub fn for_hook(self) -> Self {
+        Self { is_hook: true, ..self }
     }
 
     /// Returns the path of the state directory.
@@ -344,6 +351,6 @@ impl State {
 
     /// Returns the journal of all decisions and deliveries.
     pub fn journal(&self) -> Journal {
-        Journal::at(self.dir.join("journal"))
+        Journal::at(self.dir.join("journal"), self.is_hook)
     }
 }

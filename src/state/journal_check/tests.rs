@@ -58,7 +58,7 @@ fn head_of(lines: &[(String, String)]) -> Head {
 
 fn verify(lines: &[(String, String)], head: Option<&Head>) -> Verification {
     let written = write(lines, head);
-    Journal::at(written.0.join("journal")).verify(None).expect("readable")
+    Journal::at(written.0.join("journal"), false).verify(None).expect("readable")
 }
 
 /// An edit of a journal. The numbers are taken modulo the number of lines.
