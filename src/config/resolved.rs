@@ -70,7 +70,7 @@ pub struct Config {
     pub signature_keys: Vec<PathBuf>,
     /// Maximum size of each queue.
     pub spool: SpoolCap,
-    /// How much of the journal is kept. The default is all of it.
+    /// Limits of the journal. The default is to keep all of it.
     pub journal: Retention,
     /// Number of waiting small files that are merged into one, at least 2.
     pub merge_at: usize,
@@ -262,7 +262,7 @@ impl Default for SpoolCap {
     }
 }
 
-/// How much of the journal is kept. Whole months are removed, and never the newest one.
+/// Limits of the journal. Whole months are removed, and never the newest one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Age at which a month is removed, from its end.

@@ -82,13 +82,13 @@ pub struct Fault {
     /// The line, or the last one if lines are missing at the end.
     #[serde(flatten)]
     pub place: Place,
-    /// What was done.
+    /// Kind of the change.
     pub what: Tampering,
-    /// How it shows.
+    /// The evidence.
     pub why: String,
 }
 
-/// What was done to the journal.
+/// A kind of change to the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tampering {
@@ -293,7 +293,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns the first line of the chain, unless it shows by itself that nothing is missing before it.
+    /// Returns the first line of the chain, unless its own link shows that nothing is before it.
     fn late_first(&self) -> Option<&Passed> {
         self.first.as_ref().filter(|first| first.link.prev != self.before || first.link.n != 1)
     }

@@ -13,7 +13,7 @@ use crate::{
 pub(super) const UNLINKED: &str =
     "it has no hash, so it was added by hand, or by an older version that still ran";
 
-/// What a second pass over the journal finds.
+/// Results of a second pass over the journal.
 #[derive(Default)]
 struct Clues {
     /// The line with the hash that the line carries, and the one after it.
