@@ -92,6 +92,8 @@ fn push_to_a_broken_repository_is_kept_until_it_is_repaired() {
     assert!(why.contains("failed to open the repository `"), "{why}");
     fs::rename(&away, &objects).expect("renamed");
 
+    // One that is at work keeps its push.
+    sandbox.wait_for_deliverers_to_end();
     sandbox.binary(&["deliver"]).succeeded_or_found();
     let versions: Vec<_> =
         sandbox.waiting("unassigned").iter().map(|marker| marker["version"].clone()).collect();

@@ -154,7 +154,7 @@ impl View for PusherView {
             "the teams, as `acme/release-managers`, in the organisations of `[gitea]` and `[[trust]]`; `()` if Gitea's API has \
              not answered or the answer is too old, for deploy keys, Actions tasks, commands, and the author of a release",
             "update.push.pusher.teams == ()",
-            |p| Ok(p.teams().map_or(Dynamic::UNIT, |teams| list(teams, |team| team.into()))),
+            |p| Ok(p.teams().map_or(Dynamic::UNIT, |teams| list(teams, Into::into))),
         ),
         word(
             "teams_age",
