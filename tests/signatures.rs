@@ -298,6 +298,8 @@ fn a_key_file_that_others_may_change_decides_nothing() {
         let id = object(&sandbox, "commit", &fixture("sha1/ssh-ed25519.commit"));
         let ran = sandbox.push(&[&format!("+{id}:refs/heads/{}", name.replace('/', "-"))]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        // One that is at work keeps the push.
+        sandbox.wait_for_deliverers_to_end();
         let before = sandbox.waiting("unassigned").len();
         let problems = sandbox.problems();
         let path = sandbox.path(name).display().to_string();
