@@ -25,7 +25,7 @@ pub(super) enum Trust {
     Refused(String),
 }
 
-/// The answer to the question if an entry of a rule holds.
+/// The answer of one entry of a rule.
 enum Holds {
     Yes,
     No,
@@ -62,11 +62,10 @@ impl Decider<'_> {
         let repository = source.repository.full_name();
         let mut outcome = Trust::Free;
         for rule in self.config.trust_in(&repository).filter(|rule| is_about(rule, draft)) {
-            let held = rule.allow.iter().map(|allowed| (allowed, holds(allowed, facts)));
             let mut is_known = true;
             let mut found = None;
-            for (allowed, held) in held {
-                match held {
+            for allowed in &rule.allow {
+                match holds(allowed, facts) {
                     Holds::Yes => {
                         found = Some(allowed.to_string());
                         break;
